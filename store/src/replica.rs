@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use state_machine::{Command, Outcome, StateMachine};
 
-pub(crate) use leader::{LeadershipWatch, Leader};
-pub(crate) use proposals::Proposals;
-pub(crate) use reads::Reads;
+pub(crate) use leader::{Leader, LeadershipWatch};
+pub(crate) use proposals::{Batcher, Proposals};
+pub(crate) use reads::{ReadRounds, Reads};
 
 use crate::quota::Quota;
-use crate::raft::{MemberTable, Peers, Raft, StateFolder};
+use crate::raft::{Attributes, MemberTable, Peers, Raft, StateFolder};
 use crate::watch::Hub;
 
 /// Who this replica is. Both ids are computed as etcd computes them.
@@ -79,9 +79,9 @@ pub enum MoveLeaderError {
     #[error("not leader")]
     NotLeader,
     #[error("bad leader transferee")]
-    BadTarget,
-    #[error("request timed out")]
-    TimedOut,
+    BadTransferee,
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
 }
 
 /// Parts of a replica, made by `server`.
@@ -137,7 +137,7 @@ impl Replica {
     /// Renews a lease and returns its time to live in seconds; none when there is no such lease.
     pub async fn keep_alive(&self, lease: i64) -> Result<Option<i64>, Unavailable> {
         self.on_leader(
-            async || self.0.leader.keep_alive(lease).await,
+            async || self.0.leader.keep_alive(lease, &self.0.proposals).await,
             async |mut peer| {
                 let request = proto::peer::KeepAliveRequest { leases: vec![lease] };
                 let reply = peer.keep_alive(request).await?.into_inner();
@@ -222,6 +222,11 @@ impl Replica {
         self.0.leadership.clone()
     }
 
+    /// Tells the cluster this member's name and client URLs.
+    pub(crate) async fn publish(&self, attributes: &Attributes) -> Result<(), Unavailable> {
+        self.0.proposals.publish(attributes).await
+    }
+
     /// Hands leadership to another voter and waits until it has it.
     pub async fn move_leader(&self, target: u64) -> Result<(), MoveLeaderError> {
         let me = self.0.identity.member_id;
@@ -230,16 +235,16 @@ impl Replica {
             return Err(MoveLeaderError::NotLeader);
         }
         if !self.0.members.all().iter().any(|m| m.id == target && !m.is_learner) {
-            return Err(MoveLeaderError::BadTarget);
+            return Err(MoveLeaderError::BadTransferee);
         }
         if target == me {
             return Ok(());
         }
-        let timed_out = MoveLeaderError::TimedOut;
-        self.0.raft.trigger().transfer_leader(target).await.map_err(|_fatal| timed_out)?;
+        let transfer = self.0.raft.trigger().transfer_leader(target).await;
+        transfer.map_err(|_fatal| Unavailable::Stopped)?;
         let deadline = tokio::time::Instant::now() + self.0.request_timeout;
         while leadership.leader() != Some(target) {
-            leadership.changed_or_retry(deadline).await.map_err(|_elapsed| timed_out)?;
+            leadership.changed_or_retry(deadline).await?;
         }
         Ok(())
     }
