@@ -1,0 +1,3 @@
+//! One replica of the replicated store.
+
+pub mod watch;
