@@ -130,15 +130,20 @@ impl Edge {
 
     /// Refuses a write of `cost_bytes` for which the quota has no room, and raises the alarm first.
     async fn check_quota(&self, cost_bytes: u64) -> Result<(), Status> {
-        let Some(quota_bytes) = self.limits.quota_bytes else { return Ok(()) };
+        let Some(quota_bytes) = self.limits.quota_bytes else {
+            return Ok(());
+        };
         let machine = self.replica.machine();
         if cost_bytes == 0 || machine.live_bytes() + cost_bytes < quota_bytes {
             return Ok(());
         }
         let member = self.replica.identity().member_id;
         if !machine.alarms().contains(&(member, AlarmKind::NoSpace)) {
-            let alarm =
-                AlarmChange { action: AlarmAction::Activate, member, alarm: AlarmKind::NoSpace };
+            let alarm = AlarmChange {
+                action: AlarmAction::Activate,
+                member,
+                alarm: AlarmKind::NoSpace,
+            };
             // The write is refused all the same when the alarm cannot be raised.
             if let Err(error) = self.propose(Command::Alarm(alarm)).await {
                 tracing::warn!(%error, "no space alarm was not raised");

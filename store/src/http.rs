@@ -36,7 +36,9 @@ pub(crate) async fn answer(edge: &Edge, request: Parts) -> Response<Full<Bytes>>
     }
     if request.method != Method::GET && page != "metrics" {
         let mut refused = error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+        refused
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("GET"));
         return refused;
     }
     let query = Query::parse(request.uri.query().unwrap_or_default());
@@ -87,6 +89,8 @@ fn page_of(kind: HeaderValue, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
 fn error(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
     let mut response = page_of(TEXT, format!("{text}\n"));
     *response.status_mut() = status;
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+        .headers_mut()
+        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

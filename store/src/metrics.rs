@@ -54,7 +54,6 @@ pub(crate) struct Calls {
     pub(crate) started: Counter,
     /// By gRPC code.
     pub(crate) handled: [Counter; CODES],
-    pub(crate) messages_sent: Counter,
 }
 
 /// All counters of a replica. Each is one atomic; readers see each alone, not all at one moment.
@@ -164,7 +163,11 @@ impl Metrics {
     /// Counts what a run of commands changed.
     pub fn count_applied(&self, revisions: &[RevisionEvents]) {
         for revision in revisions {
-            let puts = revision.events.iter().filter(|event| event.kind == EventKind::Put).count();
+            let puts = revision
+                .events
+                .iter()
+                .filter(|event| event.kind == EventKind::Put)
+                .count();
             let events = revision.events.len();
             self.events.add(events as u64);
             self.puts.add(puts as u64);

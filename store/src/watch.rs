@@ -36,12 +36,22 @@ pub enum CreateError {
 /// What a stream is to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
-    Events { watch_id: i64, revision: i64, events: Bytes, fragment: bool },
-    Progress { watch_id: i64, revision: i64 },
-    Compacted { watch_id: i64, compact_revision: i64 },
+    Events {
+        watch_id: i64,
+        revision: i64,
+        events: Bytes,
+        fragment: bool,
+    },
+    Progress {
+        watch_id: i64,
+        revision: i64,
+    },
+    Compacted {
+        watch_id: i64,
+        compact_revision: i64,
+    },
 }
 
-#[expect(unused_variables, clippy::unused_async, reason = "signatures")]
 impl Hub {
     pub fn open_stream(self: &Arc<Self>) -> WatchStream {
         unimplemented!()

@@ -41,7 +41,11 @@ impl pb::auth_server::Auth for Auth {
     ) -> Result<Response<pb::AuthStatusResponse>, Status> {
         let header = Some(self.0.header_now());
         let auth_revision = AUTH_REVISION;
-        Ok(Response::new(pb::AuthStatusResponse { header, enabled: false, auth_revision }))
+        Ok(Response::new(pb::AuthStatusResponse {
+            header,
+            enabled: false,
+            auth_revision,
+        }))
     }
 
     async fn authenticate(

@@ -24,7 +24,11 @@ pub(crate) fn range(request: &pb::RangeRequest) -> Result<(), BadRequest> {
     }
     let sortable = SortOrder::try_from(request.sort_order).is_ok()
         && SortTarget::try_from(request.sort_target).is_ok();
-    if sortable { Ok(()) } else { Err(BadRequest::InvalidSortOption) }
+    if sortable {
+        Ok(())
+    } else {
+        Err(BadRequest::InvalidSortOption)
+    }
 }
 
 pub(crate) fn put(request: &pb::PutRequest) -> Result<(), BadRequest> {
@@ -41,13 +45,20 @@ pub(crate) fn put(request: &pb::PutRequest) -> Result<(), BadRequest> {
 }
 
 pub(crate) fn delete_range(request: &pb::DeleteRangeRequest) -> Result<(), BadRequest> {
-    if request.key.is_empty() { Err(BadRequest::EmptyKey) } else { Ok(()) }
+    if request.key.is_empty() {
+        Err(BadRequest::EmptyKey)
+    } else {
+        Ok(())
+    }
 }
 
 /// Everything about a transaction but its duplicate keys, which the state machine's crate looks for.
 pub(crate) fn txn(request: &pb::TxnRequest, operations_max: usize) -> Result<(), BadRequest> {
-    let operations =
-        request.compare.len().max(request.success.len()).max(request.failure.len());
+    let operations = request
+        .compare
+        .len()
+        .max(request.success.len())
+        .max(request.failure.len());
     let Some(left) = operations_max.checked_sub(operations) else {
         return Err(BadRequest::TooManyOperations);
     };
@@ -106,10 +117,12 @@ pub(crate) fn put_cost(request: &pb::PutRequest) -> u64 {
 /// Bytes the quota counts for a transaction: the dearer branch. Nested transactions count as nothing, as in etcd.
 pub(crate) fn txn_cost(request: &pb::TxnRequest) -> u64 {
     let branch = |operations: &[pb::RequestOp]| -> u64 {
-        let puts = operations.iter().filter_map(|operation| match &operation.request {
-            Some(Op::RequestPut(put)) => Some(put_cost(put)),
-            _ => None,
-        });
+        let puts = operations
+            .iter()
+            .filter_map(|operation| match &operation.request {
+                Some(Op::RequestPut(put)) => Some(put_cost(put)),
+                _ => None,
+            });
         puts.sum()
     };
     branch(&request.success).max(branch(&request.failure))

@@ -53,7 +53,11 @@ pub(super) async fn serve(edge: Arc<Edge>, router: Arc<Router>, mut stream: TcpS
         Ok(Err(error)) => return tracing::debug!(%error, "connection lost"),
         Err(_) => return tracing::debug!("connection said nothing in time"),
     };
-    let stream = Replayed { first, stream, metrics: edge.metrics.clone() };
+    let stream = Replayed {
+        first,
+        stream,
+        metrics: edge.metrics.clone(),
+    };
     let io = TokioIo::new(stream);
     let client = Client(router);
     let ended = match protocol {

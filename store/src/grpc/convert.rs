@@ -30,7 +30,10 @@ pub(crate) fn range(request: pb::RangeRequest) -> Range {
             pb::range_request::SortTarget::Mod => SortTarget::Mod,
             pb::range_request::SortTarget::Value => SortTarget::Value,
         },
-        keys: KeyRange { start: request.key, end: request.range_end },
+        keys: KeyRange {
+            start: request.key,
+            end: request.range_end,
+        },
         limit: request.limit,
         revision: request.revision,
         keys_only: request.keys_only,
@@ -55,7 +58,10 @@ pub(crate) fn put(request: pb::PutRequest) -> Put {
 
 pub(crate) fn delete_range(request: pb::DeleteRangeRequest) -> DeleteRange {
     DeleteRange {
-        keys: KeyRange { start: request.key, end: request.range_end },
+        keys: KeyRange {
+            start: request.key,
+            end: request.range_end,
+        },
         prev_kv: request.prev_kv,
     }
 }
@@ -70,13 +76,17 @@ pub(crate) fn txn(request: pb::TxnRequest) -> Txn {
 }
 
 fn operations(operations: Vec<pb::RequestOp>) -> Vec<Op> {
-    let converted = operations.into_iter().filter_map(|operation| match operation.request {
-        Some(WireOp::RequestRange(request)) => Some(Op::Range(range(request))),
-        Some(WireOp::RequestPut(request)) => Some(Op::Put(put(request))),
-        Some(WireOp::RequestDeleteRange(request)) => Some(Op::DeleteRange(delete_range(request))),
-        Some(WireOp::RequestTxn(request)) => Some(Op::Txn(txn(request))),
-        None => None,
-    });
+    let converted = operations
+        .into_iter()
+        .filter_map(|operation| match operation.request {
+            Some(WireOp::RequestRange(request)) => Some(Op::Range(range(request))),
+            Some(WireOp::RequestPut(request)) => Some(Op::Put(put(request))),
+            Some(WireOp::RequestDeleteRange(request)) => {
+                Some(Op::DeleteRange(delete_range(request)))
+            }
+            Some(WireOp::RequestTxn(request)) => Some(Op::Txn(txn(request))),
+            None => None,
+        });
     converted.collect()
 }
 
@@ -93,7 +103,10 @@ fn compare(compare: pb::Compare) -> Option<Compare> {
         Err(_) => None,
     };
     let target = CompareTarget::try_from(compare.target).ok();
-    let keys = KeyRange { start: compare.key, end: compare.range_end };
+    let keys = KeyRange {
+        start: compare.key,
+        end: compare.range_end,
+    };
     let (result, operand) = match (result, target) {
         (Some(result), Some(target)) => (result, operand(target, compare.target_union)),
         (Some(CompareResult::Equal), None) => return None,
@@ -102,7 +115,11 @@ fn compare(compare: pb::Compare) -> Option<Compare> {
         (None, Some(CompareTarget::Value)) => (CompareResult::Greater, Operand::Version(0)),
         (None, _) => return None,
     };
-    Some(Compare { keys, result, operand })
+    Some(Compare {
+        keys,
+        result,
+        operand,
+    })
 }
 
 /// A union that does not fit the target counts as unset, and unset as zero or empty.
@@ -148,7 +165,10 @@ pub(crate) fn alarm_name(alarm: AlarmKind) -> &'static str {
 }
 
 pub(crate) fn alarm_members(alarms: Vec<(u64, AlarmKind)>) -> Vec<pb::AlarmMember> {
-    let member = |(member_id, alarm)| pb::AlarmMember { member_id, alarm: alarm_type(alarm).into() };
+    let member = |(member_id, alarm)| pb::AlarmMember {
+        member_id,
+        alarm: alarm_type(alarm).into(),
+    };
     alarms.into_iter().map(member).collect()
 }
 
@@ -165,7 +185,10 @@ pub(crate) fn range_response(
 }
 
 pub(crate) fn put_response(header: pb::ResponseHeader, response: PutResponse) -> pb::PutResponse {
-    pb::PutResponse { header: Some(header), prev_kv: response.prev_kv.map(key_value) }
+    pb::PutResponse {
+        header: Some(header),
+        prev_kv: response.prev_kv.map(key_value),
+    }
 }
 
 pub(crate) fn delete_range_response(
@@ -183,13 +206,20 @@ pub(crate) fn txn_response(header: pb::ResponseHeader, response: TxnResponse) ->
     pb::TxnResponse {
         header: Some(header),
         succeeded: response.succeeded,
-        responses: response.responses.into_iter().map(operation_response).collect(),
+        responses: response
+            .responses
+            .into_iter()
+            .map(operation_response)
+            .collect(),
     }
 }
 
 /// Headers inside a transaction carry the revision alone.
 fn operation_response(response: OpResponse) -> pb::ResponseOp {
-    let header = |revision| pb::ResponseHeader { revision, ..Default::default() };
+    let header = |revision| pb::ResponseHeader {
+        revision,
+        ..Default::default()
+    };
     let response = match response {
         OpResponse::Range { revision, response } => {
             WireResponse::ResponseRange(range_response(header(revision), response))
@@ -204,7 +234,9 @@ fn operation_response(response: OpResponse) -> pb::ResponseOp {
             WireResponse::ResponseTxn(txn_response(header(revision), response))
         }
     };
-    pb::ResponseOp { response: Some(response) }
+    pb::ResponseOp {
+        response: Some(response),
+    }
 }
 
 fn key_value(kv: EncodedKeyValue) -> KeyValue {

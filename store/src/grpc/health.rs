@@ -32,12 +32,20 @@ impl pb::health_server::Health for Health {
         request: Request<pb::HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let known = request.into_inner().service.is_empty();
-        let now = if known { ServingStatus::Serving } else { ServingStatus::ServiceUnknown };
+        let now = if known {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::ServiceUnknown
+        };
         let statuses = stream::once(async move { Ok(answer(now)) }).chain(stream::pending());
-        Ok(Response::new(super::stream::guard(&self.0, false, statuses)))
+        Ok(Response::new(super::stream::guard(
+            &self.0, false, statuses,
+        )))
     }
 }
 
 fn answer(status: ServingStatus) -> pb::HealthCheckResponse {
-    pb::HealthCheckResponse { status: status.into() }
+    pb::HealthCheckResponse {
+        status: status.into(),
+    }
 }

@@ -42,7 +42,10 @@ impl pb::kv_server::Kv for Kv {
         self.0.metrics.count_range();
         let (revision, response) =
             read_range(&self.0.replica.machine(), convert::range(request)).await?;
-        Ok(Response::new(convert::range_response(self.0.header(revision), response)))
+        Ok(Response::new(convert::range_response(
+            self.0.header(revision),
+            response,
+        )))
     }
 
     async fn range_stream(
@@ -72,7 +75,10 @@ impl pb::kv_server::Kv for Kv {
         let Body::Put(response) = answer.body else {
             return Err(convert::unexpected(&answer.body));
         };
-        Ok(Response::new(convert::put_response(self.0.header(answer.revision), response)))
+        Ok(Response::new(convert::put_response(
+            self.0.header(answer.revision),
+            response,
+        )))
     }
 
     async fn delete_range(
@@ -87,7 +93,10 @@ impl pb::kv_server::Kv for Kv {
         let Body::DeleteRange(response) = answer.body else {
             return Err(convert::unexpected(&answer.body));
         };
-        Ok(Response::new(convert::delete_range_response(self.0.header(answer.revision), response)))
+        Ok(Response::new(convert::delete_range_response(
+            self.0.header(answer.revision),
+            response,
+        )))
     }
 
     async fn txn(
@@ -117,7 +126,10 @@ impl pb::kv_server::Kv for Kv {
             }
             TxnPath::Serializable => read_txn(&self.0, txn).await?,
         };
-        Ok(Response::new(convert::txn_response(self.0.header(revision), response)))
+        Ok(Response::new(convert::txn_response(
+            self.0.header(revision),
+            response,
+        )))
     }
 
     /// A compaction with `physical` is answered as soon as no reader can see the old revisions: their space is given
@@ -127,7 +139,10 @@ impl pb::kv_server::Kv for Kv {
         request: Request<pb::CompactionRequest>,
     ) -> Result<Response<pb::CompactionResponse>, Status> {
         let revision = request.into_inner().revision;
-        let answer = self.0.propose(Command::Compact(Compact { revision })).await?;
+        let answer = self
+            .0
+            .propose(Command::Compact(Compact { revision }))
+            .await?;
         let header = Some(self.0.header(answer.revision));
         Ok(Response::new(pb::CompactionResponse { header }))
     }
@@ -145,10 +160,7 @@ async fn read_range(
     blocking(move || machine.range(&range)).await
 }
 
-async fn read_txn(
-    edge: &Edge,
-    txn: state_machine::Txn,
-) -> Result<(i64, TxnResponse), Status> {
+async fn read_txn(edge: &Edge, txn: state_machine::Txn) -> Result<(i64, TxnResponse), Status> {
     edge.metrics.count_txn();
     let machine = edge.replica.machine();
     let ranges = txn.success.iter().chain(&txn.failure);
@@ -167,7 +179,8 @@ async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, Rejection> + Send + 'static,
 ) -> Result<T, Status> {
     let done = tokio::task::spawn_blocking(read).await;
-    done.map_err(|error| status::internal(&error.to_string()))?.map_err(status::rejected)
+    done.map_err(|error| status::internal(&error.to_string()))?
+        .map_err(status::rejected)
 }
 
 fn may_be_large(machine: &StateMachine, range: &Range) -> bool {

@@ -23,7 +23,10 @@ pub(super) struct Lease {
 
 impl Lease {
     pub(super) fn new(edge: Arc<Edge>) -> Lease {
-        Lease { edge, ids: LeaseIds::default() }
+        Lease {
+            edge,
+            ids: LeaseIds::default(),
+        }
     }
 }
 
@@ -41,8 +44,14 @@ impl pb::lease_server::Lease for Lease {
         if request.ttl > check::LEASE_TTL_SECONDS_MAX {
             return Err(BadRequest::LeaseTtlTooLarge.into());
         }
-        let id = if request.id == 0 { self.ids.pick() } else { request.id };
-        let ttl_seconds = request.ttl.max(self.edge.replica.minimum_lease_ttl_seconds());
+        let id = if request.id == 0 {
+            self.ids.pick()
+        } else {
+            request.id
+        };
+        let ttl_seconds = request
+            .ttl
+            .max(self.edge.replica.minimum_lease_ttl_seconds());
         let command = Command::LeaseGrant(LeaseGrant { id, ttl_seconds });
         let answer = self.edge.propose(command).await?;
         let Body::LeaseGrant { id, ttl_seconds } = answer.body else {
@@ -61,7 +70,10 @@ impl pb::lease_server::Lease for Lease {
         request: Request<pb::LeaseRevokeRequest>,
     ) -> Result<Response<pb::LeaseRevokeResponse>, Status> {
         let id = request.into_inner().id;
-        let answer = self.edge.propose(Command::LeaseRevoke(LeaseRevoke { id })).await?;
+        let answer = self
+            .edge
+            .propose(Command::LeaseRevoke(LeaseRevoke { id }))
+            .await?;
         let header = Some(self.edge.header(answer.revision));
         Ok(Response::new(pb::LeaseRevokeResponse { header }))
     }
@@ -77,7 +89,11 @@ impl pb::lease_server::Lease for Lease {
             async move { renew(&edge, request?.id).await }
         });
         let answers = renewals.buffered(KEEP_ALIVES_IN_FLIGHT_MAX);
-        Ok(Response::new(stream::guard(&self.edge, requires_leader, answers)))
+        Ok(Response::new(stream::guard(
+            &self.edge,
+            requires_leader,
+            answers,
+        )))
     }
 
     async fn lease_time_to_live(
@@ -86,14 +102,28 @@ impl pb::lease_server::Lease for Lease {
     ) -> Result<Response<pb::LeaseTimeToLiveResponse>, Status> {
         let request = request.into_inner();
         let id = request.id;
-        let time = self.edge.replica.time_to_live(id).await.map_err(unavailable)?;
+        let time = self
+            .edge
+            .replica
+            .time_to_live(id)
+            .await
+            .map_err(unavailable)?;
         let header = Some(self.edge.header_now());
         let Some(time) = time else {
-            let unknown = pb::LeaseTimeToLiveResponse { header, id, ttl: -1, ..Default::default() };
+            let unknown = pb::LeaseTimeToLiveResponse {
+                header,
+                id,
+                ttl: -1,
+                ..Default::default()
+            };
             return Ok(Response::new(unknown));
         };
         let machine = self.edge.replica.machine();
-        let keys = if request.keys { machine.lease_keys(id) } else { Vec::new() };
+        let keys = if request.keys {
+            machine.lease_keys(id)
+        } else {
+            Vec::new()
+        };
         Ok(Response::new(pb::LeaseTimeToLiveResponse {
             header,
             id,
@@ -108,7 +138,10 @@ impl pb::lease_server::Lease for Lease {
         _request: Request<pb::LeaseLeasesRequest>,
     ) -> Result<Response<pb::LeaseLeasesResponse>, Status> {
         let leases = self.edge.replica.machine().leases();
-        let leases = leases.into_iter().map(|lease| pb::LeaseStatus { id: lease.id }).collect();
+        let leases = leases
+            .into_iter()
+            .map(|lease| pb::LeaseStatus { id: lease.id })
+            .collect();
         let header = Some(self.edge.header_now());
         Ok(Response::new(pb::LeaseLeasesResponse { header, leases }))
     }
@@ -121,7 +154,11 @@ async fn renew(edge: &Edge, id: i64) -> Result<pb::LeaseKeepAliveResponse, Statu
     if renewed.is_some() {
         edge.metrics.count_lease_renewed();
     }
-    Ok(pb::LeaseKeepAliveResponse { header, id, ttl: renewed.unwrap_or(0) })
+    Ok(pb::LeaseKeepAliveResponse {
+        header,
+        id,
+        ttl: renewed.unwrap_or(0),
+    })
 }
 
 /// Lease ids that nobody can guess to be taken: a counter hashed under keys the operating system picked.

@@ -38,8 +38,13 @@ pub async fn serve(
 ) {
     let (leaderless, leaderless_seen) = watch::channel(false);
     let connections_max = limits.connections_max.min(Semaphore::MAX_PERMITS);
-    let edge =
-        Arc::new(Edge { replica, limits, metrics, leaderless: leaderless_seen, shutdown });
+    let edge = Arc::new(Edge {
+        replica,
+        limits,
+        metrics,
+        leaderless: leaderless_seen,
+        shutdown,
+    });
     let router = Arc::new(Router::new(edge.clone()));
     let places = Arc::new(Semaphore::new(connections_max));
     let mut clients = SelectAll::from_iter(listeners.into_iter().map(TcpListenerStream::new));
@@ -86,7 +91,10 @@ async fn finish(edge: &Edge, mut connections: JoinSet<()>) {
         }
     });
     if grace.await.is_err() {
-        tracing::info!(connections = connections.len(), "connections dropped at shutdown");
+        tracing::info!(
+            connections = connections.len(),
+            "connections dropped at shutdown"
+        );
         connections.shutdown().await;
     }
 }
@@ -114,7 +122,11 @@ async fn watch_for_leader(edge: &Edge, leaderless: &watch::Sender<bool>) {
     let mut without = 0;
     loop {
         tokio::time::sleep(edge.limits.election_timeout).await;
-        without = if edge.replica.raft_status().leader.is_some() { 0 } else { without + 1 };
+        without = if edge.replica.raft_status().leader.is_some() {
+            0
+        } else {
+            without + 1
+        };
         leaderless.send_if_modified(|now| {
             let was = std::mem::replace(now, without >= LEADERLESS_ELECTIONS);
             was != *now

@@ -39,7 +39,11 @@ impl pb::maintenance_server::Maintenance for Maintenance {
             Ok(WireAction::Deactivate) => AlarmAction::Deactivate,
             Err(_) => return Err(BadRequest::InvalidAlarm.into()),
         };
-        let change = AlarmChange { action, member: request.member_id, alarm };
+        let change = AlarmChange {
+            action,
+            member: request.member_id,
+            alarm,
+        };
         let answer = self.0.propose(Command::Alarm(change)).await?;
         let Body::Alarms(alarms) = answer.body else {
             return Err(convert::unexpected(&answer.body));
@@ -122,7 +126,9 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         &self,
         _request: Request<pb::SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
-        Err(Status::unimplemented("etcdserver: this server cannot write a snapshot in etcd's format"))
+        Err(Status::unimplemented(
+            "etcdserver: this server cannot write a snapshot in etcd's format",
+        ))
     }
 
     async fn move_leader(
@@ -130,7 +136,11 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         request: Request<pb::MoveLeaderRequest>,
     ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
         let target = request.into_inner().target_id;
-        self.0.replica.move_leader(target).await.map_err(status::move_leader)?;
+        self.0
+            .replica
+            .move_leader(target)
+            .await
+            .map_err(status::move_leader)?;
         Ok(Response::new(pb::MoveLeaderResponse::default()))
     }
 
@@ -138,7 +148,9 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         &self,
         _request: Request<pb::DowngradeRequest>,
     ) -> Result<Response<pb::DowngradeResponse>, Status> {
-        Err(Status::unimplemented("etcdserver: this server has no older version to downgrade to"))
+        Err(Status::unimplemented(
+            "etcdserver: this server has no older version to downgrade to",
+        ))
     }
 }
 
@@ -158,7 +170,13 @@ mod tests {
 
     #[test]
     fn an_alarm_is_printed_as_etcd_prints_it() {
-        assert_eq!(alarm_text((7, AlarmKind::NoSpace)), "memberID:7 alarm:NOSPACE ");
-        assert_eq!(alarm_text((8, AlarmKind::Corrupt)), "memberID:8 alarm:CORRUPT ");
+        assert_eq!(
+            alarm_text((7, AlarmKind::NoSpace)),
+            "memberID:7 alarm:NOSPACE "
+        );
+        assert_eq!(
+            alarm_text((8, AlarmKind::Corrupt)),
+            "memberID:8 alarm:CORRUPT "
+        );
     }
 }

@@ -3,7 +3,13 @@
 /// A gRPC service of the client port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
-    Kv, Watch, Lease, Cluster, Maintenance, Auth, Health,
+    Kv,
+    Watch,
+    Lease,
+    Cluster,
+    Maintenance,
+    Auth,
+    Health,
 }
 
 impl Service {
@@ -53,7 +59,12 @@ impl Method {
 }
 
 const fn method(index: usize, service: Service, name: &'static str, kind: Kind) -> Method {
-    Method { index, service, name, kind }
+    Method {
+        index,
+        service,
+        name,
+        kind,
+    }
 }
 
 /// All methods, those of one service together.
@@ -70,7 +81,12 @@ pub(crate) static METHODS: &[Method] = &[
     // etcdserverpb.Lease
     method(7, Service::Lease, "LeaseGrant", Kind::Unary),
     method(8, Service::Lease, "LeaseRevoke", Kind::Unary),
-    method(9, Service::Lease, "LeaseKeepAlive", Kind::BidirectionalStream),
+    method(
+        9,
+        Service::Lease,
+        "LeaseKeepAlive",
+        Kind::BidirectionalStream,
+    ),
     method(10, Service::Lease, "LeaseTimeToLive", Kind::Unary),
     method(11, Service::Lease, "LeaseLeases", Kind::Unary),
     // etcdserverpb.Cluster
@@ -113,7 +129,9 @@ pub(crate) static METHODS: &[Method] = &[
 
 /// Finds the method of a request path. The error is the text grpc-go answers with.
 pub(crate) fn find(path: &str) -> Result<&'static Method, String> {
-    let named = path.strip_prefix('/').and_then(|path| path.rsplit_once('/'));
+    let named = path
+        .strip_prefix('/')
+        .and_then(|path| path.rsplit_once('/'));
     let Some((service_name, name)) = named else {
         return Err(format!("malformed method name: {path:?}"));
     };
@@ -148,8 +166,17 @@ mod tests {
 
     #[test]
     fn unknown_paths_are_answered_as_grpc_go_does() {
-        assert_eq!(find("/etcdserverpb.KV/Get").err().as_deref(), Some("unknown method Get for service etcdserverpb.KV"));
-        assert_eq!(find("/v3lockpb.Lock/Lock").err().as_deref(), Some("unknown service v3lockpb.Lock"));
-        assert_eq!(find("/v3").err().as_deref(), Some("malformed method name: \"/v3\""));
+        assert_eq!(
+            find("/etcdserverpb.KV/Get").err().as_deref(),
+            Some("unknown method Get for service etcdserverpb.KV")
+        );
+        assert_eq!(
+            find("/v3lockpb.Lock/Lock").err().as_deref(),
+            Some("unknown service v3lockpb.Lock")
+        );
+        assert_eq!(
+            find("/v3").err().as_deref(),
+            Some("malformed method name: \"/v3\"")
+        );
     }
 }

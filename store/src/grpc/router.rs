@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
-use http_body::{Body as _, Frame};
+use http_body::Frame;
 use proto::server::etcdserverpb as pb;
 use proto::server::health::health_server::HealthServer;
 use tonic::body::Body;
@@ -81,14 +81,20 @@ impl Router {
             let edge = self.edge.clone();
             let (head, _) = request.into_parts();
             let answer = async move { Ok(crate::http::answer(&edge, head).await.map(Body::new)) };
-            return Answer { work: Work::Running(Box::pin(answer)), call: None };
+            return Answer {
+                work: Work::Running(Box::pin(answer)),
+                call: None,
+            };
         }
         let method = match method::find(request.uri().path()) {
             Ok(method) => method,
             Err(text) => return Answer::ready(Status::unimplemented(text)),
         };
         self.edge.metrics.calls(method).started.add(1);
-        let call = Some(Call { edge: self.edge.clone(), method });
+        let call = Some(Call {
+            edge: self.edge.clone(),
+            method,
+        });
         let work = match self.refuse(method, request.headers()) {
             Some(status) => Work::Ready(Some(status.into_http())),
             None => Work::Running(self.dispatch(method.service, request)),
@@ -126,8 +132,9 @@ impl Router {
         if version.is_some_and(|version| std::str::from_utf8(version.as_bytes()).is_err()) {
             return Some(BadRequest::InvalidClientApiVersion.into());
         }
-        let requires_leader =
-            headers.get(stream::REQUIRE_LEADER).is_some_and(|value| value.as_bytes() == b"true");
+        let requires_leader = headers
+            .get(stream::REQUIRE_LEADER)
+            .is_some_and(|value| value.as_bytes() == b"true");
         if requires_leader && raft.leader.is_none() {
             return Some(Status::unavailable(status::NO_LEADER));
         }
@@ -175,7 +182,10 @@ enum Work {
 
 impl Answer {
     fn ready(status: Status) -> Answer {
-        Answer { work: Work::Ready(Some(status.into_http())), call: None }
+        Answer {
+            work: Work::Ready(Some(status.into_http())),
+            call: None,
+        }
     }
 }
 
@@ -191,7 +201,9 @@ impl Future for Answer {
                 Err(never) => match never {},
             },
         };
-        let Some(call) = answer.call.take() else { return Poll::Ready(Ok(response)) };
+        let Some(call) = answer.call.take() else {
+            return Poll::Ready(Ok(response));
+        };
         match Status::from_header_map(response.headers()) {
             Some(status) => {
                 let status = as_etcd(status);
@@ -201,7 +213,12 @@ impl Future for Answer {
             }
             None if call.method.kind == Kind::Unary => call.count(Code::Ok),
             None => {
-                let counted = |body| Body::new(CountedBody { body, call: Some(call) });
+                let counted = |body| {
+                    Body::new(CountedBody {
+                        body,
+                        call: Some(call),
+                    })
+                };
                 response = response.map(counted);
             }
         }
@@ -282,7 +299,10 @@ mod tests {
         ));
         let status = as_etcd(tonic);
         assert_eq!(status.code(), Code::ResourceExhausted);
-        assert_eq!(status.message(), "grpc: received message larger than max (3000000 vs. 2097152)");
+        assert_eq!(
+            status.message(),
+            "grpc: received message larger than max (3000000 vs. 2097152)"
+        );
     }
 
     #[test]
@@ -290,7 +310,10 @@ mod tests {
         let compacted = status::rejected(state_machine::Rejection::FutureRevision);
         let text = compacted.message().to_string();
         let status = as_etcd(compacted);
-        assert_eq!((status.code(), status.message()), (Code::OutOfRange, text.as_str()));
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::OutOfRange, text.as_str())
+        );
     }
 
     #[test]

@@ -26,7 +26,10 @@ pub(super) async fn sniff(
     let mut first = BytesMut::with_capacity(HTTP2_PREFACE.len());
     loop {
         let room = HTTP2_PREFACE.len() - first.len();
-        let read = (&mut *stream).take(room as u64).read_buf(&mut first).await?;
+        let read = (&mut *stream)
+            .take(room as u64)
+            .read_buf(&mut first)
+            .await?;
         if read == 0 {
             return Ok(None);
         }
@@ -60,7 +63,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Replayed<S> {
             buffer.put_slice(&self.first[..length]);
             self.first.advance(length);
         }
-        self.metrics.bytes_received.add((buffer.filled().len() - before) as u64);
+        self.metrics
+            .bytes_received
+            .add((buffer.filled().len() - before) as u64);
         Poll::Ready(Ok(()))
     }
 }
@@ -109,7 +114,10 @@ mod tests {
     async fn protocols_are_told_by_their_first_bytes() {
         let cases: [(&[u8], Option<Protocol>); 6] = [
             (b"GET /health HTTP/1.1\r\n\r\n", Some(Protocol::Http1)),
-            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nmore", Some(Protocol::Http2)),
+            (
+                b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nmore",
+                Some(Protocol::Http2),
+            ),
             (b"PRI * HTTP/2.0\r\n\r\nXX", Some(Protocol::Http1)),
             (b"\0", Some(Protocol::Http1)),
             (b"PRI", None),
@@ -118,7 +126,11 @@ mod tests {
         for (bytes, protocol) in cases {
             let mut stream = bytes;
             let sniffed = sniff(&mut stream).await.expect("reading from memory works");
-            assert_eq!(sniffed.as_ref().map(|(protocol, _)| *protocol), protocol, "{bytes:?}");
+            assert_eq!(
+                sniffed.as_ref().map(|(protocol, _)| *protocol),
+                protocol,
+                "{bytes:?}"
+            );
             if let Some((_, first)) = sniffed {
                 assert_eq!([&first[..], stream].concat(), bytes);
             }
@@ -136,16 +148,26 @@ mod tests {
         };
         let (sniffed, ()) = tokio::join!(sniff(&mut server), write);
         let (protocol, first) = sniffed.expect("the pipe is open").expect("a whole preface");
-        assert_eq!((protocol, &first[..]), (Protocol::Http2, &HTTP2_PREFACE[..]));
+        assert_eq!(
+            (protocol, &first[..]),
+            (Protocol::Http2, &HTTP2_PREFACE[..])
+        );
     }
 
     #[tokio::test]
     async fn replayed_bytes_come_first_and_are_counted() {
         let metrics = Arc::new(Metrics::default());
         let first = BytesMut::from(&b"one "[..]);
-        let mut replayed = Replayed { first, stream: &b"two"[..], metrics: metrics.clone() };
+        let mut replayed = Replayed {
+            first,
+            stream: &b"two"[..],
+            metrics: metrics.clone(),
+        };
         let mut all = String::new();
-        replayed.read_to_string(&mut all).await.expect("reading from memory works");
+        replayed
+            .read_to_string(&mut all)
+            .await
+            .expect("reading from memory works");
         assert_eq!(all, "one two");
         assert_eq!(metrics.bytes_received.get(), 7);
     }

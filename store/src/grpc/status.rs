@@ -73,18 +73,21 @@ impl From<TxnError> for BadRequest {
 /// A refusal of the state machine.
 pub(crate) fn rejected(rejection: Rejection) -> Status {
     let (code, text) = match rejection {
-        Rejection::Compacted { .. } => {
-            (Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted")
-        }
-        Rejection::FutureRevision => {
-            (Code::OutOfRange, "etcdserver: mvcc: required revision is a future revision")
-        }
+        Rejection::Compacted { .. } => (
+            Code::OutOfRange,
+            "etcdserver: mvcc: required revision has been compacted",
+        ),
+        Rejection::FutureRevision => (
+            Code::OutOfRange,
+            "etcdserver: mvcc: required revision is a future revision",
+        ),
         Rejection::KeyNotFound => (Code::InvalidArgument, "etcdserver: key not found"),
         Rejection::LeaseNotFound => (Code::NotFound, "etcdserver: requested lease not found"),
         Rejection::LeaseExists => (Code::FailedPrecondition, "etcdserver: lease already exists"),
-        Rejection::NoSpace => {
-            (Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded")
-        }
+        Rejection::NoSpace => (
+            Code::ResourceExhausted,
+            "etcdserver: mvcc: database space exceeded",
+        ),
         Rejection::Corrupt => (Code::DataLoss, "etcdserver: corrupt cluster"),
     };
     Status::new(code, text)
@@ -144,7 +147,9 @@ mod tests {
     fn rejections_have_etcds_codes_and_texts() {
         let cases = [
             (
-                Rejection::Compacted { compact_revision: 7 },
+                Rejection::Compacted {
+                    compact_revision: 7,
+                },
                 Code::OutOfRange,
                 "etcdserver: mvcc: required revision has been compacted",
             ),
@@ -153,37 +158,81 @@ mod tests {
                 Code::OutOfRange,
                 "etcdserver: mvcc: required revision is a future revision",
             ),
-            (Rejection::KeyNotFound, Code::InvalidArgument, "etcdserver: key not found"),
-            (Rejection::LeaseNotFound, Code::NotFound, "etcdserver: requested lease not found"),
-            (Rejection::LeaseExists, Code::FailedPrecondition, "etcdserver: lease already exists"),
+            (
+                Rejection::KeyNotFound,
+                Code::InvalidArgument,
+                "etcdserver: key not found",
+            ),
+            (
+                Rejection::LeaseNotFound,
+                Code::NotFound,
+                "etcdserver: requested lease not found",
+            ),
+            (
+                Rejection::LeaseExists,
+                Code::FailedPrecondition,
+                "etcdserver: lease already exists",
+            ),
             (
                 Rejection::NoSpace,
                 Code::ResourceExhausted,
                 "etcdserver: mvcc: database space exceeded",
             ),
-            (Rejection::Corrupt, Code::DataLoss, "etcdserver: corrupt cluster"),
+            (
+                Rejection::Corrupt,
+                Code::DataLoss,
+                "etcdserver: corrupt cluster",
+            ),
         ];
         for (rejection, code, text) in cases {
-            assert_eq!(wire(rejected(rejection)), (code, text.to_string()), "{rejection:?}");
+            assert_eq!(
+                wire(rejected(rejection)),
+                (code, text.to_string()),
+                "{rejection:?}"
+            );
         }
     }
 
     #[test]
     fn unavailability_has_etcds_codes_and_texts() {
         let cases = [
-            (Unavailable::NoLeader, Code::Unavailable, "etcdserver: no leader"),
-            (Unavailable::LeaderChanged, Code::Unavailable, "etcdserver: leader changed"),
-            (Unavailable::TimedOut, Code::Unavailable, "etcdserver: request timed out"),
+            (
+                Unavailable::NoLeader,
+                Code::Unavailable,
+                "etcdserver: no leader",
+            ),
+            (
+                Unavailable::LeaderChanged,
+                Code::Unavailable,
+                "etcdserver: leader changed",
+            ),
+            (
+                Unavailable::TimedOut,
+                Code::Unavailable,
+                "etcdserver: request timed out",
+            ),
             (
                 Unavailable::TimedOutLeaderFailed,
                 Code::Unavailable,
                 "etcdserver: request timed out, possibly due to previous leader failure",
             ),
-            (Unavailable::Stopped, Code::Unavailable, "etcdserver: server stopped"),
-            (Unavailable::TooManyRequests, Code::Unknown, "etcdserver: too many requests"),
+            (
+                Unavailable::Stopped,
+                Code::Unavailable,
+                "etcdserver: server stopped",
+            ),
+            (
+                Unavailable::TooManyRequests,
+                Code::Unknown,
+                "etcdserver: too many requests",
+            ),
         ];
         for (error, code, text) in cases {
-            assert_eq!(wire(unavailable(error)), (code, text.to_string()), "{error:?}");
+            assert_eq!(
+                wire(unavailable(error)),
+                (code, text.to_string()),
+                "{error:?}"
+            );
         }
     }
 
@@ -193,14 +242,42 @@ mod tests {
         let cases = [
             (Bad::EmptyKey, Code::InvalidArgument, "key is not provided"),
             (Bad::EmptyOperation, Code::InvalidArgument, "key not found"),
-            (Bad::ValueProvided, Code::InvalidArgument, "value is provided"),
-            (Bad::LeaseProvided, Code::InvalidArgument, "lease is provided"),
-            (Bad::InvalidSortOption, Code::InvalidArgument, "invalid sort option"),
+            (
+                Bad::ValueProvided,
+                Code::InvalidArgument,
+                "value is provided",
+            ),
+            (
+                Bad::LeaseProvided,
+                Code::InvalidArgument,
+                "lease is provided",
+            ),
+            (
+                Bad::InvalidSortOption,
+                Code::InvalidArgument,
+                "invalid sort option",
+            ),
             (Bad::TooLarge, Code::InvalidArgument, "request is too large"),
-            (Bad::LeaseTtlTooLarge, Code::OutOfRange, "too large lease TTL"),
-            (Bad::InvalidClientApiVersion, Code::InvalidArgument, "invalid client api version"),
-            (Bad::AuthNotEnabled, Code::FailedPrecondition, "authentication is not enabled"),
-            (Bad::RootUserNotExist, Code::FailedPrecondition, "root user does not exist"),
+            (
+                Bad::LeaseTtlTooLarge,
+                Code::OutOfRange,
+                "too large lease TTL",
+            ),
+            (
+                Bad::InvalidClientApiVersion,
+                Code::InvalidArgument,
+                "invalid client api version",
+            ),
+            (
+                Bad::AuthNotEnabled,
+                Code::FailedPrecondition,
+                "authentication is not enabled",
+            ),
+            (
+                Bad::RootUserNotExist,
+                Code::FailedPrecondition,
+                "root user does not exist",
+            ),
             (
                 Bad::NotSupportedForLearner,
                 Code::FailedPrecondition,
@@ -218,17 +295,33 @@ mod tests {
             ),
         ];
         for (error, code, text) in cases {
-            assert_eq!(wire(error.into()), (code, format!("etcdserver: {text}")), "{error:?}");
+            assert_eq!(
+                wire(error.into()),
+                (code, format!("etcdserver: {text}")),
+                "{error:?}"
+            );
         }
     }
 
     #[test]
     fn leadership_transfer_has_etcds_codes_and_texts() {
         let not_leader = wire(move_leader(MoveLeaderError::NotLeader));
-        assert_eq!(not_leader, (Code::FailedPrecondition, "etcdserver: not leader".into()));
+        assert_eq!(
+            not_leader,
+            (Code::FailedPrecondition, "etcdserver: not leader".into())
+        );
         let bad = wire(move_leader(MoveLeaderError::BadTransferee));
-        assert_eq!(bad, (Code::FailedPrecondition, "etcdserver: bad leader transferee".into()));
+        assert_eq!(
+            bad,
+            (
+                Code::FailedPrecondition,
+                "etcdserver: bad leader transferee".into()
+            )
+        );
         let stopped = wire(move_leader(Unavailable::Stopped.into()));
-        assert_eq!(stopped, (Code::Unavailable, "etcdserver: server stopped".into()));
+        assert_eq!(
+            stopped,
+            (Code::Unavailable, "etcdserver: server stopped".into())
+        );
     }
 }

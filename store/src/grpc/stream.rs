@@ -15,7 +15,9 @@ pub(super) const REQUIRE_LEADER: &str = "hasleader";
 
 /// Whether a request's metadata ask for a leader.
 pub(super) fn requires_leader(metadata: &MetadataMap) -> bool {
-    metadata.get(REQUIRE_LEADER).is_some_and(|value| value.as_bytes() == b"true")
+    metadata
+        .get(REQUIRE_LEADER)
+        .is_some_and(|value| value.as_bytes() == b"true")
 }
 
 /// Returns when a stream is to end, and with what.
@@ -41,14 +43,17 @@ pub(super) fn guard<T: Send + 'static>(
 ) -> Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>> {
     let end = stream::once(ended(edge.clone(), requires_leader)).map(Err);
     let state = (Box::pin(items), Box::pin(end), false);
-    Box::pin(stream::unfold(state, |(mut items, mut end, over)| async move {
-        if over {
-            return None;
-        }
-        tokio::select! {
-            biased;
-            Some(error) = end.next() => Some((error, (items, end, true))),
-            item = items.next() => item.map(|item| (item, (items, end, false))),
-        }
-    }))
+    Box::pin(stream::unfold(
+        state,
+        |(mut items, mut end, over)| async move {
+            if over {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                Some(error) = end.next() => Some((error, (items, end, true))),
+                item = items.next() => item.map(|item| (item, (items, end, false))),
+            }
+        },
+    ))
 }

@@ -48,7 +48,11 @@ impl pb::watch_server::Watch for Watch {
             let answer = session.next().await;
             Some((answer, session))
         });
-        Ok(Response::new(streams::guard(&self.0, requires_leader, answers)))
+        Ok(Response::new(streams::guard(
+            &self.0,
+            requires_leader,
+            answers,
+        )))
     }
 }
 
@@ -70,7 +74,8 @@ struct Session {
 impl Session {
     fn new(edge: Arc<Edge>, requests: Streaming<pb::WatchRequest>) -> Session {
         let interval = progress_interval(edge.limits.watch_progress_interval);
-        let mut progress = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
+        let mut progress =
+            tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
         progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Session {
             requests,
@@ -114,10 +119,12 @@ impl Session {
         let created = if request.start_revision < 0 {
             Err(cancel_reason::COMPACTED)
         } else {
-            self.watches.create(spec(request)).map_err(|error| match error {
-                CreateError::DuplicateId => cancel_reason::DUPLICATE_ID,
-                CreateError::EmptyRange => cancel_reason::EMPTY_RANGE,
-            })
+            self.watches
+                .create(spec(request))
+                .map_err(|error| match error {
+                    CreateError::DuplicateId => cancel_reason::DUPLICATE_ID,
+                    CreateError::EmptyRange => cancel_reason::EMPTY_RANGE,
+                })
         };
         let (watch_id, refused) = match created {
             Ok(watch_id) => (watch_id, None),
@@ -127,12 +134,13 @@ impl Session {
             self.open.insert(watch_id, self.edge.metrics.watch_opened());
         }
         let head = pb_response(&self.edge, watch_id);
-        self.answers.push_back(whole(&proto::etcdserverpb::WatchResponse {
-            created: true,
-            canceled: refused.is_some(),
-            cancel_reason: refused.unwrap_or_default().to_string(),
-            ..head
-        }));
+        self.answers
+            .push_back(whole(&proto::etcdserverpb::WatchResponse {
+                created: true,
+                canceled: refused.is_some(),
+                cancel_reason: refused.unwrap_or_default().to_string(),
+                ..head
+            }));
     }
 
     /// A watch that is not there is cancelled without a word.
@@ -141,22 +149,39 @@ impl Session {
             self.open.remove(&watch_id);
             let head = pb_response(&self.edge, watch_id);
             self.answers
-                .push_back(whole(&proto::etcdserverpb::WatchResponse { canceled: true, ..head }));
+                .push_back(whole(&proto::etcdserverpb::WatchResponse {
+                    canceled: true,
+                    ..head
+                }));
         }
     }
 
     fn deliver(&mut self, delivery: Delivery) -> WatchResponse {
         match delivery {
-            Delivery::Events { watch_id, revision, events, fragment } => {
+            Delivery::Events {
+                watch_id,
+                revision,
+                events,
+                fragment,
+            } => {
                 let header = self.edge.header(revision);
-                WatchResponse { head: response::events_head(&header, watch_id, fragment), tail: events }
+                WatchResponse {
+                    head: response::events_head(&header, watch_id, fragment),
+                    tail: events,
+                }
             }
             Delivery::Progress { watch_id, revision } => {
                 let header = self.edge.header(revision);
                 let head = response::events_head(&header, watch_id, false);
-                WatchResponse { head, tail: Bytes::new() }
+                WatchResponse {
+                    head,
+                    tail: Bytes::new(),
+                }
             }
-            Delivery::Compacted { watch_id, compact_revision } => {
+            Delivery::Compacted {
+                watch_id,
+                compact_revision,
+            } => {
                 self.open.remove(&watch_id);
                 whole(&proto::etcdserverpb::WatchResponse {
                     header: Some(self.edge.header(0)),
@@ -190,7 +215,11 @@ fn spec(request: pb::WatchCreateRequest) -> WatchSpec {
         no_delete: has(FilterType::Nodelete),
         keys: KeyRange {
             // An empty key is the smallest key there is.
-            start: if request.key.is_empty() { Bytes::from_static(b"\0") } else { request.key },
+            start: if request.key.is_empty() {
+                Bytes::from_static(b"\0")
+            } else {
+                request.key
+            },
             end: request.range_end,
         },
         start_revision: request.start_revision,

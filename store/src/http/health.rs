@@ -15,8 +15,12 @@ use crate::grpc::{Edge, alarm_name};
 /// Checks of `/livez`.
 pub(super) const LIVEZ: &[&str] = &["serializable_read"];
 /// Checks of `/readyz`.
-pub(super) const READYZ: &[&str] =
-    &["data_corruption", "serializable_read", "linearizable_read", "non_learner"];
+pub(super) const READYZ: &[&str] = &[
+    "data_corruption",
+    "serializable_read",
+    "linearizable_read",
+    "non_learner",
+];
 
 /// `/health`: alarms, then the leader, then a read. `?exclude=NOSPACE` passes over an alarm, `?serializable=true` asks
 /// for this replica alone.
@@ -24,7 +28,9 @@ pub(super) async fn health(edge: &Edge, query: &Query) -> Response<Full<Bytes>> 
     let serializable = query.first("serializable") == Some("true");
     let excluded: Vec<&str> = query.all("exclude").collect();
     let alarms = edge.replica.machine().alarms();
-    let alarm = alarms.into_iter().find(|(_, kind)| !excluded.contains(&alarm_name(*kind)));
+    let alarm = alarms
+        .into_iter()
+        .find(|(_, kind)| !excluded.contains(&alarm_name(*kind)));
     let reason = if let Some((_, kind)) = alarm {
         Some(format!("ALARM {}", alarm_name(kind)))
     } else if !serializable && edge.replica.raft_status().leader.is_none() {
@@ -33,7 +39,8 @@ pub(super) async fn health(edge: &Edge, query: &Query) -> Response<Full<Bytes>> 
         None
     } else {
         let read = edge.read_barrier().await;
-        read.err().map(|status| format!("RANGE ERROR:{}", status.message()))
+        read.err()
+            .map(|status| format!("RANGE ERROR:{}", status.message()))
     };
     match reason {
         None => {
@@ -80,11 +87,16 @@ async fn run(edge: &Edge, check: &str) -> Result<(), String> {
         "data_corruption" => {
             let alarms = edge.replica.machine().alarms();
             let corrupt = alarms.iter().any(|(_, kind)| *kind == AlarmKind::Corrupt);
-            if corrupt { Err("alarm activated: CORRUPT".to_string()) } else { Ok(()) }
+            if corrupt {
+                Err("alarm activated: CORRUPT".to_string())
+            } else {
+                Ok(())
+            }
         }
-        "linearizable_read" => {
-            edge.read_barrier().await.map_err(|status| status.message().to_string())
-        }
+        "linearizable_read" => edge
+            .read_barrier()
+            .await
+            .map_err(|status| status.message().to_string()),
         "non_learner" if edge.replica.raft_status().is_learner => {
             Err("not supported for learner".to_string())
         }
@@ -119,7 +131,9 @@ impl Report {
         }
         let lines = if verbose { self.lines } else { String::new() };
         let mut response = page_of(TEXT, format!("{lines}ok\n"));
-        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+            .headers_mut()
+            .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     }
 }
@@ -132,14 +146,25 @@ mod tests {
 
     async fn text(response: Response<Full<Bytes>>) -> (u16, String) {
         let status = response.status().as_u16();
-        let body = response.into_body().collect().await.expect("a body in memory").to_bytes();
-        (status, String::from_utf8(body.to_vec()).expect("pages are text"))
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .expect("a body in memory")
+            .to_bytes();
+        (
+            status,
+            String::from_utf8(body.to_vec()).expect("pages are text"),
+        )
     }
 
     #[test]
     fn health_is_etcds_json() {
         assert_eq!(body(None), r#"{"health":"true","reason":""}"#);
-        assert_eq!(body(Some("ALARM \"X\"")), r#"{"health":"false","reason":"ALARM \"X\""}"#);
+        assert_eq!(
+            body(Some("ALARM \"X\"")),
+            r#"{"health":"false","reason":"ALARM \"X\""}"#
+        );
     }
 
     #[tokio::test]
@@ -149,7 +174,10 @@ mod tests {
             report.add("serializable_read", Ok(()));
             report
         };
-        assert_eq!(text(report().answer(false)).await, (200, "ok\n".to_string()));
+        assert_eq!(
+            text(report().answer(false)).await,
+            (200, "ok\n".to_string())
+        );
         let verbose = "[+]serializable_read ok\nok\n".to_string();
         assert_eq!(text(report().answer(true)).await, (200, verbose));
     }
@@ -158,7 +186,10 @@ mod tests {
     async fn a_failed_check_says_why() {
         let mut report = Report::default();
         report.add("data_corruption", Ok(()));
-        report.add("linearizable_read", Err("etcdserver: no leader".to_string()));
+        report.add(
+            "linearizable_read",
+            Err("etcdserver: no leader".to_string()),
+        );
         let lines = "[+]data_corruption ok\n[-]linearizable_read failed: etcdserver: no leader\n\n";
         assert_eq!(text(report.answer(false)).await, (503, lines.to_string()));
     }

@@ -6,20 +6,29 @@ pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
     pub(super) fn parse(query: &str) -> Query {
-        let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(name), decode(value))
-        });
+        let pairs = query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                (decode(name), decode(value))
+            });
         Query(pairs.collect())
     }
 
     /// Value of the first pair of that name.
     pub(super) fn first(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
+        self.0
+            .iter()
+            .find(|pair| pair.0 == name)
+            .map(|pair| pair.1.as_str())
     }
 
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |pair| pair.0 == name).map(|pair| pair.1.as_str())
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0
+            .iter()
+            .filter(move |pair| pair.0 == name)
+            .map(|pair| pair.1.as_str())
     }
 }
 
@@ -55,7 +64,10 @@ mod tests {
     #[test]
     fn pairs_are_found_by_name() {
         let query = Query::parse("exclude=NOSPACE&verbose&exclude=CORRUPT&=x&");
-        assert_eq!(query.all("exclude").collect::<Vec<_>>(), ["NOSPACE", "CORRUPT"]);
+        assert_eq!(
+            query.all("exclude").collect::<Vec<_>>(),
+            ["NOSPACE", "CORRUPT"]
+        );
         assert_eq!(query.first("verbose"), Some(""));
         assert_eq!(query.first("serializable"), None);
         assert_eq!(Query::parse("").first(""), None);

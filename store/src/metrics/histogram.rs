@@ -17,7 +17,11 @@ impl Histogram {
     pub(crate) fn doubling(start: Duration, buckets: u32) -> Histogram {
         let bounds: Vec<Duration> = (0..buckets).map(|power| start * 2u32.pow(power)).collect();
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Histogram { bounds, counts, sum_nanos: AtomicU64::new(0) }
+        Histogram {
+            bounds,
+            counts,
+            sum_nanos: AtomicU64::new(0),
+        }
     }
 
     pub fn observe(&self, duration: Duration) {

@@ -7,7 +7,13 @@ use super::*;
 fn event(kind: EventKind) -> Event {
     let created = kind == EventKind::Put;
     let prev = (!created).then_some(Revision { main: 1, sub: 0 });
-    Event { kind, key: "k".into(), kv: Default::default(), created, prev }
+    Event {
+        kind,
+        key: "k".into(),
+        kv: Default::default(),
+        created,
+        prev,
+    }
 }
 
 #[test]
@@ -16,8 +22,14 @@ fn applied_revisions_are_counted_by_kind() {
     let put = event(EventKind::Put);
     let delete = event(EventKind::Delete);
     metrics.count_applied(&[
-        RevisionEvents { revision: 2, events: Arc::from([put.clone()]) },
-        RevisionEvents { revision: 3, events: Arc::from([put, delete]) },
+        RevisionEvents {
+            revision: 2,
+            events: Arc::from([put.clone()]),
+        },
+        RevisionEvents {
+            revision: 3,
+            events: Arc::from([put, delete]),
+        },
     ]);
     assert_eq!(metrics.puts.get(), 2);
     assert_eq!(metrics.deletes.get(), 1);
@@ -56,7 +68,13 @@ fn every_line_is_a_comment_or_a_sample() {
     metrics.calls(&METHODS[0]).started.add(1);
     metrics.calls(&METHODS[0]).handled[11].add(1);
     metrics.wal_fsync.observe(Duration::from_millis(3));
-    let page = render(&metrics, &Gauges { resident_bytes: Some(5), ..Gauges::default() });
+    let page = render(
+        &metrics,
+        &Gauges {
+            resident_bytes: Some(5),
+            ..Gauges::default()
+        },
+    );
     for line in page.lines() {
         let comment = line.starts_with("# HELP ") || line.starts_with("# TYPE ");
         let sample = line.rsplit_once(' ').is_some_and(|(name, value)| {

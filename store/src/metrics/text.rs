@@ -50,19 +50,30 @@ pub(crate) struct Gauges {
 /// Everything as one page of text.
 pub(crate) fn render(metrics: &Metrics, gauges: &Gauges) -> String {
     let mut page = Page::default();
+    raft(&mut page, metrics, gauges);
     server(&mut page, metrics, gauges);
-    store(&mut page, metrics, gauges);
+    mvcc(&mut page, metrics, gauges);
+    watch_and_lease(&mut page, metrics);
+    disk(&mut page, metrics);
     network(&mut page, metrics);
     if let Some(bytes) = gauges.resident_bytes {
-        page.gauge("process_resident_memory_bytes", "Resident memory size in bytes.", bytes);
+        page.gauge(
+            "process_resident_memory_bytes",
+            "Resident memory size in bytes.",
+            bytes,
+        );
     }
     if let Some(files) = gauges.open_files {
-        page.gauge("process_open_fds", "Number of open file descriptors.", files);
+        page.gauge(
+            "process_open_fds",
+            "Number of open file descriptors.",
+            files,
+        );
     }
     page.text
 }
 
-fn server(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
+fn raft(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
     page.gauge(
         "etcd_server_has_leader",
         "Whether or not a leader exists. 1 is existence, 0 is not.",
@@ -78,7 +89,11 @@ fn server(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
         "Whether or not this member is a learner. 1 if is, 0 otherwise.",
         u8::from(gauges.is_learner),
     );
-    page.counter("etcd_server_leader_changes_seen_total", "Leader changes seen.", &metrics.leader_changes);
+    page.counter(
+        "etcd_server_leader_changes_seen_total",
+        "Leader changes seen.",
+        &metrics.leader_changes,
+    );
     page.gauge(
         "etcd_server_proposals_committed_total",
         "Consensus proposals committed.",
@@ -94,15 +109,34 @@ fn server(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
         "Pending proposals to commit.",
         metrics.proposals_pending.load(Ordering::Relaxed),
     );
-    page.counter("etcd_server_proposals_failed_total", "Failed proposals seen.", &metrics.proposals_failed);
+    page.counter(
+        "etcd_server_proposals_failed_total",
+        "Failed proposals seen.",
+        &metrics.proposals_failed,
+    );
     page.counter(
         "etcd_server_read_indexes_failed_total",
         "Failed read indexes seen.",
         &metrics.read_indexes_failed,
     );
-    page.counter("etcd_server_health_success", "Successful health checks.", &metrics.health_success);
-    page.counter("etcd_server_health_failures", "Failed health checks.", &metrics.health_failures);
-    page.gauge("etcd_server_quota_backend_bytes", "Quota of the store in bytes.", gauges.quota_bytes);
+}
+
+fn server(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
+    page.counter(
+        "etcd_server_health_success",
+        "Successful health checks.",
+        &metrics.health_success,
+    );
+    page.counter(
+        "etcd_server_health_failures",
+        "Failed health checks.",
+        &metrics.health_failures,
+    );
+    page.gauge(
+        "etcd_server_quota_backend_bytes",
+        "Quota of the store in bytes.",
+        gauges.quota_bytes,
+    );
     page.labelled(
         "etcd_server_version",
         "Which version is running. 1 for 'server_version' label with current version.",
@@ -120,21 +154,56 @@ fn server(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
     );
 }
 
-fn store(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
-    page.counter("etcd_mvcc_range_total", "Ranges seen by this member.", &metrics.ranges);
-    page.counter("etcd_mvcc_put_total", "Puts seen by this member.", &metrics.puts);
-    page.counter("etcd_mvcc_delete_total", "Deletes seen by this member.", &metrics.deletes);
-    page.counter("etcd_mvcc_txn_total", "Transactions seen by this member.", &metrics.txns);
-    page.gauge("etcd_mvcc_db_total_size_in_bytes", "Bytes of the store's files.", gauges.disk_bytes);
-    page.gauge("etcd_mvcc_db_total_size_in_use_in_bytes", "Bytes of live data.", gauges.live_bytes);
+fn mvcc(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
+    page.counter(
+        "etcd_mvcc_range_total",
+        "Ranges seen by this member.",
+        &metrics.ranges,
+    );
+    page.counter(
+        "etcd_mvcc_put_total",
+        "Puts seen by this member.",
+        &metrics.puts,
+    );
+    page.counter(
+        "etcd_mvcc_delete_total",
+        "Deletes seen by this member.",
+        &metrics.deletes,
+    );
+    page.counter(
+        "etcd_mvcc_txn_total",
+        "Transactions seen by this member.",
+        &metrics.txns,
+    );
+    page.gauge(
+        "etcd_mvcc_db_total_size_in_bytes",
+        "Bytes of the store's files.",
+        gauges.disk_bytes,
+    );
+    page.gauge(
+        "etcd_mvcc_db_total_size_in_use_in_bytes",
+        "Bytes of live data.",
+        gauges.live_bytes,
+    );
     page.gauge("etcd_debugging_mvcc_keys_total", "Keys.", gauges.key_count);
-    page.gauge("etcd_debugging_mvcc_current_revision", "Current revision.", gauges.revision);
+    page.gauge(
+        "etcd_debugging_mvcc_current_revision",
+        "Current revision.",
+        gauges.revision,
+    );
     page.gauge(
         "etcd_debugging_mvcc_compact_revision",
         "Revision of the last compaction.",
         gauges.compact_revision,
     );
-    page.counter("etcd_debugging_mvcc_events_total", "Events of this member.", &metrics.events);
+    page.counter(
+        "etcd_debugging_mvcc_events_total",
+        "Events of this member.",
+        &metrics.events,
+    );
+}
+
+fn watch_and_lease(page: &mut Page, metrics: &Metrics) {
     page.gauge(
         "etcd_debugging_mvcc_watch_stream_total",
         "Watch streams.",
@@ -150,9 +219,24 @@ fn store(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
         "Watchers that are behind.",
         metrics.slow_watchers.load(Ordering::Relaxed),
     );
-    page.counter("etcd_debugging_lease_granted_total", "Leases granted.", &metrics.leases_granted);
-    page.counter("etcd_debugging_lease_revoked_total", "Leases revoked.", &metrics.leases_revoked);
-    page.counter("etcd_debugging_lease_renewed_total", "Leases renewed.", &metrics.leases_renewed);
+    page.counter(
+        "etcd_debugging_lease_granted_total",
+        "Leases granted.",
+        &metrics.leases_granted,
+    );
+    page.counter(
+        "etcd_debugging_lease_revoked_total",
+        "Leases revoked.",
+        &metrics.leases_revoked,
+    );
+    page.counter(
+        "etcd_debugging_lease_renewed_total",
+        "Leases renewed.",
+        &metrics.leases_renewed,
+    );
+}
+
+fn disk(page: &mut Page, metrics: &Metrics) {
     page.histogram(
         "etcd_disk_wal_fsync_duration_seconds",
         "Time of one sync of the raft log.",
@@ -186,12 +270,20 @@ fn network(page: &mut Page, metrics: &Metrics) {
         "Connections closed at once because there were too many.",
         &metrics.connections_refused,
     );
-    page.head("grpc_server_started_total", "RPCs started on the server.", "counter");
+    page.head(
+        "grpc_server_started_total",
+        "RPCs started on the server.",
+        "counter",
+    );
     for method in METHODS {
         let started = metrics.calls(method).started.get();
         page.sample("grpc_server_started_total", &method.labels(), started);
     }
-    page.head("grpc_server_handled_total", "RPCs completed on the server, by code.", "counter");
+    page.head(
+        "grpc_server_handled_total",
+        "RPCs completed on the server, by code.",
+        "counter",
+    );
     for method in METHODS {
         let labels = method.labels();
         for (code, handled) in metrics.calls(method).handled.iter().enumerate() {

@@ -10,15 +10,23 @@ fn key(key: &'static str) -> Bytes {
 }
 
 fn op(request: Op) -> pb::RequestOp {
-    pb::RequestOp { request: Some(request) }
+    pb::RequestOp {
+        request: Some(request),
+    }
 }
 
 fn get(name: &'static str) -> pb::RequestOp {
-    op(Op::RequestRange(pb::RangeRequest { key: key(name), ..Default::default() }))
+    op(Op::RequestRange(pb::RangeRequest {
+        key: key(name),
+        ..Default::default()
+    }))
 }
 
 fn set(name: &'static str) -> pb::RequestOp {
-    op(Op::RequestPut(pb::PutRequest { key: key(name), ..Default::default() }))
+    op(Op::RequestPut(pb::PutRequest {
+        key: key(name),
+        ..Default::default()
+    }))
 }
 
 fn nested(txn: pb::TxnRequest) -> pb::RequestOp {
@@ -26,19 +34,51 @@ fn nested(txn: pb::TxnRequest) -> pb::RequestOp {
 }
 
 fn success(success: Vec<pb::RequestOp>) -> pb::TxnRequest {
-    pb::TxnRequest { success, ..Default::default() }
+    pb::TxnRequest {
+        success,
+        ..Default::default()
+    }
 }
 
 #[test]
 fn a_range_needs_a_key_and_known_sorting() {
-    let good = pb::RangeRequest { key: key("a"), sort_order: 2, sort_target: 4, ..Default::default() };
+    let good = pb::RangeRequest {
+        key: key("a"),
+        sort_order: 2,
+        sort_target: 4,
+        ..Default::default()
+    };
     assert_eq!(range(&good), Ok(()));
     let cases = [
         (pb::RangeRequest::default(), BadRequest::EmptyKey),
-        (pb::RangeRequest { sort_order: 3, ..Default::default() }, BadRequest::EmptyKey),
-        (pb::RangeRequest { sort_order: 3, ..good.clone() }, BadRequest::InvalidSortOption),
-        (pb::RangeRequest { sort_order: -1, ..good.clone() }, BadRequest::InvalidSortOption),
-        (pb::RangeRequest { sort_target: 5, ..good }, BadRequest::InvalidSortOption),
+        (
+            pb::RangeRequest {
+                sort_order: 3,
+                ..Default::default()
+            },
+            BadRequest::EmptyKey,
+        ),
+        (
+            pb::RangeRequest {
+                sort_order: 3,
+                ..good.clone()
+            },
+            BadRequest::InvalidSortOption,
+        ),
+        (
+            pb::RangeRequest {
+                sort_order: -1,
+                ..good.clone()
+            },
+            BadRequest::InvalidSortOption,
+        ),
+        (
+            pb::RangeRequest {
+                sort_target: 5,
+                ..good
+            },
+            BadRequest::InvalidSortOption,
+        ),
     ];
     for (request, error) in cases {
         assert_eq!(range(&request), Err(error), "{request:?}");
@@ -47,22 +87,57 @@ fn a_range_needs_a_key_and_known_sorting() {
 
 #[test]
 fn a_put_keeps_or_brings_value_and_lease_but_not_both() {
-    let good = pb::PutRequest { key: key("a"), value: key("b"), lease: 1, ..Default::default() };
-    let keep_value = pb::PutRequest { ignore_value: true, ..good.clone() };
-    let keep_lease = pb::PutRequest { ignore_lease: true, ..good.clone() };
-    let keep_both = pb::PutRequest { ignore_lease: true, ..keep_value.clone() };
+    let good = pb::PutRequest {
+        key: key("a"),
+        value: key("b"),
+        lease: 1,
+        ..Default::default()
+    };
+    let keep_value = pb::PutRequest {
+        ignore_value: true,
+        ..good.clone()
+    };
+    let keep_lease = pb::PutRequest {
+        ignore_lease: true,
+        ..good.clone()
+    };
+    let keep_both = pb::PutRequest {
+        ignore_lease: true,
+        ..keep_value.clone()
+    };
     assert_eq!(put(&good), Ok(()));
-    assert_eq!(put(&pb::PutRequest { value: Bytes::new(), ..keep_value.clone() }), Ok(()));
-    assert_eq!(put(&pb::PutRequest { lease: 0, ..keep_lease.clone() }), Ok(()));
+    assert_eq!(
+        put(&pb::PutRequest {
+            value: Bytes::new(),
+            ..keep_value.clone()
+        }),
+        Ok(())
+    );
+    assert_eq!(
+        put(&pb::PutRequest {
+            lease: 0,
+            ..keep_lease.clone()
+        }),
+        Ok(())
+    );
     assert_eq!(put(&keep_value), Err(BadRequest::ValueProvided));
     assert_eq!(put(&keep_lease), Err(BadRequest::LeaseProvided));
     assert_eq!(put(&keep_both), Err(BadRequest::ValueProvided));
-    assert_eq!(put(&pb::PutRequest { key: Bytes::new(), ..keep_both }), Err(BadRequest::EmptyKey));
+    assert_eq!(
+        put(&pb::PutRequest {
+            key: Bytes::new(),
+            ..keep_both
+        }),
+        Err(BadRequest::EmptyKey)
+    );
 }
 
 #[test]
 fn the_longest_list_of_a_transaction_counts() {
-    let compare = pb::Compare { key: key("a"), ..Default::default() };
+    let compare = pb::Compare {
+        key: key("a"),
+        ..Default::default()
+    };
     let full = pb::TxnRequest {
         compare: vec![compare.clone(), compare.clone()],
         success: vec![get("a"), get("b")],
@@ -70,7 +145,10 @@ fn the_longest_list_of_a_transaction_counts() {
     };
     assert_eq!(txn(&full, 2), Ok(()));
     assert_eq!(txn(&full, 1), Err(BadRequest::TooManyOperations));
-    let many_compares = pb::TxnRequest { compare: vec![compare; 3], ..Default::default() };
+    let many_compares = pb::TxnRequest {
+        compare: vec![compare; 3],
+        ..Default::default()
+    };
     assert_eq!(txn(&many_compares, 2), Err(BadRequest::TooManyOperations));
 }
 
@@ -78,7 +156,10 @@ fn the_longest_list_of_a_transaction_counts() {
 fn a_nested_transaction_gets_what_is_left() {
     let inner = success(vec![get("a"), get("b")]);
     assert_eq!(txn(&success(vec![nested(inner.clone())]), 3), Ok(()));
-    assert_eq!(txn(&success(vec![nested(inner)]), 2), Err(BadRequest::TooManyOperations));
+    assert_eq!(
+        txn(&success(vec![nested(inner)]), 2),
+        Err(BadRequest::TooManyOperations)
+    );
 }
 
 #[test]
@@ -93,20 +174,35 @@ fn every_part_of_a_transaction_is_checked() {
     assert_eq!(txn(&unset, 9), Err(BadRequest::EmptyOperation));
     let unset = success(vec![nested(unset)]);
     assert_eq!(txn(&unset, 9), Err(BadRequest::EmptyOperation));
-    let failure = pb::TxnRequest { failure: vec![get("")], ..Default::default() };
+    let failure = pb::TxnRequest {
+        failure: vec![get("")],
+        ..Default::default()
+    };
     assert_eq!(txn(&failure, 9), Err(BadRequest::EmptyKey));
 }
 
 #[test]
 fn only_ranges_make_a_transaction_a_read() {
-    let local = op(Op::RequestRange(pb::RangeRequest { serializable: true, ..Default::default() }));
+    let local = op(Op::RequestRange(pb::RangeRequest {
+        serializable: true,
+        ..Default::default()
+    }));
     let cases = [
         (success(vec![]), TxnPath::Serializable),
         (success(vec![local.clone()]), TxnPath::Serializable),
-        (success(vec![local.clone(), get("a")]), TxnPath::Linearizable),
+        (
+            success(vec![local.clone(), get("a")]),
+            TxnPath::Linearizable,
+        ),
         (success(vec![get("a"), set("a")]), TxnPath::Write),
         (success(vec![nested(success(vec![]))]), TxnPath::Write),
-        (pb::TxnRequest { failure: vec![set("a")], ..success(vec![local]) }, TxnPath::Write),
+        (
+            pb::TxnRequest {
+                failure: vec![set("a")],
+                ..success(vec![local])
+            },
+            TxnPath::Write,
+        ),
     ];
     for (request, path) in cases {
         assert_eq!(txn_path(&request), path, "{request:?}");

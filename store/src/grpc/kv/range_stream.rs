@@ -26,7 +26,9 @@ pub(super) fn check(request: &pb::RangeRequest) -> Result<(), Status> {
     if plain_order && unfiltered {
         Ok(())
     } else {
-        Err(Status::unimplemented("etcdserver: range stream with sorting or filtering"))
+        Err(Status::unimplemented(
+            "etcdserver: range stream with sorting or filtering",
+        ))
     }
 }
 
@@ -48,8 +50,14 @@ pub(super) fn chunks(
     range: Range,
 ) -> impl Stream<Item = Result<pb::RangeStreamResponse, Status>> + Send {
     let left = (range.limit > 0).then_some(range.limit);
-    let cursor =
-        Cursor { edge, range, left, chunk_keys: FIRST_CHUNK_KEYS, first: None, done: false };
+    let cursor = Cursor {
+        edge,
+        range,
+        left,
+        chunk_keys: FIRST_CHUNK_KEYS,
+        first: None,
+        done: false,
+    };
     stream::unfold(cursor, |mut cursor| async move {
         if cursor.done {
             return None;
@@ -62,7 +70,9 @@ pub(super) fn chunks(
 
 impl Cursor {
     async fn next(&mut self) -> Result<pb::RangeStreamResponse, Status> {
-        let wanted = self.left.map_or(self.chunk_keys, |left| left.min(self.chunk_keys));
+        let wanted = self
+            .left
+            .map_or(self.chunk_keys, |left| left.min(self.chunk_keys));
         if !self.range.count_only {
             self.range.limit = wanted;
         }
@@ -75,18 +85,27 @@ impl Cursor {
         self.left = self.left.map(|left| left - response.kvs.len() as i64);
         self.done = !response.more || self.left == Some(0);
         if let Some(last) = response.kvs.last().filter(|_| !self.done) {
-            let last = decode_key_value(&last.0)
-                .map_err(|error| status::internal(&error.to_string()))?;
+            let last =
+                decode_key_value(&last.0).map_err(|error| status::internal(&error.to_string()))?;
             self.range.keys.start = following(&last.key);
             self.grow(response.kvs.iter().map(|kv| kv.0.len()).sum());
         }
         let (header, more, count) = if self.done {
-            (Some(self.edge.header(header_revision)), response.more, count)
+            (
+                Some(self.edge.header(header_revision)),
+                response.more,
+                count,
+            )
         } else {
             (None, false, 0)
         };
         let chunk = convert::range_response(pb::ResponseHeader::default(), response);
-        let range_response = Some(pb::RangeResponse { header, more, count, ..chunk });
+        let range_response = Some(pb::RangeResponse {
+            header,
+            more,
+            count,
+            ..chunk
+        });
         Ok(pb::RangeStreamResponse { range_response })
     }
 

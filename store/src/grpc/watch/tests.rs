@@ -6,7 +6,12 @@ use super::*;
 
 #[test]
 fn a_head_is_what_the_whole_message_would_write() {
-    let header = pb::ResponseHeader { cluster_id: u64::MAX, member_id: 3, revision: -1, raft_term: 9 };
+    let header = pb::ResponseHeader {
+        cluster_id: u64::MAX,
+        member_id: 3,
+        revision: -1,
+        raft_term: 9,
+    };
     for (watch_id, fragment) in [(0, false), (7, true), (NO_WATCH, false), (i64::MAX, true)] {
         let plain = proto::etcdserverpb::WatchResponse {
             header: Some(header),
@@ -21,7 +26,10 @@ fn a_head_is_what_the_whole_message_would_write() {
 
 #[test]
 fn an_empty_key_watches_from_the_smallest_key() {
-    let everything = pb::WatchCreateRequest { range_end: Bytes::from_static(b"\0"), ..Default::default() };
+    let everything = pb::WatchCreateRequest {
+        range_end: Bytes::from_static(b"\0"),
+        ..Default::default()
+    };
     let spec = spec(everything);
     assert_eq!(spec.keys.start, Bytes::from_static(b"\0"));
     assert_eq!(spec.keys.end, Bytes::from_static(b"\0"));
@@ -30,7 +38,10 @@ fn an_empty_key_watches_from_the_smallest_key() {
 #[test]
 fn filters_are_told_apart() {
     let filtered = |filters: Vec<i32>| {
-        let spec = spec(pb::WatchCreateRequest { filters, ..Default::default() });
+        let spec = spec(pb::WatchCreateRequest {
+            filters,
+            ..Default::default()
+        });
         (spec.no_put, spec.no_delete)
     };
     assert_eq!(filtered(vec![]), (false, false));
@@ -44,7 +55,10 @@ fn progress_is_reported_within_a_tenth_of_the_interval() {
     let asked = Duration::from_secs(10);
     for _ in 0..100 {
         let interval = progress_interval(asked);
-        assert!(interval >= asked && interval < asked + asked / 10, "{interval:?}");
+        assert!(
+            interval >= asked && interval < asked + asked / 10,
+            "{interval:?}"
+        );
     }
     assert!(progress_interval(Duration::ZERO) >= PROGRESS_INTERVAL_MIN);
 }
