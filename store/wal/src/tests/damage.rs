@@ -284,6 +284,42 @@ fn a_torn_batch_is_cut_and_its_rest_never_comes_back() {
     assert_eq!(wal.read(20..30, usize::MAX).unwrap().len(), 1);
 }
 
+#[test]
+fn the_vote_survives_a_segment_begun_by_a_torn_batch() {
+    let directory = tempfile::tempdir().unwrap();
+    build(directory.path(), 20);
+    let content = files(directory.path());
+    let (name, _begin, end) = tail(&content);
+    let HeaderState::Valid(header) = SegmentHeader::decode(&content[&name]) else {
+        panic!("a header")
+    };
+    // Of the first batch in the next segment only the header reached the disk.
+    let next = SegmentHeader {
+        sequence: header.sequence + 1,
+        first_index: 20,
+        first_record: last_record(&header, &content[&name], end).1.number + 1,
+        previous_end: end as u32,
+        ..header
+    };
+    let path = directory.path().join(format!("{:016x}.wal", next.sequence));
+    let mut begun = fs::read(&path).unwrap();
+    begun[..SEGMENT_HEADER_BYTES].copy_from_slice(&next.encode());
+    fs::write(&path, begun).unwrap();
+
+    let (wal, _recovered) = Wal::open(directory.path(), options()).unwrap();
+    wait(|done| wal.append(vec![entry(20)], done));
+    wait(|done| wal.purge(19, Bytes::from_static(b"mark"), done));
+    drop(wal);
+    assert!(
+        !directory.path().join(name).exists(),
+        "the segment before was not retired"
+    );
+    assert_eq!(
+        reopen(directory.path()).unwrap().vote,
+        Some(Bytes::from_static(b"vote"))
+    );
+}
+
 fn last_record(header: &SegmentHeader, bytes: &[u8], end: usize) -> (usize, RecordHeader) {
     let mut at = SEGMENT_HEADER_BYTES;
     loop {

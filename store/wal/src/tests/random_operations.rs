@@ -6,7 +6,7 @@ use crate::tests::model::{Driver, Random, State};
 use crate::{Options, Wal};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_log_is_what_its_operations_made(
