@@ -143,19 +143,42 @@ impl Engine {
         Ok(())
     }
 
-    /// One call and its answer, while nothing else is going on.
+    /// One call and its last message, while nothing else is going on.
     pub fn ask(&mut self, number: usize, path: &'static str, message: &[u8]) -> Result<Vec<u8>> {
-        self.connection(number).call(path, ASK_TAG, message);
-        let deadline = Instant::now() + ANSWER_DEADLINE;
         let mut answer = None;
+        self.call_to_end(number, path, message, &mut |body| {
+            answer = Some(body.to_vec())
+        })?;
+        answer.with_context(|| format!("{path} answered nothing"))
+    }
+
+    /// One call without arguments that answers with many messages; returns their bytes.
+    pub fn download(&mut self, number: usize, path: &'static str) -> Result<u64> {
+        let mut bytes = 0;
+        self.call_to_end(number, path, &[], &mut |body| bytes += body.len() as u64)?;
+        Ok(bytes)
+    }
+
+    fn call_to_end(
+        &mut self,
+        number: usize,
+        path: &'static str,
+        message: &[u8],
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<()> {
+        self.connection(number).call(path, ASK_TAG, message);
+        let mut last = Instant::now();
         let mut end = None;
         while end.is_none() {
             self.flush()?;
-            if Instant::now() > deadline {
+            if last.elapsed() > ANSWER_DEADLINE {
                 bail!("no answer to {path} within {ANSWER_DEADLINE:?}");
             }
             self.turn(Duration::from_millis(100), &mut |arrival| match arrival {
-                Arrival::Message { tag: ASK_TAG, body } => answer = Some(body.to_vec()),
+                Arrival::Message { tag: ASK_TAG, body } => {
+                    last = Instant::now();
+                    take(body);
+                }
                 Arrival::Closed {
                     tag: ASK_TAG,
                     code,
@@ -165,7 +188,7 @@ impl Engine {
             })?;
         }
         match end {
-            Some((0, _)) => answer.with_context(|| format!("{path} answered nothing")),
+            Some((0, _)) => Ok(()),
             other => bail!("{path} failed: {other:?}"),
         }
     }

@@ -12,6 +12,7 @@ pub const WATCH: &str = "/etcdserverpb.Watch/Watch";
 pub const LEASE_GRANT: &str = "/etcdserverpb.Lease/LeaseGrant";
 pub const LEASE_KEEP_ALIVE: &str = "/etcdserverpb.Lease/LeaseKeepAlive";
 pub const STATUS: &str = "/etcdserverpb.Maintenance/Status";
+pub const SNAPSHOT: &str = "/etcdserverpb.Maintenance/Snapshot";
 
 /// Field of the compared mod_revision and the number of the target MOD.
 const COMPARE_MOD_REVISION: u64 = 6;
