@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::side_by_side::figures::{Results, Side};
 use crate::side_by_side::options::{Options, Scale};
-use crate::side_by_side::rows::{Row, Work};
+use crate::side_by_side::rows::Row;
 use crate::side_by_side::servers::{Binary, Cluster};
 
 /// Runs the selected rows and prints and saves what came of them.
@@ -30,25 +30,14 @@ pub fn run(options: &Options) -> Result<()> {
     let sides = sides(options)?;
     let data = DataFolder::create(&options.out)?;
     let mut results = Results::new(&sides);
-    let (shared, own): (Vec<&Row>, Vec<&Row>) = rows
-        .iter()
-        .partition(|row| matches!(row.work, Work::Line(_)));
     for trial in 0..scale.trials {
-        // Whoever goes first finds a cooler machine, so the sides take turns at it.
-        let mut order: Vec<&(Side, Binary)> = sides.iter().collect();
-        if trial % 2 == 1 {
-            order.reverse();
-        }
-        for (side, binary) in &order {
-            if !shared.is_empty() {
-                let mut cluster = Cluster::start(binary, &data.path, &[])?;
-                for row in &shared {
-                    measure(row, &mut cluster, &scale, (*side, &mut results))?;
-                }
+        for row in &rows {
+            // Whoever goes first finds a cooler machine, so the sides take turns at it.
+            let mut order: Vec<&(Side, Binary)> = sides.iter().collect();
+            if trial % 2 == 1 {
+                order.reverse();
             }
-        }
-        for row in &own {
-            for (side, binary) in &order {
+            for (side, binary) in order {
                 let mut cluster = Cluster::start(binary, &data.path, row.work.flags())?;
                 measure(row, &mut cluster, &scale, (*side, &mut results))?;
             }

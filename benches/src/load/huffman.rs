@@ -98,9 +98,17 @@ mod tests {
 
     #[test]
     fn wrong_padding_is_refused() {
+        let huffman = Huffman::new();
         assert_eq!(
-            Huffman::new().decode(&[0xf1, 0xe3, 0xc2, 0xe5, 0x00, 0x01]),
-            None
+            huffman.decode(&[0x07]).unwrap(),
+            b"0",
+            "five zero-bits and padding"
+        );
+        assert_eq!(huffman.decode(&[0x00]), None, "padding of zero-bits");
+        assert_eq!(
+            huffman.decode(&[0x07, 0xff]),
+            None,
+            "a whole byte of padding"
         );
     }
 }

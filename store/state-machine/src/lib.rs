@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The deterministic heart of a replica: MVCC state, changed by commands alone, kept on RocksDB.
+
+mod check;
+mod codec;
+mod command;
+mod key_value;
+mod machine;
+mod outcome;
+
+pub use check::{TxnError, check_txn};
+pub use codec::DecodeError;
+pub use command::*;
+pub use key_value::{KeyValue, decode_key_value, encode_key_value};
+pub use machine::{Applied, Fatal, HashKv, LeaseInfo, Options, Run, StateMachine};
+pub use outcome::*;
