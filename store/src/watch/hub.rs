@@ -284,6 +284,23 @@ impl Hub {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn group_count(&self) -> usize {
+        self.core.lock().groups.iter().count()
+    }
+
+    /// Whether the dispatcher has nothing to do.
+    #[cfg(test)]
+    pub(super) fn is_quiet(&self) -> bool {
+        let core = self.core.lock();
+        core.dirty.is_empty() && !core.dispatching
+    }
+
+    #[cfg(test)]
+    pub(super) fn ring_bytes(&self) -> usize {
+        self.core.lock().ring.gauge().bytes()
+    }
+
     fn wake_waiting(&self) {
         let waiting = std::mem::take(&mut *self.waiting.lock());
         for inbox in waiting {
