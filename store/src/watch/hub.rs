@@ -9,7 +9,7 @@ use state_machine::RevisionEvents;
 use tokio::sync::{Notify, Semaphore};
 
 use super::catch_up::{self, ChunkCache};
-use super::entry::Entry;
+use super::entry::{Entry, Gauge};
 use super::group::{Group, Interest, Matched, RESPONSE_REVISIONS_MAX};
 use super::inbox::Inbox;
 use super::index::Index;
@@ -19,6 +19,8 @@ use super::{History, WatchStream};
 
 /// Streams that the dispatcher marks before it lets other tasks run.
 const DISPATCH_BATCH: u32 = 256;
+/// Streams let the ring grow by this part of its bytes before they shrink it; the applier shrinks it each time.
+const ENCODED_SHARE: usize = 8;
 /// What etcd adds to the largest request before it splits a response: 512 KiB for gRPC.
 const GRPC_OVERHEAD_BYTES: usize = 512 << 10;
 
@@ -74,6 +76,8 @@ impl Counters {
 /// Fans out events. One applier publishes, one task runs [`Hub::dispatch`], any number of streams read.
 pub struct Hub {
     core: Mutex<Core>,
+    ring_gauge: Arc<Gauge>,
+    ring_bytes: usize,
     history: RwLock<Arc<dyn History>>,
     /// Every revision up to here is in the logs of the groups.
     published: AtomicI64,
@@ -122,10 +126,13 @@ impl Hub {
     /// A hub that knows no event up to the revision of `history`.
     pub fn new(options: HubOptions, history: Arc<dyn History>) -> Arc<Hub> {
         let published = history.revision();
+        let ring = Ring::new(options.ring_bytes);
         Arc::new(Hub {
+            ring_gauge: ring.gauge().clone(),
+            ring_bytes: options.ring_bytes,
             core: Mutex::new(Core {
                 published,
-                ring: Ring::new(options.ring_bytes),
+                ring,
                 groups: Slab::default(),
                 by_interest: HashMap::new(),
                 index: Index::new(),
@@ -274,6 +281,17 @@ impl Hub {
         (from >= oldest).then(|| core.ring.window(from, through, RESPONSE_REVISIONS_MAX))
     }
 
+    /// Keeps what was encoded since the last publishing within bounds too.
+    pub(super) fn note_encoded(&self) {
+        if self.ring_gauge.bytes()
+            > self
+                .ring_bytes
+                .saturating_add(self.ring_bytes / ENCODED_SHARE)
+        {
+            self.core.lock().ring.trim();
+        }
+    }
+
     /// Wakes the stream of `inbox` when the dispatched revision is no longer `dispatched`, at once if it is so now.
     pub(super) fn wake_after(&self, inbox: &Arc<Inbox>, dispatched: i64) {
         if !inbox.waits.swap(true, Ordering::AcqRel) {
@@ -298,7 +316,7 @@ impl Hub {
 
     #[cfg(test)]
     pub(super) fn ring_bytes(&self) -> usize {
-        self.core.lock().ring.gauge().bytes()
+        self.ring_gauge.bytes()
     }
 
     fn wake_waiting(&self) {

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use super::Delivery;
 use super::catch_up::{Chunk, Fetch, Fetched, READ_AHEAD_GROUPS_MAX};
 use super::entry::Entry;
-use super::group::{Group, RESPONSE_BYTES_MAX};
+use super::group::{Group, RESPONSE_BYTES_MAX, Taken};
 use super::stream::{Turn, WatchStream};
 use super::subscription::{NO_NEWS, WatcherRef};
 
@@ -163,6 +163,8 @@ impl WatchStream {
         entries: &[Arc<Entry>],
         empty_through: i64,
     ) -> Option<Delivery> {
+        // Read before the log of the group, which holds everything up to it.
+        let published = self.hub.revision();
         let prev_kv = group.interest.prev_kv;
         let mut events = BytesMut::new();
         let (mut seen, mut last, mut count) = (empty_through, 0, 0);
@@ -185,15 +187,18 @@ impl WatchStream {
                 break;
             }
         }
+        let all_sent = matches!(group.take(seen + 1), Taken::Nothing);
+        let sent_through = if all_sent { seen.max(published) } else { seen };
         let watcher = self
             .watchers
             .get_mut(slot)
             .expect("the caller has found the watcher");
-        watcher.next = watcher.next.max(seen + 1);
+        watcher.next = watcher.next.max(sent_through + 1);
         if count == 0 {
             return None;
         }
-        Some(self.deliver(slot, last, events.freeze(), count))
+        let revision = if all_sent { sent_through } else { last };
+        Some(self.deliver(slot, revision, events.freeze(), count))
     }
 
     fn start_fetch(&mut self) {

@@ -372,6 +372,7 @@ impl WatchStream {
             }
             watcher.settle(published);
         }
+        self.hub.note_encoded();
         Some(self.deliver(slot, revision, events, count))
     }
 

@@ -92,7 +92,8 @@ impl State {
         match change {
             Change::Put(key, length) => {
                 let text = format!("{}@{}.{}", String::from_utf8_lossy(key), at.main, at.sub);
-                let kv = EncodedKeyValue(Bytes::from(format!("{text:.<length$}")));
+                let padding = ".".repeat(length.saturating_sub(text.len()));
+                let kv = EncodedKeyValue(Bytes::from(text + &padding));
                 let prev = self.live.insert(key.clone(), (at, kv.clone()));
                 self.values.insert(at, kv.clone());
                 let prev = prev.map(|(revision, _)| revision);
