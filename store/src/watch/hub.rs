@@ -19,6 +19,8 @@ use super::{History, WatchStream};
 
 /// Streams that the dispatcher marks before it lets other tasks run.
 const DISPATCH_BATCH: u32 = 256;
+/// When no more streams than this have something new, the applier marks them itself and spares them a task switch.
+const DIRECT_MARKS_MAX: u32 = 16;
 /// Streams let the ring grow by this part of its bytes before they shrink it; the applier shrinks it each time.
 const ENCODED_SHARE: usize = 8;
 /// What etcd adds to the largest request before it splits a response: 512 KiB for gRPC.
@@ -92,6 +94,9 @@ pub struct Hub {
     counters: Counters,
 }
 
+/// Groups with new entries, and the first such revision of each.
+type Dirty = Vec<(Arc<Group>, i64)>;
+
 /// What publishing and joining change. The lock is never held while anything waits or reads the disk.
 struct Core {
     published: i64,
@@ -99,8 +104,8 @@ struct Core {
     groups: Slab<Slot>,
     by_interest: HashMap<Interest, u32>,
     index: Index,
-    /// Groups with new entries, and the first such revision, that the dispatcher has not taken yet.
-    dirty: Vec<(Arc<Group>, i64)>,
+    /// What the dispatcher has not taken yet.
+    dirty: Dirty,
     /// Whether the dispatcher is marking what it has taken.
     dispatching: bool,
     found: Vec<u32>,
@@ -164,6 +169,7 @@ impl Hub {
         }
         core.ring.trim();
         self.published.store(core.published, Ordering::Release);
+        core.mark_few();
         let quiet = core.dirty.is_empty() && !core.dispatching;
         if quiet {
             self.dispatched.store(core.published, Ordering::Release);
@@ -327,7 +333,7 @@ impl Hub {
         }
     }
 
-    fn take_dirty(&self) -> Option<(Vec<(Arc<Group>, i64)>, i64)> {
+    fn take_dirty(&self) -> Option<(Dirty, i64)> {
         let mut core = self.core.lock();
         if core.dirty.is_empty() {
             return None;
@@ -390,6 +396,25 @@ impl Core {
         self.published = revision;
     }
 
+    /// Marks the dirty groups at once if few streams are in them.
+    fn mark_few(&mut self) {
+        // The dispatcher must not be overtaken: a later mark before an earlier one would skip revisions.
+        if self.dispatching || self.dirty.len() > DIRECT_MARKS_MAX as usize {
+            return;
+        }
+        let bounds = self
+            .dirty
+            .iter()
+            .map(|(group, _)| group.members.lock().bound());
+        if bounds.sum::<u32>() > DIRECT_MARKS_MAX {
+            return;
+        }
+        for (group, revision) in self.dirty.drain(..) {
+            group.dirty.store(false, Ordering::Relaxed);
+            group.mark_members(0, DIRECT_MARKS_MAX, revision);
+        }
+    }
+
     fn reset(&mut self, seen: i64, published: i64) {
         self.ring.clear();
         for (_, slot) in self.groups.iter() {
@@ -427,7 +452,7 @@ impl Core {
     }
 }
 
-fn note_dirty(dirty: &mut Vec<(Arc<Group>, i64)>, group: &Arc<Group>, revision: i64) {
+fn note_dirty(dirty: &mut Dirty, group: &Arc<Group>, revision: i64) {
     if !group.dirty.swap(true, Ordering::Relaxed) {
         dirty.push((group.clone(), revision));
     }

@@ -7,3 +7,4 @@ mod lag;
 mod progress;
 mod random;
 mod rules;
+mod threads;
