@@ -19,12 +19,14 @@ mod stream;
 mod watch;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use state_machine::{AlarmAction, AlarmChange, AlarmKind, Command, Rejection, Response};
+use state_machine::{Command, Rejection, Response};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::replica::Replica;
 
@@ -33,8 +35,6 @@ pub use listener::serve;
 pub(crate) use method::{METHODS, Method};
 pub(crate) use status::unavailable;
 
-/// Version of etcd whose behaviour this server has. kube-apiserver wants a semantic version.
-pub const SERVER_VERSION: &str = "3.6.14";
 /// Version of the cluster as etcd gives it: the smallest of the members', without the patch.
 pub const CLUSTER_VERSION: &str = "3.6.0";
 /// Version of etcd's storage that would hold this server's data.
@@ -43,7 +43,14 @@ pub const STORAGE_VERSION: &str = "3.6.0";
 /// etcd adds this to the largest request to get the largest gRPC message it receives.
 const GRPC_OVERHEAD_BYTES: usize = 512 * 1024;
 
-/// Bounds of the client port. Defaults are those of etcd's flags where etcd has one.
+/// Open connections of all clients together.
+const CONNECTIONS_MAX: usize = 32_768;
+/// Time for a new connection to say what it speaks.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for the requests that run when the server is told to stop.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// Bounds of the client port.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// `--max-request-bytes`. Larger proposals are refused as too large.
@@ -54,14 +61,12 @@ pub struct Limits {
     pub concurrent_streams_max: u32,
     /// Open connections. Beyond it a new connection is closed at once.
     pub connections_max: usize,
-    /// `--quota-backend-bytes`, on live bytes; none for no quota.
-    pub quota_bytes: Option<u64>,
     /// `--watch-progress-notify-interval`.
     pub watch_progress_interval: Duration,
     /// `--election-timeout`. Streams that want a leader end after three of these without one.
     pub election_timeout: Duration,
-    /// `--grpc-keepalive-interval`: an idle connection is pinged.
-    pub keepalive_interval: Duration,
+    /// `--grpc-keepalive-interval`: an idle connection is pinged. None for no pings.
+    pub keepalive_interval: Option<Duration>,
     /// `--grpc-keepalive-timeout`: time for the answer to a ping.
     pub keepalive_timeout: Duration,
     /// Time for a new connection to say what it speaks, and for the head of an HTTP/1 request.
@@ -70,25 +75,23 @@ pub struct Limits {
     pub shutdown_grace: Duration,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
+impl Limits {
+    /// The bounds that etcd's flags set, and our own for the rest.
+    pub fn from_config(config: &Config) -> Limits {
         Limits {
-            request_bytes_max: 1_572_864,
-            txn_operations_max: 128,
-            concurrent_streams_max: u32::MAX,
-            connections_max: 32_768,
-            quota_bytes: Some(2 << 30),
-            watch_progress_interval: Duration::from_secs(600),
-            election_timeout: Duration::from_secs(1),
-            keepalive_interval: Duration::from_secs(2 * 60 * 60),
-            keepalive_timeout: Duration::from_secs(20),
-            handshake_timeout: Duration::from_secs(10),
-            shutdown_grace: Duration::from_secs(5),
+            request_bytes_max: config.max_request_bytes,
+            txn_operations_max: config.max_txn_ops,
+            concurrent_streams_max: config.max_concurrent_streams,
+            connections_max: CONNECTIONS_MAX,
+            watch_progress_interval: config.watch_progress_notify_interval,
+            election_timeout: config.election_timeout,
+            keepalive_interval: config.grpc_keepalive_interval,
+            keepalive_timeout: config.grpc_keepalive_timeout,
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            shutdown_grace: SHUTDOWN_GRACE,
         }
     }
-}
 
-impl Limits {
     /// Largest gRPC message that is received, and the size at which watch answers are split.
     pub(crate) fn message_bytes_max(&self) -> usize {
         self.request_bytes_max + GRPC_OVERHEAD_BYTES
@@ -102,16 +105,15 @@ pub(crate) struct Edge {
     pub(crate) metrics: Arc<Metrics>,
     /// True once no leader was seen for so long that streams that want one end.
     pub(crate) leaderless: tokio::sync::watch::Receiver<bool>,
+    /// Whether this replica was a learner when last looked; a voter never becomes one.
+    pub(crate) learner: AtomicBool,
     pub(crate) shutdown: CancellationToken,
 }
 
 impl Edge {
     /// Proposes a command and waits until it is applied here.
     async fn propose(&self, command: Command) -> Result<Response, Status> {
-        let pending = self.metrics.proposal_pending();
-        let outcome = self.replica.propose(command).await;
-        drop(pending);
-        match outcome {
+        match self.replica.propose(command).await {
             Ok(outcome) => outcome.map_err(status::rejected),
             Err(error) => {
                 self.metrics.count_proposal_failed();
@@ -130,30 +132,21 @@ impl Edge {
 
     /// Refuses a write of `cost_bytes` for which the quota has no room, and raises the alarm first.
     async fn check_quota(&self, cost_bytes: u64) -> Result<(), Status> {
-        let Some(quota_bytes) = self.limits.quota_bytes else {
-            return Ok(());
-        };
-        let machine = self.replica.machine();
-        if cost_bytes == 0 || machine.live_bytes() + cost_bytes < quota_bytes {
+        let quota = self.replica.quota();
+        if cost_bytes == 0 || quota.allows(&self.replica.machine(), cost_bytes) {
             return Ok(());
         }
-        let member = self.replica.identity().member_id;
-        if !machine.alarms().contains(&(member, AlarmKind::NoSpace)) {
-            let alarm = AlarmChange {
-                action: AlarmAction::Activate,
-                member,
-                alarm: AlarmKind::NoSpace,
-            };
-            // The write is refused all the same when the alarm cannot be raised.
-            if let Err(error) = self.propose(Command::Alarm(alarm)).await {
-                tracing::warn!(%error, "no space alarm was not raised");
-            }
-        }
+        quota.raise_alarm().await;
         Err(status::rejected(Rejection::NoSpace))
     }
 
+    /// Learners answer little. See [`listener`] for who keeps this current.
+    pub(crate) fn is_learner(&self) -> bool {
+        self.learner.load(Ordering::Relaxed)
+    }
+
     fn refuse_learner(&self) -> Result<(), Status> {
-        if self.replica.raft_status().is_learner {
+        if self.is_learner() {
             return Err(status::BadRequest::NotSupportedForLearner.into());
         }
         Ok(())

@@ -62,7 +62,6 @@ pub struct Metrics {
     calls: Vec<Calls>,
     pub(crate) leader_changes: Counter,
     pub(crate) proposals_failed: Counter,
-    proposals_pending: Arc<AtomicI64>,
     pub(crate) read_indexes_failed: Counter,
     pub(crate) ranges: Counter,
     pub(crate) puts: Counter,
@@ -78,14 +77,10 @@ pub struct Metrics {
     pub(crate) health_failures: Counter,
     pub(crate) connections_refused: Counter,
     connections: Arc<AtomicI64>,
-    watch_streams: Arc<AtomicI64>,
-    watchers: Arc<AtomicI64>,
-    /// Watchers that read history because they are behind the ring; the hub keeps it.
-    slow_watchers: AtomicI64,
     /// Time of one sync of the raft log.
-    pub wal_fsync: Histogram,
-    /// Time of one applied run's batch.
-    pub backend_commit: Histogram,
+    wal_fsync: Histogram,
+    /// Time of one applied run.
+    backend_commit: Histogram,
 }
 
 impl Default for Metrics {
@@ -94,7 +89,6 @@ impl Default for Metrics {
             calls: METHODS.iter().map(|_| Calls::default()).collect(),
             leader_changes: Counter::default(),
             proposals_failed: Counter::default(),
-            proposals_pending: Arc::default(),
             read_indexes_failed: Counter::default(),
             ranges: Counter::default(),
             puts: Counter::default(),
@@ -110,9 +104,6 @@ impl Default for Metrics {
             health_failures: Counter::default(),
             connections_refused: Counter::default(),
             connections: Arc::default(),
-            watch_streams: Arc::default(),
-            watchers: Arc::default(),
-            slow_watchers: AtomicI64::new(0),
             wal_fsync: Histogram::doubling(Duration::from_millis(1), 14),
             backend_commit: Histogram::doubling(Duration::from_millis(1), 14),
         }
@@ -120,16 +111,26 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    pub fn new() -> Metrics {
+        Metrics::default()
+    }
+
+    /// One sync of the raft log.
+    pub fn observe_wal_sync(&self, took: Duration) {
+        self.wal_fsync.observe(took);
+    }
+
+    /// One applied run of commands.
+    pub fn observe_backend_commit(&self, took: Duration) {
+        self.backend_commit.observe(took);
+    }
+
     pub(crate) fn calls(&self, method: &Method) -> &Calls {
         &self.calls[method.index]
     }
 
     pub fn count_leader_change(&self) {
         self.leader_changes.add(1);
-    }
-
-    pub(crate) fn proposal_pending(&self) -> Open {
-        Open::new(&self.proposals_pending)
     }
 
     pub(crate) fn count_proposal_failed(&self) {
@@ -178,21 +179,8 @@ impl Metrics {
         }
     }
 
-    /// Number of watchers that are behind the ring.
-    pub fn set_slow_watchers(&self, watchers: usize) {
-        self.slow_watchers.store(watchers as i64, Ordering::Relaxed);
-    }
-
     pub(crate) fn connection_opened(&self) -> Open {
         Open::new(&self.connections)
-    }
-
-    pub(crate) fn watch_stream_opened(&self) -> Open {
-        Open::new(&self.watch_streams)
-    }
-
-    pub(crate) fn watch_opened(&self) -> Open {
-        Open::new(&self.watchers)
     }
 }
 

@@ -97,6 +97,7 @@ pub(crate) fn rejected(rejection: Rejection) -> Status {
 pub(crate) fn unavailable(error: Unavailable) -> Status {
     let (code, text) = match error {
         Unavailable::NoLeader => (Code::Unavailable, NO_LEADER),
+        Unavailable::NotLeader => (Code::FailedPrecondition, "etcdserver: not leader"),
         Unavailable::LeaderChanged => (Code::Unavailable, "etcdserver: leader changed"),
         Unavailable::TimedOut => (Code::Unavailable, "etcdserver: request timed out"),
         Unavailable::TimedOutLeaderFailed => (
@@ -121,13 +122,6 @@ pub(crate) fn move_leader(error: MoveLeaderError) -> Status {
         }
         MoveLeaderError::Unavailable(error) => unavailable(error),
     }
-}
-
-/// A watch refused at its creation: the text of `WatchResponse.cancel_reason`.
-pub(crate) mod cancel_reason {
-    pub(crate) const DUPLICATE_ID: &str = "mvcc: duplicate watch ID provided on the WatchStream";
-    pub(crate) const EMPTY_RANGE: &str = "mvcc: watcher range is empty";
-    pub(crate) const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
 }
 
 /// A thread that was to compute an answer panicked.
@@ -201,6 +195,7 @@ mod tests {
                 Code::Unavailable,
                 "etcdserver: no leader",
             ),
+            (Unavailable::NotLeader, Code::FailedPrecondition, "etcdserver: not leader"),
             (
                 Unavailable::LeaderChanged,
                 Code::Unavailable,
