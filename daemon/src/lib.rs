@@ -1,1 +1,12 @@
-//! Placeholder.
+//! What every long-running program of the house needs: owned tasks, signals, log output and a serving flag.
+
+mod health;
+mod signal;
+mod tasks;
+mod telemetry;
+
+pub use health::Health;
+pub use signal::{Signal, Signals};
+pub use tasks::{OnFailure, Report, TaskFailure, Tasks};
+pub use telemetry::{Format, Output, Telemetry, TelemetryError};
+pub use tokio_util::sync::CancellationToken;

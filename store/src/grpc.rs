@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use state_machine::{Command, Rejection, Response};
+use state_machine::{AlarmAction, AlarmChange, AlarmKind, Command, Rejection, Response};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 use crate::replica::Replica;
 
 pub(crate) use convert::alarm_name;
-pub use listener::serve;
+pub use listener::{Listeners, serve};
 pub(crate) use method::{METHODS, Method};
 pub(crate) use status::unavailable;
 
@@ -61,6 +61,8 @@ pub struct Limits {
     pub concurrent_streams_max: u32,
     /// Open connections. Beyond it a new connection is closed at once.
     pub connections_max: usize,
+    /// `--quota-backend-bytes`, on live bytes; none for no quota.
+    pub quota_bytes: Option<u64>,
     /// `--watch-progress-notify-interval`.
     pub watch_progress_interval: Duration,
     /// `--election-timeout`. Streams that want a leader end after three of these without one.
@@ -83,6 +85,7 @@ impl Limits {
             txn_operations_max: config.max_txn_ops,
             concurrent_streams_max: config.max_concurrent_streams,
             connections_max: CONNECTIONS_MAX,
+            quota_bytes: config.quota_bytes,
             watch_progress_interval: config.watch_progress_notify_interval,
             election_timeout: config.election_timeout,
             keepalive_interval: config.grpc_keepalive_interval,
@@ -113,7 +116,10 @@ pub(crate) struct Edge {
 impl Edge {
     /// Proposes a command and waits until it is applied here.
     async fn propose(&self, command: Command) -> Result<Response, Status> {
-        match self.replica.propose(command).await {
+        let pending = self.metrics.proposal_pending();
+        let outcome = self.replica.propose(command).await;
+        drop(pending);
+        match outcome {
             Ok(outcome) => outcome.map_err(status::rejected),
             Err(error) => {
                 self.metrics.count_proposal_failed();
@@ -132,11 +138,23 @@ impl Edge {
 
     /// Refuses a write of `cost_bytes` for which the quota has no room, and raises the alarm first.
     async fn check_quota(&self, cost_bytes: u64) -> Result<(), Status> {
-        let quota = self.replica.quota();
-        if cost_bytes == 0 || quota.allows(&self.replica.machine(), cost_bytes) {
+        let Some(quota_bytes) = self.limits.quota_bytes else {
+            return Ok(());
+        };
+        let machine = self.replica.machine();
+        if cost_bytes == 0 || machine.live_bytes() + cost_bytes < quota_bytes {
             return Ok(());
         }
-        quota.raise_alarm().await;
+        let member = self.replica.identity().member_id;
+        if !machine.alarms().contains(&(member, AlarmKind::NoSpace)) {
+            tracing::warn!(quota_bytes, "the quota is used up; raising the no space alarm");
+            let alarm =
+                AlarmChange { action: AlarmAction::Activate, member, alarm: AlarmKind::NoSpace };
+            // The write is refused all the same when the alarm cannot be raised.
+            if let Err(error) = self.propose(Command::Alarm(alarm)).await {
+                tracing::warn!(%error, "no space alarm was not raised");
+            }
+        }
         Err(status::rejected(Rejection::NoSpace))
     }
 

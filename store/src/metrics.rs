@@ -62,6 +62,7 @@ pub struct Metrics {
     calls: Vec<Calls>,
     pub(crate) leader_changes: Counter,
     pub(crate) proposals_failed: Counter,
+    proposals_pending: Arc<AtomicI64>,
     pub(crate) read_indexes_failed: Counter,
     pub(crate) ranges: Counter,
     pub(crate) puts: Counter,
@@ -78,9 +79,9 @@ pub struct Metrics {
     pub(crate) connections_refused: Counter,
     connections: Arc<AtomicI64>,
     /// Time of one sync of the raft log.
-    wal_fsync: Histogram,
+    pub wal_fsync: Histogram,
     /// Time of one applied run.
-    backend_commit: Histogram,
+    pub backend_commit: Histogram,
 }
 
 impl Default for Metrics {
@@ -89,6 +90,7 @@ impl Default for Metrics {
             calls: METHODS.iter().map(|_| Calls::default()).collect(),
             leader_changes: Counter::default(),
             proposals_failed: Counter::default(),
+            proposals_pending: Arc::default(),
             read_indexes_failed: Counter::default(),
             ranges: Counter::default(),
             puts: Counter::default(),
@@ -115,22 +117,16 @@ impl Metrics {
         Metrics::default()
     }
 
-    /// One sync of the raft log.
-    pub fn observe_wal_sync(&self, took: Duration) {
-        self.wal_fsync.observe(took);
-    }
-
-    /// One applied run of commands.
-    pub fn observe_backend_commit(&self, took: Duration) {
-        self.backend_commit.observe(took);
-    }
-
     pub(crate) fn calls(&self, method: &Method) -> &Calls {
         &self.calls[method.index]
     }
 
     pub fn count_leader_change(&self) {
         self.leader_changes.add(1);
+    }
+
+    pub(crate) fn proposal_pending(&self) -> Open {
+        Open::new(&self.proposals_pending)
     }
 
     pub(crate) fn count_proposal_failed(&self) {

@@ -29,17 +29,25 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
 /// Election timeouts without a leader after which streams that want one are ended. etcd's figure.
 const LEADERLESS_ELECTIONS: u32 = 3;
 
-/// Serves on `listeners` (of clients, and of those who may see the HTTP pages alone) until `shutdown`. Then no connection
-/// is accepted, streams end with an error that clients retry elsewhere, and running requests get
-/// [`Limits::shutdown_grace`].
+/// Where clients connect.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// gRPC, and plain HTTP beside it.
+    pub clients: Vec<TcpListener>,
+    /// Plain HTTP alone.
+    pub pages: Vec<TcpListener>,
+}
+
+/// Serves until `shutdown`. Then no connection is accepted, streams end with an error that clients retry elsewhere, and
+/// running requests get [`Limits::shutdown_grace`].
 ///
 /// # Errors
 /// When every listener has failed.
 pub async fn serve(
-    listeners: (Vec<TcpListener>, Vec<TcpListener>),
+    listeners: Listeners,
     replica: Arc<Replica>,
-    limits: Limits,
     metrics: Arc<Metrics>,
+    limits: Limits,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let (leaderless, leaderless_seen) = watch::channel(false);
@@ -53,7 +61,7 @@ pub async fn serve(
         shutdown,
     });
     let mut clients = SelectAll::new();
-    for (face, listeners) in [(Face::Client, listeners.0), (Face::Pages, listeners.1)] {
+    for (face, listeners) in [(Face::Client, listeners.clients), (Face::Pages, listeners.pages)] {
         for listener in listeners {
             let accepted = TcpListenerStream::new(listener);
             clients.push(accepted.map(move |stream| (face, stream)));

@@ -77,7 +77,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
             db_size_in_use: signed(machine.live_bytes()),
             is_learner: raft.is_learner,
             storage_version: STORAGE_VERSION.to_string(),
-            db_size_quota: signed(self.0.replica.quota().limit_bytes()),
+            db_size_quota: signed(self.0.limits.quota_bytes.unwrap_or(0)),
             downgrade_info: Some(pb::DowngradeInfo::default()),
         }))
     }

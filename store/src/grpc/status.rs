@@ -97,8 +97,9 @@ pub(crate) fn rejected(rejection: Rejection) -> Status {
 pub(crate) fn unavailable(error: Unavailable) -> Status {
     let (code, text) = match error {
         Unavailable::NoLeader => (Code::Unavailable, NO_LEADER),
-        Unavailable::NotLeader => (Code::FailedPrecondition, "etcdserver: not leader"),
-        Unavailable::LeaderChanged => (Code::Unavailable, "etcdserver: leader changed"),
+        Unavailable::NotLeader | Unavailable::LeaderChanged => {
+            (Code::Unavailable, "etcdserver: leader changed")
+        }
         Unavailable::TimedOut => (Code::Unavailable, "etcdserver: request timed out"),
         Unavailable::TimedOutLeaderFailed => (
             Code::Unavailable,
@@ -195,7 +196,7 @@ mod tests {
                 Code::Unavailable,
                 "etcdserver: no leader",
             ),
-            (Unavailable::NotLeader, Code::FailedPrecondition, "etcdserver: not leader"),
+            (Unavailable::NotLeader, Code::Unavailable, "etcdserver: leader changed"),
             (
                 Unavailable::LeaderChanged,
                 Code::Unavailable,

@@ -64,7 +64,7 @@ fn every_line_is_a_comment_or_a_sample() {
     let metrics = Metrics::default();
     metrics.calls(&METHODS[0]).started.add(1);
     metrics.calls(&METHODS[0]).handled[11].add(1);
-    metrics.observe_wal_sync(Duration::from_millis(3));
+    metrics.wal_fsync.observe(Duration::from_millis(3));
     let page = render(
         &metrics,
         &Gauges {

@@ -43,7 +43,6 @@ pub(crate) struct Gauges {
     pub(crate) live_bytes: u64,
     pub(crate) disk_bytes: u64,
     pub(crate) quota_bytes: u64,
-    pub(crate) proposals_pending: u64,
     pub(crate) watch_streams: i64,
     pub(crate) watchers: i64,
     pub(crate) slow_watchers: i64,
@@ -112,7 +111,7 @@ fn raft(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
     page.gauge(
         "etcd_server_proposals_pending",
         "Pending proposals to commit.",
-        gauges.proposals_pending,
+        metrics.proposals_pending.load(Ordering::Relaxed),
     );
     page.counter(
         "etcd_server_proposals_failed_total",
