@@ -47,7 +47,7 @@ impl Waiters {
         let Some(waiting) = self.waiting.lock().remove(&number) else { return };
         for (sender, outcome) in waiting.senders.into_iter().zip(outcomes) {
             // A waiter that gave up has dropped its receiver; that is its right.
-            drop(sender.send(Ok(outcome)));
+            _ = sender.send(Ok(outcome));
         }
     }
 
@@ -55,7 +55,7 @@ impl Waiters {
     pub(crate) fn fail(&self, number: u64, why: Unavailable) {
         let Some(waiting) = self.waiting.lock().remove(&number) else { return };
         for sender in waiting.senders {
-            drop(sender.send(Err(why)));
+            _ = sender.send(Err(why));
         }
     }
 
@@ -76,10 +76,5 @@ impl Waiters {
     /// Forgets batches whose waiters have all given up.
     pub(crate) fn drop_abandoned(&self) {
         self.waiting.lock().retain(|_, waiting| waiting.senders.iter().any(|s| !s.is_closed()));
-    }
-
-    /// Batches that are not answered yet.
-    pub(crate) fn pending(&self) -> usize {
-        self.waiting.lock().len()
     }
 }

@@ -1,1 +1,54 @@
-fn main() {}
+//! `cargo xtask`: sets the machine up, builds, starts, tests and checks the house. Builds in seconds itself.
+
+mod bench;
+mod ci;
+mod command;
+mod setup;
+mod test;
+mod tidy;
+mod up;
+mod workspace;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask <task>
+
+  up [flags]      build, then start three replicas on this machine (flags of `mainstay up`)
+  test [filter]   build, then run every test of the workspace, interop tests with stock clients too
+  interop [args]  only the interop tests
+  tidy            only the checks of the walls between the members, the style and the files
+  bench [args]    build, then run Mainstay and a peer on the same work (flags of `side-by-side`)
+  ci              all that must pass before a change lands: test, format, lints, tidy, a short bench
+  setup           only install what building and testing need
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let task = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    let result = match task.as_deref() {
+        Some("up") => up::run(&rest),
+        Some("test") => test::run(&rest),
+        Some("interop") => test::interop(&rest),
+        Some("tidy") => tidy::run(),
+        Some("bench") => bench::run(&rest),
+        Some("ci") => ci::run(),
+        Some("setup") => setup::everything(),
+        Some("help" | "-h" | "--help") => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprint!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -17,7 +17,7 @@ const PAYLOAD_MEMBERSHIP: u8 = 2;
 /// First byte of an applied mark.
 const MARK_FORMAT: u8 = 1;
 
-type Payload = openraft::EntryPayload<Batch, u64, super::Member>;
+type Payload = EntryPayload<Batch, u64, super::Member>;
 
 fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())

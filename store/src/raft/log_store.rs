@@ -40,9 +40,9 @@ impl LogStore {
             Some((_, mark)) => Some(codec::decode_log_id(mark)?),
             None => None,
         };
-        let last = match recovered.last {
-            Some((index, term)) => Some(codec::log_id(term, index)),
-            None => purged,
+        let last = match (recovered.last_index, recovered.last_term) {
+            (Some(index), Some(term)) => Some(codec::log_id(term, index)),
+            _ => purged,
         };
         let state = State {
             vote: recovered.vote.as_deref().map(codec::decode_vote).transpose()?,

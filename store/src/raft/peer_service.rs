@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::{Stream, StreamExt};
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{AppendEntriesRequest, SnapshotResponse};
 use proto::peer;
 use proto::peer::peer_server::{Peer, PeerServer};
@@ -12,8 +13,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::transport::MESSAGE_BYTES;
 use super::types::{LogId, Raft, TypeConfig};
-use super::{StateFolder, codec, transfer, wire};
-use crate::replica::{Leader, Unavailable};
+use super::{StateFolder, transfer, wire};
+use crate::replica::{Leader, Proposals, Unavailable};
 
 /// Metadata keys of every call, both in hex.
 pub(super) const CLUSTER_ID: &str = "mainstay-cluster-id";
@@ -62,6 +63,7 @@ pub(crate) struct PeerService {
     pub(crate) folder: Arc<StateFolder>,
     pub(crate) guard: Arc<RejoinGuard>,
     pub(crate) leader: Leader,
+    pub(crate) proposals: Proposals,
 }
 
 impl PeerService {
@@ -95,7 +97,7 @@ struct CommitWatcher {
 impl CommitWatcher {
     fn note(&self, request: &AppendEntriesRequest<TypeConfig>) {
         if !self.guard.may_vote() {
-            let last = self.raft.data_metrics().borrow().last_log.map(|id| id.index);
+            let last = self.raft.data_metrics().borrow_watched().last_log.map(|id| id.index);
             self.guard.seen(request.leader_commit.as_ref(), last);
         }
     }
@@ -113,10 +115,12 @@ impl Peer for PeerService {
         self.check(&request)?;
         let watcher = self.commit_watcher();
         // A broken stream or an unreadable request ends the requests; the leader starts over from what was acknowledged.
-        let requests = request.into_inner().map_while(move |message| {
-            let request = wire::append_request_from(message.ok()?).ok()?;
-            watcher.note(&request);
-            Some(request)
+        let requests = request.into_inner().scan((), move |(), message| {
+            let request = message.ok().and_then(|message| wire::append_request_from(message).ok());
+            if let Some(request) = &request {
+                watcher.note(request);
+            }
+            futures::future::ready(request)
         });
         let replies = self.raft.stream_append(requests).map(|result| match result {
             Ok(result) => Ok(wire::append_reply(&result)),
@@ -201,7 +205,8 @@ impl Peer for PeerService {
         self.check(&request)?;
         let mut ttl_seconds = Vec::new();
         for lease in request.into_inner().leases {
-            ttl_seconds.push(self.leader.keep_alive(lease).map_err(fatal)?.unwrap_or(0));
+            let renewed = self.leader.keep_alive(lease, &self.proposals).await.map_err(fatal)?;
+            ttl_seconds.push(renewed.unwrap_or(0));
         }
         Ok(Response::new(peer::KeepAliveReply { ttl_seconds }))
     }
@@ -220,6 +225,7 @@ impl Peer for PeerService {
 
 #[cfg(test)]
 mod tests {
+    use super::super::codec;
     use super::*;
 
     #[test]

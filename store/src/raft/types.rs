@@ -5,21 +5,37 @@ use std::fmt;
 use bytes::Bytes;
 use openraft::impls::leader_id_std;
 use openraft::raft::responder::Responder;
+use openraft::vote::RaftLeaderId;
 use openraft::type_config::alias::{LogIdOf, VoteOf};
 use serde::{Deserialize, Serialize};
 
 use super::Applier;
 
-openraft::declare_raft_types!(
-    /// One leader per term, as etcd's `raft_term` promises.
-    pub(crate) TypeConfig:
-        D = Batch,
-        R = (),
-        NodeId = u64,
-        Node = Member,
-        LeaderId = leader_id_std::LeaderId<Self::Term, Self::NodeId>,
-        Responder<T> = Callback<T> where T: openraft::OptionalSend + 'static,
-);
+/// One leader per term, as etcd's `raft_term` promises; everything else as openraft has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TypeConfig;
+
+impl openraft::RaftTypeConfig for TypeConfig {
+    type D = Batch;
+    type R = ();
+    type NodeId = u64;
+    type Node = Member;
+    type Term = u64;
+    type LeaderId = leader_id_std::LeaderId<u64, u64>;
+    type Vote = openraft::impls::Vote<Self::LeaderId>;
+    type Payload = openraft::EntryPayload<Batch, u64, Member>;
+    type Entry = openraft::Entry<<Self::LeaderId as RaftLeaderId>::Committed, Self::Payload>;
+    type AsyncRuntime = openraft::TokioRuntime;
+    type Responder<T>
+        = Callback<T>
+    where
+        T: openraft::OptionalSend + 'static;
+    type Batch<T>
+        = openraft::impls::InlineBatch<T>
+    where
+        T: openraft::OptionalSend + 'static;
+    type ErrorSource = openraft::impls::BoxedErrorSource;
+}
 
 pub(crate) type Raft = openraft::Raft<TypeConfig, Applier>;
 pub(crate) type LogId = LogIdOf<TypeConfig>;

@@ -1,6 +1,6 @@
 //! openraft's messages as the peer protocol writes them.
 
-use openraft::raft::message::{
+use openraft::raft::{
     StreamAppendError, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
 };
 use openraft::raft::{AppendEntriesRequest, StreamAppendResult, VoteRequest, VoteResponse};

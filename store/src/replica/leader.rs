@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::LinearizerOption;
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
 use state_machine::{Command, LeaseCheckpoint};
 use tokio::sync::{oneshot, watch};
@@ -86,14 +87,14 @@ impl LeadershipWatch {
 
     pub(crate) fn status(&self) -> RaftStatus {
         let data = self.raft.data_metrics();
-        let data = data.borrow();
+        let data = data.borrow_watched();
         let server = self.raft.server_metrics();
-        let server = server.borrow();
+        let server = server.borrow_watched();
         RaftStatus {
             term: server.vote.leader_id.term,
             leader: server.current_leader,
             last_index: data.last_log.map_or(0, |id| id.index),
-            committed_index: data.committed.map_or(0, |id| id.index),
+            committed_index: data.local_committed.map_or(0, |id| id.index),
             applied_index: *self.applied.borrow(),
             is_learner: server.state == openraft::ServerState::Learner,
         }
@@ -105,18 +106,11 @@ impl LeadershipWatch {
 pub(crate) struct Leader {
     raft: Raft,
     lessor: Arc<Lessor>,
-    proposals: Option<Proposals>,
 }
 
 impl Leader {
     pub(crate) fn new(raft: Raft, lessor: Arc<Lessor>) -> Self {
-        Leader { raft, lessor, proposals: None }
-    }
-
-    /// Proposals carry the renewals of leases; they are made after the leader's handle.
-    pub(crate) fn with_proposals(mut self, proposals: Proposals) -> Self {
-        self.proposals = Some(proposals);
-        self
+        Leader { raft, lessor }
     }
 
     /// Appends a batch. `refused` is told when it will not be applied as it was proposed, and never if it was.
@@ -138,7 +132,7 @@ impl Leader {
     pub(crate) async fn propose(&self, batch: Bytes) -> Result<(), Unavailable> {
         let (tx, rx) = oneshot::channel();
         let callback = Callback::new(move |result: Result<_, BatchError>| {
-            drop(tx.send(result.map(|_written| ()).map_err(|error| refusal(&error))));
+            _ = tx.send(result.map(|_written| ()).map_err(|error| refusal(&error)));
         });
         self.raft
             .client_write_ff(Batch(batch), Some(callback))
@@ -160,13 +154,16 @@ impl Leader {
     }
 
     /// Renews a lease. At once when every replica already allows it the new time, else after a replicated renewal.
-    pub(crate) async fn keep_alive(&self, lease: i64) -> Result<Option<i64>, Unavailable> {
+    pub(crate) async fn keep_alive(
+        &self,
+        lease: i64,
+        proposals: &Proposals,
+    ) -> Result<Option<i64>, Unavailable> {
         match self.lessor.renew(lease) {
             Renewal::NotLeading => Err(Unavailable::NotLeader),
             Renewal::Unknown => Ok(None),
             Renewal::Done { ttl_seconds } => Ok(Some(ttl_seconds)),
             Renewal::Replicate { ttl_seconds, asked_at } => {
-                let proposals = self.proposals.as_ref().ok_or(Unavailable::Stopped)?;
                 let renewal = LeaseCheckpoint { id: lease, remaining_seconds: 0 };
                 let outcome = proposals.propose(&Command::LeaseCheckpoint(vec![renewal])).await?;
                 if outcome.is_err() || !self.lessor.renewed(lease, asked_at) {

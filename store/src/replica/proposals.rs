@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::{Leader, LeadershipWatch, Unavailable};
 use crate::batch;
-use crate::raft::Peers;
+use crate::raft::{Attributes, Peers};
 use crate::waiters::{Answer, Waiters};
 
 /// Requests that may wait for a place in a batch; one more is refused with "too many requests".
@@ -32,6 +32,9 @@ pub(crate) struct Proposals {
     queue: mpsc::Sender<Pending>,
     waiters: Arc<Waiters>,
     leadership: LeadershipWatch,
+    member_id: u64,
+    leader: Leader,
+    peers: Peers,
     request_timeout: Duration,
 }
 
@@ -60,6 +63,9 @@ impl Proposals {
             queue: tx,
             waiters: Arc::clone(&waiters),
             leadership: leadership.clone(),
+            member_id,
+            leader: leader.clone(),
+            peers: peers.clone(),
             request_timeout,
         };
         let under_way = Arc::new(Semaphore::new(BATCHES_UNDER_WAY));
@@ -86,20 +92,17 @@ impl Proposals {
         }
     }
 
-    /// Publishes what this member says of itself.
-    pub(crate) async fn publish(&self, leader: &Leader, peers: &Peers, member_id: u64, attributes: &[u8]) -> Result<(), Unavailable> {
-        let number = self.waiters.next_number();
-        let batch = batch::encode_publish(member_id, number, attributes);
+    /// Publishes what this member says of itself; returns when the leader has applied it.
+    pub(crate) async fn publish(&self, attributes: &Attributes) -> Result<(), Unavailable> {
+        let json = serde_json::to_vec(attributes).expect("strings can always be written as JSON");
+        let batch = batch::encode_publish(self.member_id, self.waiters.next_number(), &json);
         match self.leadership.leader() {
             None => Err(Unavailable::NoLeader),
-            Some(id) if id == member_id => leader.propose(batch).await,
-            Some(id) => forward(peers, id, batch).await,
+            Some(id) if id == self.member_id => self.leader.propose(batch).await,
+            Some(id) => forward(&self.peers, id, batch).await,
         }
     }
 
-    pub(crate) fn pending(&self) -> usize {
-        self.waiters.pending()
-    }
 }
 
 impl Batcher {

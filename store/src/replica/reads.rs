@@ -83,7 +83,7 @@ impl ReadRounds {
             }
             let result = self.round().await;
             for waiting in round {
-                drop(waiting.send(result));
+                _ = waiting.send(result);
             }
             if result == Err(Unavailable::Stopped) {
                 return;

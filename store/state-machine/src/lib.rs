@@ -1,11 +1,19 @@
 //! The deterministic heart of a replica: MVCC state, changed by commands alone, kept on RocksDB.
 
+mod apply;
 mod check;
 mod codec;
 mod command;
+mod disk;
+mod index;
 mod key_value;
 mod machine;
 mod outcome;
+mod read;
+mod rebuild;
+mod state;
+mod values;
+mod varint;
 
 pub use check::{TxnError, check_txn};
 pub use codec::DecodeError;

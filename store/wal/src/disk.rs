@@ -23,20 +23,33 @@ pub(crate) struct Disk {
 impl Disk {
     pub(crate) fn create(&self, path: &Path) -> io::Result<DiskFile> {
         #[cfg(test)]
-        self.observe(|observer| observer.create(path))?;
+        let identity = self
+            .observer
+            .as_ref()
+            .map_or(Ok(0), |observer| observer.create(path))?;
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(true)
             .open(path)?;
-        Ok(DiskFile::new(file))
+        Ok(DiskFile {
+            file,
+            #[cfg(test)]
+            identity,
+        })
     }
 
     pub(crate) fn open(&self, path: &Path) -> io::Result<DiskFile> {
-        Ok(DiskFile::new(
-            OpenOptions::new().read(true).write(true).open(path)?,
-        ))
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        Ok(DiskFile {
+            file,
+            #[cfg(test)]
+            identity: self
+                .observer
+                .as_ref()
+                .map_or(0, |observer| observer.open(path)),
+        })
     }
 
     pub(crate) fn write_at(&self, file: &DiskFile, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -81,14 +94,6 @@ impl Disk {
 }
 
 impl DiskFile {
-    fn new(file: File) -> DiskFile {
-        DiskFile {
-            #[cfg(test)]
-            identity: std::os::unix::fs::MetadataExt::ino(&file.metadata().expect("an open file")),
-            file,
-        }
-    }
-
     pub(crate) fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
         self.file.read_exact_at(out, offset)
     }

@@ -40,5 +40,6 @@ pub struct Entry {
 
 /// What runs on the log's thread once an operation is on disk, or has failed.
 ///
-/// It delays every later operation, so it must be short and must not wait for this log.
+/// It delays every later operation, so it must be short. It must not queue operations of this log: a full
+/// queue would never empty.
 pub type Done = Box<dyn FnOnce(io::Result<()>) + Send>;

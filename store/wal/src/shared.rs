@@ -87,6 +87,17 @@ impl Shared {
         state
     }
 
+    /// Ends the log and returns what waited.
+    pub(crate) fn fail(&self, failure: Failure) -> Vec<Operation> {
+        let mut state = self.lock();
+        state.failure = Some(failure);
+        state.queue_bytes = 0;
+        let waiting = std::mem::take(&mut state.queue);
+        drop(state);
+        self.room.notify_all();
+        waiting
+    }
+
     /// Everything that waits, with the newest committed mark; `None` when the log is closing and nothing
     /// waits. Taking both under one lock keeps a committed mark behind the entries it was noted after.
     pub(crate) fn take(&self) -> Option<(Vec<Operation>, Option<Bytes>)> {

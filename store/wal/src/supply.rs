@@ -27,7 +27,7 @@ enum Order {
 
 enum Next {
     Preparing,
-    Ready(DiskFile),
+    Ready { sequence: u64, file: DiskFile },
     Failed(Failure),
 }
 
@@ -51,7 +51,7 @@ impl Shelf {
     pub(crate) fn failure(&self) -> Option<io::Error> {
         match &*self.lock() {
             Next::Failed(failure) => Some(failure.error()),
-            Next::Preparing | Next::Ready(_) => None,
+            Next::Preparing | Next::Ready { .. } => None,
         }
     }
 
@@ -66,21 +66,21 @@ impl Shelf {
         }
         match &*next {
             Next::Failed(failure) => Err(failure.error()),
-            Next::Preparing | Next::Ready(_) => Ok(()),
+            Next::Preparing | Next::Ready { .. } => Ok(()),
         }
     }
 
-    fn take(&self) -> io::Result<DiskFile> {
+    fn take(&self, wanted: u64) -> io::Result<DiskFile> {
         let mut next = self.lock();
         loop {
             match std::mem::replace(&mut *next, Next::Preparing) {
-                Next::Ready(file) => return Ok(file),
+                Next::Ready { sequence, file } if sequence == wanted => return Ok(file),
                 Next::Failed(failure) => {
                     let error = failure.error();
                     *next = Next::Failed(failure);
                     return Err(error);
                 }
-                Next::Preparing => {
+                Next::Preparing | Next::Ready { .. } => {
                     next = self
                         .changed
                         .wait(next)
@@ -123,6 +123,7 @@ impl Supply {
                         stock,
                         shelf,
                         wanted: None,
+                        made: 0,
                     }
                     .run(&inbox)
                 }
@@ -140,7 +141,14 @@ impl Supply {
 
     /// Starts preparing a segment. There is at most one that was not taken.
     pub(crate) fn prepare(&self, sequence: u64) -> io::Result<()> {
-        self.shelf.set(Next::Preparing);
+        {
+            let mut next = self.shelf.lock();
+            // A retry of the thread's own may just have succeeded.
+            if matches!(*next, Next::Ready { sequence: ready, .. } if ready == sequence) {
+                return Ok(());
+            }
+            *next = Next::Preparing;
+        }
         self.send(Order::Prepare(sequence))
     }
 
@@ -149,7 +157,7 @@ impl Supply {
         if self.shelf.failure().is_some() {
             self.prepare(sequence)?;
         }
-        self.shelf.take()
+        self.shelf.take(sequence)
     }
 
     /// Gives back segments that hold nothing the log needs, oldest first.
@@ -181,6 +189,8 @@ struct Worker {
     shelf: Arc<Shelf>,
     /// A segment whose preparation failed and is tried again.
     wanted: Option<u64>,
+    /// The last segment made. Sequences only grow, so an order for it that waited behind a retry is done.
+    made: u64,
 }
 
 impl Worker {
@@ -195,21 +205,31 @@ impl Worker {
             };
             match order {
                 Ok(Order::Prepare(sequence)) => self.prepare(sequence),
-                Ok(Order::Retire(sequences)) => self.retire(&sequences),
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Order::Retire(sequences)) => {
+                    self.retire(&sequences);
+                    self.retry();
+                }
+                Err(RecvTimeoutError::Timeout) => self.retry(),
                 Err(RecvTimeoutError::Disconnected) => return,
-            }
-            if let Some(sequence) = self.wanted {
-                self.prepare(sequence);
             }
         }
     }
 
+    fn retry(&mut self) {
+        if let Some(sequence) = self.wanted {
+            self.prepare(sequence);
+        }
+    }
+
     fn prepare(&mut self, sequence: u64) {
+        if sequence <= self.made {
+            return;
+        }
         match self.make(sequence) {
             Ok(file) => {
                 self.wanted = None;
-                self.shelf.set(Next::Ready(file));
+                self.made = sequence;
+                self.shelf.set(Next::Ready { sequence, file });
             }
             Err(error) => {
                 if self.wanted.is_none() {

@@ -147,6 +147,7 @@ impl Writer {
 
     /// Runs until the last handle is gone or the log fails.
     pub(crate) fn run(mut self) {
+        let _guard = PanicGuard(Arc::clone(&self.shared));
         self.raise_priority();
         self.retire_at_start();
         loop {
@@ -438,14 +439,23 @@ impl Writer {
     fn fail(&mut self, operations: Vec<Operation>, error: &io::Error) {
         tracing::error!(%error, "the raft log failed and accepts nothing more");
         let failure = Failure::new(error);
-        let mut state = self.shared.lock();
-        state.failure = Some(failure.clone());
-        let waiting = std::mem::take(&mut state.queue);
-        state.queue_bytes = 0;
-        drop(state);
-        self.shared.room.notify_all();
+        let waiting = self.shared.fail(failure.clone());
         for operation in operations.into_iter().chain(waiting) {
             (operation.done)(Err(failure.error()));
+        }
+    }
+}
+
+/// Ends the log when a callback panics, so that nobody waits for a thread that is gone.
+struct PanicGuard(Arc<Shared>);
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let failure = Failure::new(&io::Error::other("the raft log's thread panicked"));
+            for operation in self.0.fail(failure.clone()) {
+                (operation.done)(Err(failure.error()));
+            }
         }
     }
 }

@@ -39,7 +39,7 @@ fn wait(
 
 fn append(wal: &Wal, indexes: std::ops::RangeInclusive<u64>, term: u64) {
     let entries = indexes.map(|index| entry(index, term)).collect();
-    wait(|done| wal.append(entries, done)).unwrap();
+    wait(|done| wal.append(entries, done)).expect("the entries are appended");
 }
 
 #[test]

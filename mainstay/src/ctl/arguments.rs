@@ -1,0 +1,298 @@
+//! The command line, in etcdctl's names.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A client in etcdctl's syntax.
+#[derive(Debug, Parser)]
+#[command(name = "mainstay ctl", disable_help_subcommand = true)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct Global {
+    /// Members to ask, with commas between; the first that answers is taken
+    #[arg(
+        long,
+        global = true,
+        env = "ETCDCTL_ENDPOINTS",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:2379"
+    )]
+    pub(super) endpoints: Vec<String>,
+    /// Output format
+    #[arg(short = 'w', long, global = true, env = "ETCDCTL_WRITE_OUT", value_enum, default_value_t = Format::Simple)]
+    pub(super) write_out: Format,
+    /// Print byte strings as hex
+    #[arg(long, global = true)]
+    pub(super) hex: bool,
+    /// Longest wait for a connection
+    #[arg(long, global = true, value_parser = duration, default_value = "2s")]
+    pub(super) dial_timeout: Duration,
+    /// Longest wait for an answer
+    #[arg(long, global = true, value_parser = duration, default_value = "5s")]
+    pub(super) command_timeout: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Simple,
+    Json,
+    Fields,
+    Table,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Gets the key or a range of keys
+    Get(Get),
+    /// Puts the given key into the store; the value comes from standard input when not given
+    Put(Put),
+    /// Removes the specified key or range of keys
+    Del(Del),
+    /// Watches events stream on keys or prefixes
+    Watch(Watch),
+    /// Txn processes all the requests in one transaction, read from standard input
+    Txn {
+        /// Say what to enter
+        #[arg(short, long)]
+        interactive: bool,
+    },
+    /// Compacts the event history
+    #[command(visible_alias = "compact")]
+    Compaction {
+        revision: i64,
+        /// Wait until the history is gone from the disk
+        #[arg(long)]
+        physical: bool,
+    },
+    /// Lease related commands
+    #[command(subcommand)]
+    Lease(Lease),
+    /// Membership related commands
+    #[command(subcommand)]
+    Member(Member),
+    /// Endpoint related commands
+    #[command(subcommand)]
+    Endpoint(Endpoint),
+    /// Alarm related commands
+    #[command(subcommand)]
+    Alarm(Alarm),
+    /// Prints the version
+    Version,
+}
+
+#[derive(Debug, Parser)]
+#[command(name = "get", no_binary_name = true)]
+pub(super) struct Get {
+    pub(super) key: String,
+    pub(super) range_end: Option<String>,
+    /// Linearizable(l) or serializable(s)
+    #[arg(long, default_value = "l", value_parser = ["l", "s"])]
+    pub(super) consistency: String,
+    /// Order of results
+    #[arg(long, value_enum, ignore_case = true)]
+    pub(super) order: Option<Order>,
+    /// Sort target
+    #[arg(long, value_enum, ignore_case = true)]
+    pub(super) sort_by: Option<Target>,
+    /// Most results
+    #[arg(long, default_value_t = 0)]
+    pub(super) limit: i64,
+    /// Keys that begin with the key
+    #[arg(long)]
+    pub(super) prefix: bool,
+    /// Keys from the key on
+    #[arg(long)]
+    pub(super) from_key: bool,
+    /// Revision to read at
+    #[arg(long, default_value_t = 0)]
+    pub(super) rev: i64,
+    /// Only the keys
+    #[arg(long)]
+    pub(super) keys_only: bool,
+    /// Only the count
+    #[arg(long)]
+    pub(super) count_only: bool,
+    /// Only values in the simple format
+    #[arg(long)]
+    pub(super) print_value_only: bool,
+    /// Lowest create revision of keys to show
+    #[arg(long, default_value_t = 0)]
+    pub(super) min_create_rev: i64,
+    /// Highest create revision of keys to show
+    #[arg(long, default_value_t = 0)]
+    pub(super) max_create_rev: i64,
+    /// Lowest modification revision of keys to show
+    #[arg(long, default_value_t = 0)]
+    pub(super) min_mod_rev: i64,
+    /// Highest modification revision of keys to show
+    #[arg(long, default_value_t = 0)]
+    pub(super) max_mod_rev: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Order {
+    Ascend,
+    Descend,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Target {
+    Create,
+    Key,
+    Modify,
+    Value,
+    Version,
+}
+
+#[derive(Debug, Parser)]
+#[command(name = "put", no_binary_name = true)]
+pub(super) struct Put {
+    pub(super) key: String,
+    pub(super) value: Option<String>,
+    /// Lease to attach, in hex
+    #[arg(long, value_parser = hexadecimal, default_value = "0")]
+    pub(super) lease: i64,
+    /// Return the previous pair
+    #[arg(long)]
+    pub(super) prev_kv: bool,
+    /// Keep the value
+    #[arg(long)]
+    pub(super) ignore_value: bool,
+    /// Keep the lease
+    #[arg(long)]
+    pub(super) ignore_lease: bool,
+}
+
+#[derive(Debug, Parser)]
+#[command(name = "del", no_binary_name = true)]
+pub(super) struct Del {
+    pub(super) key: String,
+    pub(super) range_end: Option<String>,
+    /// Keys that begin with the key
+    #[arg(long)]
+    pub(super) prefix: bool,
+    /// Keys from the key on
+    #[arg(long)]
+    pub(super) from_key: bool,
+    /// Return the deleted pairs
+    #[arg(long)]
+    pub(super) prev_kv: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Watch {
+    pub(super) key: String,
+    pub(super) range_end: Option<String>,
+    /// Keys that begin with the key
+    #[arg(long)]
+    pub(super) prefix: bool,
+    /// Revision to start at
+    #[arg(long, default_value_t = 0)]
+    pub(super) rev: i64,
+    /// Show the pair before each event
+    #[arg(long)]
+    pub(super) prev_kv: bool,
+    /// Ask for progress messages
+    #[arg(long)]
+    pub(super) progress_notify: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Lease {
+    /// Creates leases
+    Grant {
+        #[arg(value_name = "TTL")]
+        ttl_seconds: i64,
+    },
+    /// Revokes leases
+    Revoke {
+        #[arg(value_parser = hexadecimal)]
+        id: i64,
+    },
+    /// Gets lease information
+    Timetolive {
+        #[arg(value_parser = hexadecimal)]
+        id: i64,
+        /// Also the attached keys
+        #[arg(long)]
+        keys: bool,
+    },
+    /// Lists all active leases
+    List,
+    /// Keeps leases alive
+    KeepAlive {
+        #[arg(value_parser = hexadecimal)]
+        id: i64,
+        /// Only once
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Member {
+    /// Lists all members in the cluster
+    List {
+        /// Linearizable(l) or serializable(s)
+        #[arg(long, default_value = "l", value_parser = ["l", "s"])]
+        consistency: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct AllMembers {
+    /// Every member of the cluster
+    #[arg(long)]
+    pub(super) cluster: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Endpoint {
+    /// Prints out the status of endpoints
+    Status(AllMembers),
+    /// Checks the healthiness of endpoints
+    Health(AllMembers),
+    /// Prints the history hash of endpoints
+    Hashkv {
+        #[command(flatten)]
+        members: AllMembers,
+        /// Highest revision to hash
+        #[arg(long, default_value_t = 0)]
+        rev: i64,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(super) enum Alarm {
+    /// Lists all alarms
+    List,
+    /// Disarms all alarms
+    Disarm,
+}
+
+fn hexadecimal(text: &str) -> Result<i64, String> {
+    i64::from_str_radix(text, 16)
+        .map_err(|error| format!("bad lease ID ({error}), expecting ID in Hex"))
+}
+
+/// `300ms`, `5s` or `2m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, milliseconds) = if let Some(number) = text.strip_suffix("ms") {
+        (number, 1)
+    } else if let Some(number) = text.strip_suffix('s') {
+        (number, 1_000)
+    } else if let Some(number) = text.strip_suffix('m') {
+        (number, 60_000)
+    } else {
+        return Err("expecting a duration such as 300ms, 5s or 2m".to_owned());
+    };
+    let number: u32 = number.parse().map_err(|error| format!("{error}"))?;
+    Ok(Duration::from_millis(u64::from(number) * milliseconds))
+}

@@ -1,0 +1,215 @@
+//! lease grant, revoke, timetolive, list and keep-alive.
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use proto::etcdserverpb::lease_client::LeaseClient;
+use proto::etcdserverpb::{
+    LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
+    LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseTimeToLiveRequest,
+    LeaseTimeToLiveResponse,
+};
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::arguments::{Format, Lease};
+use super::json::Json;
+use super::print::{Printer, header_fields, header_json_fields, no_table};
+use super::{Session, message};
+use crate::client::ANSWER_BYTES_MAX;
+
+pub(super) async fn run(session: &Session, command: Lease) -> Result<()> {
+    let client = LeaseClient::new(session.channel().await?);
+    let mut client = client.max_decoding_message_size(ANSWER_BYTES_MAX);
+    match command {
+        Lease::Grant { ttl_seconds } => {
+            let request = LeaseGrantRequest {
+                ttl: ttl_seconds,
+                id: 0,
+            };
+            let answer = session.within(client.lease_grant(request)).await;
+            let answer = answer.map_err(|error| failed("grant", &error))?;
+            print_grant(&session.printer, &answer)
+        }
+        Lease::Revoke { id } => {
+            let answer = session
+                .within(client.lease_revoke(LeaseRevokeRequest { id }))
+                .await;
+            let answer = answer.map_err(|error| failed("revoke", &error))?;
+            match session.printer.format {
+                Format::Simple => println!("lease {id:016x} revoked"),
+                Format::Json => {
+                    let header = header_json_fields(answer.header.as_ref());
+                    println!("{}", Json::Object(vec![("header", Json::Object(header))]));
+                }
+                Format::Fields => header_fields(answer.header.as_ref()),
+                Format::Table => return no_table(),
+            }
+            Ok(())
+        }
+        Lease::Timetolive { id, keys } => {
+            let request = LeaseTimeToLiveRequest { id, keys };
+            let answer = session.within(client.lease_time_to_live(request)).await?;
+            print_time_to_live(&session.printer, &answer, keys)
+        }
+        Lease::List => {
+            let answer = session
+                .within(client.lease_leases(LeaseLeasesRequest {}))
+                .await?;
+            print_list(&session.printer, &answer)
+        }
+        Lease::KeepAlive { id, once } => keep_alive(session, client, id, once).await,
+    }
+}
+
+fn failed(what: &str, error: &anyhow::Error) -> anyhow::Error {
+    anyhow!("failed to {what} lease ({})", message(error))
+}
+
+/// Renews at a third of the time the server gives, until the lease is gone.
+async fn keep_alive(
+    session: &Session,
+    mut client: LeaseClient<tonic::transport::Channel>,
+    id: i64,
+    once: bool,
+) -> Result<()> {
+    let (requests, queue) = mpsc::channel(1);
+    requests.send(LeaseKeepAliveRequest { id }).await?;
+    let mut answers = session
+        .within(client.lease_keep_alive(ReceiverStream::new(queue)))
+        .await?;
+    while let Some(answer) = answers.next().await {
+        let answer = answer?;
+        if answer.ttl <= 0 {
+            println!("lease {id:016x} expired or revoked.");
+            return Ok(());
+        }
+        print_keep_alive(&session.printer, &answer)?;
+        if once {
+            return Ok(());
+        }
+        let third = Duration::from_secs(answer.ttl.unsigned_abs()) / 3;
+        tokio::time::sleep(third).await;
+        requests.send(LeaseKeepAliveRequest { id }).await?;
+    }
+    Err(anyhow!("the server ended the stream"))
+}
+
+fn print_grant(printer: &Printer, answer: &LeaseGrantResponse) -> Result<()> {
+    match printer.format {
+        Format::Simple => println!("lease {:016x} granted with TTL({}s)", answer.id, answer.ttl),
+        Format::Json => {
+            let mut fields = header_json_fields(answer.header.as_ref());
+            fields.push(("ID", Json::number(answer.id)));
+            fields.push(("TTL", Json::number(answer.ttl)));
+            fields.push(("Error", Json::Text(answer.error.clone())));
+            println!("{}", Json::Object(fields));
+        }
+        Format::Fields => {
+            header_fields(answer.header.as_ref());
+            println!("\"ID\" : {}\n\"TTL\" : {}", answer.id, answer.ttl);
+        }
+        Format::Table => return no_table(),
+    }
+    Ok(())
+}
+
+fn print_keep_alive(printer: &Printer, answer: &LeaseKeepAliveResponse) -> Result<()> {
+    match printer.format {
+        Format::Simple => println!(
+            "lease {:016x} keepalived with TTL({})",
+            answer.id, answer.ttl
+        ),
+        Format::Json => {
+            let mut fields = header_json_fields(answer.header.as_ref());
+            fields.push(("ID", Json::number(answer.id)));
+            fields.push(("TTL", Json::number(answer.ttl)));
+            println!("{}", Json::Object(fields));
+        }
+        Format::Fields => {
+            header_fields(answer.header.as_ref());
+            println!("\"ID\" : {}\n\"TTL\" : {}", answer.id, answer.ttl);
+        }
+        Format::Table => return no_table(),
+    }
+    Ok(())
+}
+
+fn print_time_to_live(
+    printer: &Printer,
+    answer: &LeaseTimeToLiveResponse,
+    keys: bool,
+) -> Result<()> {
+    match printer.format {
+        Format::Simple if answer.granted_ttl == 0 && answer.ttl == -1 => {
+            println!("lease {:016x} already expired", answer.id);
+        }
+        Format::Simple => {
+            let LeaseTimeToLiveResponse {
+                id,
+                ttl,
+                granted_ttl,
+                ..
+            } = answer;
+            print!("lease {id:016x} granted with TTL({granted_ttl}s), remaining({ttl}s)");
+            if keys {
+                let names = answer.keys.iter().map(|key| String::from_utf8_lossy(key));
+                print!(", attached keys([{}])", names.collect::<Vec<_>>().join(" "));
+            }
+            println!();
+        }
+        Format::Json => {
+            let attached = match answer.keys.as_slice() {
+                [] => Json::Null,
+                keys => Json::list(keys, |key| Json::bytes(key)),
+            };
+            let mut fields = header_json_fields(answer.header.as_ref());
+            fields.push(("id", Json::number(answer.id)));
+            fields.push(("ttl", Json::number(answer.ttl)));
+            fields.push(("granted-ttl", Json::number(answer.granted_ttl)));
+            fields.push(("keys", attached));
+            println!("{}", Json::Object(fields));
+        }
+        Format::Fields => {
+            header_fields(answer.header.as_ref());
+            println!("\"ID\" : {}\n\"TTL\" : {}", answer.id, answer.ttl);
+            println!("\"GrantedTTL\" : {}", answer.granted_ttl);
+            answer
+                .keys
+                .iter()
+                .for_each(|key| println!("\"Key\" : {}", printer.quoted(key)));
+        }
+        Format::Table => return no_table(),
+    }
+    Ok(())
+}
+
+fn print_list(printer: &Printer, answer: &LeaseLeasesResponse) -> Result<()> {
+    match printer.format {
+        Format::Simple => {
+            println!("found {} leases", answer.leases.len());
+            answer
+                .leases
+                .iter()
+                .for_each(|lease| println!("{:016x}", lease.id));
+        }
+        Format::Json => {
+            let leases = Json::list(&answer.leases, |lease| {
+                Json::Object(vec![("id", Json::number(lease.id))])
+            });
+            let mut fields = header_json_fields(answer.header.as_ref());
+            fields.push(("leases", leases));
+            println!("{}", Json::Object(fields));
+        }
+        Format::Fields => {
+            header_fields(answer.header.as_ref());
+            answer
+                .leases
+                .iter()
+                .for_each(|lease| println!("\"ID\" : {}", lease.id));
+        }
+        Format::Table => return no_table(),
+    }
+    Ok(())
+}

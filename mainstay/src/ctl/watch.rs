@@ -1,0 +1,108 @@
+//! watch: events as they come, until the watch is cancelled or the program interrupted.
+
+use anyhow::{Context, Result, bail};
+use proto::etcdserverpb::watch_client::WatchClient;
+use proto::etcdserverpb::watch_request::RequestUnion;
+use proto::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
+use proto::mvccpb::event::EventType;
+use tokio_stream::StreamExt;
+
+use super::arguments::{Format, Watch};
+use super::json::Json;
+use super::print::{Printer, header_fields, header_json_fields, no_table, pair_json};
+use super::{Session, kv};
+use crate::client::ANSWER_BYTES_MAX;
+
+pub(super) async fn run(session: &Session, watch: &Watch) -> Result<()> {
+    let (key, range_end) = kv::keys(&watch.key, watch.range_end.as_deref(), watch.prefix, false)?;
+    let create = WatchCreateRequest {
+        key,
+        range_end,
+        start_revision: watch.rev,
+        progress_notify: watch.progress_notify,
+        prev_kv: watch.prev_kv,
+        ..WatchCreateRequest::default()
+    };
+    let request = WatchRequest {
+        request_union: Some(RequestUnion::CreateRequest(create)),
+    };
+    // The stream of requests stays open: its end would end the watch.
+    let requests = tokio_stream::once(request).chain(tokio_stream::pending());
+    let client = WatchClient::new(session.channel().await?);
+    let mut client = client.max_decoding_message_size(ANSWER_BYTES_MAX);
+    let mut answers = client.watch(requests).await?.into_inner();
+    while let Some(answer) = answers.next().await {
+        let answer = answer?;
+        if answer.canceled {
+            if answer.compact_revision != 0 {
+                eprintln!(
+                    "watch was canceled (etcdserver: mvcc: required revision has been compacted)"
+                );
+            } else {
+                eprintln!("watch was canceled ({})", answer.cancel_reason);
+            }
+            bail!("watch is canceled by the server");
+        }
+        if !answer.created {
+            print(&session.printer, &answer)?;
+        }
+    }
+    bail!("watch is canceled by the server")
+}
+
+fn print(printer: &Printer, answer: &WatchResponse) -> Result<()> {
+    match printer.format {
+        Format::Simple if answer.events.is_empty() => {
+            let revision = answer.header.as_ref().map_or(0, |header| header.revision);
+            println!("progress notify: {revision}");
+        }
+        Format::Simple => {
+            for event in &answer.events {
+                println!("{}", event.r#type().as_str_name());
+                event.prev_kv.iter().for_each(|pair| printer.pair(pair));
+                printer.pair(event.kv.as_ref().context("an event without a key")?);
+            }
+        }
+        Format::Json => println!("{}", watch_json(answer)),
+        Format::Fields => {
+            header_fields(answer.header.as_ref());
+            for event in &answer.events {
+                println!("\"Type\" : {}", event.r#type().as_str_name());
+                event
+                    .prev_kv
+                    .iter()
+                    .for_each(|pair| printer.pair_fields("Prev", pair));
+                printer.pair_fields("", event.kv.as_ref().context("an event without a key")?);
+            }
+        }
+        Format::Table => return no_table(),
+    }
+    Ok(())
+}
+
+fn watch_json(answer: &WatchResponse) -> Json {
+    let events = Json::list(&answer.events, |event| {
+        let kind = match event.r#type() {
+            EventType::Put => 0,
+            EventType::Delete => 1,
+        };
+        Json::sparse([
+            ("type", Json::number(kind)),
+            ("kv", event.kv.as_ref().map_or(Json::Null, pair_json)),
+            (
+                "prev_kv",
+                event.prev_kv.as_ref().map_or(Json::Null, pair_json),
+            ),
+        ])
+    });
+    Json::Object(vec![
+        (
+            "Header",
+            Json::Object(header_json_fields(answer.header.as_ref())),
+        ),
+        ("Events", events),
+        ("CompactRevision", Json::number(answer.compact_revision)),
+        ("Canceled", Json::Bool(answer.canceled)),
+        ("Created", Json::Bool(answer.created)),
+    ])
+}

@@ -1,0 +1,101 @@
+//! The one binary: a replica of the store, a whole cluster on this machine, or a client, by its first argument.
+
+mod client;
+mod ctl;
+mod up;
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use rustix::process::{Signal, set_parent_process_death_signal};
+use store::config::{Config, Parsed, version_lines};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const HELP: &str = "\
+Mainstay: a replicated key-value store that speaks etcd's v3 API.
+
+  mainstay up [flags]        three replicas on this machine, with a line that shows how they are
+  mainstay store [flags]     one replica; flags and ETCD_ variables are etcd's
+  mainstay ctl <command>     a client in etcdctl's syntax
+  mainstay version           the version
+
+Each knows --help. Started under the name `etcd` it is `mainstay store`.
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    let mut words = Vec::new();
+    for argument in arguments {
+        match argument.into_string() {
+            Ok(word) => words.push(word),
+            Err(argument) => {
+                eprintln!("mainstay: argument is not UTF-8: {}", argument.display());
+                return ExitCode::from(2);
+            }
+        }
+    }
+    if Path::new(&program).file_name() == Some(OsStr::new("etcd")) {
+        return run_store(words);
+    }
+    let command = if words.is_empty() {
+        String::new()
+    } else {
+        words.remove(0)
+    };
+    match command.as_str() {
+        "store" => run_store(words),
+        "up" => up::run(words),
+        "ctl" => ctl::run(words),
+        "version" | "--version" | "-V" => {
+            print!(
+                "Mainstay {}\n{}",
+                env!("CARGO_PKG_VERSION"),
+                version_lines()
+            );
+            ExitCode::SUCCESS
+        }
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        "" => {
+            eprint!("{HELP}");
+            ExitCode::from(2)
+        }
+        unknown => {
+            eprint!("mainstay: unknown command {unknown:?}\n\n{HELP}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run_store(arguments: Vec<String>) -> ExitCode {
+    end_with_parent();
+    // A variable that is not UTF-8 can be none of ours.
+    let environment = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    match Config::parse(arguments, environment) {
+        Ok(Parsed::Run(config)) => store::run(*config),
+        Ok(Parsed::Print(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprint!("{}", error.message());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// A replica that `mainstay up` started must not outlive it, even when that was killed.
+fn end_with_parent() {
+    if std::env::var_os(up::END_WITH_PARENT).is_some()
+        && let Err(error) = set_parent_process_death_signal(Some(Signal::TERM))
+    {
+        eprintln!("mainstay: cannot follow the parent process's end: {error}");
+    }
+}

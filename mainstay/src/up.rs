@@ -1,0 +1,227 @@
+//! `mainstay up`: three replicas as processes of their own on this machine, watched, restarted and stopped together.
+
+mod plan;
+mod replica;
+mod screen;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use daemon::{OnFailure, Signals, Tasks};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+
+pub(crate) use self::plan::END_WITH_PARENT;
+use self::plan::Plan;
+use self::replica::Replica;
+use self::screen::Screen;
+use self::watch::{ClusterState, Watcher};
+
+/// How often members are asked how they are.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// A replica gets `replica::STOP_GRACE`; this is a little more, for the waiting itself.
+const STOP_GRACE: Duration = Duration::from_secs(15);
+/// News of replicas not yet printed.
+const NEWS_MAX: usize = 64;
+
+/// Three replicas on this machine
+#[derive(Debug, Parser)]
+#[command(name = "mainstay up")]
+struct Options {
+    /// Folder for data, logs and the ports in use
+    #[arg(long, default_value = "data")]
+    data_dir: PathBuf,
+    /// Stop after this many seconds; an error when the cluster never served
+    #[arg(long = "for", value_name = "SECONDS")]
+    seconds: Option<u64>,
+    /// Run this etcd-compatible server in place of our own
+    #[arg(long, value_name = "PROGRAM")]
+    store_program: Option<PathBuf>,
+    /// More flags for every replica
+    #[arg(last = true)]
+    flags: Vec<String>,
+}
+
+pub(crate) fn run(words: Vec<String>) -> ExitCode {
+    let line = std::iter::once("mainstay up".to_owned()).chain(words);
+    let options = match Options::try_parse_from(line) {
+        Ok(options) => options,
+        Err(error) => {
+            // Printing fails only when nobody reads any more.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
+        }
+    };
+    // One thread: replicas end with the thread that started them.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(up(&options)),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mainstay up: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn up(options: &Options) -> Result<()> {
+    let mut signals = Signals::install().context("cannot handle signals")?;
+    let plan = Plan::make(&options.data_dir)?;
+    let screen = Screen::new();
+    for note in &plan.notes {
+        screen.say(note);
+    }
+    let tasks = Tasks::new();
+    let (news_sender, mut news) = mpsc::channel(NEWS_MAX);
+    let mut replicas = Vec::new();
+    for member in &plan.members {
+        let command = plan.command(member, options.store_program.as_deref(), &options.flags)?;
+        let replica = Arc::new(Replica::new(member, command, news_sender.clone()));
+        replicas.push(replica.clone());
+        let all_stop = tasks.stop_token();
+        tasks.spawn(member.name.clone(), OnFailure::Stop, |_| {
+            replica.supervise(all_stop)
+        });
+    }
+    let deadline = options
+        .seconds
+        .map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let served = show(Show {
+        signals: &mut signals,
+        tasks: &tasks,
+        news: &mut news,
+        screen: &screen,
+        plan: &plan,
+        replicas: &replicas,
+        deadline,
+    })
+    .await;
+
+    screen.say("stopping the replicas");
+    let report = tasks.stop(STOP_GRACE).await;
+    while let Ok(line) = news.try_recv() {
+        screen.say(&line);
+    }
+    if let Some(failure) = report.failure {
+        bail!("{failure}");
+    }
+    if !report.overdue.is_empty() {
+        bail!("still running: {}", report.overdue.join(", "));
+    }
+    if options.seconds.is_some() && !served {
+        bail!("the cluster did not serve in time");
+    }
+    screen.say(&format!(
+        "stopped; the data is in {}",
+        plan.data_dir.display()
+    ));
+    Ok(())
+}
+
+/// What the showing needs of the rest.
+struct Show<'a> {
+    signals: &'a mut Signals,
+    tasks: &'a Tasks,
+    news: &'a mut mpsc::Receiver<String>,
+    screen: &'a Screen,
+    plan: &'a Plan,
+    replicas: &'a [Arc<Replica>],
+    deadline: Option<Instant>,
+}
+
+/// Prints until somebody wants an end. Tells whether the cluster ever served.
+async fn show(show: Show<'_>) -> bool {
+    let Show {
+        signals,
+        tasks,
+        news,
+        screen,
+        plan,
+        replicas,
+        deadline,
+    } = show;
+    let mut watcher = Watcher::new(&plan.members);
+    let mut ticks = tokio::time::interval(POLL_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut served = false;
+    screen.say("starting three replicas");
+    loop {
+        tokio::select! {
+            signal = signals.next() => {
+                screen.say(&format!("{} received", signal.name()));
+                return served;
+            }
+            () = tasks.stop_asked() => return served,
+            Some(line) = news.recv() => screen.say(&line),
+            () = until(deadline) => return served,
+            _ = ticks.tick() => {
+                let state = watcher.poll().await;
+                if state.serves() && !served {
+                    served = true;
+                    introduce(screen, plan, replicas, &state);
+                }
+                screen.status(&state.line(&plan.members));
+            }
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Where the cluster is and what to do with it.
+fn introduce(screen: &Screen, plan: &Plan, replicas: &[Arc<Replica>], state: &ClusterState) {
+    screen.say("");
+    screen.say("The cluster serves clients of etcd's v3 API:");
+    for (member, replica) in plan.members.iter().zip(replicas) {
+        let process = replica
+            .process()
+            .map_or("-".to_owned(), |id| id.to_string());
+        screen.say(&format!(
+            "  {:10} {}   process {process}, log {}",
+            member.name,
+            member.client_url(),
+            member.log.display()
+        ));
+    }
+    let endpoints: Vec<String> = plan
+        .members
+        .iter()
+        .map(|member| format!("127.0.0.1:{}", member.client_port))
+        .collect();
+    let program =
+        std::env::current_exe().map_or("mainstay".to_owned(), |path| path.display().to_string());
+    let leader = state.leader.and_then(|index| replicas[index].process());
+    screen.say("");
+    screen.say("Three things to try in another terminal:");
+    screen.say(&format!(
+        "  export ETCDCTL_API=3 ETCDCTL_ENDPOINTS={}",
+        endpoints.join(",")
+    ));
+    screen.say(&format!(
+        "  1. {program} ctl put greeting hello    (or etcdctl put greeting hello)"
+    ));
+    screen.say(&format!("  2. {program} ctl watch greeting --rev 1"));
+    screen.say(&match leader {
+        Some(id) => format!(
+            "  3. kill -9 {id}    ends the leader: another one leads, and this one comes back"
+        ),
+        None => "  3. kill -9 one of the processes: it comes back".to_owned(),
+    });
+    screen.say("");
+    screen.say("Ctrl-C stops everything.");
+}

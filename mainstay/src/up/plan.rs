@@ -1,0 +1,274 @@
+//! Which replicas run where: ports that are free, a folder that is ours alone, and both found again on the next start.
+
+use std::fs::{self, File, OpenOptions};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::{FlockOperation, flock};
+use tokio::process::Command;
+
+/// As in etcd's own example for a cluster on one machine.
+const CLIENT_PORTS: [u16; 3] = [2379, 22379, 32379];
+/// How far to look for a free port.
+const PORTS_TRIED: u16 = 200;
+const TOKEN: &str = "mainstay-up";
+/// Set for replicas of ours: they end when we do, however we end.
+pub(crate) const END_WITH_PARENT: &str = "MAINSTAY_END_WITH_PARENT";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) name: String,
+    pub(super) client_port: u16,
+    pub(super) peer_port: u16,
+    pub(super) data_dir: PathBuf,
+    pub(super) log: PathBuf,
+}
+
+impl Member {
+    pub(super) fn client_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.client_port)
+    }
+
+    fn peer_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.peer_port)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) data_dir: PathBuf,
+    pub(super) members: Vec<Member>,
+    /// What the operator should know of the choice.
+    pub(super) notes: Vec<String>,
+    /// Held as long as we run.
+    _lock: File,
+}
+
+impl Plan {
+    /// Takes the ports that the folder remembers, or picks new ones for an empty folder.
+    pub(super) fn make(data_dir: &Path) -> Result<Plan> {
+        let shown = data_dir.display();
+        fs::create_dir_all(data_dir).with_context(|| format!("cannot make the folder {shown}"))?;
+        let data_dir = data_dir
+            .canonicalize()
+            .with_context(|| format!("cannot read {shown}"))?;
+        let lock = File::create(data_dir.join("lock"))
+            .with_context(|| format!("cannot write into {shown}"))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            bail!("another `mainstay up` runs on the folder {shown}");
+        }
+        let mut notes = Vec::new();
+        let file = data_dir.join("ports");
+        let ports = match fs::read_to_string(&file) {
+            Ok(text) => {
+                notes.push(format!("found a cluster in {}", data_dir.display()));
+                remembered_ports(&text).with_context(|| format!("{} is damaged", file.display()))?
+            }
+            Err(_) => free_ports(&mut notes)?,
+        };
+        let ports = check_remembered(ports, &mut notes)?;
+        let lines = ports.map(|(client, peer)| format!("{client} {peer}\n"));
+        fs::write(&file, lines.concat())
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        let members = ports
+            .iter()
+            .zip(1..)
+            .map(|((client_port, peer_port), number)| {
+                let name = format!("replica{number}");
+                Member {
+                    client_port: *client_port,
+                    peer_port: *peer_port,
+                    data_dir: data_dir.join(&name),
+                    log: data_dir.join(format!("{name}.log")),
+                    name,
+                }
+            });
+        Ok(Plan {
+            members: members.collect(),
+            data_dir,
+            notes,
+            _lock: lock,
+        })
+    }
+
+    /// How to start a replica. Its output goes to its log; its signals are its own, so that Ctrl-C comes to us alone.
+    pub(super) fn command(
+        &self,
+        member: &Member,
+        program: Option<&Path>,
+        flags: &[String],
+    ) -> Result<Command> {
+        let mut command = match program {
+            Some(program) => Command::new(program),
+            None => {
+                let own = std::env::current_exe().context("cannot find our own program")?;
+                let mut command = Command::new(own);
+                command.arg("store");
+                command
+            }
+        };
+        let cluster: Vec<String> = self
+            .members
+            .iter()
+            .map(|member| format!("{}={}", member.name, member.peer_url()))
+            .collect();
+        command
+            .arg("--name")
+            .arg(&member.name)
+            .arg("--data-dir")
+            .arg(&member.data_dir);
+        for (flag, value) in [
+            ("--listen-client-urls", member.client_url()),
+            ("--advertise-client-urls", member.client_url()),
+            ("--listen-peer-urls", member.peer_url()),
+            ("--initial-advertise-peer-urls", member.peer_url()),
+            ("--initial-cluster", cluster.join(",")),
+            ("--initial-cluster-token", TOKEN.to_owned()),
+            ("--initial-cluster-state", "new".to_owned()),
+        ] {
+            command.arg(flag).arg(value);
+        }
+        command.args(flags);
+        for (key, _) in std::env::vars_os().filter(|(key, _)| is_flag_variable(key)) {
+            command.env_remove(key);
+        }
+        command
+            .env(END_WITH_PARENT, "1")
+            .stdin(Stdio::null())
+            .process_group(0)
+            .kill_on_drop(true);
+        Ok(command)
+    }
+}
+
+/// Opened for every start: the log goes on where it was.
+pub(super) fn log_file(member: &Member) -> Result<(File, File)> {
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&member.log);
+    let file = file.with_context(|| format!("cannot write {}", member.log.display()))?;
+    let other = file.try_clone().context("cannot share the log")?;
+    Ok((file, other))
+}
+
+/// etcd's variables would contradict the flags.
+fn is_flag_variable(key: &std::ffi::OsStr) -> bool {
+    key.to_str().is_some_and(|key| key.starts_with("ETCD_"))
+}
+
+fn remembered_ports(text: &str) -> Result<[(u16, u16); 3]> {
+    let mut ports = Vec::new();
+    for line in text.lines() {
+        let (client, peer) = line.split_once(' ').context("a line without two ports")?;
+        ports.push((client.parse()?, peer.parse()?));
+    }
+    <[(u16, u16); 3]>::try_from(ports)
+        .ok()
+        .context("not three lines")
+}
+
+/// Members know each other by their peer URLs, so those stay. Clients can be told another port.
+fn check_remembered(
+    mut ports: [(u16, u16); 3],
+    notes: &mut Vec<String>,
+) -> Result<[(u16, u16); 3]> {
+    for index in 0..ports.len() {
+        let (client, peer) = ports[index];
+        if !is_free(peer) {
+            bail!("port {peer} is in use, and the cluster was made with it");
+        }
+        if !is_free(client) {
+            let taken = ports
+                .iter()
+                .flat_map(|(client, peer)| [*client, *peer])
+                .collect::<Vec<_>>();
+            let other = next_free(client, &taken)?;
+            notes.push(format!("port {client} is in use: taking {other}"));
+            ports[index].0 = other;
+        }
+    }
+    Ok(ports)
+}
+
+fn free_ports(notes: &mut Vec<String>) -> Result<[(u16, u16); 3]> {
+    let mut taken = Vec::new();
+    let mut ports = [(0, 0); 3];
+    for (pair, usual) in ports.iter_mut().zip(CLIENT_PORTS) {
+        let client = next_free(usual, &taken)?;
+        taken.push(client);
+        let peer = next_free(client + 1, &taken)?;
+        taken.push(peer);
+        if client != usual {
+            notes.push(format!("port {usual} is in use: taking {client}"));
+        }
+        if client == usual && peer != usual + 1 {
+            notes.push(format!("port {} is in use: taking {peer}", usual + 1));
+        }
+        *pair = (client, peer);
+    }
+    Ok(ports)
+}
+
+fn next_free(from: u16, taken: &[u16]) -> Result<u16> {
+    let mut candidates =
+        (from..from.saturating_add(PORTS_TRIED)).filter(|port| !taken.contains(port));
+    candidates
+        .find(|port| is_free(*port))
+        .with_context(|| format!("no free port from {from} on"))
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_remembers_its_ports() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Plan::make(dir.path()).unwrap();
+        let members = first.members.clone();
+        assert!(Plan::make(dir.path()).is_err(), "the folder is taken");
+        drop(first);
+        fs::write(
+            dir.path().join("ports"),
+            "40001 40002\n40003 40004\n40005 40006\n",
+        )
+        .unwrap();
+        let second = Plan::make(dir.path()).unwrap();
+        assert_ne!(second.members, members);
+        assert_eq!(second.members[2].peer_port, 40006);
+    }
+
+    #[test]
+    fn a_damaged_ports_file_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("ports"), "1 2\n3\n").unwrap();
+        let error = Plan::make(dir.path()).unwrap_err();
+        assert!(
+            format!("{error:#}").contains("ports is damaged"),
+            "{error:#}"
+        );
+    }
+
+    #[test]
+    fn a_busy_client_port_moves_and_a_busy_peer_port_is_an_error() {
+        let busy = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = busy.local_addr().unwrap().port();
+        let mut notes = Vec::new();
+        let ports = [(port, 40012), (40013, 40014), (40015, 40016)];
+        let moved = check_remembered(ports, &mut notes).unwrap();
+        assert_ne!(moved[0].0, port);
+        assert_eq!(
+            notes,
+            [format!("port {port} is in use: taking {}", moved[0].0)]
+        );
+        let ports = [(40011, port), (40013, 40014), (40015, 40016)];
+        assert!(check_remembered(ports, &mut notes).is_err());
+    }
+}

@@ -1,0 +1,26 @@
+//! `cargo xtask bench`: Mainstay and a peer in turn on the same work.
+
+use anyhow::{Context, Result, ensure};
+
+use crate::command::Run;
+use crate::{setup, up, workspace};
+
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    setup::toolset()?;
+    setup::peers()?;
+    up::build(&["mainstay", "benches"])?;
+    side_by_side()?.args(arguments).run()
+}
+
+/// The comparison program, told where our binary is.
+pub(crate) fn side_by_side() -> Result<Run> {
+    let program = workspace::program("side-by-side")?;
+    ensure!(
+        program.is_file(),
+        "the benches have no side-by-side program"
+    );
+    let program = program
+        .to_str()
+        .context("the target folder's name is not UTF-8")?;
+    Ok(Run::new(program).env("MAINSTAY_BIN", workspace::program("mainstay")?))
+}

@@ -1,0 +1,50 @@
+//! `cargo xtask ci`: all that must pass before a change lands. The tests come first: they find the most.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::command::Run;
+use crate::{bench, test, up, workspace};
+
+type Step = (&'static str, fn() -> Result<()>);
+
+/// Warnings are errors here and only here, so that work in progress still runs.
+const LINTS: [&str; 7] = [
+    "clippy",
+    "--release",
+    "--workspace",
+    "--all-targets",
+    "--",
+    "-D",
+    "warnings",
+];
+
+pub(crate) fn run() -> Result<()> {
+    let started = Instant::now();
+    let steps: [Step; 4] = [
+        ("tests and tidy", || test::run(&[])),
+        ("format", || {
+            Run::cargo().args(["fmt", "--all", "--", "--check"]).run()
+        }),
+        ("lints", || Run::cargo().args(LINTS).run()),
+        ("bench", bench_smoke),
+    ];
+    let count = steps.len();
+    for (number, (name, step)) in steps.into_iter().enumerate() {
+        println!("[ci {}/{count}] {name}", number + 1);
+        step().with_context(|| format!("{name} did not pass"))?;
+    }
+    println!("[ci] all passed in {} s", started.elapsed().as_secs());
+    Ok(())
+}
+
+/// A few seconds of load, to see that the generator and the server still work together. Its figures mean nothing.
+fn bench_smoke() -> Result<()> {
+    if !workspace::has_member("benches")? {
+        println!("[ci] there are no benches");
+        return Ok(());
+    }
+    up::build(&["benches"])?;
+    bench::side_by_side()?.args(["--smoke"]).run()
+}

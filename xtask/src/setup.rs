@@ -1,0 +1,195 @@
+//! What building and testing need beside Rust: libclang and a C++ compiler, stock etcd and etcdctl, Python with a client.
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{Run, exists};
+use crate::workspace;
+
+/// Packages of Debian and its children, by what they bring.
+const LIBCLANG: &str = "libclang-dev";
+const COMPILER: &str = "g++";
+const ETCD: &str = "etcd-server";
+const ETCDCTL: &str = "etcd-client";
+const PYTHON_VENV: &str = "python3-venv";
+
+/// What the Python scripts of the interop tests import. The client's generated code wants the older protobuf.
+const PYTHON_PACKAGES: [&str; 2] = ["etcd3==0.12.0", "protobuf==3.20.3"];
+
+/// What any build needs.
+pub(crate) fn toolset() -> Result<()> {
+    let mut packages = Vec::new();
+    if find_libclang().is_none() {
+        packages.push(LIBCLANG);
+    }
+    if !exists("c++") {
+        packages.push(COMPILER);
+    }
+    install(&packages)?;
+    if find_libclang().is_none() {
+        bail!("libclang is missing: install {LIBCLANG} or set LIBCLANG_PATH to its folder");
+    }
+    Ok(())
+}
+
+/// What the interop tests need beside: etcd as the peer, etcdctl and Python as clients.
+pub(crate) fn peers() -> Result<()> {
+    let mut packages = Vec::new();
+    if !exists("etcd") {
+        packages.push(ETCD);
+    }
+    if !exists("etcdctl") {
+        packages.push(ETCDCTL);
+    }
+    if !exists("python3") || !has_venv() {
+        packages.push(PYTHON_VENV);
+    }
+    let etcd_comes = packages.contains(&ETCD);
+    let served_before = etcd_answers();
+    install(&packages)?;
+    if etcd_comes && !served_before {
+        stop_service();
+    }
+    python().map(drop)
+}
+
+pub(crate) fn everything() -> Result<()> {
+    toolset()?;
+    peers()?;
+    println!("[xtask] everything is there");
+    Ok(())
+}
+
+/// Where bindgen looks for the library.
+fn find_libclang() -> Option<PathBuf> {
+    let mut places: Vec<PathBuf> = std::env::var_os("LIBCLANG_PATH")
+        .map(PathBuf::from)
+        .into_iter()
+        .collect();
+    places.extend(["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(PathBuf::from));
+    for parent in ["/usr/lib", "/usr/lib/llvm"] {
+        let folders = fs::read_dir(parent)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path());
+        for folder in folders.filter(|folder| folder.is_dir()) {
+            places.push(folder.join("lib"));
+            places.push(folder);
+        }
+    }
+    places.into_iter().find(|place| holds_libclang(place))
+}
+
+fn holds_libclang(folder: &Path) -> bool {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    files.map(|file| file.file_name()).any(|name| {
+        let name = name.to_string_lossy();
+        name == "libclang.so"
+            || name.starts_with("libclang.so.")
+            || name.starts_with("libclang-") && name.contains(".so")
+    })
+}
+
+/// Installs with apt when that is possible, else says what to install.
+fn install(packages: &[&str]) -> Result<()> {
+    static FRESH_LISTS: OnceLock<()> = OnceLock::new();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let list = packages.join(" ");
+    if !exists("apt-get") {
+        bail!(
+            "missing on this machine: {list} (Debian's names); there is no apt-get to install them"
+        );
+    }
+    if !is_root()? {
+        bail!("missing on this machine: run `sudo apt-get install {list}`, then try again");
+    }
+    println!("[xtask] installing {list}");
+    if FRESH_LISTS.set(()).is_ok() {
+        apt(["update", "-qq"].as_slice())?;
+    }
+    let mut arguments = vec!["install", "--yes", "-qq", "--no-install-recommends"];
+    arguments.extend(packages);
+    apt(&arguments)
+}
+
+/// Run level 1 keeps a package's service from being started.
+fn apt(arguments: &[&str]) -> Result<()> {
+    let run = Run::new("apt-get").args(arguments);
+    run.env("DEBIAN_FRONTEND", "noninteractive")
+        .env("RUNLEVEL", "1")
+        .run()
+}
+
+fn is_root() -> Result<bool> {
+    Ok(Run::new("id").args(["-u"]).output()?.trim() == "0")
+}
+
+fn etcd_answers() -> bool {
+    TcpStream::connect(("127.0.0.1", 2379)).is_ok()
+}
+
+/// Debian's package starts a server on the default port where there is systemd. It is not wanted: tests start their own.
+fn stop_service() {
+    if !exists("systemctl") {
+        return;
+    }
+    for verb in ["stop", "disable"] {
+        if let Err(error) = Run::new("systemctl").args([verb, "etcd"]).output() {
+            println!("[xtask] note: {error:#}");
+        }
+    }
+    if etcd_answers() {
+        println!("[xtask] note: an etcd serves on port 2379, started by its package");
+    }
+}
+
+fn has_venv() -> bool {
+    Run::new("python3")
+        .args(["-c", "import ensurepip, venv"])
+        .output()
+        .is_ok()
+}
+
+/// The interpreter of a folder of its own that has the Python client; made when missing.
+pub(crate) fn python() -> Result<PathBuf> {
+    let folder = workspace::target_dir()?.join("python");
+    let interpreter = folder.join("bin").join("python");
+    let done = folder.join("installed");
+    let wanted = PYTHON_PACKAGES.join("\n");
+    if fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
+        return Ok(interpreter);
+    }
+    println!(
+        "[xtask] making a Python folder with {}",
+        PYTHON_PACKAGES.join(" and ")
+    );
+    let folder_text = folder
+        .to_str()
+        .context("the target folder's name is not UTF-8")?;
+    Run::new("python3")
+        .args(["-m", "venv", folder_text])
+        .run()?;
+    let program = interpreter
+        .to_str()
+        .context("the target folder's name is not UTF-8")?;
+    let install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ];
+    Run::new(program)
+        .args(install)
+        .args(PYTHON_PACKAGES)
+        .run()?;
+    fs::write(&done, wanted).context("cannot write into the Python folder")?;
+    Ok(interpreter)
+}

@@ -1,0 +1,34 @@
+//! `cargo xtask test`: every test, stock clients and the stock server among them.
+
+use anyhow::Result;
+
+use crate::command::Run;
+use crate::{setup, tidy, up, workspace};
+
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    prepare()?;
+    cargo_test(&["--workspace"], arguments)?;
+    tidy::run()
+}
+
+pub(crate) fn interop(arguments: &[String]) -> Result<()> {
+    prepare()?;
+    cargo_test(&["--package", "interop"], arguments)
+}
+
+/// The tests start the binary as a process, so it is built first.
+fn prepare() -> Result<()> {
+    setup::toolset()?;
+    setup::peers()?;
+    up::build(&["mainstay"])
+}
+
+fn cargo_test(which: &[&str], arguments: &[String]) -> Result<()> {
+    let run = Run::cargo()
+        .args(["test", "--release", "--no-fail-fast"])
+        .args(which)
+        .args(arguments);
+    run.env("MAINSTAY_BIN", workspace::program("mainstay")?)
+        .env("MAINSTAY_PYTHON", setup::python()?)
+        .run()
+}
