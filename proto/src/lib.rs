@@ -48,6 +48,11 @@ generated!(
     health, "plain", "grpc.health.v1"
 );
 
+generated!(
+    /// What replicas say to each other.
+    peer, "own", "mainstay.peer.v1"
+);
+
 /// The same packages for the answering side: server stubs, and messages whose key-values are
 /// [`encoded::KeyValue`]. Messages in which no key-value can occur are the plain ones.
 pub mod server {

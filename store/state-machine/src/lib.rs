@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The deterministic heart of a replica: MVCC state, changed by commands alone, kept on RocksDB.
+
+mod apply;
+mod check;
+mod codec;
+mod command;
+mod disk;
+mod index;
+mod key_value;
+mod machine;
+mod outcome;
+mod read;
+mod rebuild;
+mod state;
+mod values;
+mod varint;
+
+pub use check::{TxnError, check_txn};
+pub use codec::DecodeError;
+pub use command::*;
+pub use key_value::{KeyValue, decode_key_value, encode_key_value};
+pub use machine::{Applied, Fatal, HashKv, LeaseInfo, Options, Run, StateMachine};
+pub use outcome::*;

@@ -1,0 +1,66 @@
+//! What the measured processes used: processor time, memory and bytes written, from /proc.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::time::{ClockId, clock_gettime};
+
+/// Length of one tick of /proc/PID/stat; USER_HZ is 100 on Linux.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Counters of a process since it began.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    pub cpu: Duration,
+    pub resident_bytes: u64,
+    pub written_bytes: u64,
+}
+
+/// Reads the counters of a process.
+pub fn usage(pid: u32) -> Result<Usage> {
+    let read = |name: &str| {
+        let path = format!("/proc/{pid}/{name}");
+        fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+    };
+    let stat = read("stat")?;
+    // The second field is the command in brackets and may hold spaces.
+    let (_, fields) = stat.rsplit_once(')').context("malformed stat")?;
+    let ticks = fields
+        .split_ascii_whitespace()
+        .skip(11)
+        .take(2)
+        .map(str::parse::<u32>);
+    let ticks: u32 = ticks.sum::<Result<u32, _>>().context("malformed stat")?;
+    Ok(Usage {
+        cpu: TICK * ticks,
+        resident_bytes: line(&read("status")?, "VmRSS:").unwrap_or(0) * 1024,
+        written_bytes: line(&read("io")?, "write_bytes:").unwrap_or(0),
+    })
+}
+
+fn line(text: &str, name: &str) -> Option<u64> {
+    text.lines()
+        .find_map(|line| line.strip_prefix(name))?
+        .split_ascii_whitespace()
+        .next()?
+        .parse()
+        .ok()
+}
+
+/// Processor time of the calling thread; the generator has only one.
+pub fn own_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_process_uses_memory() {
+        assert!(usage(std::process::id()).unwrap().resident_bytes > 100_000);
+        assert!(usage(u32::MAX).is_err());
+    }
+}

@@ -1,0 +1,64 @@
+//! What a side-by-side run is told on its command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::side_by_side::figures::Side;
+
+/// Measures our cluster and a peer's in turn and prints ratios.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "side-by-side", version)]
+pub struct Options {
+    /// Our binary; it gets `store` as first argument unless it is called etcd
+    #[arg(long, env = "MAINSTAY_BIN")]
+    pub ours: Option<PathBuf>,
+    /// The peer's binary: a path, or a name to look up in PATH
+    #[arg(long, default_value = "etcd")]
+    pub peer: PathBuf,
+    /// Measure one side alone
+    #[arg(long, value_enum)]
+    pub only: Option<Side>,
+    /// Rows to run, separated by commas [default: all]
+    #[arg(long, value_delimiter = ',')]
+    pub rows: Vec<String>,
+    /// One trial, short times and a tenth of the keys
+    #[arg(long)]
+    pub quick: bool,
+    /// Repetitions of which the median counts [default: 3, with --quick 1]
+    #[arg(long)]
+    pub trials: Option<usize>,
+    /// Seconds each row is measured [default: 10, with --quick 3]
+    #[arg(long)]
+    pub seconds: Option<f64>,
+    /// Where results and, during the run, the servers' data go
+    #[arg(long, default_value = "target/bench")]
+    pub out: PathBuf,
+    /// Print the rows and do nothing
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// How much is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    pub trials: usize,
+    pub seconds: f64,
+    /// Keys, or revisions, of the rows that need many.
+    pub many: u64,
+}
+
+impl Options {
+    pub fn scale(&self) -> Scale {
+        let (trials, seconds, many) = if self.quick {
+            (1, 3.0, 100_000)
+        } else {
+            (3, 10.0, 1_000_000)
+        };
+        Scale {
+            trials: self.trials.unwrap_or(trials),
+            seconds: self.seconds.unwrap_or(seconds),
+            many,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The data folder: whose it is, who has it open, and where things lie in it.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{ClusterState, Config};
+use crate::replica::Identity;
+
+/// Layout of the folder that this program writes.
+const FORMAT: u32 = 1;
+
+/// An open data folder; nobody else can open it while this lives.
+pub(crate) struct DataFolder {
+    member: PathBuf,
+    wal: PathBuf,
+    identity: Identity,
+    /// Whether this start made it.
+    pub(crate) is_new: bool,
+    _lock: File,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Description {
+    format: u32,
+    cluster_id: String,
+    member_id: String,
+}
+
+impl DataFolder {
+    /// Opens the folder, or makes it for the member that the flags describe. A folder of something or somebody else is
+    /// left as it is.
+    pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
+        let member = config.data_dir.join("member");
+        ensure!(
+            !member.join("snap").join("db").exists(),
+            "the data folder {} holds etcd's own files, which this program does not read; give another --data-dir",
+            config.data_dir.display()
+        );
+        let make = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        make(&member).with_context(|| format!("cannot make the data folder {}", config.data_dir.display()))?;
+        let lock = take_lock(&member)?;
+        let flags = config.initial_member().map(|me| Identity {
+            cluster_id: config.cluster_id(),
+            member_id: me.id,
+        });
+        let (identity, is_new) = match read_description(&member)? {
+            Some(stored) => {
+                if let Some(flags) = flags {
+                    check_same(config, stored, flags)?;
+                }
+                (stored, false)
+            }
+            None => {
+                ensure_empty(&member)?;
+                let identity = flags.context("--initial-cluster does not name this member")?;
+                if config.initial_cluster_state == ClusterState::Existing {
+                    write_file(&member.join("rejoining"), b"")?;
+                }
+                write_description(&member, identity)?;
+                (identity, true)
+            }
+        };
+        let wal = config.wal_dir.clone().unwrap_or_else(|| member.join("wal"));
+        make(&wal).with_context(|| format!("cannot make the log folder {}", wal.display()))?;
+        Ok(DataFolder { member, wal, identity, is_new, _lock: lock })
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    pub(crate) fn wal(&self) -> &Path {
+        &self.wal
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.member.join("state")
+    }
+
+    /// Exists while a member that joined again without its old log has not caught up.
+    pub(crate) fn rejoin_mark(&self) -> PathBuf {
+        self.member.join("rejoining")
+    }
+}
+
+fn take_lock(member: &Path) -> anyhow::Result<File> {
+    let path = member.join("LOCK");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            bail!("the data folder {} is in use by another process", member.display())
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+fn read_description(member: &Path) -> anyhow::Result<Option<Identity>> {
+    let path = member.join("identity.json");
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let unreadable = || format!("{} does not describe a member of this program", path.display());
+    let description: Description = serde_json::from_slice(&text).with_context(unreadable)?;
+    ensure!(
+        description.format == FORMAT,
+        "{} has format {}, this program reads format {FORMAT}",
+        path.display(),
+        description.format
+    );
+    let id = |hex: &str| u64::from_str_radix(hex, 16).with_context(unreadable);
+    Ok(Some(Identity { cluster_id: id(&description.cluster_id)?, member_id: id(&description.member_id)? }))
+}
+
+fn check_same(config: &Config, stored: Identity, flags: Identity) -> anyhow::Result<()> {
+    let folder = config.data_dir.display();
+    ensure!(
+        stored.cluster_id == flags.cluster_id,
+        "the data folder {folder} belongs to cluster {:x}, the flags describe cluster {:x}; give this member's own \
+         --data-dir, or the flags the cluster was made with",
+        stored.cluster_id,
+        flags.cluster_id
+    );
+    ensure!(
+        stored.member_id == flags.member_id,
+        "the data folder {folder} belongs to member {:x}, the flags describe member {:x}; give this member's own \
+         --data-dir",
+        stored.member_id,
+        flags.member_id
+    );
+    Ok(())
+}
+
+fn ensure_empty(member: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(member)? {
+        let name = entry?.file_name();
+        ensure!(
+            name == "LOCK" || name == "identity.json.new" || name == "rejoining",
+            "{} holds {} but no identity.json; it is not a data folder of this program",
+            member.display(),
+            name.display()
+        );
+    }
+    Ok(())
+}
+
+fn write_description(member: &Path, identity: Identity) -> anyhow::Result<()> {
+    let description = Description {
+        format: FORMAT,
+        cluster_id: format!("{:x}", identity.cluster_id),
+        member_id: format!("{:x}", identity.member_id),
+    };
+    let draft = member.join("identity.json.new");
+    write_file(&draft, &serde_json::to_vec_pretty(&description)?)?;
+    fs::rename(&draft, member.join("identity.json"))?;
+    File::open(member)?.sync_all()?;
+    Ok(())
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}

@@ -1,0 +1,161 @@
+//! The client port: etcd's gRPC services, and plain HTTP beside them.
+
+mod auth;
+mod check;
+mod cluster;
+mod connection;
+mod convert;
+mod header;
+mod health;
+mod kv;
+mod lease;
+mod listener;
+mod maintenance;
+mod method;
+mod router;
+mod sniff;
+mod status;
+mod stream;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use state_machine::{AlarmAction, AlarmChange, AlarmKind, Command, Rejection, Response};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use crate::metrics::Metrics;
+use crate::replica::Replica;
+
+pub(crate) use convert::alarm_name;
+pub use listener::serve;
+pub(crate) use method::{METHODS, Method};
+pub(crate) use status::unavailable;
+
+/// Version of etcd whose behaviour this server has. kube-apiserver wants a semantic version.
+pub const SERVER_VERSION: &str = "3.6.14";
+/// Version of the cluster as etcd gives it: the smallest of the members', without the patch.
+pub const CLUSTER_VERSION: &str = "3.6.0";
+/// Version of etcd's storage that would hold this server's data.
+pub const STORAGE_VERSION: &str = "3.6.0";
+
+/// etcd adds this to the largest request to get the largest gRPC message it receives.
+const GRPC_OVERHEAD_BYTES: usize = 512 * 1024;
+
+/// Bounds of the client port. Defaults are those of etcd's flags where etcd has one.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// `--max-request-bytes`. Larger proposals are refused as too large.
+    pub request_bytes_max: usize,
+    /// `--max-txn-ops`.
+    pub txn_operations_max: usize,
+    /// `--max-concurrent-streams` of one connection; further requests of the connection wait in the client.
+    pub concurrent_streams_max: u32,
+    /// Open connections. Beyond it a new connection is closed at once.
+    pub connections_max: usize,
+    /// `--quota-backend-bytes`, on live bytes; none for no quota.
+    pub quota_bytes: Option<u64>,
+    /// `--watch-progress-notify-interval`.
+    pub watch_progress_interval: Duration,
+    /// `--election-timeout`. Streams that want a leader end after three of these without one.
+    pub election_timeout: Duration,
+    /// `--grpc-keepalive-interval`: an idle connection is pinged.
+    pub keepalive_interval: Duration,
+    /// `--grpc-keepalive-timeout`: time for the answer to a ping.
+    pub keepalive_timeout: Duration,
+    /// Time for a new connection to say what it speaks, and for the head of an HTTP/1 request.
+    pub handshake_timeout: Duration,
+    /// Time that running requests get to finish at shutdown.
+    pub shutdown_grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            request_bytes_max: 1_572_864,
+            txn_operations_max: 128,
+            concurrent_streams_max: u32::MAX,
+            connections_max: 32_768,
+            quota_bytes: Some(2 << 30),
+            watch_progress_interval: Duration::from_secs(600),
+            election_timeout: Duration::from_secs(1),
+            keepalive_interval: Duration::from_secs(2 * 60 * 60),
+            keepalive_timeout: Duration::from_secs(20),
+            handshake_timeout: Duration::from_secs(10),
+            shutdown_grace: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Limits {
+    /// Largest gRPC message that is received, and the size at which watch answers are split.
+    pub(crate) fn message_bytes_max(&self) -> usize {
+        self.request_bytes_max + GRPC_OVERHEAD_BYTES
+    }
+}
+
+/// What every service of the client port shares.
+pub(crate) struct Edge {
+    pub(crate) replica: Arc<Replica>,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Arc<Metrics>,
+    /// True once no leader was seen for so long that streams that want one end.
+    pub(crate) leaderless: tokio::sync::watch::Receiver<bool>,
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl Edge {
+    /// Proposes a command and waits until it is applied here.
+    async fn propose(&self, command: Command) -> Result<Response, Status> {
+        let pending = self.metrics.proposal_pending();
+        let outcome = self.replica.propose(command).await;
+        drop(pending);
+        match outcome {
+            Ok(outcome) => outcome.map_err(status::rejected),
+            Err(error) => {
+                self.metrics.count_proposal_failed();
+                Err(unavailable(error))
+            }
+        }
+    }
+
+    /// Returns once this replica is as new as the cluster was at the call.
+    pub(crate) async fn read_barrier(&self) -> Result<(), Status> {
+        self.replica.read_barrier().await.map_err(|error| {
+            self.metrics.count_read_index_failed();
+            unavailable(error)
+        })
+    }
+
+    /// Refuses a write of `cost_bytes` for which the quota has no room, and raises the alarm first.
+    async fn check_quota(&self, cost_bytes: u64) -> Result<(), Status> {
+        let Some(quota_bytes) = self.limits.quota_bytes else {
+            return Ok(());
+        };
+        let machine = self.replica.machine();
+        if cost_bytes == 0 || machine.live_bytes() + cost_bytes < quota_bytes {
+            return Ok(());
+        }
+        let member = self.replica.identity().member_id;
+        if !machine.alarms().contains(&(member, AlarmKind::NoSpace)) {
+            let alarm = AlarmChange {
+                action: AlarmAction::Activate,
+                member,
+                alarm: AlarmKind::NoSpace,
+            };
+            // The write is refused all the same when the alarm cannot be raised.
+            if let Err(error) = self.propose(Command::Alarm(alarm)).await {
+                tracing::warn!(%error, "no space alarm was not raised");
+            }
+        }
+        Err(status::rejected(Rejection::NoSpace))
+    }
+
+    fn refuse_learner(&self) -> Result<(), Status> {
+        if self.replica.raft_status().is_learner {
+            return Err(status::BadRequest::NotSupportedForLearner.into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! One connection of a client, from its first byte to its last.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::Service;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tonic::body::Body;
+
+use super::Edge;
+use super::router::{Answer, Router};
+use super::sniff::{Protocol, Replayed, sniff};
+
+/// HTTP/2 flow control: bytes a client may send ahead on one stream, and on all of a connection.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// Bytes of answers one HTTP/2 stream may hold that the client has not taken; further ones are not made until it does.
+const STREAM_SEND_BYTES_MAX: usize = 1 << 20;
+
+/// Head of an HTTP/1 request.
+const HTTP1_HEAD_BYTES_MAX: usize = 64 * 1024;
+
+struct Client(Arc<Router>);
+
+impl Service<Request<Incoming>> for Client {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, request: Request<Incoming>) -> Answer {
+        self.0.call(request)
+    }
+}
+
+/// Serves until the client leaves, or until the shutdown and the end of the running requests.
+pub(super) async fn serve(edge: Arc<Edge>, router: Arc<Router>, mut stream: TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "connection without nodelay");
+    }
+    let sniffed = tokio::select! {
+        sniffed = tokio::time::timeout(edge.limits.handshake_timeout, sniff(&mut stream)) => sniffed,
+        () = edge.shutdown.cancelled() => return,
+    };
+    let (protocol, first) = match sniffed {
+        Ok(Ok(Some(sniffed))) => sniffed,
+        Ok(Ok(None)) => return,
+        Ok(Err(error)) => return tracing::debug!(%error, "connection lost"),
+        Err(_) => return tracing::debug!("connection said nothing in time"),
+    };
+    let stream = Replayed {
+        first,
+        stream,
+        metrics: edge.metrics.clone(),
+    };
+    let io = TokioIo::new(stream);
+    let client = Client(router);
+    let ended = match protocol {
+        Protocol::Http1 => serve_http1(&edge, io, client).await,
+        Protocol::Http2 => serve_http2(&edge, io, client).await,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+type Io = TokioIo<Replayed<TcpStream>>;
+
+async fn serve_http1(edge: &Edge, io: Io, client: Client) -> hyper::Result<()> {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(edge.limits.handshake_timeout)
+        .max_buf_size(HTTP1_HEAD_BYTES_MAX)
+        .serve_connection(io, client);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = edge.shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
+}
+
+async fn serve_http2(edge: &Edge, io: Io, client: Client) -> hyper::Result<()> {
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(STREAM_SEND_BYTES_MAX)
+        .max_concurrent_streams(edge.limits.concurrent_streams_max)
+        .keep_alive_interval(edge.limits.keepalive_interval)
+        .keep_alive_timeout(edge.limits.keepalive_timeout)
+        .serve_connection(io, client);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = edge.shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
+}

@@ -1,0 +1,182 @@
+//! etcd's Maintenance service.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::Stream;
+use proto::server::etcdserverpb as pb;
+use state_machine::{AlarmAction, AlarmChange, AlarmKind, Body, Command};
+use tonic::{Request, Response, Status};
+
+use pb::alarm_request::AlarmAction as WireAction;
+
+use super::status::BadRequest;
+use super::{Edge, SERVER_VERSION, STORAGE_VERSION, convert, status};
+
+pub(super) struct Maintenance(pub(super) Arc<Edge>);
+
+#[tonic::async_trait]
+impl pb::maintenance_server::Maintenance for Maintenance {
+    type SnapshotStream = Pin<Box<dyn Stream<Item = Result<pb::SnapshotResponse, Status>> + Send>>;
+
+    async fn alarm(
+        &self,
+        request: Request<pb::AlarmRequest>,
+    ) -> Result<Response<pb::AlarmResponse>, Status> {
+        let request = request.into_inner();
+        let alarm = convert::alarm_kind(request.alarm).ok_or(BadRequest::InvalidAlarm)?;
+        let action = match WireAction::try_from(request.action) {
+            Ok(WireAction::Get) => {
+                self.0.read_barrier().await?;
+                let machine = self.0.replica.machine();
+                let mut alarms = machine.alarms();
+                alarms.retain(|(_, kind)| alarm == AlarmKind::Any || *kind == alarm);
+                let header = Some(self.0.header_now());
+                let alarms = convert::alarm_members(alarms);
+                return Ok(Response::new(pb::AlarmResponse { header, alarms }));
+            }
+            Ok(WireAction::Activate) => AlarmAction::Activate,
+            Ok(WireAction::Deactivate) => AlarmAction::Deactivate,
+            Err(_) => return Err(BadRequest::InvalidAlarm.into()),
+        };
+        let change = AlarmChange {
+            action,
+            member: request.member_id,
+            alarm,
+        };
+        let answer = self.0.propose(Command::Alarm(change)).await?;
+        let Body::Alarms(alarms) = answer.body else {
+            return Err(convert::unexpected(&answer.body));
+        };
+        let header = Some(self.0.header(answer.revision));
+        let alarms = convert::alarm_members(alarms);
+        Ok(Response::new(pb::AlarmResponse { header, alarms }))
+    }
+
+    async fn status(
+        &self,
+        _request: Request<pb::StatusRequest>,
+    ) -> Result<Response<pb::StatusResponse>, Status> {
+        let machine = self.0.replica.machine();
+        let raft = self.0.replica.raft_status();
+        let mut errors = Vec::new();
+        if raft.leader.is_none() {
+            errors.push(status::NO_LEADER.to_string());
+        }
+        errors.extend(machine.alarms().into_iter().map(alarm_text));
+        let quota_bytes = self.0.limits.quota_bytes.unwrap_or(0);
+        Ok(Response::new(pb::StatusResponse {
+            header: Some(self.0.header(machine.revision())),
+            version: SERVER_VERSION.to_string(),
+            db_size: signed(machine.disk_bytes()),
+            leader: raft.leader.unwrap_or(0),
+            raft_index: raft.last_index,
+            raft_term: raft.term,
+            raft_applied_index: raft.applied_index,
+            errors,
+            db_size_in_use: signed(machine.live_bytes()),
+            is_learner: raft.is_learner,
+            storage_version: STORAGE_VERSION.to_string(),
+            db_size_quota: signed(quota_bytes),
+            downgrade_info: Some(pb::DowngradeInfo::default()),
+        }))
+    }
+
+    /// There is nothing to defragment: RocksDB gives space back by itself.
+    async fn defragment(
+        &self,
+        _request: Request<pb::DefragmentRequest>,
+    ) -> Result<Response<pb::DefragmentResponse>, Status> {
+        Ok(Response::new(pb::DefragmentResponse::default()))
+    }
+
+    async fn hash(
+        &self,
+        _request: Request<pb::HashRequest>,
+    ) -> Result<Response<pb::HashResponse>, Status> {
+        let machine = self.0.replica.machine();
+        let revision = machine.revision();
+        let hash = tokio::task::spawn_blocking(move || machine.hash())
+            .await
+            .map_err(|error| status::internal(&error.to_string()))?;
+        let header = Some(self.0.header(revision));
+        Ok(Response::new(pb::HashResponse { header, hash }))
+    }
+
+    async fn hash_kv(
+        &self,
+        request: Request<pb::HashKvRequest>,
+    ) -> Result<Response<pb::HashKvResponse>, Status> {
+        let revision = request.into_inner().revision;
+        let machine = self.0.replica.machine();
+        let now = machine.revision();
+        let hash = tokio::task::spawn_blocking(move || machine.hash_kv(revision))
+            .await
+            .map_err(|error| status::internal(&error.to_string()))?
+            .map_err(status::rejected)?;
+        Ok(Response::new(pb::HashKvResponse {
+            header: Some(self.0.header(now)),
+            hash: hash.hash,
+            compact_revision: hash.compact_revision,
+            hash_revision: hash.hash_revision,
+        }))
+    }
+
+    async fn snapshot(
+        &self,
+        _request: Request<pb::SnapshotRequest>,
+    ) -> Result<Response<Self::SnapshotStream>, Status> {
+        Err(Status::unimplemented(
+            "etcdserver: this server cannot write a snapshot in etcd's format",
+        ))
+    }
+
+    async fn move_leader(
+        &self,
+        request: Request<pb::MoveLeaderRequest>,
+    ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
+        let target = request.into_inner().target_id;
+        self.0
+            .replica
+            .move_leader(target)
+            .await
+            .map_err(status::move_leader)?;
+        Ok(Response::new(pb::MoveLeaderResponse::default()))
+    }
+
+    async fn downgrade(
+        &self,
+        _request: Request<pb::DowngradeRequest>,
+    ) -> Result<Response<pb::DowngradeResponse>, Status> {
+        Err(Status::unimplemented(
+            "etcdserver: this server has no older version to downgrade to",
+        ))
+    }
+}
+
+/// etcd prints an alarm as protobuf's compact text.
+fn alarm_text((member, alarm): (u64, AlarmKind)) -> String {
+    format!("memberID:{member} alarm:{} ", convert::alarm_name(alarm))
+}
+
+/// etcd's sizes are signed.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_is_printed_as_etcd_prints_it() {
+        assert_eq!(
+            alarm_text((7, AlarmKind::NoSpace)),
+            "memberID:7 alarm:NOSPACE "
+        );
+        assert_eq!(
+            alarm_text((8, AlarmKind::Corrupt)),
+            "memberID:8 alarm:CORRUPT "
+        );
+    }
+}

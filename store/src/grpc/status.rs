@@ -1,0 +1,327 @@
+//! The only map from errors to etcd's gRPC codes and exact texts, which clients compare byte for byte.
+
+use state_machine::{Rejection, TxnError};
+use tonic::{Code, Status};
+
+use crate::replica::{MoveLeaderError, Unavailable};
+
+/// What is wrong with a request, seen before anything is read or proposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadRequest {
+    #[error("etcdserver: key is not provided")]
+    EmptyKey,
+    /// etcd's answer to an operation of a transaction that is not set.
+    #[error("etcdserver: key not found")]
+    EmptyOperation,
+    #[error("etcdserver: value is provided")]
+    ValueProvided,
+    #[error("etcdserver: lease is provided")]
+    LeaseProvided,
+    #[error("etcdserver: invalid sort option")]
+    InvalidSortOption,
+    #[error("etcdserver: too many operations in txn request")]
+    TooManyOperations,
+    #[error("etcdserver: duplicate key given in txn request")]
+    DuplicateKey,
+    #[error("etcdserver: request is too large")]
+    TooLarge,
+    #[error("etcdserver: too large lease TTL")]
+    LeaseTtlTooLarge,
+    #[error("etcdserver: invalid client api version")]
+    InvalidClientApiVersion,
+    #[error("etcdserver: rpc not supported for learner")]
+    NotSupportedForLearner,
+    #[error("etcdserver: invalid alarm request")]
+    InvalidAlarm,
+    #[error("etcdserver: authentication is not enabled")]
+    AuthNotEnabled,
+    #[error("etcdserver: root user does not exist")]
+    RootUserNotExist,
+}
+
+impl From<BadRequest> for Status {
+    fn from(error: BadRequest) -> Status {
+        let code = match error {
+            BadRequest::LeaseTtlTooLarge => Code::OutOfRange,
+            BadRequest::NotSupportedForLearner
+            | BadRequest::AuthNotEnabled
+            | BadRequest::RootUserNotExist => Code::FailedPrecondition,
+            BadRequest::EmptyKey
+            | BadRequest::EmptyOperation
+            | BadRequest::ValueProvided
+            | BadRequest::LeaseProvided
+            | BadRequest::InvalidSortOption
+            | BadRequest::TooManyOperations
+            | BadRequest::DuplicateKey
+            | BadRequest::TooLarge
+            | BadRequest::InvalidClientApiVersion
+            | BadRequest::InvalidAlarm => Code::InvalidArgument,
+        };
+        Status::new(code, error.to_string())
+    }
+}
+
+impl From<TxnError> for BadRequest {
+    fn from(error: TxnError) -> BadRequest {
+        match error {
+            TxnError::TooManyOperations => BadRequest::TooManyOperations,
+            TxnError::DuplicateKey => BadRequest::DuplicateKey,
+        }
+    }
+}
+
+/// A refusal of the state machine.
+pub(crate) fn rejected(rejection: Rejection) -> Status {
+    let (code, text) = match rejection {
+        Rejection::Compacted { .. } => (
+            Code::OutOfRange,
+            "etcdserver: mvcc: required revision has been compacted",
+        ),
+        Rejection::FutureRevision => (
+            Code::OutOfRange,
+            "etcdserver: mvcc: required revision is a future revision",
+        ),
+        Rejection::KeyNotFound => (Code::InvalidArgument, "etcdserver: key not found"),
+        Rejection::LeaseNotFound => (Code::NotFound, "etcdserver: requested lease not found"),
+        Rejection::LeaseExists => (Code::FailedPrecondition, "etcdserver: lease already exists"),
+        Rejection::NoSpace => (
+            Code::ResourceExhausted,
+            "etcdserver: mvcc: database space exceeded",
+        ),
+        Rejection::Corrupt => (Code::DataLoss, "etcdserver: corrupt cluster"),
+    };
+    Status::new(code, text)
+}
+
+/// The replica could not answer now.
+pub(crate) fn unavailable(error: Unavailable) -> Status {
+    let (code, text) = match error {
+        Unavailable::NoLeader => (Code::Unavailable, NO_LEADER),
+        Unavailable::LeaderChanged => (Code::Unavailable, "etcdserver: leader changed"),
+        Unavailable::TimedOut => (Code::Unavailable, "etcdserver: request timed out"),
+        Unavailable::TimedOutLeaderFailed => (
+            Code::Unavailable,
+            "etcdserver: request timed out, possibly due to previous leader failure",
+        ),
+        Unavailable::Stopped => (Code::Unavailable, "etcdserver: server stopped"),
+        // etcd maps this one to an error of its client package, which has no code on the wire.
+        Unavailable::TooManyRequests => (Code::Unknown, "etcdserver: too many requests"),
+    };
+    Status::new(code, text)
+}
+
+/// etcd's text for a missing leader, also used by `Status.errors`.
+pub(crate) const NO_LEADER: &str = "etcdserver: no leader";
+
+pub(crate) fn move_leader(error: MoveLeaderError) -> Status {
+    match error {
+        MoveLeaderError::NotLeader => Status::failed_precondition("etcdserver: not leader"),
+        MoveLeaderError::BadTransferee => {
+            Status::failed_precondition("etcdserver: bad leader transferee")
+        }
+        MoveLeaderError::Unavailable(error) => unavailable(error),
+    }
+}
+
+/// A watch refused at its creation: the text of `WatchResponse.cancel_reason`.
+pub(crate) mod cancel_reason {
+    pub(crate) const DUPLICATE_ID: &str = "mvcc: duplicate watch ID provided on the WatchStream";
+    pub(crate) const EMPTY_RANGE: &str = "mvcc: watcher range is empty";
+    pub(crate) const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
+}
+
+/// A thread that was to compute an answer panicked.
+pub(crate) fn internal(text: &str) -> Status {
+    Status::internal(format!("etcdserver: {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(status: Status) -> (Code, String) {
+        (status.code(), status.message().to_string())
+    }
+
+    #[test]
+    fn rejections_have_etcds_codes_and_texts() {
+        let cases = [
+            (
+                Rejection::Compacted {
+                    compact_revision: 7,
+                },
+                Code::OutOfRange,
+                "etcdserver: mvcc: required revision has been compacted",
+            ),
+            (
+                Rejection::FutureRevision,
+                Code::OutOfRange,
+                "etcdserver: mvcc: required revision is a future revision",
+            ),
+            (
+                Rejection::KeyNotFound,
+                Code::InvalidArgument,
+                "etcdserver: key not found",
+            ),
+            (
+                Rejection::LeaseNotFound,
+                Code::NotFound,
+                "etcdserver: requested lease not found",
+            ),
+            (
+                Rejection::LeaseExists,
+                Code::FailedPrecondition,
+                "etcdserver: lease already exists",
+            ),
+            (
+                Rejection::NoSpace,
+                Code::ResourceExhausted,
+                "etcdserver: mvcc: database space exceeded",
+            ),
+            (
+                Rejection::Corrupt,
+                Code::DataLoss,
+                "etcdserver: corrupt cluster",
+            ),
+        ];
+        for (rejection, code, text) in cases {
+            assert_eq!(
+                wire(rejected(rejection)),
+                (code, text.to_string()),
+                "{rejection:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn unavailability_has_etcds_codes_and_texts() {
+        let cases = [
+            (
+                Unavailable::NoLeader,
+                Code::Unavailable,
+                "etcdserver: no leader",
+            ),
+            (
+                Unavailable::LeaderChanged,
+                Code::Unavailable,
+                "etcdserver: leader changed",
+            ),
+            (
+                Unavailable::TimedOut,
+                Code::Unavailable,
+                "etcdserver: request timed out",
+            ),
+            (
+                Unavailable::TimedOutLeaderFailed,
+                Code::Unavailable,
+                "etcdserver: request timed out, possibly due to previous leader failure",
+            ),
+            (
+                Unavailable::Stopped,
+                Code::Unavailable,
+                "etcdserver: server stopped",
+            ),
+            (
+                Unavailable::TooManyRequests,
+                Code::Unknown,
+                "etcdserver: too many requests",
+            ),
+        ];
+        for (error, code, text) in cases {
+            assert_eq!(
+                wire(unavailable(error)),
+                (code, text.to_string()),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn bad_requests_have_etcds_codes_and_texts() {
+        use BadRequest as Bad;
+        let cases = [
+            (Bad::EmptyKey, Code::InvalidArgument, "key is not provided"),
+            (Bad::EmptyOperation, Code::InvalidArgument, "key not found"),
+            (
+                Bad::ValueProvided,
+                Code::InvalidArgument,
+                "value is provided",
+            ),
+            (
+                Bad::LeaseProvided,
+                Code::InvalidArgument,
+                "lease is provided",
+            ),
+            (
+                Bad::InvalidSortOption,
+                Code::InvalidArgument,
+                "invalid sort option",
+            ),
+            (Bad::TooLarge, Code::InvalidArgument, "request is too large"),
+            (
+                Bad::LeaseTtlTooLarge,
+                Code::OutOfRange,
+                "too large lease TTL",
+            ),
+            (
+                Bad::InvalidClientApiVersion,
+                Code::InvalidArgument,
+                "invalid client api version",
+            ),
+            (
+                Bad::AuthNotEnabled,
+                Code::FailedPrecondition,
+                "authentication is not enabled",
+            ),
+            (
+                Bad::RootUserNotExist,
+                Code::FailedPrecondition,
+                "root user does not exist",
+            ),
+            (
+                Bad::NotSupportedForLearner,
+                Code::FailedPrecondition,
+                "rpc not supported for learner",
+            ),
+            (
+                TxnError::TooManyOperations.into(),
+                Code::InvalidArgument,
+                "too many operations in txn request",
+            ),
+            (
+                TxnError::DuplicateKey.into(),
+                Code::InvalidArgument,
+                "duplicate key given in txn request",
+            ),
+        ];
+        for (error, code, text) in cases {
+            assert_eq!(
+                wire(error.into()),
+                (code, format!("etcdserver: {text}")),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn leadership_transfer_has_etcds_codes_and_texts() {
+        let not_leader = wire(move_leader(MoveLeaderError::NotLeader));
+        assert_eq!(
+            not_leader,
+            (Code::FailedPrecondition, "etcdserver: not leader".into())
+        );
+        let bad = wire(move_leader(MoveLeaderError::BadTransferee));
+        assert_eq!(
+            bad,
+            (
+                Code::FailedPrecondition,
+                "etcdserver: bad leader transferee".into()
+            )
+        );
+        let stopped = wire(move_leader(Unavailable::Stopped.into()));
+        assert_eq!(
+            stopped,
+            (Code::Unavailable, "etcdserver: server stopped".into())
+        );
+    }
+}

@@ -1,0 +1,96 @@
+//! etcd's plain HTTP pages on the client port: health, version and metrics.
+
+mod health;
+mod process;
+mod query;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode};
+use http_body_util::Full;
+
+use crate::grpc::{CLUSTER_VERSION, Edge, SERVER_VERSION, STORAGE_VERSION};
+use crate::metrics::{Gauges, render};
+use query::Query;
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+/// Answers a request that is not gRPC. Bodies are not read.
+pub(crate) async fn answer(edge: &Edge, request: Parts) -> Response<Full<Bytes>> {
+    let path = request.uri.path();
+    let (page, check) = match path.strip_prefix('/').unwrap_or(path).split_once('/') {
+        Some((page, check)) => (page, Some(check)),
+        None => (path.trim_start_matches('/'), None),
+    };
+    let known = match (page, check) {
+        ("health" | "version" | "metrics", None) => true,
+        ("livez", check) => check.is_none_or(|check| health::LIVEZ.contains(&check)),
+        ("readyz", check) => check.is_none_or(|check| health::READYZ.contains(&check)),
+        _ => false,
+    };
+    if !known {
+        return error(StatusCode::NOT_FOUND, "404 page not found");
+    }
+    if request.method != Method::GET && page != "metrics" {
+        let mut refused = error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+        refused
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("GET"));
+        return refused;
+    }
+    let query = Query::parse(request.uri.query().unwrap_or_default());
+    match page {
+        "health" => health::health(edge, &query).await,
+        "livez" => health::checks(edge, health::LIVEZ, check, &query).await,
+        "readyz" => health::checks(edge, health::READYZ, check, &query).await,
+        "version" => page_of(JSON, version()),
+        _ => page_of(METRICS, render(&edge.metrics, &gauges(edge))),
+    }
+}
+
+fn version() -> String {
+    format!(
+        "{{\"etcdserver\":\"{SERVER_VERSION}\",\"etcdcluster\":\"{CLUSTER_VERSION}\",\"storage\":\"{STORAGE_VERSION}\"}}"
+    )
+}
+
+fn gauges(edge: &Edge) -> Gauges {
+    let machine = edge.replica.machine();
+    let raft = edge.replica.raft_status();
+    let member_id = edge.replica.identity().member_id;
+    Gauges {
+        member_id,
+        has_leader: raft.leader.is_some(),
+        is_leader: raft.leader == Some(member_id),
+        is_learner: raft.is_learner,
+        committed_index: raft.last_index,
+        applied_index: raft.applied_index,
+        revision: machine.revision(),
+        compact_revision: machine.compact_revision(),
+        key_count: machine.key_count(),
+        live_bytes: machine.live_bytes(),
+        disk_bytes: machine.disk_bytes(),
+        quota_bytes: edge.limits.quota_bytes.unwrap_or(0),
+        resident_bytes: process::resident_bytes(),
+        open_files: process::open_files(),
+    }
+}
+
+fn page_of(kind: HeaderValue, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+/// A page as Go's `http.Error` writes it: with a line end.
+fn error(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    let mut response = page_of(TEXT, format!("{text}\n"));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

@@ -1,0 +1,331 @@
+//! The clock of leases. Every replica keeps one, by what the log says; only the leader's is asked and acts.
+//!
+//! A renewal is answered at once as long as every replica already allows the lease that much time: a replicated grant
+//! or renewal reaches a little further than the time to live ([`slack`]). A new leader goes on with its own clock, so a
+//! lease never ends before an acknowledged renewal says, and at most the slack later; it does not start over.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use state_machine::{Command, LeaseChange, LeaseCheckpoint, LeaseRevoke, StateMachine};
+use tokio::time::Instant;
+
+use crate::replica::{LeaseTime, LeadershipWatch, Proposals, Unavailable};
+
+/// How often the leader looks for leases whose time is over.
+const EXPIRY_INTERVAL: Duration = Duration::from_millis(250);
+/// Leases revoked in one look, as in etcd.
+const REVOKES_AT_ONCE: usize = 500;
+/// How often the time left of long leases is written down, for a start of the whole cluster.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+/// Leases shorter than this start over with the cluster: nothing is written down for them.
+const CHECKPOINT_TTL_SECONDS: i64 = 300;
+
+/// What became of a renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    NotLeading,
+    Unknown,
+    Done { ttl_seconds: i64 },
+    /// The other replicas have to hear of it first.
+    Replicate { ttl_seconds: i64, asked_at: Instant },
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Timer {
+    ttl_seconds: i64,
+    /// When the lease ends, by this replica's clock.
+    deadline: Instant,
+    /// The leader may promise time up to here without telling anyone: no replica ends the lease before.
+    bound: Instant,
+    revoking: bool,
+}
+
+#[derive(Default)]
+struct Clock {
+    leading: bool,
+    timers: HashMap<i64, Timer>,
+}
+
+/// Time left of every lease.
+#[derive(Default)]
+pub(crate) struct Lessor {
+    clock: Mutex<Clock>,
+}
+
+/// How much longer than promised a replicated renewal lets a lease live on the other replicas.
+fn slack(ttl_seconds: i64) -> Duration {
+    seconds(ttl_seconds) / 10
+}
+
+fn seconds(count: i64) -> Duration {
+    Duration::from_secs(u64::try_from(count).unwrap_or(0))
+}
+
+impl Timer {
+    fn new(ttl_seconds: i64, left: Duration) -> Self {
+        let now = Instant::now();
+        Timer { ttl_seconds, deadline: now + left, bound: now, revoking: false }
+    }
+}
+
+impl Lessor {
+    /// Starts the clock of every lease of a state that was opened or received.
+    pub(crate) fn reset(&self, machine: &StateMachine) {
+        let timers = machine.leases().into_iter().map(|lease| {
+            let left = if lease.remaining_seconds > 0 { lease.remaining_seconds } else { lease.ttl_seconds };
+            (lease.id, Timer::new(lease.ttl_seconds, seconds(left)))
+        });
+        self.clock.lock().timers = timers.collect();
+    }
+
+    /// Told by the applier what a run did to leases.
+    pub(crate) fn changed(&self, changes: &[LeaseChange]) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut clock = self.clock.lock();
+        let leading = clock.leading;
+        for change in changes {
+            match *change {
+                LeaseChange::Granted { id, ttl_seconds } => {
+                    let more = if leading { Duration::ZERO } else { slack(ttl_seconds) };
+                    clock.timers.insert(id, Timer::new(ttl_seconds, seconds(ttl_seconds) + more));
+                }
+                LeaseChange::Revoked { id } => {
+                    clock.timers.remove(&id);
+                }
+                LeaseChange::Renewed { id } => {
+                    if let Some(timer) = clock.timers.get_mut(&id)
+                        && !leading
+                    {
+                        let left = seconds(timer.ttl_seconds) + slack(timer.ttl_seconds);
+                        timer.deadline = timer.deadline.max(Instant::now() + left);
+                    }
+                }
+            }
+        }
+    }
+
+    fn lead(&self, leading: bool) {
+        let mut clock = self.clock.lock();
+        clock.leading = leading;
+        let now = Instant::now();
+        for timer in clock.timers.values_mut() {
+            timer.bound = now;
+            timer.revoking = false;
+        }
+    }
+
+    /// Renews a lease by the leader's clock.
+    pub(crate) fn renew(&self, id: i64) -> Renewal {
+        let mut clock = self.clock.lock();
+        if !clock.leading {
+            return Renewal::NotLeading;
+        }
+        let now = Instant::now();
+        match clock.timers.get_mut(&id) {
+            Some(timer) if !timer.revoking && now < timer.deadline => {
+                let (ttl_seconds, deadline) = (timer.ttl_seconds, now + seconds(timer.ttl_seconds));
+                if deadline > timer.bound {
+                    return Renewal::Replicate { ttl_seconds, asked_at: now };
+                }
+                timer.deadline = timer.deadline.max(deadline);
+                Renewal::Done { ttl_seconds }
+            }
+            _ => Renewal::Unknown,
+        }
+    }
+
+    /// A renewal that began at `asked_at` is replicated. False when the lease is gone all the same.
+    pub(crate) fn renewed(&self, id: i64, asked_at: Instant) -> bool {
+        let mut clock = self.clock.lock();
+        let Some(timer) = clock.timers.get_mut(&id) else { return false };
+        let whole = seconds(timer.ttl_seconds);
+        timer.deadline = timer.deadline.max(asked_at + whole);
+        timer.bound = timer.bound.max(asked_at + whole + slack(timer.ttl_seconds));
+        true
+    }
+
+    pub(crate) fn time_to_live(&self, id: i64) -> Result<Option<LeaseTime>, Unavailable> {
+        let clock = self.clock.lock();
+        if !clock.leading {
+            return Err(Unavailable::NotLeader);
+        }
+        let now = Instant::now();
+        Ok(clock.timers.get(&id).filter(|timer| timer.deadline > now).map(|timer| {
+            let left = timer.deadline.saturating_duration_since(now).as_secs_f64().floor();
+            #[expect(clippy::cast_possible_truncation, reason = "a time to live is below 2^53 seconds")]
+            let remaining_seconds = left as i64;
+            LeaseTime { granted_seconds: timer.ttl_seconds, remaining_seconds }
+        }))
+    }
+
+    /// Leases whose time is over, the longest overdue first.
+    fn expired(&self) -> Vec<i64> {
+        let mut clock = self.clock.lock();
+        let now = Instant::now();
+        let mut due: Vec<(Instant, i64)> = clock
+            .timers
+            .iter()
+            .filter(|(_, timer)| timer.deadline <= now && !timer.revoking)
+            .map(|(id, timer)| (timer.deadline, *id))
+            .collect();
+        due.sort_unstable();
+        due.truncate(REVOKES_AT_ONCE);
+        for (_, id) in &due {
+            if let Some(timer) = clock.timers.get_mut(id) {
+                timer.revoking = true;
+            }
+        }
+        due.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// A revoke that was not replicated is tried again at the next look.
+    fn not_revoked(&self, id: i64) {
+        if let Some(timer) = self.clock.lock().timers.get_mut(&id) {
+            timer.revoking = false;
+        }
+    }
+
+    /// What is left of long leases that were not renewed lately. From here on their renewals are replicated first.
+    fn checkpoints(&self) -> Vec<LeaseCheckpoint> {
+        let mut clock = self.clock.lock();
+        let now = Instant::now();
+        let mut checkpoints = Vec::new();
+        for (&id, timer) in &mut clock.timers {
+            let left = timer.deadline.saturating_duration_since(now);
+            if timer.ttl_seconds < CHECKPOINT_TTL_SECONDS || left + CHECKPOINT_INTERVAL > seconds(timer.ttl_seconds) {
+                continue;
+            }
+            timer.bound = now;
+            let remaining_seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX).max(1);
+            checkpoints.push(LeaseCheckpoint { id, remaining_seconds });
+        }
+        checkpoints
+    }
+}
+
+/// The leader's part: revokes what is over and writes down what is left.
+pub(crate) async fn run(
+    lessor: Arc<Lessor>,
+    proposals: Proposals,
+    mut leadership: LeadershipWatch,
+    member_id: u64,
+) {
+    let mut tick = tokio::time::interval(EXPIRY_INTERVAL);
+    let mut written = Instant::now();
+    let mut led_term = None;
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            changed = leadership.changed() => if changed.is_err() { return },
+        }
+        let leading = (leadership.leader() == Some(member_id)).then(|| leadership.term());
+        if leading != led_term {
+            lessor.lead(leading.is_some());
+            led_term = leading;
+        }
+        if leading.is_none() {
+            continue;
+        }
+        revoke_expired(&lessor, &proposals).await;
+        if written.elapsed() >= CHECKPOINT_INTERVAL {
+            written = Instant::now();
+            let checkpoints = lessor.checkpoints();
+            if !checkpoints.is_empty()
+                && let Err(error) = proposals.propose(&Command::LeaseCheckpoint(checkpoints)).await
+            {
+                tracing::warn!(%error, "lease times not written down");
+            }
+        }
+    }
+}
+
+async fn revoke_expired(lessor: &Arc<Lessor>, proposals: &Proposals) {
+    let revokes = lessor.expired().into_iter().map(|id| async move {
+        let answer = proposals.propose(&Command::LeaseRevoke(LeaseRevoke { id })).await;
+        if let Err(error) = answer {
+            tracing::warn!(lease = id, %error, "an expired lease is not revoked yet");
+            lessor.not_revoked(id);
+        }
+    });
+    futures::future::join_all(revokes).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: i64 = 10;
+
+    fn granted() -> Lessor {
+        let lessor = Lessor::default();
+        lessor.changed(&[LeaseChange::Granted { id: 1, ttl_seconds: TTL }]);
+        lessor
+    }
+
+    fn replicate(lessor: &Lessor) {
+        let Renewal::Replicate { asked_at, .. } = lessor.renew(1) else {
+            panic!("the first renewal is replicated")
+        };
+        lessor.changed(&[LeaseChange::Renewed { id: 1 }]);
+        assert!(lessor.renewed(1, asked_at));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn renewals_within_the_slack_are_answered_at_once() {
+        let lessor = granted();
+        assert_eq!(lessor.renew(1), Renewal::NotLeading);
+        lessor.lead(true);
+        replicate(&lessor);
+        tokio::time::advance(Duration::from_millis(900)).await;
+        assert_eq!(lessor.renew(1), Renewal::Done { ttl_seconds: TTL });
+        tokio::time::advance(Duration::from_millis(200)).await;
+        assert!(matches!(lessor.renew(1), Renewal::Replicate { .. }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_leader_neither_resets_a_lease_nor_ends_it_before_it_was_promised() {
+        let (old, new) = (granted(), granted());
+        old.lead(true);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        replicate(&old);
+        new.changed(&[LeaseChange::Renewed { id: 1 }]);
+        tokio::time::advance(Duration::from_millis(500)).await;
+        assert_eq!(old.renew(1), Renewal::Done { ttl_seconds: TTL });
+        let promised = Instant::now() + seconds(TTL);
+        new.lead(true);
+        tokio::time::advance(promised - Instant::now() - Duration::from_millis(1)).await;
+        assert!(new.expired().is_empty(), "it was promised");
+        tokio::time::advance(slack(TTL)).await;
+        assert_eq!(new.expired(), [1], "no full time to live again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_expired_lease_cannot_be_renewed_and_is_revoked_once() {
+        let lessor = granted();
+        lessor.lead(true);
+        tokio::time::advance(seconds(TTL)).await;
+        assert_eq!(lessor.renew(1), Renewal::Unknown);
+        assert_eq!(lessor.time_to_live(1), Ok(None));
+        assert_eq!(lessor.expired(), [1]);
+        assert!(lessor.expired().is_empty());
+        lessor.not_revoked(1);
+        assert_eq!(lessor.expired(), [1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_checkpoint_makes_the_next_renewal_a_replicated_one() {
+        let lessor = Lessor::default();
+        lessor.changed(&[LeaseChange::Granted { id: 1, ttl_seconds: 3600 }]);
+        lessor.lead(true);
+        replicate(&lessor);
+        assert!(lessor.checkpoints().is_empty());
+        tokio::time::advance(Duration::from_secs(100)).await;
+        assert_eq!(lessor.checkpoints(), [LeaseCheckpoint { id: 1, remaining_seconds: 3500 }]);
+        assert!(matches!(lessor.renew(1), Renewal::Replicate { .. }));
+    }
+}

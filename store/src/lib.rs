@@ -1,0 +1,19 @@
+//! One replica of the replicated store: etcd's v3 API outside, raft and a deterministic state machine inside.
+
+mod batch;
+mod compactor;
+pub mod config;
+mod data_folder;
+pub mod grpc;
+pub mod http;
+mod lessor;
+pub mod metrics;
+pub mod quota;
+mod raft;
+pub mod replica;
+mod server;
+mod waiters;
+pub mod watch;
+
+pub use config::{Config, SERVER_VERSION};
+pub use server::run;

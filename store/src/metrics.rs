@@ -1,0 +1,200 @@
+//! Counters of a replica, under the names etcd's dashboards and alerts use.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use state_machine::{EventKind, RevisionEvents};
+
+use crate::grpc::{METHODS, Method};
+
+mod histogram;
+mod text;
+
+pub use histogram::Histogram;
+pub(crate) use text::{Gauges, render};
+
+/// gRPC's status codes.
+pub(crate) const CODES: usize = 17;
+
+/// One counter that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Something that is there while this value lives.
+#[derive(Debug)]
+pub struct Open(Arc<AtomicI64>);
+
+impl Open {
+    fn new(gauge: &Arc<AtomicI64>) -> Open {
+        gauge.fetch_add(1, Ordering::Relaxed);
+        Open(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Calls of one gRPC method.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    pub(crate) started: Counter,
+    /// By gRPC code.
+    pub(crate) handled: [Counter; CODES],
+}
+
+/// All counters of a replica. Each is one atomic; readers see each alone, not all at one moment.
+#[derive(Debug)]
+pub struct Metrics {
+    calls: Vec<Calls>,
+    pub(crate) leader_changes: Counter,
+    pub(crate) proposals_failed: Counter,
+    proposals_pending: Arc<AtomicI64>,
+    pub(crate) read_indexes_failed: Counter,
+    pub(crate) ranges: Counter,
+    pub(crate) puts: Counter,
+    pub(crate) deletes: Counter,
+    pub(crate) txns: Counter,
+    pub(crate) events: Counter,
+    pub(crate) leases_renewed: Counter,
+    pub(crate) leases_granted: Counter,
+    pub(crate) leases_revoked: Counter,
+    pub(crate) bytes_received: Counter,
+    pub(crate) bytes_sent: Counter,
+    pub(crate) health_success: Counter,
+    pub(crate) health_failures: Counter,
+    pub(crate) connections_refused: Counter,
+    connections: Arc<AtomicI64>,
+    watch_streams: Arc<AtomicI64>,
+    watchers: Arc<AtomicI64>,
+    /// Watchers that read history because they are behind the ring; the hub keeps it.
+    slow_watchers: AtomicI64,
+    /// Time of one sync of the raft log.
+    pub wal_fsync: Histogram,
+    /// Time of one applied run's batch.
+    pub backend_commit: Histogram,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics {
+            calls: METHODS.iter().map(|_| Calls::default()).collect(),
+            leader_changes: Counter::default(),
+            proposals_failed: Counter::default(),
+            proposals_pending: Arc::default(),
+            read_indexes_failed: Counter::default(),
+            ranges: Counter::default(),
+            puts: Counter::default(),
+            deletes: Counter::default(),
+            txns: Counter::default(),
+            events: Counter::default(),
+            leases_renewed: Counter::default(),
+            leases_granted: Counter::default(),
+            leases_revoked: Counter::default(),
+            bytes_received: Counter::default(),
+            bytes_sent: Counter::default(),
+            health_success: Counter::default(),
+            health_failures: Counter::default(),
+            connections_refused: Counter::default(),
+            connections: Arc::default(),
+            watch_streams: Arc::default(),
+            watchers: Arc::default(),
+            slow_watchers: AtomicI64::new(0),
+            wal_fsync: Histogram::doubling(Duration::from_millis(1), 14),
+            backend_commit: Histogram::doubling(Duration::from_millis(1), 14),
+        }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn calls(&self, method: &Method) -> &Calls {
+        &self.calls[method.index]
+    }
+
+    pub fn count_leader_change(&self) {
+        self.leader_changes.add(1);
+    }
+
+    pub(crate) fn proposal_pending(&self) -> Open {
+        Open::new(&self.proposals_pending)
+    }
+
+    pub(crate) fn count_proposal_failed(&self) {
+        self.proposals_failed.add(1);
+    }
+
+    pub(crate) fn count_read_index_failed(&self) {
+        self.read_indexes_failed.add(1);
+    }
+
+    pub(crate) fn count_range(&self) {
+        self.ranges.add(1);
+    }
+
+    pub(crate) fn count_txn(&self) {
+        self.txns.add(1);
+    }
+
+    pub(crate) fn count_lease_renewed(&self) {
+        self.leases_renewed.add(1);
+    }
+
+    pub fn count_lease_granted(&self) {
+        self.leases_granted.add(1);
+    }
+
+    pub fn count_lease_revoked(&self) {
+        self.leases_revoked.add(1);
+    }
+
+    /// Counts what a run of commands changed.
+    pub fn count_applied(&self, revisions: &[RevisionEvents]) {
+        for revision in revisions {
+            let puts = revision
+                .events
+                .iter()
+                .filter(|event| event.kind == EventKind::Put)
+                .count();
+            let events = revision.events.len();
+            self.events.add(events as u64);
+            self.puts.add(puts as u64);
+            self.deletes.add((events - puts) as u64);
+            if events > 1 {
+                self.txns.add(1);
+            }
+        }
+    }
+
+    /// Number of watchers that are behind the ring.
+    pub fn set_slow_watchers(&self, watchers: usize) {
+        self.slow_watchers.store(watchers as i64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connection_opened(&self) -> Open {
+        Open::new(&self.connections)
+    }
+
+    pub(crate) fn watch_stream_opened(&self) -> Open {
+        Open::new(&self.watch_streams)
+    }
+
+    pub(crate) fn watch_opened(&self) -> Open {
+        Open::new(&self.watchers)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! Committed entries become state, answers and events, in log order and nowhere else.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use openraft::storage::{EntryResponder, RaftStateMachine};
+use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot};
+use parking_lot::RwLock;
+use state_machine::{Command, Run};
+use tokio::sync::watch;
+
+use super::codec::{self, Attributes, Mark, Settings};
+use super::snapshot::{SnapshotFiles, StateFolder};
+use super::types::{LogId, StoredMembership, TypeConfig};
+use crate::batch::{self, Content};
+use crate::lessor::Lessor;
+use crate::waiters::Waiters;
+use crate::watch::Hub;
+
+/// Most commands applied as one run: bounds how long readers wait for the index and how large a disk batch is.
+const RUN_COMMANDS: usize = 1024;
+
+/// How far this replica has applied the log; anyone may wait on it.
+pub(crate) type ApplyProgress = watch::Receiver<u64>;
+
+/// Members as the applied log describes them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MemberTable(Arc<RwLock<BTreeMap<u64, crate::replica::Member>>>);
+
+impl MemberTable {
+    pub(crate) fn all(&self) -> Vec<crate::replica::Member> {
+        self.0.read().values().cloned().collect()
+    }
+
+    fn set(&self, settings: &Settings) {
+        let learners: std::collections::BTreeSet<u64> =
+            settings.membership.membership().learner_ids().collect();
+        let mut table = BTreeMap::new();
+        for (&id, node) in settings.membership.nodes() {
+            let attributes = settings.attributes.get(&id).cloned().unwrap_or_default();
+            table.insert(
+                id,
+                crate::replica::Member {
+                    id,
+                    name: attributes.name,
+                    peer_urls: node.peer_urls.clone(),
+                    client_urls: attributes.client_urls,
+                    is_learner: learners.contains(&id),
+                },
+            );
+        }
+        *self.0.write() = table;
+    }
+}
+
+/// Whom the applier tells.
+pub(crate) struct Listeners {
+    pub(crate) member_id: u64,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) lessor: Arc<Lessor>,
+    pub(crate) members: MemberTable,
+    /// Log entries applied since the state was last made durable.
+    pub(crate) unflushed_entries: Arc<AtomicU64>,
+}
+
+/// openraft's state machine: decodes entries, applies runs, answers.
+pub(crate) struct Applier {
+    folder: Arc<StateFolder>,
+    listeners: Listeners,
+    progress: watch::Sender<u64>,
+    applied: Option<LogId>,
+    settings: Settings,
+    encoded_settings: Bytes,
+}
+
+/// Entries gathered for one run.
+#[derive(Default)]
+struct Gathered {
+    commands: Vec<Command>,
+    /// Batch number and count of commands, for the batches of this member.
+    own: Vec<(usize, usize, u64)>,
+    entries: u64,
+    last: Option<LogId>,
+}
+
+fn other(error: impl std::fmt::Display) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
+impl Applier {
+    pub(crate) fn new(folder: Arc<StateFolder>, listeners: Listeners) -> io::Result<(Self, ApplyProgress)> {
+        let Mark { applied, settings } = codec::decode_mark(folder.machine().applied_mark().as_ref())?;
+        let (progress, receiver) = watch::channel(applied.map_or(0, |id| id.index));
+        let encoded_settings = settings.encode()?;
+        listeners.members.set(&settings);
+        Ok((Applier { folder, listeners, progress, applied, settings, encoded_settings }, receiver))
+    }
+
+    fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) -> io::Result<()> {
+        change(&mut self.settings);
+        self.encoded_settings = self.settings.encode()?;
+        self.listeners.members.set(&self.settings);
+        Ok(())
+    }
+
+    fn gather(&mut self, entry: super::types::Entry, run: &mut Gathered) -> io::Result<()> {
+        let id = entry.log_id;
+        match entry.payload {
+            EntryPayload::Blank => {}
+            EntryPayload::Membership(membership) => {
+                self.change_settings(|s| s.membership = StoredMembership::new(Some(id), membership))?;
+            }
+            EntryPayload::Normal(bytes) => {
+                let batch = batch::decode(bytes.0).map_err(other)?;
+                match batch.content {
+                    Content::Publish(json) => {
+                        let attributes: Attributes = serde_json::from_slice(&json)?;
+                        self.change_settings(|s| {
+                            s.attributes.insert(batch.origin, attributes);
+                        })?;
+                        if batch.origin == self.listeners.member_id {
+                            run.own.push((run.commands.len(), 0, batch.number));
+                        }
+                    }
+                    Content::Commands(commands) => {
+                        if batch.origin == self.listeners.member_id {
+                            run.own.push((run.commands.len(), commands.len(), batch.number));
+                        }
+                        run.commands.extend(commands);
+                    }
+                }
+            }
+        }
+        run.entries += 1;
+        run.last = Some(id);
+        Ok(())
+    }
+
+    fn apply_run(&mut self, run: &mut Gathered) -> io::Result<()> {
+        let Some(last) = run.last.take() else { return Ok(()) };
+        let mark = codec::encode_mark(Some(&last), &self.encoded_settings);
+        let machine = self.folder.machine();
+        let commands = std::mem::take(&mut run.commands);
+        let applied = machine.apply(Run { commands, mark }).map_err(other)?;
+        self.applied = Some(last);
+        self.listeners.lessor.changed(&applied.leases);
+        self.progress.send_replace(last.index);
+        self.listeners.unflushed_entries.fetch_add(run.entries, Ordering::Relaxed);
+        run.entries = 0;
+        let mut outcomes = applied.outcomes.into_iter();
+        let mut taken = 0;
+        for (start, count, number) in run.own.drain(..) {
+            for _ in taken..start {
+                outcomes.next();
+            }
+            taken = start + count;
+            let answered: Vec<_> = outcomes.by_ref().take(count).collect();
+            self.listeners.waiters.answer(number, answered.into_iter());
+        }
+        if !applied.events.is_empty() {
+            self.listeners.hub.publish(applied.events);
+        }
+        Ok(())
+    }
+
+    fn meta(&self) -> SnapshotMetaOf<TypeConfig> {
+        openraft::SnapshotMeta {
+            last_log_id: self.applied,
+            last_membership: self.settings.membership.clone(),
+        }
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for Applier {
+    type SnapshotData = SnapshotFiles;
+    type SnapshotBuilder = Flush;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.applied, self.settings.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        let mut run = Gathered::default();
+        let mut responders = Vec::new();
+        while let Some(item) = entries.next().await {
+            let (entry, responder) = item?;
+            self.gather(entry, &mut run)?;
+            responders.extend(responder);
+            if run.commands.len() >= RUN_COMMANDS {
+                self.apply_run(&mut run)?;
+            }
+        }
+        self.apply_run(&mut run)?;
+        for responder in responders {
+            responder.send(());
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Flush {
+        Flush { folder: Arc::clone(&self.folder) }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMetaOf<TypeConfig>,
+        snapshot: SnapshotFiles,
+    ) -> io::Result<()> {
+        let folder = Arc::clone(&self.folder);
+        let machine = tokio::task::spawn_blocking(move || folder.adopt(snapshot)).await?.map_err(other)?;
+        let mark = codec::decode_mark(machine.applied_mark().as_ref())?;
+        if mark.applied != meta.last_log_id {
+            return Err(other(format!(
+                "the snapshot's files are at {:?}, its sender said {:?}",
+                mark.applied, meta.last_log_id
+            )));
+        }
+        self.applied = mark.applied;
+        self.change_settings(|s| *s = mark.settings)?;
+        self.listeners.lessor.reset(&machine);
+        self.progress.send_replace(self.applied.map_or(0, |id| id.index));
+        self.listeners.hub.reset(machine);
+        tracing::info!(applied = ?self.applied, "applied snapshot");
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotFiles>>> {
+        if self.applied.is_none() {
+            return Ok(None);
+        }
+        let (machine, dir) = (self.folder.machine(), self.folder.new_place());
+        let files = SnapshotFiles::at(dir.clone());
+        tokio::task::spawn_blocking(move || machine.checkpoint(&dir)).await?.map_err(other)?;
+        Ok(Some(Snapshot { meta: self.meta(), snapshot: files }))
+    }
+}
+
+/// openraft's snapshot builder: makes the applied state durable, so that the log before it may go.
+pub(crate) struct Flush {
+    folder: Arc<StateFolder>,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Flush {
+    type SnapshotData = SnapshotFiles;
+
+    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, SnapshotFiles>> {
+        let machine = self.folder.machine();
+        let mark = tokio::task::spawn_blocking(move || machine.flush()).await?.map_err(other)?;
+        let Mark { applied, settings } = codec::decode_mark(mark.as_ref())?;
+        tracing::info!(applied = ?applied, "saved snapshot");
+        Ok(Snapshot {
+            meta: openraft::SnapshotMeta { last_log_id: applied, last_membership: settings.membership },
+            snapshot: SnapshotFiles::none(),
+        })
+    }
+}

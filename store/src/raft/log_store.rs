@@ -1,0 +1,168 @@
+//! The raft log on the write-ahead log: openraft's storage trait in terms of records.
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use openraft::entry::RaftEntry;
+use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
+use openraft::{OptionalSend, RaftLogReader};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::codec;
+use super::types::{Entry, LogId, TypeConfig, Vote};
+
+/// Most payload bytes that one read for replication or apply brings.
+const READ_BYTES: usize = 2 << 20;
+
+/// Handle on the raft log; clones share it.
+#[derive(Clone)]
+pub(crate) struct LogStore {
+    wal: wal::Wal,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    vote: Option<Vote>,
+    committed: Option<LogId>,
+    purged: Option<LogId>,
+    last: Option<LogId>,
+}
+
+impl LogStore {
+    /// Takes over an opened log and what its recovery found.
+    pub(crate) fn new(wal: wal::Wal, recovered: &wal::Recovered) -> io::Result<Self> {
+        let purged = match &recovered.purged {
+            Some((_, mark)) => Some(codec::decode_log_id(mark)?),
+            None => None,
+        };
+        let last = match (recovered.last_index, recovered.last_term) {
+            (Some(index), Some(term)) => Some(codec::log_id(term, index)),
+            _ => purged,
+        };
+        let state = State {
+            vote: recovered.vote.as_deref().map(codec::decode_vote).transpose()?,
+            committed: recovered.committed.as_deref().map(codec::decode_log_id).transpose()?,
+            purged,
+            last,
+        };
+        Ok(LogStore { wal, state: Arc::new(Mutex::new(state)) })
+    }
+
+    async fn wait(&self, submit: impl FnOnce(wal::Done)) -> io::Result<()> {
+        let (tx, rx) = oneshot::channel();
+        submit(Box::new(move |result| drop(tx.send(result))));
+        rx.await.map_err(|_closed| io::Error::other("the write-ahead log has stopped"))?
+    }
+
+    fn read(&self, start: u64, end: u64, max_bytes: usize) -> io::Result<Vec<Entry>> {
+        if start >= end {
+            return Ok(Vec::new());
+        }
+        self.wal
+            .read(start..end, max_bytes)?
+            .into_iter()
+            .map(|entry| codec::decode_entry(entry.term, entry.index, entry.payload))
+            .collect()
+    }
+}
+
+impl RaftLogReader<TypeConfig> for LogStore {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> io::Result<Vec<Entry>> {
+        let start = match range.start_bound() {
+            Bound::Included(&index) => index,
+            Bound::Excluded(&index) => index + 1,
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&index) => index + 1,
+            Bound::Excluded(&index) => index,
+            Bound::Unbounded => u64::MAX,
+        };
+        self.read(start, end, usize::MAX)
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.read(start, end, READ_BYTES)
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        Ok(self.state.lock().vote)
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
+        let state = self.state.lock();
+        Ok(LogState { last_purged_log_id: state.purged, last_log_id: state.last })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        let bytes = codec::encode_vote(vote);
+        self.wait(|done| self.wal.save_vote(bytes, done)).await?;
+        self.state.lock().vote = Some(*vote);
+        Ok(())
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        if let Some(committed) = committed {
+            self.wal.note_committed(codec::encode_log_id(&committed));
+            self.state.lock().committed = Some(committed);
+        }
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        Ok(self.state.lock().committed)
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut last = None;
+        let mut records = Vec::new();
+        for entry in entries {
+            let id = entry.log_id();
+            let payload: Bytes = codec::encode_payload(codec::payload_of(&entry))?;
+            records.push(wal::Entry { index: id.index, term: codec::term_of(&id), payload });
+            last = Some(id);
+        }
+        if last.is_some() {
+            self.state.lock().last = last;
+        }
+        self.wal.append(records, Box::new(move |result| callback.io_completed(result)));
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        self.state.lock().last = last;
+        self.wait(|done| self.wal.truncate_after(last.map(|id| id.index), done)).await
+    }
+
+    async fn purge(&mut self, upto: LogId) -> io::Result<()> {
+        {
+            let mut state = self.state.lock();
+            state.purged = Some(upto);
+            if state.last.is_none_or(|last| last.index < upto.index) {
+                state.last = Some(upto);
+            }
+        }
+        let mark = codec::encode_log_id(&upto);
+        self.wait(|done| self.wal.purge(upto.index, mark, done)).await
+    }
+}

@@ -1,0 +1,244 @@
+//! The receiving half of replica-to-replica traffic.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::{Stream, StreamExt};
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::raft::{AppendEntriesRequest, SnapshotResponse};
+use proto::peer;
+use proto::peer::peer_server::{Peer, PeerServer};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::transport::MESSAGE_BYTES;
+use super::types::{LogId, Raft, TypeConfig};
+use super::{StateFolder, transfer, wire};
+use crate::replica::{Leader, Proposals, Unavailable};
+
+/// Metadata keys of every call, both in hex.
+pub(super) const CLUSTER_ID: &str = "mainstay-cluster-id";
+pub(super) const MEMBER_ID: &str = "mainstay-member-id";
+
+type Reply<T> = Result<Response<T>, Status>;
+
+/// Keeps a replica that joined again without its old log from voting before it has caught up: its earlier votes and
+/// acknowledgements are forgotten, and a vote now could elect a leader that lacks what was acknowledged.
+#[derive(Debug)]
+pub(crate) struct RejoinGuard {
+    waiting: AtomicBool,
+    mark: std::path::PathBuf,
+}
+
+impl RejoinGuard {
+    /// The guard holds while the file `mark` exists.
+    pub(crate) fn new(mark: std::path::PathBuf) -> Self {
+        RejoinGuard { waiting: AtomicBool::new(mark.exists()), mark }
+    }
+
+    pub(crate) fn may_vote(&self) -> bool {
+        !self.waiting.load(Ordering::Acquire)
+    }
+
+    /// Told of every leader's commit index and how far this log reaches.
+    fn seen(&self, leader_commit: Option<&LogId>, last: Option<u64>) {
+        let Some(commit) = leader_commit else { return };
+        if self.may_vote() || last.is_none_or(|last| last < commit.index) {
+            return;
+        }
+        match std::fs::remove_file(&self.mark) {
+            Ok(()) => {
+                self.waiting.store(false, Ordering::Release);
+                tracing::info!(commit = commit.index, "caught up with the leader; voting again");
+            }
+            Err(error) => tracing::warn!(%error, "cannot remove the rejoin mark; not voting yet"),
+        }
+    }
+}
+
+/// Answers the other members.
+pub(crate) struct PeerService {
+    pub(crate) cluster_id: u64,
+    pub(crate) raft: Raft,
+    pub(crate) folder: Arc<StateFolder>,
+    pub(crate) guard: Arc<RejoinGuard>,
+    pub(crate) leader: Leader,
+    pub(crate) proposals: Proposals,
+}
+
+impl PeerService {
+    pub(crate) fn into_server(self) -> PeerServer<Self> {
+        PeerServer::new(self)
+            .max_decoding_message_size(MESSAGE_BYTES)
+            .max_encoding_message_size(MESSAGE_BYTES)
+    }
+
+    fn check<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let theirs = request.metadata().get(CLUSTER_ID).and_then(|id| id.to_str().ok());
+        if theirs == Some(format!("{:x}", self.cluster_id).as_str()) {
+            return Ok(());
+        }
+        let member = request.metadata().get(MEMBER_ID).and_then(|id| id.to_str().ok()).unwrap_or("?");
+        tracing::warn!(member, theirs, "refused a peer of another cluster");
+        Err(Status::failed_precondition("cluster ID mismatch"))
+    }
+
+    fn commit_watcher(&self) -> CommitWatcher {
+        CommitWatcher { raft: self.raft.clone(), guard: Arc::clone(&self.guard) }
+    }
+}
+
+/// Shows every leader's commit index to the rejoin guard.
+struct CommitWatcher {
+    raft: Raft,
+    guard: Arc<RejoinGuard>,
+}
+
+impl CommitWatcher {
+    fn note(&self, request: &AppendEntriesRequest<TypeConfig>) {
+        if !self.guard.may_vote() {
+            let last = self.raft.data_metrics().borrow_watched().last_log.map(|id| id.index);
+            self.guard.seen(request.leader_commit.as_ref(), last);
+        }
+    }
+}
+
+fn fatal(error: impl std::fmt::Display) -> Status {
+    Status::unavailable(error.to_string())
+}
+
+#[tonic::async_trait]
+impl Peer for PeerService {
+    type AppendStream = Pin<Box<dyn Stream<Item = Result<peer::AppendReply, Status>> + Send>>;
+
+    async fn append(&self, request: Request<Streaming<peer::AppendRequest>>) -> Reply<Self::AppendStream> {
+        self.check(&request)?;
+        let watcher = self.commit_watcher();
+        // A broken stream or an unreadable request ends the requests; the leader starts over from what was acknowledged.
+        let requests = request.into_inner().scan((), move |(), message| {
+            let request = message.ok().and_then(|message| wire::append_request_from(message).ok());
+            if let Some(request) = &request {
+                watcher.note(request);
+            }
+            futures::future::ready(request)
+        });
+        let replies = self.raft.stream_append(requests).map(|result| match result {
+            Ok(result) => Ok(wire::append_reply(&result)),
+            Err(error) => Err(fatal(error)),
+        });
+        Ok(Response::new(Box::pin(replies)))
+    }
+
+    async fn heartbeat(&self, request: Request<peer::AppendRequest>) -> Reply<peer::AppendReply> {
+        self.check(&request)?;
+        let append = wire::append_request_from(request.into_inner())
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        self.commit_watcher().note(&append);
+        let (previous, last) = (append.prev_log_id, append.entries.last().map(|e| e.log_id));
+        let response = self.raft.append_entries(append).await.map_err(fatal)?;
+        let result = response.into_stream_result(previous, last.or(previous));
+        Ok(Response::new(wire::append_reply(&result)))
+    }
+
+    async fn vote(&self, request: Request<peer::VoteRequest>) -> Reply<peer::VoteReply> {
+        self.check(&request)?;
+        if !self.guard.may_vote() {
+            return Err(Status::failed_precondition("this member has not caught up since it joined again"));
+        }
+        let message = request.into_inner();
+        let vote = wire::vote_request_from(&message);
+        let response = match message.pre_vote {
+            true => self.raft.pre_vote(vote).await,
+            false => self.raft.vote(vote).await,
+        };
+        Ok(Response::new(wire::vote_reply(&response.map_err(fatal)?)))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<peer::TransferLeaderRequest>,
+    ) -> Reply<peer::TransferLeaderReply> {
+        self.check(&request)?;
+        let transfer = wire::transfer_request_from(&request.into_inner());
+        let reason = match self.raft.handle_transfer_leader(transfer).await.map_err(fatal)? {
+            Ok(()) => None,
+            Err(error) => Some(error.to_string()),
+        };
+        Ok(Response::new(peer::TransferLeaderReply {
+            accepted: reason.is_none(),
+            reason: reason.unwrap_or_default(),
+        }))
+    }
+
+    async fn install_snapshot(
+        &self,
+        request: Request<Streaming<peer::SnapshotChunk>>,
+    ) -> Reply<peer::SnapshotReply> {
+        self.check(&request)?;
+        tracing::info!("receiving a snapshot");
+        let place = self.folder.new_place();
+        let (vote, snapshot) = transfer::receive(request.into_inner(), place).await?;
+        let SnapshotResponse { vote } =
+            self.raft.install_full_snapshot(vote, snapshot).await.map_err(fatal)?;
+        Ok(Response::new(peer::SnapshotReply { vote: Some(wire::vote_to(&vote)) }))
+    }
+
+    async fn propose(&self, request: Request<peer::ProposeRequest>) -> Reply<peer::ProposeReply> {
+        self.check(&request)?;
+        let refusal = match self.leader.propose(request.into_inner().batch).await {
+            Ok(()) => None,
+            Err(Unavailable::NotLeader) => {
+                Some(peer::Refusal { not_leader: true, reason: "not leader".into() })
+            }
+            Err(error) => Some(peer::Refusal { not_leader: false, reason: error.to_string() }),
+        };
+        Ok(Response::new(peer::ProposeReply { refusal }))
+    }
+
+    async fn read_index(&self, request: Request<peer::ReadIndexRequest>) -> Reply<peer::ReadIndexReply> {
+        self.check(&request)?;
+        let index = self.leader.read_index().await.map_err(fatal)?;
+        Ok(Response::new(peer::ReadIndexReply { index }))
+    }
+
+    async fn keep_alive(&self, request: Request<peer::KeepAliveRequest>) -> Reply<peer::KeepAliveReply> {
+        self.check(&request)?;
+        let mut ttl_seconds = Vec::new();
+        for lease in request.into_inner().leases {
+            let renewed = self.leader.keep_alive(lease, &self.proposals).await.map_err(fatal)?;
+            ttl_seconds.push(renewed.unwrap_or(0));
+        }
+        Ok(Response::new(peer::KeepAliveReply { ttl_seconds }))
+    }
+
+    async fn time_to_live(&self, request: Request<peer::TimeToLiveRequest>) -> Reply<peer::TimeToLiveReply> {
+        self.check(&request)?;
+        let time = self.leader.time_to_live(request.into_inner().lease).map_err(fatal)?;
+        let reply = time.map(|time| peer::TimeToLiveReply {
+            found: true,
+            granted_seconds: time.granted_seconds,
+            remaining_seconds: time.remaining_seconds,
+        });
+        Ok(Response::new(reply.unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::codec;
+    use super::*;
+
+    #[test]
+    fn a_rejoining_member_votes_only_after_it_has_caught_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let mark = dir.path().join("rejoining");
+        std::fs::write(&mark, b"").unwrap();
+        let guard = RejoinGuard::new(mark.clone());
+        assert!(!guard.may_vote());
+        guard.seen(Some(&codec::log_id(2, 10)), Some(9));
+        guard.seen(None, Some(20));
+        assert!(!guard.may_vote());
+        guard.seen(Some(&codec::log_id(2, 10)), Some(10));
+        assert!(guard.may_vote() && !mark.exists());
+    }
+}

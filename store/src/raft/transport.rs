@@ -1,0 +1,289 @@
+//! The sending half of replica-to-replica traffic: one set of connections for each peer.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use openraft::base::{BoxFuture, BoxStream};
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{
+    Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
+};
+use openraft::raft::{TransferLeaderRequest, TransferLeaderResponse};
+use openraft::raft::{
+    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, VoteRequest, VoteResponse,
+};
+use openraft::type_config::alias::SnapshotOf;
+use openraft::{OptionalSend, RaftNetworkFactory};
+use parking_lot::Mutex;
+use proto::peer::peer_client::PeerClient;
+use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+
+use super::snapshot::SnapshotFiles;
+use super::types::{Member, TypeConfig, Vote};
+use super::{peer_service, wire};
+
+/// Largest message between replicas: a batch of entries, or one piece of a snapshot.
+pub(super) const MESSAGE_BYTES: usize = 64 << 20;
+/// A connection without an answer to its pings for this long is given up.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// HTTP/2 windows: large enough that replication never waits for one.
+const WINDOW_BYTES: u32 = 16 << 20;
+/// Wait before a peer that could not be reached is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
+pub(crate) type Client = PeerClient<InterceptedService<Channel, Identify>>;
+type Rpc<T> = Result<T, RPCError<TypeConfig>>;
+
+/// Adds who is calling to every request.
+#[derive(Clone)]
+pub(crate) struct Identify {
+    cluster_id: AsciiMetadataValue,
+    member_id: AsciiMetadataValue,
+}
+
+impl Interceptor for Identify {
+    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
+        let metadata = request.metadata_mut();
+        let key = AsciiMetadataKey::from_static;
+        metadata.insert(key(peer_service::CLUSTER_ID), self.cluster_id.clone());
+        metadata.insert(key(peer_service::MEMBER_ID), self.member_id.clone());
+        Ok(request)
+    }
+}
+
+/// What a connection is used for; uses that must not wait for one another have their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lane {
+    Append,
+    Control,
+    Snapshot,
+}
+
+/// Connections to the other members, made on first use and kept.
+#[derive(Clone)]
+pub(crate) struct Peers {
+    identify: Identify,
+    clients: Arc<Mutex<BTreeMap<(u64, Lane), Client>>>,
+    members: super::MemberTable,
+}
+
+impl Peers {
+    pub(crate) fn new(cluster_id: u64, member_id: u64, members: super::MemberTable) -> Self {
+        let hex = |id: u64| {
+            AsciiMetadataValue::try_from(format!("{id:x}")).expect("hex digits are plain ASCII")
+        };
+        let identify = Identify { cluster_id: hex(cluster_id), member_id: hex(member_id) };
+        Peers { identify, clients: Arc::default(), members }
+    }
+
+    /// The connection for short calls to a member, if its address is known.
+    pub(crate) fn control(&self, member: u64) -> Option<Client> {
+        let url = self.members.all().into_iter().find(|m| m.id == member)?.peer_urls.first()?.clone();
+        self.client(member, Lane::Control, &url)
+    }
+
+    fn client(&self, member: u64, lane: Lane, url: &str) -> Option<Client> {
+        let mut clients = self.clients.lock();
+        if let Some(client) = clients.get(&(member, lane)) {
+            return Some(client.clone());
+        }
+        let endpoint = Endpoint::from_shared(url.to_owned()).ok()?;
+        let channel = endpoint
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES)
+            .connect_lazy();
+        let client = PeerClient::with_interceptor(channel, self.identify.clone())
+            .max_decoding_message_size(MESSAGE_BYTES)
+            .max_encoding_message_size(MESSAGE_BYTES);
+        clients.insert((member, lane), client.clone());
+        Some(client)
+    }
+}
+
+/// Makes openraft's network clients.
+pub(crate) struct Transport(pub(crate) Peers);
+
+impl Transport {
+    fn link(&self, target: u64, node: &Member, lane: Lane) -> Link {
+        let url = node.peer_urls.first().cloned().unwrap_or_default();
+        Link { client: self.0.client(target, lane, &url), lane }
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for Transport {
+    type Network = Link;
+
+    async fn new_client(&mut self, target: u64, node: &Member) -> Link {
+        self.link(target, node, Lane::Append)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, node: &Member) -> Link {
+        self.link(target, node, Lane::Control)
+    }
+
+    async fn new_snapshot_client(&mut self, target: u64, node: &Member) -> Link {
+        self.link(target, node, Lane::Snapshot)
+    }
+}
+
+/// One of openraft's clients for one peer.
+pub(crate) struct Link {
+    client: Option<Client>,
+    lane: Lane,
+}
+
+fn rpc_error(status: &tonic::Status) -> RPCError<TypeConfig> {
+    match status.code() {
+        tonic::Code::Unavailable | tonic::Code::FailedPrecondition => {
+            RPCError::Unreachable(Unreachable::new(status))
+        }
+        _ => RPCError::Network(NetworkError::new(status)),
+    }
+}
+
+fn deadline_error() -> RPCError<TypeConfig> {
+    RPCError::Network(NetworkError::new(&std::io::Error::from(std::io::ErrorKind::TimedOut)))
+}
+
+impl Link {
+    fn client(&self) -> Rpc<Client> {
+        self.client.clone().ok_or_else(|| {
+            let error = std::io::Error::other("the peer's URL cannot be used");
+            RPCError::Unreachable(Unreachable::new(&error))
+        })
+    }
+
+    async fn ask_vote(&self, rpc: VoteRequest<TypeConfig>, option: &RPCOption, pre_vote: bool) -> Rpc<VoteResponse<TypeConfig>> {
+        let mut client = self.client()?;
+        let call = client.vote(wire::vote_request(&rpc, pre_vote));
+        match tokio::time::timeout(option.hard_ttl(), call).await {
+            Ok(Ok(reply)) => Ok(wire::vote_response(reply.into_inner())),
+            Ok(Err(status)) => Err(rpc_error(&status)),
+            Err(_elapsed) => Err(deadline_error()),
+        }
+    }
+}
+
+impl NetBackoff<TypeConfig> for Link {
+    fn backoff(&self) -> Option<Backoff> {
+        Some(Backoff::new(std::iter::repeat(RETRY_INTERVAL)))
+    }
+}
+
+impl NetVote<TypeConfig> for Link {
+    async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Rpc<VoteResponse<TypeConfig>> {
+        self.ask_vote(rpc, &option, false).await
+    }
+
+    async fn pre_vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Rpc<VoteResponse<TypeConfig>> {
+        self.ask_vote(rpc, &option, true).await
+    }
+}
+
+impl NetStreamAppend<TypeConfig> for Link {
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Rpc<BoxStream<'s, Rpc<StreamAppendResult<TypeConfig>>>>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        Box::pin(async move {
+            let mut client = self.client()?;
+            if self.lane == Lane::Control {
+                return Ok(heartbeats(client, input, option.hard_ttl()));
+            }
+            let replies = client
+                .append(input.map(|request| wire::append_request(&request)))
+                .await
+                .map_err(|status| rpc_error(&status))?
+                .into_inner();
+            let results = replies.map(|reply| match reply {
+                Ok(reply) => wire::append_result(reply),
+                Err(status) => Err(rpc_error(&status)),
+            });
+            Ok(Box::pin(results) as BoxStream<'s, _>)
+        })
+    }
+}
+
+/// Heartbeats as single calls, so that a round for a linearizable read opens no stream.
+fn heartbeats<'s, S>(
+    client: Client,
+    input: S,
+    ttl: Duration,
+) -> BoxStream<'s, Rpc<StreamAppendResult<TypeConfig>>>
+where
+    S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+{
+    Box::pin(input.then(move |request| {
+        let mut client = client.clone();
+        async move {
+            let call = client.heartbeat(wire::append_request(&request));
+            match tokio::time::timeout(ttl, call).await {
+                Ok(Ok(reply)) => wire::append_result(reply.into_inner()),
+                Ok(Err(status)) => Err(rpc_error(&status)),
+                Err(_elapsed) => Err(deadline_error()),
+            }
+        }
+    }))
+}
+
+impl NetTransferLeader<TypeConfig> for Link {
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<TransferLeaderResponse<TypeConfig>> {
+        let mut client = self.client()?;
+        let call = client.transfer_leader(wire::transfer_request(&request));
+        match tokio::time::timeout(option.hard_ttl(), call).await {
+            Ok(Ok(reply)) => Ok(wire::transfer_response(&request, &reply.into_inner())),
+            Ok(Err(status)) => Err(rpc_error(&status)),
+            Err(_elapsed) => Err(deadline_error()),
+        }
+    }
+}
+
+impl NetSnapshot<TypeConfig> for Link {
+    type SnapshotData = SnapshotFiles;
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: SnapshotOf<TypeConfig, SnapshotFiles>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let unreachable = |error: &std::io::Error| StreamingError::Unreachable(Unreachable::new(error));
+        let mut client =
+            self.client.clone().ok_or_else(|| unreachable(&std::io::Error::other("no usable peer URL")))?;
+        tracing::info!(last_log_id = ?snapshot.meta.last_log_id, "sending a snapshot");
+        let chunks = super::transfer::send(vote, snapshot).await.map_err(|e| unreachable(&e))?;
+        tokio::select! {
+            reply = client.install_snapshot(chunks) => match reply {
+                Ok(reply) => {
+                    tracing::info!("sent database snapshot");
+                    let vote = wire::vote_from(reply.into_inner().vote);
+                    Ok(SnapshotResponse::new(vote))
+                }
+                Err(status) => Err(StreamingError::Unreachable(Unreachable::new(&status))),
+            },
+            closed = cancel => Err(StreamingError::Closed(closed)),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! openraft's messages as the peer protocol writes them.
+
+use openraft::raft::{
+    StreamAppendError, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
+};
+use openraft::raft::{AppendEntriesRequest, StreamAppendResult, VoteRequest, VoteResponse};
+use openraft::errors::{NetworkError, RPCError};
+use proto::peer;
+
+use super::codec;
+use super::types::{LogId, TypeConfig, Vote};
+
+type Append = AppendEntriesRequest<TypeConfig>;
+type AppendResult = StreamAppendResult<TypeConfig>;
+
+fn log_id_to(id: &LogId) -> peer::LogId {
+    peer::LogId { term: codec::term_of(id), index: id.index }
+}
+
+fn log_id_from(id: &peer::LogId) -> LogId {
+    codec::log_id(id.term, id.index)
+}
+
+pub(super) fn vote_to(vote: &Vote) -> peer::Vote {
+    peer::Vote { term: vote.leader_id.term, member: vote.leader_id.voted_for, committed: vote.committed }
+}
+
+/// A missing vote is the lowest one, which no replica ever follows.
+pub(super) fn vote_from(vote: Option<peer::Vote>) -> Vote {
+    let vote = vote.unwrap_or_default();
+    let mut result = Vote::new(vote.term, vote.member);
+    result.committed = vote.committed;
+    result
+}
+
+pub(super) fn append_request(request: &Append) -> peer::AppendRequest {
+    let entries = request.entries.iter().map(|entry| peer::Entry {
+        term: codec::term_of(&entry.log_id),
+        index: entry.log_id.index,
+        payload: codec::encode_payload(&entry.payload).expect("what was proposed could be encoded"),
+    });
+    peer::AppendRequest {
+        vote: Some(vote_to(&request.vote)),
+        previous: request.prev_log_id.as_ref().map(log_id_to),
+        entries: entries.collect(),
+        leader_commit: request.leader_commit.as_ref().map(log_id_to),
+    }
+}
+
+pub(super) fn append_request_from(request: peer::AppendRequest) -> std::io::Result<Append> {
+    let entries = request
+        .entries
+        .into_iter()
+        .map(|entry| codec::decode_entry(entry.term, entry.index, entry.payload))
+        .collect::<std::io::Result<Vec<_>>>()?;
+    Ok(Append {
+        vote: vote_from(request.vote),
+        prev_log_id: request.previous.as_ref().map(log_id_from),
+        entries,
+        leader_commit: request.leader_commit.as_ref().map(log_id_from),
+    })
+}
+
+pub(super) fn append_reply(result: &AppendResult) -> peer::AppendReply {
+    use peer::append_reply::Result as Reply;
+    let reply = match result {
+        Ok(last) => Reply::Matched(peer::Matched { last: last.as_ref().map(log_id_to) }),
+        Err(StreamAppendError::Conflict(id)) => Reply::Conflict(log_id_to(id)),
+        Err(StreamAppendError::HigherVote(vote)) => Reply::HigherVote(vote_to(vote)),
+    };
+    peer::AppendReply { result: Some(reply) }
+}
+
+pub(super) fn append_result(reply: peer::AppendReply) -> Result<AppendResult, RPCError<TypeConfig>> {
+    use peer::append_reply::Result as Reply;
+    match reply.result {
+        Some(Reply::Matched(matched)) => Ok(Ok(matched.last.as_ref().map(log_id_from))),
+        Some(Reply::Conflict(id)) => Ok(Err(StreamAppendError::Conflict(log_id_from(&id)))),
+        Some(Reply::HigherVote(vote)) => Ok(Err(StreamAppendError::HigherVote(vote_from(Some(vote))))),
+        None => {
+            let error = std::io::Error::other("append reply without a result");
+            Err(RPCError::Network(NetworkError::new(&error)))
+        }
+    }
+}
+
+pub(super) fn vote_request(request: &VoteRequest<TypeConfig>, pre_vote: bool) -> peer::VoteRequest {
+    peer::VoteRequest {
+        vote: Some(vote_to(&request.vote)),
+        last: request.last_log_id.as_ref().map(log_id_to),
+        leadership_transfer: request.leadership_transfer,
+        pre_vote,
+    }
+}
+
+pub(super) fn vote_request_from(request: &peer::VoteRequest) -> VoteRequest<TypeConfig> {
+    let mut result = VoteRequest::new(vote_from(request.vote), request.last.as_ref().map(log_id_from));
+    result.leadership_transfer = request.leadership_transfer;
+    result
+}
+
+pub(super) fn vote_reply(response: &VoteResponse<TypeConfig>) -> peer::VoteReply {
+    peer::VoteReply {
+        vote: Some(vote_to(&response.vote)),
+        granted: response.vote_granted,
+        last: response.last_log_id.as_ref().map(log_id_to),
+    }
+}
+
+pub(super) fn vote_response(reply: peer::VoteReply) -> VoteResponse<TypeConfig> {
+    VoteResponse::new(vote_from(reply.vote), reply.last.as_ref().map(log_id_from), reply.granted)
+}
+
+pub(super) fn transfer_request(request: &TransferLeaderRequest<TypeConfig>) -> peer::TransferLeaderRequest {
+    peer::TransferLeaderRequest {
+        from: Some(vote_to(request.from_leader())),
+        to: *request.to_node_id(),
+        last: request.last_log_id().map(log_id_to),
+    }
+}
+
+pub(super) fn transfer_request_from(request: &peer::TransferLeaderRequest) -> TransferLeaderRequest<TypeConfig> {
+    TransferLeaderRequest::new(
+        vote_from(request.from),
+        request.to,
+        request.last.as_ref().map(log_id_from),
+    )
+}
+
+/// openraft only logs why a transfer was refused, so the reason's text is enough on the wire.
+pub(super) fn transfer_response(
+    request: &TransferLeaderRequest<TypeConfig>,
+    reply: &peer::TransferLeaderReply,
+) -> TransferLeaderResponse<TypeConfig> {
+    if reply.accepted {
+        return Ok(());
+    }
+    tracing::info!(reason = %reply.reason, "leadership transfer refused");
+    Err(TransferLeaderError::LogNotFlushed { expected: request.last_log_id().copied(), actual: None })
+}

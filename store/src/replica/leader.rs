@@ -1,0 +1,188 @@
+//! What only the leader can do, and how everyone learns who that is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::LinearizerOption;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
+use state_machine::{Command, LeaseCheckpoint};
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use super::{LeaseTime, Proposals, RaftStatus, Unavailable};
+use crate::lessor::{Lessor, Renewal};
+use crate::raft::{ApplyProgress, Batch, BatchError, Callback, Raft};
+
+/// How long a call to a leader that did not answer rests before it is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Current leader and term; cheap to read, and can be waited on.
+#[derive(Clone)]
+pub(crate) struct LeadershipWatch {
+    raft: Raft,
+    term: Arc<AtomicU64>,
+    leader: watch::Receiver<(Option<u64>, u64)>,
+    applied: ApplyProgress,
+}
+
+impl LeadershipWatch {
+    /// The second part is the task that keeps the watch current; it ends with raft.
+    pub(crate) fn new(raft: Raft, applied: ApplyProgress) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (tx, rx) = watch::channel((None, 0));
+        let term = Arc::new(AtomicU64::new(0));
+        let watch = LeadershipWatch { raft: raft.clone(), term: Arc::clone(&term), leader: rx, applied };
+        let follow = async move {
+            let mut metrics = raft.server_metrics();
+            loop {
+                let now = {
+                    let metrics = metrics.borrow_and_update();
+                    (metrics.current_leader, metrics.vote.leader_id.term)
+                };
+                term.store(now.1, Ordering::Relaxed);
+                tx.send_if_modified(|old| {
+                    let changed = *old != now;
+                    if changed && old.0 != now.0 {
+                        match now.0 {
+                            Some(leader) => tracing::info!(leader = format_args!("{leader:x}"), term = now.1, "leader elected"),
+                            None => tracing::info!(term = now.1, "lost leader"),
+                        }
+                    }
+                    *old = now;
+                    changed
+                });
+                if metrics.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        (watch, follow)
+    }
+
+    pub(crate) fn leader(&self) -> Option<u64> {
+        self.leader.borrow().0
+    }
+
+    pub(crate) fn term(&self) -> u64 {
+        self.term.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the leader or the term changes.
+    pub(crate) async fn changed(&mut self) -> Result<(), Unavailable> {
+        self.leader.changed().await.map_err(|_closed| Unavailable::Stopped)
+    }
+
+    /// Waits for a change, but no longer than a retry should take. Fails once the deadline has passed.
+    pub(crate) async fn changed_or_retry(&mut self, deadline: Instant) -> Result<(), Unavailable> {
+        if Instant::now() >= deadline {
+            return Err(if self.leader().is_none() { Unavailable::NoLeader } else { Unavailable::TimedOut });
+        }
+        match tokio::time::timeout(RETRY_INTERVAL, self.leader.changed()).await {
+            Ok(Err(_closed)) => Err(Unavailable::Stopped),
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
+    }
+
+    pub(crate) fn status(&self) -> RaftStatus {
+        let data = self.raft.data_metrics();
+        let data = data.borrow_watched();
+        let server = self.raft.server_metrics();
+        let server = server.borrow_watched();
+        RaftStatus {
+            term: server.vote.leader_id.term,
+            leader: server.current_leader,
+            last_index: data.last_log.map_or(0, |id| id.index),
+            committed_index: data.local_committed.map_or(0, |id| id.index),
+            applied_index: *self.applied.borrow(),
+            is_learner: server.state == openraft::ServerState::Learner,
+        }
+    }
+}
+
+/// This member's powers while it leads. Every call fails with `NotLeader` when it does not.
+#[derive(Clone)]
+pub(crate) struct Leader {
+    raft: Raft,
+    lessor: Arc<Lessor>,
+}
+
+impl Leader {
+    pub(crate) fn new(raft: Raft, lessor: Arc<Lessor>) -> Self {
+        Leader { raft, lessor }
+    }
+
+    /// Appends a batch. `refused` is told when it will not be applied as it was proposed, and never if it was.
+    pub(crate) async fn submit(
+        &self,
+        batch: Bytes,
+        refused: impl FnOnce(Unavailable) + Send + 'static,
+    ) -> Result<(), Unavailable> {
+        let callback = Callback::new(move |result| {
+            if let Err(error) = result {
+                refused(refusal(&error));
+            }
+        });
+        let submitted = self.raft.client_write_ff(Batch(batch), Some(callback)).await;
+        submitted.map_err(|_fatal| Unavailable::Stopped)
+    }
+
+    /// Appends a batch of another member and waits until it is applied here.
+    pub(crate) async fn propose(&self, batch: Bytes) -> Result<(), Unavailable> {
+        let (tx, rx) = oneshot::channel();
+        let callback = Callback::new(move |result: Result<_, BatchError>| {
+            _ = tx.send(result.map(|_written| ()).map_err(|error| refusal(&error)));
+        });
+        self.raft
+            .client_write_ff(Batch(batch), Some(callback))
+            .await
+            .map_err(|_fatal| Unavailable::Stopped)?;
+        rx.await.map_err(|_dropped| Unavailable::LeaderChanged)?
+    }
+
+    /// The log index that a linearizable read has to see applied: one round to a quorum confirms that this member
+    /// still leads.
+    pub(crate) async fn read_index(&self) -> Result<u64, Unavailable> {
+        let read_index = LinearizerOption::new(Some(Duration::ZERO), true);
+        match self.raft.get_read_linearizer(read_index).await {
+            Ok(linearizer) => Ok(linearizer.read_log_id().index()),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => Err(Unavailable::NotLeader),
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => Err(Unavailable::TimedOut),
+            Err(RaftError::Fatal(_)) => Err(Unavailable::Stopped),
+        }
+    }
+
+    /// Renews a lease. At once when every replica already allows it the new time, else after a replicated renewal.
+    pub(crate) async fn keep_alive(
+        &self,
+        lease: i64,
+        proposals: &Proposals,
+    ) -> Result<Option<i64>, Unavailable> {
+        match self.lessor.renew(lease) {
+            Renewal::NotLeading => Err(Unavailable::NotLeader),
+            Renewal::Unknown => Ok(None),
+            Renewal::Done { ttl_seconds } => Ok(Some(ttl_seconds)),
+            Renewal::Replicate { ttl_seconds, asked_at } => {
+                let renewal = LeaseCheckpoint { id: lease, remaining_seconds: 0 };
+                let outcome = proposals.propose(&Command::LeaseCheckpoint(vec![renewal])).await?;
+                if outcome.is_err() || !self.lessor.renewed(lease, asked_at) {
+                    return Ok(None);
+                }
+                Ok(Some(ttl_seconds))
+            }
+        }
+    }
+
+    pub(crate) fn time_to_live(&self, lease: i64) -> Result<Option<LeaseTime>, Unavailable> {
+        self.lessor.time_to_live(lease)
+    }
+}
+
+/// openraft's refusals in our words. A refusal comes before anything was appended.
+fn refusal(error: &BatchError) -> Unavailable {
+    match error {
+        ClientWriteError::ForwardToLeader(_) => Unavailable::NotLeader,
+        _ => Unavailable::LeaderChanged,
+    }
+}

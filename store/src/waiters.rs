@@ -1,0 +1,85 @@
+//! Who waits for which batch: the applier answers here, wherever in the cluster the batch was appended.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use state_machine::Outcome;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::replica::Unavailable;
+
+pub(crate) type Answer = Result<Outcome, Unavailable>;
+
+/// Batches of this process that are not answered yet.
+pub(crate) struct Waiters {
+    next_number: AtomicU64,
+    waiting: Mutex<HashMap<u64, Waiting>>,
+}
+
+struct Waiting {
+    senders: Vec<oneshot::Sender<Answer>>,
+    /// Freed when the batch is answered; bounds the batches under way.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Waiters {
+    /// `first_number` differs from run to run, so that a batch replayed from an earlier run finds nobody.
+    pub(crate) fn new(first_number: u64) -> Self {
+        Waiters { next_number: AtomicU64::new(first_number), waiting: Mutex::default() }
+    }
+
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn register(
+        &self,
+        number: u64,
+        senders: Vec<oneshot::Sender<Answer>>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
+        self.waiting.lock().insert(number, Waiting { senders, permit });
+    }
+
+    /// Answers a batch with its outcomes, in the order of its commands. Nobody may be waiting any more.
+    pub(crate) fn answer(&self, number: u64, outcomes: impl Iterator<Item = Outcome>) {
+        let Some(waiting) = self.waiting.lock().remove(&number) else { return };
+        for (sender, outcome) in waiting.senders.into_iter().zip(outcomes) {
+            // A waiter that gave up has dropped its receiver; that is its right.
+            _ = sender.send(Ok(outcome));
+        }
+    }
+
+    /// Tells everyone who waits for the batch why it will not be answered.
+    pub(crate) fn fail(&self, number: u64, why: Unavailable) {
+        let Some(waiting) = self.waiting.lock().remove(&number) else { return };
+        for sender in waiting.senders {
+            _ = sender.send(Err(why));
+        }
+    }
+
+    /// Lets another batch go, though this one may still be answered.
+    pub(crate) fn release_permit(&self, number: u64) {
+        if let Some(waiting) = self.waiting.lock().get_mut(&number) {
+            waiting.permit = None;
+        }
+    }
+
+    /// The same for all: after a change of leader nobody knows which batches will be answered.
+    pub(crate) fn release_permits(&self) {
+        for waiting in self.waiting.lock().values_mut() {
+            waiting.permit = None;
+        }
+    }
+
+    /// Forgets batches whose waiters have all given up.
+    pub(crate) fn drop_abandoned(&self) {
+        self.waiting.lock().retain(|_, waiting| waiting.senders.iter().any(|s| !s.is_closed()));
+    }
+
+    /// Batches that are not answered yet.
+    pub(crate) fn pending(&self) -> usize {
+        self.waiting.lock().len()
+    }
+}

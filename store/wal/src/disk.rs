@@ -1,0 +1,148 @@
+//! The few file operations the log makes, in one place so that tests can watch them or make them fail.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// A file of the log that is written in place.
+#[derive(Debug)]
+pub(crate) struct DiskFile {
+    file: File,
+    #[cfg(test)]
+    identity: u64,
+}
+
+/// Every change of the directory goes through here.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Disk {
+    #[cfg(test)]
+    pub(crate) observer: Option<std::sync::Arc<crate::tests::observer::Observer>>,
+}
+
+impl Disk {
+    pub(crate) fn create(&self, path: &Path) -> io::Result<DiskFile> {
+        #[cfg(test)]
+        let identity = self
+            .observer
+            .as_ref()
+            .map_or(Ok(0), |observer| observer.create(path))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)?;
+        Ok(DiskFile {
+            file,
+            #[cfg(test)]
+            identity,
+        })
+    }
+
+    pub(crate) fn open(&self, path: &Path) -> io::Result<DiskFile> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        Ok(DiskFile {
+            file,
+            #[cfg(test)]
+            identity: self
+                .observer
+                .as_ref()
+                .map_or(0, |observer| observer.open(path)),
+        })
+    }
+
+    pub(crate) fn write_at(&self, file: &DiskFile, bytes: &[u8], offset: u64) -> io::Result<()> {
+        #[cfg(test)]
+        self.observe(|observer| observer.write(file.identity, bytes, offset))?;
+        file.file.write_all_at(bytes, offset)
+    }
+
+    /// Data and size reach the disk. After an error the file must not be trusted or synced again.
+    pub(crate) fn sync(&self, file: &DiskFile) -> io::Result<()> {
+        #[cfg(test)]
+        self.observe(|observer| observer.sync(file.identity))?;
+        file.file.sync_data()
+    }
+
+    pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        #[cfg(test)]
+        self.observe(|observer| observer.rename(from, to))?;
+        fs::rename(from, to)
+    }
+
+    pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
+        #[cfg(test)]
+        self.observe(|observer| observer.remove(path))?;
+        fs::remove_file(path)
+    }
+
+    /// Created, renamed and removed names reach the disk.
+    pub(crate) fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        #[cfg(test)]
+        self.observe(|observer| observer.sync_directory())?;
+        File::open(directory)?.sync_all()
+    }
+
+    #[cfg(test)]
+    fn observe(
+        &self,
+        event: impl FnOnce(&crate::tests::observer::Observer) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.observer.as_deref().map_or(Ok(()), event)
+    }
+}
+
+impl DiskFile {
+    pub(crate) fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(out, offset)
+    }
+
+    pub(crate) fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// The whole content.
+    pub(crate) fn content(&self) -> io::Result<Vec<u8>> {
+        let length = usize::try_from(self.len()?).map_err(io::Error::other)?;
+        let mut out = vec![0; length];
+        self.file.read_exact_at(&mut out, 0)?;
+        Ok(out)
+    }
+}
+
+/// Names in the log's directory.
+#[derive(Debug)]
+pub(crate) struct Names {
+    directory: PathBuf,
+}
+
+impl Names {
+    pub(crate) fn new(directory: &Path) -> Names {
+        Names {
+            directory: directory.to_path_buf(),
+        }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn segment(&self, sequence: u64) -> PathBuf {
+        self.directory.join(format!("{sequence:016x}.wal"))
+    }
+
+    /// A purged segment that waits for reuse, under the sequence it had.
+    pub(crate) fn spare(&self, sequence: u64) -> PathBuf {
+        self.directory.join(format!("{sequence:016x}.spare"))
+    }
+
+    /// A file being filled; it is renamed once it is whole, and removed at the next open otherwise.
+    pub(crate) fn unfinished(&self, name: &str) -> PathBuf {
+        self.directory.join(format!("{name}.unfinished"))
+    }
+
+    pub(crate) fn mark(&self) -> PathBuf {
+        self.directory.join("mark")
+    }
+}
