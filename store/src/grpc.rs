@@ -33,8 +33,8 @@ pub use listener::serve;
 pub(crate) use method::{METHODS, Method};
 pub(crate) use status::unavailable;
 
-/// Version of etcd whose behaviour this server has. kube-apiserver wants a semantic version.
-pub const SERVER_VERSION: &str = "3.6.14";
+pub(crate) use crate::config::SERVER_VERSION;
+
 /// Version of the cluster as etcd gives it: the smallest of the members', without the patch.
 pub const CLUSTER_VERSION: &str = "3.6.0";
 /// Version of etcd's storage that would hold this server's data.

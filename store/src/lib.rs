@@ -8,7 +8,6 @@ pub mod grpc;
 pub mod http;
 mod lessor;
 pub mod metrics;
-pub mod quota;
 mod raft;
 pub mod replica;
 mod server;

@@ -7,14 +7,14 @@ mod reads;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use state_machine::{Command, Outcome, StateMachine};
 
 pub(crate) use leader::{Leader, LeadershipWatch};
 pub(crate) use proposals::{Batcher, Proposals};
 pub(crate) use reads::{ReadRounds, Reads};
 
-use crate::quota::Quota;
-use crate::raft::{Attributes, MemberTable, Peers, Raft, StateFolder};
+use crate::raft::{Attributes, MemberTable, PeerClient, Peers, Raft, StateFolder};
 use crate::watch::Hub;
 
 /// Who this replica is. Both ids are computed as etcd computes them.
@@ -96,7 +96,6 @@ pub(crate) struct Parts {
     pub(crate) reads: Reads,
     pub(crate) leader: Leader,
     pub(crate) leadership: LeadershipWatch,
-    pub(crate) quota: Quota,
     /// Longest a request waits for raft: etcd's 5 s and two election timeouts.
     pub(crate) request_timeout: Duration,
     pub(crate) minimum_lease_ttl_seconds: i64,
@@ -130,19 +129,15 @@ impl Replica {
         &self.0.hub
     }
 
-    pub fn quota(&self) -> &Quota {
-        &self.0.quota
-    }
-
     /// Renews a lease and returns its time to live in seconds; none when there is no such lease.
     pub async fn keep_alive(&self, lease: i64) -> Result<Option<i64>, Unavailable> {
         self.on_leader(
-            async || self.0.leader.keep_alive(lease, &self.0.proposals).await,
-            async |mut peer| {
+            || Box::pin(self.0.leader.keep_alive(lease, &self.0.proposals)),
+            |mut peer| Box::pin(async move {
                 let request = proto::peer::KeepAliveRequest { leases: vec![lease] };
                 let reply = peer.keep_alive(request).await?.into_inner();
                 Ok(reply.ttl_seconds.first().copied().filter(|ttl| *ttl > 0))
-            },
+            }),
         )
         .await
     }
@@ -150,24 +145,24 @@ impl Replica {
     /// Time left of a lease, as the leader's clock has it.
     pub async fn time_to_live(&self, lease: i64) -> Result<Option<LeaseTime>, Unavailable> {
         self.on_leader(
-            async || self.0.leader.time_to_live(lease),
-            async |mut peer| {
+            || Box::pin(std::future::ready(self.0.leader.time_to_live(lease))),
+            |mut peer| Box::pin(async move {
                 let reply = peer.time_to_live(proto::peer::TimeToLiveRequest { lease }).await?.into_inner();
                 Ok(reply.found.then_some(LeaseTime {
                     granted_seconds: reply.granted_seconds,
                     remaining_seconds: reply.remaining_seconds,
                 }))
-            },
+            }),
         )
         .await
     }
 
     /// Runs `here` when this member leads, else `there` on the leader. Asked again while the leader changes, until the
     /// request's time is over; only for calls that may be repeated.
-    async fn on_leader<T>(
-        &self,
-        here: impl AsyncFn() -> Result<T, Unavailable>,
-        there: impl AsyncFn(crate::raft::PeerClient) -> Result<T, tonic::Status>,
+    async fn on_leader<'a, T>(
+        &'a self,
+        here: impl Fn() -> BoxFuture<'a, Result<T, Unavailable>>,
+        there: impl Fn(PeerClient) -> BoxFuture<'a, Result<T, tonic::Status>>,
     ) -> Result<T, Unavailable> {
         let deadline = tokio::time::Instant::now() + self.0.request_timeout;
         let mut leadership = self.0.leadership.clone();
@@ -210,16 +205,6 @@ impl Replica {
     /// Raft's current term; cheap, for every response's header.
     pub fn raft_term(&self) -> u64 {
         self.0.leadership.term()
-    }
-
-    /// Proposals of this member's clients that are not answered yet.
-    pub fn pending_proposals(&self) -> usize {
-        self.0.proposals.pending()
-    }
-
-    /// A receiver that changes whenever the leader or the term does.
-    pub(crate) fn leadership(&self) -> LeadershipWatch {
-        self.0.leadership.clone()
     }
 
     /// Tells the cluster this member's name and client URLs.

@@ -15,7 +15,7 @@ use tonic::transport::server::TcpIncoming;
 use crate::config::{ClusterState, Config, Url};
 use crate::data_folder::DataFolder;
 use crate::lessor::{self, Lessor};
-use crate::quota::Quota;
+use crate::metrics::Metrics;
 use crate::raft::{
     self, Applier, ApplyProgress, Attributes, Listeners, LogStore, Member, MemberTable, PeerService, Peers, Raft,
     RaftSettings, RejoinGuard, StateFolder, Transport,
@@ -88,7 +88,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let client_listeners = bind_all(&config.listen_client_urls).await?;
     let metrics_listeners = bind_all(&config.listen_metrics_urls).await?;
     let tasks = Tasks::new();
-    let metrics = Arc::new(crate::metrics::Metrics::new());
+    let metrics = Arc::new(Metrics::default());
     let assembly = open(&config, &data, &metrics).await?;
     let replica = start(&assembly, &data, &tasks, peer_listeners).await?;
     let stopped = tokio::select! {
@@ -131,12 +131,12 @@ async fn bind_all(urls: &[Url]) -> anyhow::Result<Vec<TcpListener>> {
 async fn open(
     config: &Arc<Config>,
     data: &DataFolder,
-    metrics: &Arc<crate::metrics::Metrics>,
+    metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Assembly> {
     let identity = data.identity();
     let observer = {
         let metrics = Arc::clone(metrics);
-        wal::SyncObserver(Arc::new(move |took| metrics.observe_wal_sync(took)))
+        wal::SyncObserver(Arc::new(move |took| metrics.wal_fsync.observe(took)))
     };
     let wal_options = wal::Options { sync_observer: Some(observer), ..wal::Options::default() };
     let (wal_dir, state_dir) = (data.wal().to_owned(), data.state());
@@ -168,6 +168,7 @@ async fn open(
         lessor: Arc::clone(&lessor),
         members: members.clone(),
         unflushed_entries: Arc::clone(&unflushed_entries),
+        metrics: Arc::clone(metrics),
     };
     let (applier, applied) = Applier::new(Arc::clone(&folder), listeners)?;
     let transport = Transport(peers.clone());
@@ -208,7 +209,6 @@ async fn start(
     let ways = (leader.clone(), peers.clone());
     let (reads, rounds) =
         Reads::new(identity.member_id, leadership.clone(), applied.clone(), request_timeout, ways);
-    let quota = Quota::new(config.quota_bytes, identity.member_id, Arc::clone(folder), proposals.clone());
     let guard = Arc::new(RejoinGuard::new(data.rejoin_mark()));
     if !guard.may_vote() {
         tracing::warn!("joined again without the old log; not voting until caught up with the leader");
@@ -224,7 +224,6 @@ async fn start(
         reads,
         leader: leader.clone(),
         leadership: leadership.clone(),
-        quota,
         request_timeout,
         minimum_lease_ttl_seconds: minimum_lease_ttl_seconds(config.election_timeout),
     }));
@@ -412,12 +411,35 @@ fn serve_clients(
     assembly: &Assembly,
     replica: &Arc<Replica>,
     tasks: &Tasks,
-    listeners: (Vec<TcpListener>, Vec<TcpListener>),
-    metrics: &Arc<crate::metrics::Metrics>,
+    (listeners, metrics_listeners): (Vec<TcpListener>, Vec<TcpListener>),
+    metrics: &Arc<Metrics>,
 ) {
-    let limits = grpc::Limits::from_config(&assembly.config);
-    let (replica, metrics) = (Arc::clone(replica), Arc::clone(metrics));
-    tasks.spawn("clients", OnFailure::Stop, |stop| grpc::serve(listeners, replica, limits, metrics, stop));
+    let limits = limits(&assembly.config);
+    for (name, listeners) in [("metrics", metrics_listeners), ("clients", listeners)] {
+        if listeners.is_empty() {
+            continue;
+        }
+        let (replica, metrics, limits) = (Arc::clone(replica), Arc::clone(metrics), limits.clone());
+        tasks.spawn(name, OnFailure::Stop, |stop| async move {
+            grpc::serve(listeners, replica, metrics, limits, stop).await;
+            Ok::<(), anyhow::Error>(())
+        });
+    }
+}
+
+fn limits(config: &Config) -> grpc::Limits {
+    let defaults = grpc::Limits::default();
+    grpc::Limits {
+        request_bytes_max: config.max_request_bytes,
+        txn_operations_max: config.max_txn_ops,
+        concurrent_streams_max: config.max_concurrent_streams,
+        quota_bytes: config.quota_bytes,
+        watch_progress_interval: config.watch_progress_notify_interval,
+        election_timeout: config.election_timeout,
+        keepalive_interval: config.grpc_keepalive_interval.unwrap_or(defaults.keepalive_interval),
+        keepalive_timeout: config.grpc_keepalive_timeout,
+        ..defaults
+    }
 }
 
 /// A leader that stops hands over first, so that its clients' requests go on elsewhere.

@@ -77,9 +77,4 @@ impl Waiters {
     pub(crate) fn drop_abandoned(&self) {
         self.waiting.lock().retain(|_, waiting| waiting.senders.iter().any(|s| !s.is_closed()));
     }
-
-    /// Batches that are not answered yet.
-    pub(crate) fn pending(&self) -> usize {
-        self.waiting.lock().len()
-    }
 }

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! Fans committed revisions out to watchers: one ring of events, and cursors that read it at their own pace.
 //!
 //! ```text
@@ -82,31 +81,10 @@ pub struct WatchSpec {
     /// First revision to see; 0 for whatever comes after the current one.
     pub start_revision: i64,
     /// 0 to have one picked.
-=======
-//! Signatures of the watch hub that the edge is written against.
-
-use std::sync::Arc;
-
-use bytes::Bytes;
-use state_machine::KeyRange;
-
-/// Fans out events.
-pub struct Hub;
-
-/// The watches of one gRPC stream.
-pub struct WatchStream;
-
-/// What one watch asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WatchSpec {
-    pub keys: KeyRange,
-    pub start_revision: i64,
->>>>>>> edge
     pub id: i64,
     pub no_put: bool,
     pub no_delete: bool,
     pub prev_kv: bool,
-<<<<<<< HEAD
     /// Whether a large response may be split.
     pub fragment: bool,
     /// Whether [`WatchStream::progress_tick`] is for this watch.
@@ -129,72 +107,20 @@ pub enum CreateError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
     /// `events` holds encoded `events` fields of a `WatchResponse` and nothing else; `revision` is for the header.
-=======
-    pub fragment: bool,
-    pub progress_notify: bool,
-}
-
-/// Why a watch was not made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CreateError {
-    #[error("duplicate watch id")]
-    DuplicateId,
-    #[error("empty range")]
-    EmptyRange,
-}
-
-/// What a stream is to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delivery {
->>>>>>> edge
     Events {
         watch_id: i64,
         revision: i64,
         events: Bytes,
         fragment: bool,
     },
-<<<<<<< HEAD
     /// Nothing at or below `revision` is still to come. `watch_id` -1 speaks for every watch of the stream.
     Progress { watch_id: i64, revision: i64 },
     /// The watch needs history that is gone; it is cancelled.
-=======
-    Progress {
-        watch_id: i64,
-        revision: i64,
-    },
->>>>>>> edge
     Compacted {
         watch_id: i64,
         compact_revision: i64,
     },
 }
 
-<<<<<<< HEAD
 /// The `range_end` that stands for "no end".
 const NO_END: &[u8] = &[0];
-=======
-impl Hub {
-    pub fn open_stream(self: &Arc<Self>) -> WatchStream {
-        unimplemented!()
-    }
-}
-
-#[expect(unused_variables, clippy::unused_async, reason = "signatures")]
-impl WatchStream {
-    pub fn create(&mut self, spec: WatchSpec) -> Result<i64, CreateError> {
-        unimplemented!()
-    }
-    pub fn cancel(&mut self, id: i64) -> bool {
-        unimplemented!()
-    }
-    pub fn request_progress(&mut self) {
-        unimplemented!()
-    }
-    pub fn progress_tick(&mut self) {
-        unimplemented!()
-    }
-    pub async fn next(&mut self) -> Delivery {
-        unimplemented!()
-    }
-}
->>>>>>> edge

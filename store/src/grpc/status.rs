@@ -97,7 +97,9 @@ pub(crate) fn rejected(rejection: Rejection) -> Status {
 pub(crate) fn unavailable(error: Unavailable) -> Status {
     let (code, text) = match error {
         Unavailable::NoLeader => (Code::Unavailable, NO_LEADER),
-        Unavailable::LeaderChanged => (Code::Unavailable, "etcdserver: leader changed"),
+        Unavailable::NotLeader | Unavailable::LeaderChanged => {
+            (Code::Unavailable, "etcdserver: leader changed")
+        }
         Unavailable::TimedOut => (Code::Unavailable, "etcdserver: request timed out"),
         Unavailable::TimedOutLeaderFailed => (
             Code::Unavailable,
@@ -121,13 +123,6 @@ pub(crate) fn move_leader(error: MoveLeaderError) -> Status {
         }
         MoveLeaderError::Unavailable(error) => unavailable(error),
     }
-}
-
-/// A watch refused at its creation: the text of `WatchResponse.cancel_reason`.
-pub(crate) mod cancel_reason {
-    pub(crate) const DUPLICATE_ID: &str = "mvcc: duplicate watch ID provided on the WatchStream";
-    pub(crate) const EMPTY_RANGE: &str = "mvcc: watcher range is empty";
-    pub(crate) const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
 }
 
 /// A thread that was to compute an answer panicked.

@@ -17,10 +17,9 @@ use tonic::{Request, Response, Status, Streaming};
 use pb::watch_create_request::FilterType;
 use pb::watch_request::RequestUnion;
 
-use super::status::cancel_reason;
 use super::{Edge, stream as streams};
 use crate::metrics::Open;
-use crate::watch::{CreateError, Delivery, WatchSpec, WatchStream};
+use crate::watch::{Delivery, WatchSpec, WatchStream};
 
 mod response;
 
@@ -116,16 +115,7 @@ impl Session {
     }
 
     fn create(&mut self, request: pb::WatchCreateRequest) {
-        let created = if request.start_revision < 0 {
-            Err(cancel_reason::COMPACTED)
-        } else {
-            self.watches
-                .create(spec(request))
-                .map_err(|error| match error {
-                    CreateError::DuplicateId => cancel_reason::DUPLICATE_ID,
-                    CreateError::EmptyRange => cancel_reason::EMPTY_RANGE,
-                })
-        };
+        let created = self.watches.create(spec(request)).map_err(|error| error.to_string());
         let (watch_id, refused) = match created {
             Ok(watch_id) => (watch_id, None),
             Err(reason) => (NO_WATCH, Some(reason)),
@@ -138,7 +128,7 @@ impl Session {
             .push_back(whole(&proto::etcdserverpb::WatchResponse {
                 created: true,
                 canceled: refused.is_some(),
-                cancel_reason: refused.unwrap_or_default().to_string(),
+                cancel_reason: refused.unwrap_or_default(),
                 ..head
             }));
     }

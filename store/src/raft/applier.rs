@@ -11,14 +11,16 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot};
 use parking_lot::RwLock;
-use state_machine::{Command, Run};
+use state_machine::{Command, LeaseChange, RevisionEvents, Run};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::codec::{self, Attributes, Mark, Settings};
 use super::snapshot::{SnapshotFiles, StateFolder};
 use super::types::{LogId, StoredMembership, TypeConfig};
 use crate::batch::{self, Content};
 use crate::lessor::Lessor;
+use crate::metrics::Metrics;
 use crate::waiters::Waiters;
 use crate::watch::Hub;
 
@@ -67,6 +69,7 @@ pub(crate) struct Listeners {
     pub(crate) members: MemberTable,
     /// Log entries applied since the state was last made durable.
     pub(crate) unflushed_entries: Arc<AtomicU64>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// openraft's state machine: decodes entries, applies runs, answers.
@@ -147,9 +150,11 @@ impl Applier {
         let mark = codec::encode_mark(Some(&last), &self.encoded_settings);
         let machine = self.folder.machine();
         let commands = std::mem::take(&mut run.commands);
+        let began = Instant::now();
         let applied = machine.apply(Run { commands, mark }).map_err(other)?;
+        self.listeners.metrics.backend_commit.observe(began.elapsed());
         self.applied = Some(last);
-        self.listeners.lessor.changed(&applied.leases);
+        self.tell(applied.events, &applied.leases);
         self.progress.send_replace(last.index);
         self.listeners.unflushed_entries.fetch_add(run.entries, Ordering::Relaxed);
         run.entries = 0;
@@ -163,10 +168,22 @@ impl Applier {
             let answered: Vec<_> = outcomes.by_ref().take(count).collect();
             self.listeners.waiters.answer(number, answered.into_iter());
         }
-        if !applied.events.is_empty() {
-            self.listeners.hub.publish(applied.events);
-        }
         Ok(())
+    }
+
+    /// Before the proposers are answered, so that a watch made after an answer starts behind it.
+    fn tell(&self, events: Vec<RevisionEvents>, leases: &[LeaseChange]) {
+        let Listeners { lessor, metrics, hub, .. } = &self.listeners;
+        lessor.changed(leases);
+        for change in leases {
+            match change {
+                LeaseChange::Granted { .. } => metrics.count_lease_granted(),
+                LeaseChange::Revoked { .. } => metrics.count_lease_revoked(),
+                LeaseChange::Renewed { .. } => {}
+            }
+        }
+        metrics.count_applied(&events);
+        hub.publish(events);
     }
 
     fn meta(&self) -> SnapshotMetaOf<TypeConfig> {

@@ -103,9 +103,6 @@ impl Proposals {
         }
     }
 
-    pub(crate) fn pending(&self) -> usize {
-        self.waiters.pending()
-    }
 }
 
 impl Batcher {
