@@ -152,12 +152,14 @@ impl Writer<'_> {
         self.state.move_lease(key, before.lease, lease);
         self.run.batch.writer(self.disk).value(at, &kv);
         self.run.values.push((at, kv.clone()));
+        let created = create_revision == mod_revision;
         self.run.changes.push(Event {
             kind: EventKind::Put,
             key: shared_key(&kv, key),
             kv: EncodedKeyValue(kv),
-            created: create_revision == mod_revision,
-            prev: before.visible,
+            created,
+            // A key may be deleted and made again in one revision.
+            prev: before.visible.filter(|_| !created),
         });
         Ok(PutResponse { prev_kv: previous.filter(|_| put.prev_kv).map(EncodedKeyValue) })
     }

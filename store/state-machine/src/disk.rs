@@ -249,6 +249,8 @@ fn database_options() -> rocksdb::Options {
     options.set_ratelimiter(BACKGROUND_BYTES_PER_SECOND, 100_000, 10);
     options.set_bytes_per_sync(1 << 20);
     options.set_max_open_files(OPEN_FILES_MAX);
+    // Memory and files that are done with are freed in the background, not by the applier.
+    options.set_avoid_unnecessary_blocking_io(true);
     // One thread writes.
     options.set_allow_concurrent_memtable_write(false);
     options.set_log_level(LogLevel::Warn);

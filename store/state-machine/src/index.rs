@@ -12,8 +12,8 @@ use crate::values::SlotNumber;
 pub(crate) struct KeyMeta {
     main: i64,
     create_revision: i64,
-    /// 0 when the newest change is a delete.
-    version: i64,
+    /// Lower half of the version. The version is 0 when the newest change is a delete.
+    version: u32,
     sub: u32,
     slot: AtomicU32,
     /// Key and value of the newest change.
@@ -25,6 +25,8 @@ pub(crate) struct KeyMeta {
 #[derive(Default)]
 struct Rare {
     lease: i64,
+    /// Upper half of the version.
+    version: u32,
     /// Changes before the newest one, oldest first.
     older: Vec<Past>,
 }
@@ -79,7 +81,7 @@ impl KeyMeta {
     }
 
     pub(crate) fn is_deleted(&self) -> bool {
-        self.version == 0
+        self.version() == 0
     }
 
     pub(crate) fn create_revision(&self) -> i64 {
@@ -87,7 +89,8 @@ impl KeyMeta {
     }
 
     pub(crate) fn version(&self) -> i64 {
-        self.version
+        let upper = self.rare.as_ref().map_or(0, |rare| rare.version);
+        i64::from(upper) << 32 | i64::from(self.version)
     }
 
     pub(crate) fn lease(&self) -> i64 {
@@ -114,9 +117,19 @@ impl KeyMeta {
         self.main = value.at.main;
         self.sub = small_sub(value.at);
         self.create_revision = value.create_revision;
-        self.version = value.version;
+        self.set_version(value.version);
         self.size = u32::try_from(value.size).expect("a request is far smaller than 4 GiB");
         self.set_lease(value.lease);
+    }
+
+    fn set_version(&mut self, version: i64) {
+        self.version = version as u32;
+        let upper = (version >> 32) as u32;
+        if upper != 0 {
+            self.rare.get_or_insert_default().version = upper;
+        } else if let Some(rare) = &mut self.rare {
+            rare.version = 0;
+        }
     }
 
     fn set_lease(&mut self, lease: i64) {
@@ -137,7 +150,7 @@ impl KeyMeta {
         self.main = at.main;
         self.sub = small_sub(at);
         self.create_revision = 0;
-        self.version = 0;
+        self.set_version(0);
         self.size = 0;
         self.set_lease(0);
         self.set_slot(0);
@@ -181,7 +194,7 @@ impl KeyMeta {
             for past in rare.older.drain(..superseded) {
                 forget(Forgotten { revision: past.main, tombstone: past.tombstone });
             }
-            if rare.older.is_empty() && rare.lease == 0 {
+            if rare.older.is_empty() && rare.lease == 0 && rare.version == 0 {
                 self.rare = None;
             } else if superseded > 0 {
                 rare.older.shrink_to_fit();
@@ -275,7 +288,7 @@ impl Index {
                     meta.change(&value(at.main, 1));
                 } else {
                     self.live_bytes -= meta.size();
-                    meta.change(&value(meta.create_revision, meta.version + 1));
+                    meta.change(&value(meta.create_revision, meta.version() + 1));
                 }
                 (meta, before)
             }
@@ -350,5 +363,65 @@ pub(crate) fn contains(keys: &KeyRange, key: &[u8]) -> bool {
         [] => keys.start == key,
         [0] => &keys.start[..] <= key,
         end => &keys.start[..] <= key && key < end,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn revision(main: i64) -> Revision {
+        Revision { main, sub: 0 }
+    }
+
+    #[test]
+    fn a_key_takes_forty_bytes() {
+        assert_eq!(size_of::<KeyMeta>(), 40);
+    }
+
+    #[test]
+    fn versions_go_beyond_32_bits() {
+        let value = |version| NewValue {
+            at: revision(version),
+            create_revision: 1,
+            version,
+            lease: 0,
+            size: 0,
+        };
+        let mut meta = KeyMeta::first(&value(u32::MAX.into()));
+        let version = i64::from(u32::MAX) + 1;
+        meta.change(&value(version));
+        meta.trim(version, |_| {});
+        assert_eq!((meta.version(), meta.is_deleted()), (version, false));
+        meta.delete(revision(version + 1));
+        assert!(meta.is_deleted());
+    }
+
+    #[test]
+    fn trimming_keeps_what_a_read_at_the_compact_revision_sees() {
+        let mut index = Index::default();
+        for main in [2, 5, 9] {
+            index.put(b"k", revision(main), 0, 1);
+        }
+        let mut forgotten = Vec::new();
+        index.trim(None, 10, 7, |row| forgotten.push(row.revision));
+        assert_eq!(forgotten, [2]);
+        let meta = index.get(b"k").unwrap();
+        assert_eq!(meta.visible_at(7), Some(revision(5)));
+        assert_eq!(meta.visible_at(4), None);
+        assert!(index.refers_to(b"k", revision(5)) && !index.refers_to(b"k", revision(2)));
+    }
+
+    #[test]
+    fn a_delete_stays_for_the_compact_revision_it_happened_at() {
+        let mut index = Index::default();
+        index.put(b"k", revision(2), 0, 1);
+        index.delete(b"k", revision(3));
+        index.trim(None, 10, 3, |_| {});
+        assert!(index.refers_to(b"k", revision(3)));
+        let mut forgotten = Vec::new();
+        index.trim(None, 10, 4, |row| forgotten.push((row.revision, row.tombstone)));
+        assert_eq!(forgotten, [(3, true)]);
+        assert!(index.get(b"k").is_none());
     }
 }

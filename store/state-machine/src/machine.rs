@@ -40,7 +40,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { write_buffer_bytes: 16 << 20, block_cache_bytes: 32 << 20, value_cache_bytes: 48 << 20 }
+        Options { write_buffer_bytes: 16 << 20, block_cache_bytes: 16 << 20, value_cache_bytes: 32 << 20 }
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn collect(
                 let fields = newest.then(|| ItemFields {
                     create_revision: meta.create_revision(),
                     version: meta.version(),
-                    lease: if query.wants == Wants::Values { 0 } else { meta.lease() },
+                    lease: meta.lease(),
                 });
                 let kv = match query.wants {
                     Wants::Values if newest => values.get(meta.slot(), visible).cloned(),

@@ -48,6 +48,22 @@ fn run(commands: &[Command], mark: &'static [u8]) -> Run {
     Run { commands: commands.to_vec(), mark: Bytes::from_static(mark) }
 }
 
+/// Opens a copy of the files as they stand. A rewrite in the background may get between; then again.
+fn crash(dir: &Path, to: &Path) -> StateMachine {
+    for attempt in 0..20 {
+        let copy = to.join(attempt.to_string());
+        std::fs::create_dir(&copy).unwrap();
+        let copied = std::fs::read_dir(dir).unwrap().try_for_each(|file| {
+            let file = file?;
+            std::fs::copy(file.path(), copy.join(file.file_name())).map(drop)
+        });
+        if copied.is_ok() && let Ok(machine) = StateMachine::open(&copy, &SMALL) {
+            return machine;
+        }
+    }
+    panic!("no copy of the files could be opened");
+}
+
 /// Everything that can be read is what the model says.
 fn check_reads(machine: &StateMachine, model: &Model, ranges: &[Range]) -> TestCaseResult {
     prop_assert_eq!(machine.revision(), model.revision);
@@ -114,6 +130,43 @@ proptest! {
             }
             check_reads(&machine, &model, &ranges)?;
         }
+    }
+
+    /// A copy of the files of an open store is what a crash leaves behind.
+    #[test]
+    fn replaying_the_log_after_a_crash_gives_the_same_state(
+        runs in vec((vec(generate::command(), 1..6), 0..5usize), 1..25),
+        ranges in vec(generate::range(30), 8),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = open(dir.path());
+        let mut model = Model::new();
+        let mut log = Vec::new();
+        for (position, (mut commands, flush_or_sweep)) in runs.into_iter().enumerate() {
+            commands.retain(|command| !matches!(command, Command::Txn(txn) if check_txn(txn, 128).is_err()));
+            commands.iter().for_each(|command| drop(model.apply(command)));
+            let mark = Bytes::copy_from_slice(&(position as u64).to_be_bytes());
+            let run = Run { commands, mark };
+            log.push(run.clone());
+            machine.apply(run).unwrap();
+            match flush_or_sweep {
+                0 => while machine.sweep(3) {},
+                1 => drop(machine.flush().unwrap()),
+                _ => {}
+            }
+        }
+        let crashed = tempfile::tempdir().unwrap();
+        let revived = crash(dir.path(), crashed.path());
+        let applied = revived.applied_mark().map_or(0, |mark| {
+            u64::from_be_bytes(mark[..].try_into().unwrap()) as usize + 1
+        });
+        for run in &log[applied..] {
+            revived.apply(run.clone()).unwrap();
+        }
+        check_reads(&revived, &model, &ranges)?;
+        prop_assert_eq!(revived.hash(), machine.hash());
+        while revived.sweep(3) {}
+        check_reads(&revived, &model, &ranges)?;
     }
 
     #[test]
