@@ -39,7 +39,10 @@ struct Past {
 
 impl Past {
     fn at(&self) -> Revision {
-        Revision { main: self.main, sub: i64::from(self.sub) }
+        Revision {
+            main: self.main,
+            sub: i64::from(self.sub),
+        }
     }
 }
 
@@ -61,7 +64,15 @@ impl KeyMeta {
     fn absent(at: Revision) -> KeyMeta {
         let slot = AtomicU32::new(0);
         let (main, sub) = (at.main, small_sub(at));
-        KeyMeta { main, create_revision: 0, version: 0, sub, slot, size: 0, rare: None }
+        KeyMeta {
+            main,
+            create_revision: 0,
+            version: 0,
+            sub,
+            slot,
+            size: 0,
+            rare: None,
+        }
     }
 
     /// A key whose first known change is `value`.
@@ -77,7 +88,10 @@ impl KeyMeta {
     }
 
     pub(crate) fn newest(&self) -> Revision {
-        Revision { main: self.main, sub: i64::from(self.sub) }
+        Revision {
+            main: self.main,
+            sub: i64::from(self.sub),
+        }
     }
 
     pub(crate) fn is_deleted(&self) -> bool {
@@ -157,7 +171,11 @@ impl KeyMeta {
     }
 
     fn remember_newest(&mut self) {
-        let past = Past { main: self.main, sub: self.sub, tombstone: self.is_deleted() };
+        let past = Past {
+            main: self.main,
+            sub: self.sub,
+            tombstone: self.is_deleted(),
+        };
         self.rare.get_or_insert_default().older.push(past);
     }
 
@@ -173,16 +191,26 @@ impl KeyMeta {
 
     /// Whether some read may still need the change at `at`.
     fn refers_to(&self, at: Revision) -> bool {
-        self.newest() == at || self.older().binary_search_by_key(&at, |past| past.at()).is_ok()
+        self.newest() == at
+            || self
+                .older()
+                .binary_search_by_key(&at, |past| past.at())
+                .is_ok()
     }
 
     /// Forgets what no read from `compact_revision` on can see, and tells of each forgotten change.
     /// True when nothing is left. A delete at exactly `compact_revision` stays for watches that
     /// start there, as in etcd 3.5.16.
-    pub(crate) fn trim(&mut self, compact_revision: i64, mut forget: impl FnMut(Forgotten)) -> bool {
+    pub(crate) fn trim(
+        &mut self,
+        compact_revision: i64,
+        mut forget: impl FnMut(Forgotten),
+    ) -> bool {
         let newest = self.main;
         if let Some(rare) = &mut self.rare {
-            let settled = rare.older.partition_point(|past| past.main <= compact_revision);
+            let settled = rare
+                .older
+                .partition_point(|past| past.main <= compact_revision);
             let superseded = if newest <= compact_revision {
                 settled
             } else {
@@ -192,7 +220,10 @@ impl KeyMeta {
                 settled - usize::from(keeps_last)
             };
             for past in rare.older.drain(..superseded) {
-                forget(Forgotten { revision: past.main, tombstone: past.tombstone });
+                forget(Forgotten {
+                    revision: past.main,
+                    tombstone: past.tombstone,
+                });
             }
             if rare.older.is_empty() && rare.lease == 0 && rare.version == 0 {
                 self.rare = None;
@@ -202,7 +233,10 @@ impl KeyMeta {
         }
         let dead = self.is_deleted() && newest < compact_revision;
         if dead {
-            forget(Forgotten { revision: newest, tombstone: true });
+            forget(Forgotten {
+                revision: newest,
+                tombstone: true,
+            });
         }
         dead
     }
@@ -236,7 +270,11 @@ impl Index {
     pub(crate) fn of(keys: BTreeMap<Box<[u8]>, KeyMeta>) -> Index {
         let live = || keys.values().filter(|meta| !meta.is_deleted());
         let (live_keys, live_bytes) = (live().count() as u64, live().map(KeyMeta::size).sum());
-        Index { keys, live_keys, live_bytes }
+        Index {
+            keys,
+            live_keys,
+            live_bytes,
+        }
     }
 
     pub(crate) fn live_keys(&self) -> u64 {
@@ -267,18 +305,41 @@ impl Index {
         resume: Option<&[u8]>,
     ) -> impl Iterator<Item = (&[u8], &KeyMeta)> {
         let found = bounds(keys, resume).map(|bounds| self.keys.range::<[u8], _>(bounds));
-        found.into_iter().flatten().map(|(key, meta)| (&**key, meta))
+        found
+            .into_iter()
+            .flatten()
+            .map(|(key, meta)| (&**key, meta))
     }
 
-    pub(crate) fn put(&mut self, key: &[u8], at: Revision, lease: i64, size: usize) -> (&mut KeyMeta, Before) {
+    pub(crate) fn put(
+        &mut self,
+        key: &[u8],
+        at: Revision,
+        lease: i64,
+        size: usize,
+    ) -> (&mut KeyMeta, Before) {
         use std::collections::btree_map::Entry;
         self.live_bytes += size as u64;
-        let value = |create_revision, version| NewValue { at, create_revision, version, lease, size };
+        let value = |create_revision, version| NewValue {
+            at,
+            create_revision,
+            version,
+            lease,
+            size,
+        };
         match self.keys.entry(Box::from(key)) {
             Entry::Vacant(vacant) => {
                 self.live_keys += 1;
                 let meta = vacant.insert(KeyMeta::first(&value(at.main, 1)));
-                (meta, Before { visible: None, lease: 0, newest: Revision::default(), slot: 0 })
+                (
+                    meta,
+                    Before {
+                        visible: None,
+                        lease: 0,
+                        newest: Revision::default(),
+                        slot: 0,
+                    },
+                )
             }
             Entry::Occupied(occupied) => {
                 let meta = occupied.into_mut();
@@ -297,7 +358,10 @@ impl Index {
 
     /// Deletes a key that is live.
     pub(crate) fn delete(&mut self, key: &[u8], at: Revision) -> Before {
-        let meta = self.keys.get_mut(key).expect("only keys found live are deleted");
+        let meta = self
+            .keys
+            .get_mut(key)
+            .expect("only keys found live are deleted");
         assert!(!meta.is_deleted(), "only keys found live are deleted");
         let before = meta.before(at);
         self.live_keys -= 1;
@@ -344,8 +408,10 @@ impl KeyMeta {
     }
 }
 
+type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// None for a range that holds no key.
-fn bounds<'a>(keys: &'a KeyRange, resume: Option<&'a [u8]>) -> Option<(Bound<&'a [u8]>, Bound<&'a [u8]>)> {
+fn bounds<'a>(keys: &'a KeyRange, resume: Option<&'a [u8]>) -> Option<Bounds<'a>> {
     let start = resume.map_or(Bound::Included(&keys.start[..]), Bound::Excluded);
     let from = resume.unwrap_or(&keys.start);
     match &keys.end[..] {
@@ -420,7 +486,9 @@ mod tests {
         index.trim(None, 10, 3, |_| {});
         assert!(index.refers_to(b"k", revision(3)));
         let mut forgotten = Vec::new();
-        index.trim(None, 10, 4, |row| forgotten.push((row.revision, row.tombstone)));
+        index.trim(None, 10, 4, |row| {
+            forgotten.push((row.revision, row.tombstone))
+        });
         assert_eq!(forgotten, [(3, true)]);
         assert!(index.get(b"k").is_none());
     }

@@ -1,5 +1,7 @@
 //! Random commands do to the store what they do to a simple model of it.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod generate;
 mod model;
 
@@ -13,8 +15,11 @@ use proptest::test_runner::TestCaseResult;
 use state_machine::*;
 
 /// Small buffers, so that values leave the cache and rows the memory.
-const SMALL: Options =
-    Options { write_buffer_bytes: 64 << 10, block_cache_bytes: 64 << 10, value_cache_bytes: 4096 };
+const SMALL: Options = Options {
+    write_buffer_bytes: 64 << 10,
+    block_cache_bytes: 64 << 10,
+    value_cache_bytes: 4096,
+};
 
 fn open(dir: &Path) -> StateMachine {
     StateMachine::open(dir, &SMALL).unwrap()
@@ -45,7 +50,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn run(commands: &[Command], mark: &'static [u8]) -> Run {
-    Run { commands: commands.to_vec(), mark: Bytes::from_static(mark) }
+    Run {
+        commands: commands.to_vec(),
+        mark: Bytes::from_static(mark),
+    }
 }
 
 /// Opens a copy of the files as they stand. A rewrite in the background may get between; then again.
@@ -57,7 +65,9 @@ fn crash(dir: &Path, to: &Path) -> StateMachine {
             let file = file?;
             std::fs::copy(file.path(), copy.join(file.file_name())).map(drop)
         });
-        if copied.is_ok() && let Ok(machine) = StateMachine::open(&copy, &SMALL) {
+        if copied.is_ok()
+            && let Ok(machine) = StateMachine::open(&copy, &SMALL)
+        {
             return machine;
         }
     }
@@ -71,28 +81,50 @@ fn check_reads(machine: &StateMachine, model: &Model, ranges: &[Range]) -> TestC
     for range in ranges {
         prop_assert_eq!(machine.range(range), model.range(range), "{:?}", range);
     }
-    let all = KeyRange { start: Bytes::from_static(b"\0"), end: Bytes::from_static(b"\0") };
+    let all = KeyRange {
+        start: Bytes::from_static(b"\0"),
+        end: Bytes::from_static(b"\0"),
+    };
     let from = model.compact_revision.max(1);
     for revision in from..=model.revision {
-        let range = Range { keys: all.clone(), revision, ..Range::default() };
+        let range = Range {
+            keys: all.clone(),
+            revision,
+            ..Range::default()
+        };
         prop_assert_eq!(machine.range(&range), model.range(&range));
         let hash = machine.hash_kv(revision).unwrap();
         prop_assert_eq!(hash.hash, model.hash_kv(revision), "hash at {}", revision);
     }
-    prop_assert_eq!(machine.history(from, usize::MAX, usize::MAX).unwrap(), model.history(from));
+    prop_assert_eq!(
+        machine.history(from, usize::MAX, usize::MAX).unwrap(),
+        model.history(from)
+    );
     for events in model.history(from) {
         for event in events.events.iter() {
             if let Some(prev) = event.prev {
-                let found = machine.key_value_at(prev).map(|kv| decode_key_value(&kv.0).unwrap());
-                prop_assert_eq!(found.map(|kv| (kv.key, kv.mod_revision)), Some((event.key.clone(), prev.main)));
+                let found = machine
+                    .key_value_at(prev)
+                    .map(|kv| decode_key_value(&kv.0).unwrap());
+                prop_assert_eq!(
+                    found.map(|kv| (kv.key, kv.mod_revision)),
+                    Some((event.key.clone(), prev.main))
+                );
             }
         }
     }
-    let leases: Vec<(LeaseInfo, Vec<Bytes>)> =
-        machine.leases().into_iter().map(|lease| (lease, machine.lease_keys(lease.id))).collect();
+    let leases: Vec<(LeaseInfo, Vec<Bytes>)> = machine
+        .leases()
+        .into_iter()
+        .map(|lease| (lease, machine.lease_keys(lease.id)))
+        .collect();
     prop_assert_eq!(leases, model.leases());
     prop_assert_eq!(machine.live_bytes(), model.live_bytes());
-    let count = machine.range(&Range { keys: all, count_only: true, ..Range::default() });
+    let count = machine.range(&Range {
+        keys: all,
+        count_only: true,
+        ..Range::default()
+    });
     prop_assert_eq!(machine.key_count() as i64, count.unwrap().1.count);
     Ok(())
 }

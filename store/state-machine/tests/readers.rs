@@ -1,5 +1,7 @@
 //! Readers beside the applier and the sweep see whole runs and never a torn one.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
@@ -20,14 +22,26 @@ fn run(number: i64) -> Run {
     let mut commands: Vec<Command> = (0..KEYS).map(put).collect();
     if number % 16 == 0 {
         // Up to the end of the run before.
-        commands.push(Command::Compact(Compact { revision: 1 + (number - 1) * KEYS }));
+        commands.push(Command::Compact(Compact {
+            revision: 1 + (number - 1) * KEYS,
+        }));
     }
-    Run { commands, mark: Bytes::new() }
+    Run {
+        commands,
+        mark: Bytes::new(),
+    }
 }
 
 fn all(revision: i64) -> Range {
-    let keys = KeyRange { start: Bytes::from_static(b"k"), end: Bytes::from_static(b"l") };
-    Range { keys, revision, ..Range::default() }
+    let keys = KeyRange {
+        start: Bytes::from_static(b"k"),
+        end: Bytes::from_static(b"l"),
+    };
+    Range {
+        keys,
+        revision,
+        ..Range::default()
+    }
 }
 
 /// Checks one read at the newest revision and one at an older one.
@@ -45,14 +59,29 @@ fn check(machine: &StateMachine) -> i64 {
     let older = (revision - KEYS).max(2);
     match machine.range(&all(older)) {
         Ok((_, found)) => {
-            let newest = found.kvs.iter().map(|kv| decode_key_value(&kv.0).unwrap().mod_revision).max();
+            let newest = found
+                .kvs
+                .iter()
+                .map(|kv| decode_key_value(&kv.0).unwrap().mod_revision)
+                .max();
             assert_eq!(newest, Some(older));
         }
-        Err(rejection) => assert!(matches!(rejection, Rejection::Compacted { .. }), "{rejection:?}"),
+        Err(rejection) => assert!(
+            matches!(rejection, Rejection::Compacted { .. }),
+            "{rejection:?}"
+        ),
     }
     match machine.history(older, 100, 1 << 20) {
-        Ok(found) => assert!(found.iter().zip(older..).all(|(events, at)| events.revision == at)),
-        Err(rejection) => assert!(matches!(rejection, Rejection::Compacted { .. }), "{rejection:?}"),
+        Ok(found) => assert!(
+            found
+                .iter()
+                .zip(older..)
+                .all(|(events, at)| events.revision == at)
+        ),
+        Err(rejection) => assert!(
+            matches!(rejection, Rejection::Compacted { .. }),
+            "{rejection:?}"
+        ),
     }
     revision
 }
@@ -60,7 +89,11 @@ fn check(machine: &StateMachine) -> i64 {
 #[test]
 fn readers_see_whole_runs() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { write_buffer_bytes: 64 << 10, block_cache_bytes: 64 << 10, value_cache_bytes: 2048 };
+    let options = Options {
+        write_buffer_bytes: 64 << 10,
+        block_cache_bytes: 64 << 10,
+        value_cache_bytes: 2048,
+    };
     let machine = StateMachine::open(dir.path(), &options).unwrap();
     let done = AtomicBool::new(false);
     std::thread::scope(|threads| {
@@ -91,5 +124,11 @@ fn readers_see_whole_runs() {
     let hash = machine.hash_kv(0).unwrap();
     machine.flush().unwrap();
     drop(machine);
-    assert_eq!(StateMachine::open(dir.path(), &options).unwrap().hash_kv(0).unwrap(), hash);
+    assert_eq!(
+        StateMachine::open(dir.path(), &options)
+            .unwrap()
+            .hash_kv(0)
+            .unwrap(),
+        hash
+    );
 }
