@@ -285,6 +285,23 @@ impl Runner {
             };
             return applied(self.machine().apply(run).unwrap());
         }
+        match line {
+            "sweep" => {
+                while self.machine().sweep(1) {}
+                vec![]
+            }
+            "reopen" => {
+                self.machine().flush().unwrap();
+                self.machine = None;
+                self.machine =
+                    Some(StateMachine::open(self.dir.path(), &Options::default()).unwrap());
+                vec![]
+            }
+            line => self.read(line),
+        }
+    }
+
+    fn read(&self, line: &str) -> Vec<String> {
         let words = Words::new(line);
         let first = words.plain.get(1).copied().unwrap_or_default();
         match words.plain[0] {
@@ -337,17 +354,6 @@ impl Runner {
                     machine.key_count(),
                     machine.live_bytes()
                 )]
-            }
-            "sweep" => {
-                while self.machine().sweep(1) {}
-                vec![]
-            }
-            "reopen" => {
-                self.machine().flush().unwrap();
-                self.machine = None;
-                self.machine =
-                    Some(StateMachine::open(self.dir.path(), &Options::default()).unwrap());
-                vec![]
             }
             other => panic!("unknown step {other}"),
         }
