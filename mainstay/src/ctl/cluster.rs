@@ -271,8 +271,16 @@ async fn health(session: &Session, endpoints: &[String]) -> Result<()> {
 fn print_health(format: Format, answers: &[Health<'_>]) {
     match format {
         Format::Fields => {
-            for Health { endpoint, took, error } in answers {
-                println!("\"Endpoint\" : {endpoint:?}\n\"Health\" : {}", error.is_none());
+            for Health {
+                endpoint,
+                took,
+                error,
+            } in answers
+            {
+                println!(
+                    "\"Endpoint\" : {endpoint:?}\n\"Health\" : {}",
+                    error.is_none()
+                );
                 println!("\"Took\" : {}", go::duration(*took));
                 println!("\"Error\" : {}\n", error.as_deref().unwrap_or_default());
             }
