@@ -10,7 +10,7 @@ fn run(words: &[&str]) -> Output {
         .args(words)
         .env_clear()
         .output()
-        .unwrap()
+        .expect("the test's own set-up")
 }
 
 #[test]

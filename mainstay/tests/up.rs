@@ -21,15 +21,18 @@ struct Up {
 
 impl Up {
     fn start(folder: &Path, run: u32) -> Up {
-        let output = File::create(folder.join(format!("up{run}.out"))).unwrap();
+        let output =
+            File::create(folder.join(format!("up{run}.out"))).expect("the test's own set-up");
         let process = Command::new(PROGRAM)
             .args(["up", "--data-dir"])
             .arg(folder.join("data"))
-            .stdout(Stdio::from(output.try_clone().unwrap()))
+            .stdout(Stdio::from(
+                output.try_clone().expect("the test's own set-up"),
+            ))
             .stderr(Stdio::from(output))
             .spawn();
         let up = Up {
-            process: process.unwrap(),
+            process: process.expect("the test's own set-up"),
             folder: folder.to_owned(),
         };
         up.wait_for(run, "Ctrl-C stops everything.");
@@ -37,7 +40,7 @@ impl Up {
     }
 
     fn output(&self, run: u32) -> String {
-        fs::read_to_string(self.folder.join(format!("up{run}.out"))).unwrap()
+        fs::read_to_string(self.folder.join(format!("up{run}.out"))).expect("the test's own set-up")
     }
 
     fn wait_for(&self, run: u32, text: &str) {
@@ -51,12 +54,13 @@ impl Up {
             .split_once("kill -9 ")
             .expect("the leader's process is printed");
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        Pid::from_raw(digits.parse().unwrap()).unwrap()
+        Pid::from_raw(digits.parse().expect("the test's own set-up"))
+            .expect("the test's own set-up")
     }
 
     fn stop(mut self, run: u32) {
-        kill_process(pid(&self.process), Signal::INT).unwrap();
-        let status = self.process.wait().unwrap();
+        kill_process(pid(&self.process), Signal::INT).expect("the test's own set-up");
+        let status = self.process.wait().expect("the test's own set-up");
         assert!(status.success(), "{status}:\n{}", self.output(run));
     }
 }
@@ -70,7 +74,7 @@ impl Drop for Up {
 }
 
 fn pid(process: &Child) -> Pid {
-    Pid::from_raw(process.id().cast_signed()).unwrap()
+    Pid::from_raw(process.id().cast_signed()).expect("the test's own set-up")
 }
 
 fn wait_until(what: &dyn Fn() -> String, mut condition: impl FnMut() -> bool) {
@@ -83,21 +87,25 @@ fn wait_until(what: &dyn Fn() -> String, mut condition: impl FnMut() -> bool) {
 
 /// Runs `mainstay ctl` against the members that the folder names.
 fn ctl(folder: &Path, words: &[&str]) -> Result<String, String> {
-    let ports = fs::read_to_string(folder.join("data").join("ports")).unwrap();
-    let endpoints = ports
-        .lines()
-        .map(|line| format!("127.0.0.1:{}", line.split(' ').next().unwrap()));
+    let ports =
+        fs::read_to_string(folder.join("data").join("ports")).expect("the test's own set-up");
+    let endpoints = ports.lines().map(|line| {
+        format!(
+            "127.0.0.1:{}",
+            line.split(' ').next().expect("the test's own set-up")
+        )
+    });
     let endpoints = endpoints.collect::<Vec<_>>().join(",");
     let output = Command::new(PROGRAM)
         .args(["ctl", "--endpoints", &endpoints])
         .args(words)
         .env_remove("ETCDCTL_ENDPOINTS")
         .output()
-        .unwrap();
+        .expect("the test's own set-up");
     if output.status.success() {
-        Ok(String::from_utf8(output.stdout).unwrap())
+        Ok(String::from_utf8(output.stdout).expect("the test's own set-up"))
     } else {
-        Err(String::from_utf8(output.stderr).unwrap())
+        Err(String::from_utf8(output.stderr).expect("the test's own set-up"))
     }
 }
 
