@@ -26,7 +26,7 @@ use crate::client;
 
 /// Runs one command. Errors go to standard error behind `Error: `, as etcdctl's do.
 pub(crate) fn run(words: Vec<String>) -> ExitCode {
-    let line = std::iter::once("mainstay ctl".to_owned()).chain(words);
+    let line = std::iter::once("mainstay ctl".to_owned()).chain(arguments::plain_bools(words));
     let cli = match Cli::try_parse_from(line) {
         Ok(cli) => cli,
         Err(error) => {

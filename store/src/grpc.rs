@@ -19,21 +19,21 @@ mod stream;
 mod watch;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use state_machine::{AlarmAction, AlarmChange, AlarmKind, Command, Rejection, Response};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::replica::Replica;
 
 pub(crate) use convert::alarm_name;
-pub use listener::serve;
+pub use listener::{Listeners, serve};
 pub(crate) use method::{METHODS, Method};
 pub(crate) use status::unavailable;
-
-pub(crate) use crate::config::SERVER_VERSION;
 
 /// Version of the cluster as etcd gives it: the smallest of the members', without the patch.
 pub const CLUSTER_VERSION: &str = "3.6.0";
@@ -43,7 +43,14 @@ pub const STORAGE_VERSION: &str = "3.6.0";
 /// etcd adds this to the largest request to get the largest gRPC message it receives.
 const GRPC_OVERHEAD_BYTES: usize = 512 * 1024;
 
-/// Bounds of the client port. Defaults are those of etcd's flags where etcd has one.
+/// Open connections of all clients together.
+const CONNECTIONS_MAX: usize = 32_768;
+/// Time for a new connection to say what it speaks.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for the requests that run when the server is told to stop.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// Bounds of the client port.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// `--max-request-bytes`. Larger proposals are refused as too large.
@@ -60,8 +67,8 @@ pub struct Limits {
     pub watch_progress_interval: Duration,
     /// `--election-timeout`. Streams that want a leader end after three of these without one.
     pub election_timeout: Duration,
-    /// `--grpc-keepalive-interval`: an idle connection is pinged.
-    pub keepalive_interval: Duration,
+    /// `--grpc-keepalive-interval`: an idle connection is pinged. None for no pings.
+    pub keepalive_interval: Option<Duration>,
     /// `--grpc-keepalive-timeout`: time for the answer to a ping.
     pub keepalive_timeout: Duration,
     /// Time for a new connection to say what it speaks, and for the head of an HTTP/1 request.
@@ -70,25 +77,24 @@ pub struct Limits {
     pub shutdown_grace: Duration,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
+impl Limits {
+    /// The bounds that etcd's flags set, and our own for the rest.
+    pub fn from_config(config: &Config) -> Limits {
         Limits {
-            request_bytes_max: 1_572_864,
-            txn_operations_max: 128,
-            concurrent_streams_max: u32::MAX,
-            connections_max: 32_768,
-            quota_bytes: Some(2 << 30),
-            watch_progress_interval: Duration::from_secs(600),
-            election_timeout: Duration::from_secs(1),
-            keepalive_interval: Duration::from_secs(2 * 60 * 60),
-            keepalive_timeout: Duration::from_secs(20),
-            handshake_timeout: Duration::from_secs(10),
-            shutdown_grace: Duration::from_secs(5),
+            request_bytes_max: config.max_request_bytes,
+            txn_operations_max: config.max_txn_ops,
+            concurrent_streams_max: config.max_concurrent_streams,
+            connections_max: CONNECTIONS_MAX,
+            quota_bytes: config.quota_bytes,
+            watch_progress_interval: config.watch_progress_notify_interval,
+            election_timeout: config.election_timeout,
+            keepalive_interval: config.grpc_keepalive_interval,
+            keepalive_timeout: config.grpc_keepalive_timeout,
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            shutdown_grace: SHUTDOWN_GRACE,
         }
     }
-}
 
-impl Limits {
     /// Largest gRPC message that is received, and the size at which watch answers are split.
     pub(crate) fn message_bytes_max(&self) -> usize {
         self.request_bytes_max + GRPC_OVERHEAD_BYTES
@@ -102,6 +108,8 @@ pub(crate) struct Edge {
     pub(crate) metrics: Arc<Metrics>,
     /// True once no leader was seen for so long that streams that want one end.
     pub(crate) leaderless: tokio::sync::watch::Receiver<bool>,
+    /// Whether this replica was a learner when last looked; a voter never becomes one.
+    pub(crate) learner: AtomicBool,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -139,11 +147,9 @@ impl Edge {
         }
         let member = self.replica.identity().member_id;
         if !machine.alarms().contains(&(member, AlarmKind::NoSpace)) {
-            let alarm = AlarmChange {
-                action: AlarmAction::Activate,
-                member,
-                alarm: AlarmKind::NoSpace,
-            };
+            tracing::warn!(quota_bytes, "the quota is used up; raising the no space alarm");
+            let alarm =
+                AlarmChange { action: AlarmAction::Activate, member, alarm: AlarmKind::NoSpace };
             // The write is refused all the same when the alarm cannot be raised.
             if let Err(error) = self.propose(Command::Alarm(alarm)).await {
                 tracing::warn!(%error, "no space alarm was not raised");
@@ -152,8 +158,13 @@ impl Edge {
         Err(status::rejected(Rejection::NoSpace))
     }
 
+    /// Learners answer little. See [`listener`] for who keeps this current.
+    pub(crate) fn is_learner(&self) -> bool {
+        self.learner.load(Ordering::Relaxed)
+    }
+
     fn refuse_learner(&self) -> Result<(), Status> {
-        if self.replica.raft_status().is_learner {
+        if self.is_learner() {
             return Err(status::BadRequest::NotSupportedForLearner.into());
         }
         Ok(())

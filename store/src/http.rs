@@ -10,7 +10,8 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 
-use crate::grpc::{CLUSTER_VERSION, Edge, SERVER_VERSION, STORAGE_VERSION};
+use crate::SERVER_VERSION;
+use crate::grpc::{CLUSTER_VERSION, Edge, STORAGE_VERSION};
 use crate::metrics::{Gauges, render};
 use query::Query;
 
@@ -61,12 +62,13 @@ fn gauges(edge: &Edge) -> Gauges {
     let machine = edge.replica.machine();
     let raft = edge.replica.raft_status();
     let member_id = edge.replica.identity().member_id;
+    let watches = edge.replica.watch_hub().counters();
     Gauges {
         member_id,
         has_leader: raft.leader.is_some(),
         is_leader: raft.leader == Some(member_id),
         is_learner: raft.is_learner,
-        committed_index: raft.last_index,
+        committed_index: raft.committed_index,
         applied_index: raft.applied_index,
         revision: machine.revision(),
         compact_revision: machine.compact_revision(),
@@ -74,6 +76,9 @@ fn gauges(edge: &Edge) -> Gauges {
         live_bytes: machine.live_bytes(),
         disk_bytes: machine.disk_bytes(),
         quota_bytes: edge.limits.quota_bytes.unwrap_or(0),
+        watch_streams: watches.streams(),
+        watchers: watches.watchers(),
+        slow_watchers: watches.slow_watchers(),
         resident_bytes: process::resident_bytes(),
         open_files: process::open_files(),
     }

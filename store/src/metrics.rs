@@ -78,13 +78,9 @@ pub struct Metrics {
     pub(crate) health_failures: Counter,
     pub(crate) connections_refused: Counter,
     connections: Arc<AtomicI64>,
-    watch_streams: Arc<AtomicI64>,
-    watchers: Arc<AtomicI64>,
-    /// Watchers that read history because they are behind the ring; the hub keeps it.
-    slow_watchers: AtomicI64,
     /// Time of one sync of the raft log.
     pub wal_fsync: Histogram,
-    /// Time of one applied run's batch.
+    /// Time of one applied run.
     pub backend_commit: Histogram,
 }
 
@@ -110,9 +106,6 @@ impl Default for Metrics {
             health_failures: Counter::default(),
             connections_refused: Counter::default(),
             connections: Arc::default(),
-            watch_streams: Arc::default(),
-            watchers: Arc::default(),
-            slow_watchers: AtomicI64::new(0),
             wal_fsync: Histogram::doubling(Duration::from_millis(1), 14),
             backend_commit: Histogram::doubling(Duration::from_millis(1), 14),
         }
@@ -120,6 +113,10 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    pub fn new() -> Metrics {
+        Metrics::default()
+    }
+
     pub(crate) fn calls(&self, method: &Method) -> &Calls {
         &self.calls[method.index]
     }
@@ -178,21 +175,8 @@ impl Metrics {
         }
     }
 
-    /// Number of watchers that are behind the ring.
-    pub fn set_slow_watchers(&self, watchers: usize) {
-        self.slow_watchers.store(watchers as i64, Ordering::Relaxed);
-    }
-
     pub(crate) fn connection_opened(&self) -> Open {
         Open::new(&self.connections)
-    }
-
-    pub(crate) fn watch_stream_opened(&self) -> Open {
-        Open::new(&self.watch_streams)
-    }
-
-    pub(crate) fn watch_opened(&self) -> Open {
-        Open::new(&self.watchers)
     }
 }
 

@@ -85,8 +85,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let data = DataFolder::open(&config)?;
     let peer_listeners = bind_all(&config.listen_peer_urls).await?;
-    let client_listeners = bind_all(&config.listen_client_urls).await?;
-    let metrics_listeners = bind_all(&config.listen_metrics_urls).await?;
+    let mut client_listeners = grpc::Listeners {
+        clients: bind_all(&config.listen_client_urls).await?,
+        pages: bind_all(&config.listen_client_http_urls).await?,
+    };
+    client_listeners.pages.extend(bind_all(&config.listen_metrics_urls).await?);
     let tasks = Tasks::new();
     let metrics = Arc::new(Metrics::default());
     let assembly = open(&config, &data, &metrics).await?;
@@ -97,7 +100,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         () = tasks.stop_asked() => true,
     };
     if !stopped {
-        serve_clients(&assembly, &replica, &tasks, (client_listeners, metrics_listeners), &metrics);
+        serve_clients(&assembly, &replica, &tasks, client_listeners, &metrics);
         tracing::info!("ready to serve client requests");
         tokio::select! {
             signal = signals.next() => tracing::info!(signal = signal.name(), "stopping"),
@@ -411,35 +414,14 @@ fn serve_clients(
     assembly: &Assembly,
     replica: &Arc<Replica>,
     tasks: &Tasks,
-    (listeners, metrics_listeners): (Vec<TcpListener>, Vec<TcpListener>),
+    listeners: grpc::Listeners,
     metrics: &Arc<Metrics>,
 ) {
-    let limits = limits(&assembly.config);
-    for (name, listeners) in [("metrics", metrics_listeners), ("clients", listeners)] {
-        if listeners.is_empty() {
-            continue;
-        }
-        let (replica, metrics, limits) = (Arc::clone(replica), Arc::clone(metrics), limits.clone());
-        tasks.spawn(name, OnFailure::Stop, |stop| async move {
-            grpc::serve(listeners, replica, metrics, limits, stop).await;
-            Ok::<(), anyhow::Error>(())
-        });
-    }
-}
-
-fn limits(config: &Config) -> grpc::Limits {
-    let defaults = grpc::Limits::default();
-    grpc::Limits {
-        request_bytes_max: config.max_request_bytes,
-        txn_operations_max: config.max_txn_ops,
-        concurrent_streams_max: config.max_concurrent_streams,
-        quota_bytes: config.quota_bytes,
-        watch_progress_interval: config.watch_progress_notify_interval,
-        election_timeout: config.election_timeout,
-        keepalive_interval: config.grpc_keepalive_interval.unwrap_or(defaults.keepalive_interval),
-        keepalive_timeout: config.grpc_keepalive_timeout,
-        ..defaults
-    }
+    let limits = grpc::Limits::from_config(&assembly.config);
+    let (replica, metrics) = (Arc::clone(replica), Arc::clone(metrics));
+    tasks.spawn("clients", OnFailure::Stop, |stop| {
+        grpc::serve(listeners, replica, metrics, limits, stop)
+    });
 }
 
 /// A leader that stops hands over first, so that its clients' requests go on elsewhere.

@@ -18,6 +18,7 @@ mod hub;
 mod inbox;
 mod index;
 mod intervals;
+mod lagging;
 mod progress;
 mod ring;
 mod slab;

@@ -277,6 +277,40 @@ pub(super) enum Alarm {
     Disarm,
 }
 
+/// Flags that stand alone here and may have `=true` or `=false` in etcdctl.
+const BOOLS: [&str; 15] = [
+    "--cluster",
+    "--count-only",
+    "--from-key",
+    "--hex",
+    "--ignore-lease",
+    "--ignore-value",
+    "--interactive",
+    "--keys",
+    "--keys-only",
+    "--once",
+    "--physical",
+    "--prefix",
+    "--prev-kv",
+    "--print-value-only",
+    "--progress-notify",
+];
+
+/// `--prefix=true` becomes `--prefix`, `--prefix=false` nothing. Behind `--` nothing is a flag.
+pub(super) fn plain_bools(words: Vec<String>) -> Vec<String> {
+    let mut plain = Vec::with_capacity(words.len());
+    let mut flags = true;
+    for word in words {
+        flags &= word != "--";
+        match word.split_once('=') {
+            Some((flag, "true")) if flags && BOOLS.contains(&flag) => plain.push(flag.to_owned()),
+            Some((flag, "false")) if flags && BOOLS.contains(&flag) => {}
+            _ => plain.push(word),
+        }
+    }
+    plain
+}
+
 fn hexadecimal(text: &str) -> Result<i64, String> {
     i64::from_str_radix(text, 16)
         .map_err(|error| format!("bad lease ID ({error}), expecting ID in Hex"))
@@ -295,4 +329,22 @@ fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: u32 = number.parse().map_err(|error| format!("{error}"))?;
     Ok(Duration::from_millis(u64::from(number) * milliseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bools_take_a_value_as_in_etcdctl() {
+        let words = ["get", "--prefix=true", "--hex=false", "--rev=1", "--", "--prefix=true"];
+        let plain = plain_bools(words.map(str::to_owned).to_vec());
+        assert_eq!(plain, ["get", "--prefix", "--rev=1", "--", "--prefix=true"]);
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
 }

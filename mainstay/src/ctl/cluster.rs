@@ -270,7 +270,14 @@ async fn health(session: &Session, endpoints: &[String]) -> Result<()> {
 
 fn print_health(format: Format, answers: &[Health<'_>]) {
     match format {
-        Format::Simple | Format::Fields => {
+        Format::Fields => {
+            for Health { endpoint, took, error } in answers {
+                println!("\"Endpoint\" : {endpoint:?}\n\"Health\" : {}", error.is_none());
+                println!("\"Took\" : {}", go::duration(*took));
+                println!("\"Error\" : {}\n", error.as_deref().unwrap_or_default());
+            }
+        }
+        Format::Simple => {
             for Health {
                 endpoint,
                 took,

@@ -26,7 +26,22 @@ const STREAM_SEND_BYTES_MAX: usize = 1 << 20;
 /// Head of an HTTP/1 request.
 const HTTP1_HEAD_BYTES_MAX: usize = 64 * 1024;
 
-struct Client(Arc<Router>);
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Face {
+    /// gRPC and pages.
+    Client,
+    /// Pages alone.
+    Pages,
+}
+
+/// The other side of a connection, and what serves it.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub(super) edge: Arc<Edge>,
+    pub(super) router: Arc<Router>,
+    pub(super) face: Face,
+}
 
 impl Service<Request<Incoming>> for Client {
     type Response = Response<Body>;
@@ -34,38 +49,40 @@ impl Service<Request<Incoming>> for Client {
     type Future = Answer;
 
     fn call(&self, request: Request<Incoming>) -> Answer {
-        self.0.call(request)
+        match self.face {
+            Face::Client => self.router.call(request),
+            Face::Pages => self.router.page(request),
+        }
     }
 }
 
-/// Serves until the client leaves, or until the shutdown and the end of the running requests.
-pub(super) async fn serve(edge: Arc<Edge>, router: Arc<Router>, mut stream: TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "connection without nodelay");
-    }
-    let sniffed = tokio::select! {
-        sniffed = tokio::time::timeout(edge.limits.handshake_timeout, sniff(&mut stream)) => sniffed,
-        () = edge.shutdown.cancelled() => return,
-    };
-    let (protocol, first) = match sniffed {
-        Ok(Ok(Some(sniffed))) => sniffed,
-        Ok(Ok(None)) => return,
-        Ok(Err(error)) => return tracing::debug!(%error, "connection lost"),
-        Err(_) => return tracing::debug!("connection said nothing in time"),
-    };
-    let stream = Replayed {
-        first,
-        stream,
-        metrics: edge.metrics.clone(),
-    };
-    let io = TokioIo::new(stream);
-    let client = Client(router);
-    let ended = match protocol {
-        Protocol::Http1 => serve_http1(&edge, io, client).await,
-        Protocol::Http2 => serve_http2(&edge, io, client).await,
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
+impl Client {
+    /// Serves until the client leaves, or until the shutdown and the end of the running requests.
+    pub(super) async fn serve(self, mut stream: TcpStream) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "connection without nodelay");
+        }
+        let edge = self.edge.clone();
+        let deadline = edge.limits.handshake_timeout;
+        let sniffed = tokio::select! {
+            sniffed = tokio::time::timeout(deadline, sniff(&mut stream)) => sniffed,
+            () = edge.shutdown.cancelled() => return,
+        };
+        let (protocol, first) = match sniffed {
+            Ok(Ok(Some(sniffed))) => sniffed,
+            Ok(Ok(None)) => return,
+            Ok(Err(error)) => return tracing::debug!(%error, "connection lost"),
+            Err(_) => return tracing::debug!("connection said nothing in time"),
+        };
+        let stream = Replayed { first, stream, metrics: edge.metrics.clone() };
+        let io = TokioIo::new(stream);
+        let ended = match protocol {
+            Protocol::Http1 => serve_http1(&edge, io, self).await,
+            Protocol::Http2 => serve_http2(&edge, io, self).await,
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection ended");
+        }
     }
 }
 

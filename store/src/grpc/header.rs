@@ -12,7 +12,7 @@ impl Edge {
             cluster_id: identity.cluster_id,
             member_id: identity.member_id,
             revision,
-            raft_term: self.replica.raft_status().term,
+            raft_term: self.replica.raft_term(),
         }
     }
 

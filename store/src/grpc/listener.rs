@@ -2,19 +2,21 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::stream::SelectAll;
+use futures::{Stream, StreamExt};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
+use super::connection::{Client, Face};
 use super::router::Router;
-use super::{Edge, Limits, connection};
+use super::{Edge, Limits};
 use crate::metrics::Metrics;
 use crate::replica::Replica;
 
@@ -27,60 +29,97 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
 /// Election timeouts without a leader after which streams that want one are ended. etcd's figure.
 const LEADERLESS_ELECTIONS: u32 = 3;
 
-/// Serves clients on `listeners` until `shutdown`. Then no connection is accepted, streams end with an error that
-/// clients retry elsewhere, and running requests get [`Limits::shutdown_grace`].
+/// Where clients connect.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// gRPC, and plain HTTP beside it.
+    pub clients: Vec<TcpListener>,
+    /// Plain HTTP alone.
+    pub pages: Vec<TcpListener>,
+}
+
+/// Serves until `shutdown`. Then no connection is accepted, streams end with an error that clients retry elsewhere, and
+/// running requests get [`Limits::shutdown_grace`].
+///
+/// # Errors
+/// When every listener has failed.
 pub async fn serve(
-    listeners: Vec<TcpListener>,
+    listeners: Listeners,
     replica: Arc<Replica>,
     metrics: Arc<Metrics>,
     limits: Limits,
     shutdown: CancellationToken,
-) {
+) -> anyhow::Result<()> {
     let (leaderless, leaderless_seen) = watch::channel(false);
-    let connections_max = limits.connections_max.min(Semaphore::MAX_PERMITS);
+    let learner = AtomicBool::new(replica.raft_status().is_learner);
     let edge = Arc::new(Edge {
         replica,
         limits,
         metrics,
         leaderless: leaderless_seen,
+        learner,
         shutdown,
     });
-    let router = Arc::new(Router::new(edge.clone()));
-    let places = Arc::new(Semaphore::new(connections_max));
-    let mut clients = SelectAll::from_iter(listeners.into_iter().map(TcpListenerStream::new));
+    let mut clients = SelectAll::new();
+    for (face, listeners) in [(Face::Client, listeners.clients), (Face::Pages, listeners.pages)] {
+        for listener in listeners {
+            let accepted = TcpListenerStream::new(listener);
+            clients.push(accepted.map(move |stream| (face, stream)));
+        }
+    }
     let mut connections = JoinSet::new();
-    let mut monitor = std::pin::pin!(watch_for_leader(&edge, &leaderless));
+    tokio::select! {
+        () = accept(&edge, &mut clients, &mut connections) => {}
+        () = watch_raft(&edge, &leaderless) => {}
+        () = edge.shutdown.cancelled() => {}
+    }
+    drop(clients);
+    if !edge.shutdown.is_cancelled() {
+        anyhow::bail!("no client can connect: every listener has ended");
+    }
+    finish(&edge, connections).await;
+    Ok(())
+}
+
+/// Serves connections until the listeners end, which they do not.
+async fn accept(
+    edge: &Arc<Edge>,
+    clients: &mut (impl Stream<Item = (Face, io::Result<TcpStream>)> + Unpin),
+    connections: &mut JoinSet<()>,
+) {
+    let router = Arc::new(Router::new(edge.clone()));
+    let connections_max = edge.limits.connections_max;
     loop {
-        let client = tokio::select! {
-            client = clients.next() => client,
+        let (face, stream) = tokio::select! {
+            client = clients.next() => match client {
+                Some(client) => client,
+                None => return,
+            },
             Some(ended) = connections.join_next() => {
                 log_panic(ended);
                 continue;
             }
-            () = &mut monitor => break,
-            () = edge.shutdown.cancelled() => break,
         };
-        match client {
-            Some(Ok(stream)) => {
-                let Ok(place) = places.clone().try_acquire_owned() else {
-                    edge.metrics.connections_refused.add(1);
-                    tracing::debug!(connections_max, "too many connections, closed a new one");
-                    continue;
-                };
-                keep_alive(&stream);
-                let (edge, router) = (edge.clone(), router.clone());
-                let open = edge.metrics.connection_opened();
-                connections.spawn(async move {
-                    connection::serve(edge, router, stream).await;
-                    drop((place, open));
-                });
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => {
+                accept_failed(&error).await;
+                continue;
             }
-            Some(Err(error)) => accept_failed(&error).await,
-            None => break,
+        };
+        if connections.len() >= connections_max {
+            edge.metrics.connections_refused.add(1);
+            tracing::debug!(connections_max, "too many connections, closed a new one");
+            continue;
         }
+        keep_alive(&stream);
+        let client = Client { edge: edge.clone(), router: router.clone(), face };
+        let open = edge.metrics.connection_opened();
+        connections.spawn(async move {
+            client.serve(stream).await;
+            drop(open);
+        });
     }
-    drop(clients);
-    finish(&edge, connections).await;
 }
 
 /// Waits for the connections that are left, and drops those that take too long.
@@ -117,16 +156,15 @@ fn keep_alive(stream: &TcpStream) {
     }
 }
 
-/// Tells streams when there was no leader for [`LEADERLESS_ELECTIONS`], looked at once an election timeout.
-async fn watch_for_leader(edge: &Edge, leaderless: &watch::Sender<bool>) {
+/// Looks at raft once an election timeout: tells streams when there was no leader for [`LEADERLESS_ELECTIONS`], and
+/// everyone when this replica is a learner no more.
+async fn watch_raft(edge: &Edge, leaderless: &watch::Sender<bool>) {
     let mut without = 0;
     loop {
         tokio::time::sleep(edge.limits.election_timeout).await;
-        without = if edge.replica.raft_status().leader.is_some() {
-            0
-        } else {
-            without + 1
-        };
+        let raft = edge.replica.raft_status();
+        edge.learner.store(raft.is_learner, Ordering::Relaxed);
+        without = if raft.leader.is_some() { 0 } else { without + 1 };
         leaderless.send_if_modified(|now| {
             let was = std::mem::replace(now, without >= LEADERLESS_ELECTIONS);
             was != *now

@@ -11,7 +11,8 @@ use tonic::{Request, Response, Status};
 use pb::alarm_request::AlarmAction as WireAction;
 
 use super::status::BadRequest;
-use super::{Edge, SERVER_VERSION, STORAGE_VERSION, convert, status};
+use super::{Edge, STORAGE_VERSION, convert, status};
+use crate::SERVER_VERSION;
 
 pub(super) struct Maintenance(pub(super) Arc<Edge>);
 
@@ -64,20 +65,19 @@ impl pb::maintenance_server::Maintenance for Maintenance {
             errors.push(status::NO_LEADER.to_string());
         }
         errors.extend(machine.alarms().into_iter().map(alarm_text));
-        let quota_bytes = self.0.limits.quota_bytes.unwrap_or(0);
         Ok(Response::new(pb::StatusResponse {
             header: Some(self.0.header(machine.revision())),
             version: SERVER_VERSION.to_string(),
             db_size: signed(machine.disk_bytes()),
             leader: raft.leader.unwrap_or(0),
-            raft_index: raft.last_index,
+            raft_index: raft.committed_index,
             raft_term: raft.term,
             raft_applied_index: raft.applied_index,
             errors,
             db_size_in_use: signed(machine.live_bytes()),
             is_learner: raft.is_learner,
             storage_version: STORAGE_VERSION.to_string(),
-            db_size_quota: signed(quota_bytes),
+            db_size_quota: signed(self.0.limits.quota_bytes.unwrap_or(0)),
             downgrade_info: Some(pb::DowngradeInfo::default()),
         }))
     }

@@ -78,13 +78,7 @@ impl Router {
         B::Error: Into<StdError> + Send + 'static,
     {
         if !is_grpc(request.headers()) {
-            let edge = self.edge.clone();
-            let (head, _) = request.into_parts();
-            let answer = async move { Ok(crate::http::answer(&edge, head).await.map(Body::new)) };
-            return Answer {
-                work: Work::Running(Box::pin(answer)),
-                call: None,
-            };
+            return self.page(request);
         }
         let method = match method::find(request.uri().path()) {
             Ok(method) => method,
@@ -100,6 +94,14 @@ impl Router {
             None => Work::Running(self.dispatch(method.service, request)),
         };
         Answer { work, call }
+    }
+
+    /// Answers as plain HTTP.
+    pub(super) fn page<B>(&self, request: Request<B>) -> Answer {
+        let edge = self.edge.clone();
+        let (head, _) = request.into_parts();
+        let answer = async move { Ok(crate::http::answer(&edge, head).await.map(Body::new)) };
+        Answer { work: Work::Running(Box::pin(answer)), call: None }
     }
 
     fn dispatch<B>(
@@ -124,8 +126,7 @@ impl Router {
 
     /// What etcd refuses before it reads the request.
     fn refuse(&self, method: &Method, headers: &HeaderMap) -> Option<Status> {
-        let raft = self.edge.replica.raft_status();
-        if raft.is_learner && !serves_on_learner(method) {
+        if self.edge.is_learner() && !serves_on_learner(method) {
             return Some(BadRequest::NotSupportedForLearner.into());
         }
         let version = headers.get(CLIENT_API_VERSION);
@@ -135,7 +136,7 @@ impl Router {
         let requires_leader = headers
             .get(stream::REQUIRE_LEADER)
             .is_some_and(|value| value.as_bytes() == b"true");
-        if requires_leader && raft.leader.is_none() {
+        if requires_leader && self.edge.replica.raft_status().leader.is_none() {
             return Some(Status::unavailable(status::NO_LEADER));
         }
         None

@@ -196,6 +196,7 @@ mod tests {
                 Code::Unavailable,
                 "etcdserver: no leader",
             ),
+            (Unavailable::NotLeader, Code::Unavailable, "etcdserver: leader changed"),
             (
                 Unavailable::LeaderChanged,
                 Code::Unavailable,

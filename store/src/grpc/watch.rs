@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use proto::encoded::WatchResponse;
+use proto::etcdserverpb::WatchResponse as PlainResponse;
 use proto::server::etcdserverpb as pb;
 use state_machine::KeyRange;
 use tokio::time::{Interval, MissedTickBehavior};
@@ -18,7 +19,6 @@ use pb::watch_create_request::FilterType;
 use pb::watch_request::RequestUnion;
 
 use super::{Edge, stream as streams};
-use crate::metrics::Open;
 use crate::watch::{Delivery, WatchSpec, WatchStream};
 
 mod response;
@@ -65,9 +65,6 @@ struct Session {
     progress: Interval,
     /// Answers to requests, at most one of each.
     answers: VecDeque<WatchResponse>,
-    /// Ids of open watches, for the gauge alone.
-    open: std::collections::BTreeMap<i64, Open>,
-    _stream: Open,
 }
 
 impl Session {
@@ -82,8 +79,6 @@ impl Session {
             watches: edge.replica.watch_hub().open_stream(),
             progress,
             answers: VecDeque::new(),
-            open: std::collections::BTreeMap::new(),
-            _stream: edge.metrics.watch_stream_opened(),
             edge,
         }
     }
@@ -115,38 +110,40 @@ impl Session {
     }
 
     fn create(&mut self, request: pb::WatchCreateRequest) {
-        let created = self.watches.create(spec(request)).map_err(|error| error.to_string());
-        let (watch_id, refused) = match created {
-            Ok(watch_id) => (watch_id, None),
-            Err(reason) => (NO_WATCH, Some(reason)),
+        let answer = match self.watches.create(spec(request)) {
+            Ok(watch_id) => PlainResponse {
+                // Everything after this revision, and nothing up to it, reaches a watch of the present.
+                header: Some(self.edge.header(self.watches.created_revision())),
+                watch_id,
+                ..Default::default()
+            },
+            Err(error) => PlainResponse {
+                header: Some(self.header_now()),
+                watch_id: NO_WATCH,
+                canceled: true,
+                cancel_reason: error.to_string(),
+                ..Default::default()
+            },
         };
-        if refused.is_none() {
-            self.open.insert(watch_id, self.edge.metrics.watch_opened());
-        }
-        let head = pb_response(&self.edge, watch_id);
-        self.answers
-            .push_back(whole(&proto::etcdserverpb::WatchResponse {
-                created: true,
-                canceled: refused.is_some(),
-                cancel_reason: refused.unwrap_or_default(),
-                ..head
-            }));
+        let answer = PlainResponse { created: true, ..answer };
+        self.answers.push_back(WatchResponse::from(&answer));
     }
 
     /// A watch that is not there is cancelled without a word.
     fn cancel(&mut self, watch_id: i64) {
         if self.watches.cancel(watch_id) {
-            self.open.remove(&watch_id);
-            let head = pb_response(&self.edge, watch_id);
-            self.answers
-                .push_back(whole(&proto::etcdserverpb::WatchResponse {
-                    canceled: true,
-                    ..head
-                }));
+            let header = Some(self.header_now());
+            let answer = PlainResponse { header, watch_id, canceled: true, ..Default::default() };
+            self.answers.push_back(WatchResponse::from(&answer));
         }
     }
 
-    fn deliver(&mut self, delivery: Delivery) -> WatchResponse {
+    /// Watchers know the store as far as its events were published.
+    fn header_now(&self) -> pb::ResponseHeader {
+        self.edge.header(self.edge.replica.watch_hub().revision())
+    }
+
+    fn deliver(&self, delivery: Delivery) -> WatchResponse {
         match delivery {
             Delivery::Events {
                 watch_id,
@@ -171,31 +168,15 @@ impl Session {
             Delivery::Compacted {
                 watch_id,
                 compact_revision,
-            } => {
-                self.open.remove(&watch_id);
-                whole(&proto::etcdserverpb::WatchResponse {
-                    header: Some(self.edge.header(0)),
-                    watch_id,
-                    canceled: true,
-                    compact_revision,
-                    ..Default::default()
-                })
-            }
+            } => WatchResponse::from(&PlainResponse {
+                header: Some(self.edge.header(0)),
+                watch_id,
+                canceled: true,
+                compact_revision,
+                ..Default::default()
+            }),
         }
     }
-}
-
-/// An answer about `watch_id`, with the store as it is now in its header.
-fn pb_response(edge: &Edge, watch_id: i64) -> proto::etcdserverpb::WatchResponse {
-    proto::etcdserverpb::WatchResponse {
-        header: Some(edge.header_now()),
-        watch_id,
-        ..Default::default()
-    }
-}
-
-fn whole(response: &proto::etcdserverpb::WatchResponse) -> WatchResponse {
-    WatchResponse::from(response)
 }
 
 fn spec(request: pb::WatchCreateRequest) -> WatchSpec {

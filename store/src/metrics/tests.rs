@@ -49,17 +49,14 @@ fn a_histogram_counts_into_the_right_bucket() {
 }
 
 #[test]
-fn gauges_fall_when_what_they_count_goes() {
+fn a_connection_is_counted_while_it_is_open() {
     let metrics = Metrics::default();
-    let stream = metrics.watch_stream_opened();
-    let watch = metrics.watch_opened();
+    let open = metrics.connection_opened();
     let page = render(&metrics, &Gauges::default());
-    assert!(page.contains("\netcd_debugging_mvcc_watch_stream_total 1\n"));
-    assert!(page.contains("\netcd_debugging_mvcc_watcher_total 1\n"));
-    drop((stream, watch));
+    assert!(page.contains("\nmainstay_client_connections 1\n"));
+    drop(open);
     let page = render(&metrics, &Gauges::default());
-    assert!(page.contains("\netcd_debugging_mvcc_watch_stream_total 0\n"));
-    assert!(page.contains("\netcd_debugging_mvcc_watcher_total 0\n"));
+    assert!(page.contains("\nmainstay_client_connections 0\n"));
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
 
 use super::{CODES, Histogram, Metrics};
-use crate::grpc::{CLUSTER_VERSION, METHODS, SERVER_VERSION};
+use crate::SERVER_VERSION;
+use crate::grpc::{CLUSTER_VERSION, METHODS};
 
 /// Names of gRPC's codes as grpc-go prints them.
 const CODE_NAMES: [&str; CODES] = [
@@ -42,6 +43,9 @@ pub(crate) struct Gauges {
     pub(crate) live_bytes: u64,
     pub(crate) disk_bytes: u64,
     pub(crate) quota_bytes: u64,
+    pub(crate) watch_streams: i64,
+    pub(crate) watchers: i64,
+    pub(crate) slow_watchers: i64,
     /// None where the operating system does not tell.
     pub(crate) resident_bytes: Option<u64>,
     pub(crate) open_files: Option<u64>,
@@ -53,7 +57,7 @@ pub(crate) fn render(metrics: &Metrics, gauges: &Gauges) -> String {
     raft(&mut page, metrics, gauges);
     server(&mut page, metrics, gauges);
     mvcc(&mut page, metrics, gauges);
-    watch_and_lease(&mut page, metrics);
+    watch_and_lease(&mut page, metrics, gauges);
     disk(&mut page, metrics);
     network(&mut page, metrics);
     if let Some(bytes) = gauges.resident_bytes {
@@ -203,21 +207,21 @@ fn mvcc(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
     );
 }
 
-fn watch_and_lease(page: &mut Page, metrics: &Metrics) {
+fn watch_and_lease(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
     page.gauge(
         "etcd_debugging_mvcc_watch_stream_total",
         "Watch streams.",
-        metrics.watch_streams.load(Ordering::Relaxed),
+        gauges.watch_streams,
     );
     page.gauge(
         "etcd_debugging_mvcc_watcher_total",
         "Watchers.",
-        metrics.watchers.load(Ordering::Relaxed),
+        gauges.watchers,
     );
     page.gauge(
         "etcd_debugging_mvcc_slow_watcher_total",
         "Watchers that are behind.",
-        metrics.slow_watchers.load(Ordering::Relaxed),
+        gauges.slow_watchers,
     );
     page.counter(
         "etcd_debugging_lease_granted_total",

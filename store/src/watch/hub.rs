@@ -9,7 +9,7 @@ use state_machine::RevisionEvents;
 use tokio::sync::{Notify, Semaphore};
 
 use super::catch_up::{self, ChunkCache};
-use super::entry::Entry;
+use super::entry::{Entry, Gauge};
 use super::group::{Group, Interest, Matched, RESPONSE_REVISIONS_MAX};
 use super::inbox::Inbox;
 use super::index::Index;
@@ -19,6 +19,10 @@ use super::{History, WatchStream};
 
 /// Streams that the dispatcher marks before it lets other tasks run.
 const DISPATCH_BATCH: u32 = 256;
+/// When no more streams than this have something new, the applier marks them itself and spares them a task switch.
+const DIRECT_MARKS_MAX: u32 = 16;
+/// Streams let the ring grow by this part of its bytes before they shrink it; the applier shrinks it each time.
+const ENCODED_SHARE: usize = 8;
 /// What etcd adds to the largest request before it splits a response: 512 KiB for gRPC.
 const GRPC_OVERHEAD_BYTES: usize = 512 << 10;
 
@@ -74,6 +78,8 @@ impl Counters {
 /// Fans out events. One applier publishes, one task runs [`Hub::dispatch`], any number of streams read.
 pub struct Hub {
     core: Mutex<Core>,
+    ring_gauge: Arc<Gauge>,
+    ring_bytes: usize,
     history: RwLock<Arc<dyn History>>,
     /// Every revision up to here is in the logs of the groups.
     published: AtomicI64,
@@ -88,6 +94,9 @@ pub struct Hub {
     counters: Counters,
 }
 
+/// Groups with new entries, and the first such revision of each.
+type Dirty = Vec<(Arc<Group>, i64)>;
+
 /// What publishing and joining change. The lock is never held while anything waits or reads the disk.
 struct Core {
     published: i64,
@@ -95,8 +104,8 @@ struct Core {
     groups: Slab<Slot>,
     by_interest: HashMap<Interest, u32>,
     index: Index,
-    /// Groups with new entries, and the first such revision, that the dispatcher has not taken yet.
-    dirty: Vec<(Arc<Group>, i64)>,
+    /// What the dispatcher has not taken yet.
+    dirty: Dirty,
     /// Whether the dispatcher is marking what it has taken.
     dispatching: bool,
     found: Vec<u32>,
@@ -122,10 +131,13 @@ impl Hub {
     /// A hub that knows no event up to the revision of `history`.
     pub fn new(options: HubOptions, history: Arc<dyn History>) -> Arc<Hub> {
         let published = history.revision();
+        let ring = Ring::new(options.ring_bytes);
         Arc::new(Hub {
+            ring_gauge: ring.gauge().clone(),
+            ring_bytes: options.ring_bytes,
             core: Mutex::new(Core {
                 published,
-                ring: Ring::new(options.ring_bytes),
+                ring,
                 groups: Slab::default(),
                 by_interest: HashMap::new(),
                 index: Index::new(),
@@ -157,6 +169,7 @@ impl Hub {
         }
         core.ring.trim();
         self.published.store(core.published, Ordering::Release);
+        core.mark_few();
         let quiet = core.dirty.is_empty() && !core.dispatching;
         if quiet {
             self.dispatched.store(core.published, Ordering::Release);
@@ -274,6 +287,17 @@ impl Hub {
         (from >= oldest).then(|| core.ring.window(from, through, RESPONSE_REVISIONS_MAX))
     }
 
+    /// Keeps what was encoded since the last publishing within bounds too.
+    pub(super) fn note_encoded(&self) {
+        if self.ring_gauge.bytes()
+            > self
+                .ring_bytes
+                .saturating_add(self.ring_bytes / ENCODED_SHARE)
+        {
+            self.core.lock().ring.trim();
+        }
+    }
+
     /// Wakes the stream of `inbox` when the dispatched revision is no longer `dispatched`, at once if it is so now.
     pub(super) fn wake_after(&self, inbox: &Arc<Inbox>, dispatched: i64) {
         if !inbox.waits.swap(true, Ordering::AcqRel) {
@@ -284,6 +308,23 @@ impl Hub {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn group_count(&self) -> usize {
+        self.core.lock().groups.iter().count()
+    }
+
+    /// Whether the dispatcher has nothing to do.
+    #[cfg(test)]
+    pub(super) fn is_quiet(&self) -> bool {
+        let core = self.core.lock();
+        core.dirty.is_empty() && !core.dispatching
+    }
+
+    #[cfg(test)]
+    pub(super) fn ring_bytes(&self) -> usize {
+        self.ring_gauge.bytes()
+    }
+
     fn wake_waiting(&self) {
         let waiting = std::mem::take(&mut *self.waiting.lock());
         for inbox in waiting {
@@ -292,7 +333,7 @@ impl Hub {
         }
     }
 
-    fn take_dirty(&self) -> Option<(Vec<(Arc<Group>, i64)>, i64)> {
+    fn take_dirty(&self) -> Option<(Dirty, i64)> {
         let mut core = self.core.lock();
         if core.dirty.is_empty() {
             return None;
@@ -355,6 +396,25 @@ impl Core {
         self.published = revision;
     }
 
+    /// Marks the dirty groups at once if few streams are in them.
+    fn mark_few(&mut self) {
+        // The dispatcher must not be overtaken: a later mark before an earlier one would skip revisions.
+        if self.dispatching || self.dirty.len() > DIRECT_MARKS_MAX as usize {
+            return;
+        }
+        let bounds = self
+            .dirty
+            .iter()
+            .map(|(group, _)| group.members.lock().bound());
+        if bounds.sum::<u32>() > DIRECT_MARKS_MAX {
+            return;
+        }
+        for (group, revision) in self.dirty.drain(..) {
+            group.dirty.store(false, Ordering::Relaxed);
+            group.mark_members(0, DIRECT_MARKS_MAX, revision);
+        }
+    }
+
     fn reset(&mut self, seen: i64, published: i64) {
         self.ring.clear();
         for (_, slot) in self.groups.iter() {
@@ -392,7 +452,7 @@ impl Core {
     }
 }
 
-fn note_dirty(dirty: &mut Vec<(Arc<Group>, i64)>, group: &Arc<Group>, revision: i64) {
+fn note_dirty(dirty: &mut Dirty, group: &Arc<Group>, revision: i64) {
     if !group.dirty.swap(true, Ordering::Relaxed) {
         dirty.push((group.clone(), revision));
     }

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::catch_up::{Chunk, Fetch, Fetched, READ_AHEAD_GROUPS_MAX};
 use super::encode::split;
-use super::entry::Entry;
-use super::group::{Group, Interest, Member, RESPONSE_BYTES_MAX, Taken};
+use super::group::{Group, Interest, Member, Taken};
 use super::hub::{Hub, Joined};
 use super::inbox::Inbox;
+use super::lagging::CatchingUp;
 use super::progress::Progress;
 use super::slab::Slab;
 use super::subscription::{NO_NEWS, Subscription, Watcher, WatcherRef};
@@ -33,21 +32,12 @@ pub struct WatchStream {
     pub(super) progress: Progress,
     /// Who may send next, in order.
     pub(super) turns: VecDeque<Turn>,
-    /// Watchers that read history, and have not found their place in it to be missing.
-    pub(super) lagging: VecDeque<WatcherRef>,
-    /// Watchers that wait for a chunk of history.
-    pub(super) waiting: Vec<WatcherRef>,
+    pub(super) catching_up: CatchingUp,
     ids: HashMap<i64, u32>,
     by_group: HashMap<u32, u32>,
     next_id: i64,
     next_serial: u32,
     created_revision: i64,
-    catch_up_turn: bool,
-    fetch: Option<Fetch>,
-    /// The chunk that was waited for; held only until something of it is sent.
-    chunk: Option<Arc<Chunk>>,
-    /// Watchers whose next revision is below the first number are compacted, at least at the second.
-    compacted: (i64, i64),
     /// The rest of a response that was split.
     fragments: VecDeque<Delivery>,
     marks: Vec<(u32, i64)>,
@@ -70,17 +60,12 @@ impl WatchStream {
             subscriptions: Slab::default(),
             progress: Progress::default(),
             turns: VecDeque::new(),
-            lagging: VecDeque::new(),
-            waiting: Vec::new(),
+            catching_up: CatchingUp::default(),
             ids: HashMap::new(),
             by_group: HashMap::new(),
             next_id: 0,
             next_serial: 0,
             created_revision: 0,
-            catch_up_turn: false,
-            fetch: None,
-            chunk: None,
-            compacted: (i64::MIN, 0),
             fragments: VecDeque::new(),
             marks: Vec::new(),
         }
@@ -136,15 +121,16 @@ impl WatchStream {
     pub async fn next(&mut self) -> Delivery {
         poll_fn(|context| {
             let polled = self.poll_delivery(context);
-            if polled.is_ready() {
-                self.chunk = None;
-            }
-            if let Some(fetch) = &self.fetch {
-                fetch.set_awaited(polled.is_pending());
-            }
+            self.catching_up.set_awaited(polled.is_pending());
             polled
         })
         .await
+    }
+
+    /// Whether there is more to do before the stream can only wait for the hub.
+    #[cfg(test)]
+    pub(super) fn is_busy(&self) -> bool {
+        !self.turns.is_empty() || self.catching_up.is_reading()
     }
 
     fn poll_delivery(&mut self, context: &mut Context<'_>) -> Poll<Delivery> {
@@ -243,7 +229,7 @@ impl WatchStream {
         }
     }
 
-    fn remove(&mut self, slot: u32) {
+    pub(super) fn remove(&mut self, slot: u32) {
         let Some(watcher) = self.watchers.remove(slot) else {
             return;
         };
@@ -295,7 +281,7 @@ impl WatchStream {
         self.marks = marks;
     }
 
-    fn ask_for_pass(&mut self, number: u32, revision: i64) {
+    pub(super) fn ask_for_pass(&mut self, number: u32, revision: i64) {
         if let Some(subscription) = self.subscriptions.get_mut(number) {
             subscription.ask_for_pass(revision);
             if !std::mem::replace(&mut subscription.active, true) {
@@ -386,10 +372,17 @@ impl WatchStream {
             }
             watcher.settle(published);
         }
+        self.hub.note_encoded();
         Some(self.deliver(slot, revision, events, count))
     }
 
-    fn deliver(&mut self, slot: u32, revision: i64, events: Bytes, count: usize) -> Delivery {
+    pub(super) fn deliver(
+        &mut self,
+        slot: u32,
+        revision: i64,
+        events: Bytes,
+        count: usize,
+    ) -> Delivery {
         let watcher = self
             .watchers
             .get_mut(slot)
@@ -430,194 +423,6 @@ impl Watcher {
         self.next = self.next.max(published + 1);
         self.drained = true;
         self.behind = false;
-    }
-}
-
-/// Catching up.
-impl WatchStream {
-    /// From now on the watcher reads history, until it meets the log of its group.
-    fn fall_behind(&mut self, reference: WatcherRef) {
-        let Some(watcher) = self.watchers.get_mut(reference.slot) else {
-            return;
-        };
-        watcher.lagging = true;
-        watcher.behind = true;
-        watcher.drained = false;
-        self.note_lagging(1);
-        self.lagging.push_back(reference);
-        self.queue_catch_up();
-    }
-
-    fn note_lagging(&mut self, change: i64) {
-        self.progress.lagging += change;
-        self.hub.counters().slow_watchers.fetch_add(change, Relaxed);
-    }
-
-    fn queue_catch_up(&mut self) {
-        if !std::mem::replace(&mut self.catch_up_turn, true) {
-            self.turns.push_back(Turn::CatchUp);
-        }
-    }
-
-    fn catch_up_turn(&mut self, context: &mut Context<'_>) -> Option<Delivery> {
-        self.catch_up_turn = false;
-        let delivery = self
-            .lagging
-            .pop_front()
-            .and_then(|reference| self.catch_up(reference));
-        if !self.lagging.is_empty() {
-            self.queue_catch_up();
-        } else if !self.waiting.is_empty() && self.fetch.is_none() {
-            self.start_fetch();
-            self.poll_fetch(context);
-        }
-        delivery
-    }
-
-    /// One step of one lagging watcher.
-    fn catch_up(&mut self, reference: WatcherRef) -> Option<Delivery> {
-        let watcher = self
-            .watchers
-            .get(reference.slot)
-            .filter(|watcher| watcher.serial == reference.serial)?;
-        let (next, watch_id, number) = (watcher.next, watcher.id, watcher.subscription);
-        let compact_revision = self.hub.compact_revision().max(self.compacted.1);
-        if next < compact_revision.max(self.compacted.0) {
-            self.remove(reference.slot);
-            return Some(Delivery::Compacted {
-                watch_id,
-                compact_revision,
-            });
-        }
-        let subscription = self
-            .subscriptions
-            .get(number)
-            .expect("a watcher has a subscription");
-        let evicted_through = subscription.group.evicted_through();
-        if next > evicted_through {
-            self.meet_log(reference.slot);
-            return None;
-        }
-        let group = subscription.group.clone();
-        if let Some(window) = self.hub.ring_window(next, evicted_through) {
-            self.lagging.push_back(reference);
-            // Nothing of the ring is left below the log of the group.
-            let empty_through = if window.is_empty() {
-                evicted_through
-            } else {
-                next
-            };
-            return self.send_history(reference.slot, &group, &window, empty_through);
-        }
-        let held = self.chunk.clone().filter(|chunk| chunk.holds(next));
-        let Some(chunk) = held.or_else(|| self.hub.chunks.get(next)) else {
-            self.waiting.push(reference);
-            return None;
-        };
-        self.lagging.push_back(reference);
-        self.send_history(reference.slot, &group, chunk.entries_from(next), next)
-    }
-
-    /// The log of its group reaches back to the watcher's next revision: read that.
-    fn meet_log(&mut self, slot: u32) {
-        let watcher = self
-            .watchers
-            .get_mut(slot)
-            .expect("the caller has found the watcher");
-        watcher.lagging = false;
-        let number = watcher.subscription;
-        self.note_lagging(-1);
-        self.ask_for_pass(number, NO_NEWS);
-    }
-
-    /// Sends the events of consecutive `entries` that the group wants, and moves the watcher behind those it looked at.
-    fn send_history(
-        &mut self,
-        slot: u32,
-        group: &Group,
-        entries: &[Arc<Entry>],
-        empty_through: i64,
-    ) -> Option<Delivery> {
-        let prev_kv = group.interest.prev_kv;
-        let mut events = BytesMut::new();
-        let (mut seen, mut last, mut count) = (empty_through, 0, 0);
-        for entry in entries {
-            let before = events.len();
-            let matching = entry
-                .events()
-                .iter()
-                .enumerate()
-                .filter(|(_, event)| group.interest.matches(event));
-            for (index, _) in matching {
-                events.extend_from_slice(entry.encoded(index, prev_kv, &self.hub));
-                count += 1;
-            }
-            seen = entry.revision();
-            if events.len() > before {
-                last = seen;
-            }
-            if events.len() >= RESPONSE_BYTES_MAX {
-                break;
-            }
-        }
-        let watcher = self
-            .watchers
-            .get_mut(slot)
-            .expect("the caller has found the watcher");
-        watcher.next = watcher.next.max(seen + 1);
-        if count == 0 {
-            return None;
-        }
-        Some(self.deliver(slot, last, events.freeze(), count))
-    }
-
-    fn start_fetch(&mut self) {
-        let mut from = i64::MAX;
-        let mut groups: Vec<Arc<Group>> = Vec::new();
-        for reference in &self.waiting {
-            let watcher = self
-                .watchers
-                .get(reference.slot)
-                .filter(|watcher| watcher.serial == reference.serial);
-            let Some(watcher) = watcher else { continue };
-            from = from.min(watcher.next);
-            let subscription = self
-                .subscriptions
-                .get(watcher.subscription)
-                .expect("a watcher has a subscription");
-            let group = &subscription.group;
-            let known = groups
-                .last()
-                .is_some_and(|last| last.number == group.number);
-            if group.interest.prev_kv && !known && groups.len() < READ_AHEAD_GROUPS_MAX {
-                groups.push(group.clone());
-            }
-        }
-        if from == i64::MAX {
-            self.waiting.clear();
-            return;
-        }
-        self.fetch = Some(Fetch::start(self.hub.clone(), from, groups));
-    }
-
-    fn poll_fetch(&mut self, context: &mut Context<'_>) {
-        let Some(fetch) = &mut self.fetch else { return };
-        let Poll::Ready(fetched) = fetch.poll(context) else {
-            return;
-        };
-        self.fetch = None;
-        match fetched {
-            Fetched::Chunk(chunk) => self.chunk = Some(chunk),
-            Fetched::Look => {}
-            Fetched::Compacted {
-                from,
-                compact_revision,
-            } => {
-                self.compacted = (compact_revision.max(from + 1), compact_revision);
-            }
-        }
-        self.lagging.extend(self.waiting.drain(..));
-        self.queue_catch_up();
     }
 }
 

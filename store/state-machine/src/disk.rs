@@ -3,6 +3,7 @@
 mod filter;
 mod row;
 
+use std::ffi::CStr;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,14 +12,15 @@ use bytes::Bytes;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor,
-    CompactOptions, DB, DBCompressionType, FlushOptions, LogLevel, ReadOptions, WriteBatch, WriteOptions,
+    CompactOptions, DB, DBCompressionType, FlushOptions, LogLevel, ReadOptions, WriteBatch,
+    WriteOptions, properties,
 };
 
 use crate::command::AlarmKind;
 use crate::machine::{Fatal, LeaseInfo, Options};
 use crate::outcome::Revision;
 
-pub(crate) use filter::Superseded;
+pub(crate) use filter::{Limits, Superseded};
 use row::RowKey;
 
 // Column families.
@@ -212,6 +214,13 @@ impl Disk {
 
     pub(crate) fn bytes(&self) -> Result<u64, Fatal> {
         Ok(self.db.live_files()?.iter().map(|file| file.size as u64).sum())
+    }
+
+    /// Whether every rewrite that began is installed and none ever failed.
+    pub(crate) fn is_settled(&self) -> bool {
+        let kv = self.family(KV);
+        let is_zero = |name: &CStr| matches!(self.db.property_int_value_cf(kv, name), Ok(Some(0)));
+        is_zero(properties::NUM_RUNNING_COMPACTIONS) && is_zero(properties::BACKGROUND_ERRORS)
     }
 
     /// Rewrites the files that hold rows of these main revisions, without the droppable rows.

@@ -166,7 +166,7 @@ impl KeyMeta {
     /// Forgets what no read from `compact_revision` on can see, and tells of each forgotten change.
     /// True when nothing is left. A delete at exactly `compact_revision` stays for watches that
     /// start there, as in etcd 3.5.16.
-    pub(crate) fn trim(&mut self, compact_revision: i64, mut forget: impl FnMut(i64)) -> bool {
+    pub(crate) fn trim(&mut self, compact_revision: i64, mut forget: impl FnMut(Forgotten)) -> bool {
         let newest = self.main;
         if let Some(rare) = &mut self.rare {
             let settled = rare.older.partition_point(|past| past.main <= compact_revision);
@@ -179,7 +179,7 @@ impl KeyMeta {
                 settled - usize::from(keeps_last)
             };
             for past in rare.older.drain(..superseded) {
-                forget(past.main);
+                forget(Forgotten { revision: past.main, tombstone: past.tombstone });
             }
             if rare.older.is_empty() && rare.lease == 0 {
                 self.rare = None;
@@ -189,10 +189,17 @@ impl KeyMeta {
         }
         let dead = self.is_deleted() && newest < compact_revision;
         if dead {
-            forget(newest);
+            forget(Forgotten { revision: newest, tombstone: true });
         }
         dead
     }
+}
+
+/// A change that no read sees any more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Forgotten {
+    pub(crate) revision: i64,
+    pub(crate) tombstone: bool,
 }
 
 /// What a change took the place of.
@@ -292,7 +299,7 @@ impl Index {
         resume: Option<&[u8]>,
         keys_max: usize,
         compact_revision: i64,
-        mut forget: impl FnMut(i64),
+        mut forget: impl FnMut(Forgotten),
     ) -> Option<Box<[u8]>> {
         let after = resume.map_or(Bound::Unbounded, Bound::Excluded);
         let mut dead = Vec::new();

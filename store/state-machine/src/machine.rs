@@ -15,7 +15,8 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::apply::{RunBuffer, Writer};
 use crate::command::{AlarmKind, Command};
-use crate::disk::{Disk, Superseded};
+use crate::disk::{Disk, Limits, Superseded};
+use crate::index::Forgotten;
 use crate::outcome::{LeaseChange, Outcome, Revision, RevisionEvents};
 use crate::rebuild;
 use crate::state::{Lease, State};
@@ -110,18 +111,29 @@ struct Shared {
     state: RwLock<State>,
     revision: AtomicI64,
     compact_revision: AtomicI64,
-    /// Rows up to here may be dropped if the index does not refer to them. Never ahead of what is
-    /// durable: else a crash could lose a row whose successor is not on disk yet.
-    droppable_revision: AtomicI64,
+    /// Values up to here may be dropped if the index does not refer to them.
+    droppable_values: AtomicI64,
+    /// The same for tombstones; see [`Limits`].
+    droppable_tombstones: AtomicI64,
+    /// Counts what the index forgot and the disk still holds.
+    garbage: Mutex<Garbage>,
 }
 
 impl Superseded for Shared {
-    fn droppable_revision(&self) -> i64 {
-        self.droppable_revision.load(Ordering::Acquire)
+    fn limits(&self) -> Limits {
+        Limits {
+            values: self.droppable_values.load(Ordering::Acquire),
+            tombstones: self.droppable_tombstones.load(Ordering::Acquire),
+        }
     }
 
     fn is_superseded(&self, key: &[u8], at: Revision) -> bool {
         !self.state.read().index.refers_to(key, at)
+    }
+
+    fn dropped(&self, rows: &[Forgotten]) {
+        let mut garbage = self.garbage.lock();
+        rows.iter().for_each(|row| garbage.remove(*row));
     }
 }
 
@@ -132,7 +144,9 @@ impl StateMachine {
             state: RwLock::new(State::default()),
             revision: AtomicI64::new(State::default().revision),
             compact_revision: AtomicI64::new(State::default().compact_revision),
-            droppable_revision: AtomicI64::new(-1),
+            droppable_values: AtomicI64::new(-1),
+            droppable_tombstones: AtomicI64::new(-1),
+            garbage: Mutex::default(),
         });
         let superseded: Arc<dyn Superseded> = Arc::clone(&shared) as _;
         let disk = Disk::open(dir, options, superseded)?;
@@ -143,13 +157,14 @@ impl StateMachine {
         shared.compact_revision.store(compact_revision, Ordering::Release);
         *shared.state.write() = rebuilt.state;
         // All that was found is durable.
-        shared.droppable_revision.store(compact_revision, Ordering::Release);
+        *shared.garbage.lock() = rebuilt.garbage;
+        shared.droppable_values.store(compact_revision, Ordering::Release);
         Ok(StateMachine {
             disk,
             shared,
             values: RwLock::new(Values::new(options.value_cache_bytes)),
             applied_mark: Mutex::new(marks.applied.map(|(_, mark)| mark)),
-            sweep: Mutex::new(Sweep::after_rebuild(compact_revision, rebuilt.garbage)),
+            sweep: Mutex::new(Sweep::after_rebuild(compact_revision)),
             failed: AtomicBool::new(false),
         })
     }

@@ -163,6 +163,6 @@ impl Garbage {
                 meta.change(&row.value);
             }
         }
-        meta.trim(compact_revision, |revision| self.add(revision))
+        meta.trim(compact_revision, |forgotten| self.add(forgotten))
     }
 }

@@ -16,10 +16,11 @@ use crate::format::RECORD_HEADER_BYTES;
 use crate::log;
 use crate::mark::MarkFile;
 use crate::options::Options;
+use crate::position::Position;
 use crate::recovery::{self, Replayed};
 use crate::shared::{Body, Operation, Shared, State};
 use crate::supply::{Shelf, Stock, Supply};
-use crate::writer::{Parts, Position, Writer};
+use crate::writer::{Parts, Writer};
 use crate::{Done, Entry};
 
 /// An open log. Clones are handles of the same log; dropping the last one writes what waits, then ends the

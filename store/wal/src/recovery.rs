@@ -8,20 +8,15 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use crate::Entry;
 use crate::disk::{Disk, DiskFile, Names};
 use crate::error::OpenError;
-use crate::format::{
-    HeaderState, Kind, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader,
-    record_number, record_seed,
-};
-use crate::log::{Log, Place};
+use crate::format::{HeaderState, SEGMENT_HEADER_BYTES, SegmentHeader, record_seed};
+use crate::log::Log;
 use crate::mark::MarkFile;
 use crate::options::Options;
+use crate::position::{Active, InUse, Position};
+use crate::replay::{Remains, Replay, scan};
 use crate::segment::{self, Listing};
-use crate::writer::{Active, Blob, Blobs, InUse, Position};
 
 /// Zeros written at once over a torn tail.
 const CUT_BYTES: usize = 1 << 20;
@@ -42,17 +37,6 @@ pub(crate) struct Replayed {
 struct Segment {
     header: SegmentHeader,
     file: DiskFile,
-}
-
-/// What follows the last sound record.
-#[derive(Debug, PartialEq, Eq)]
-enum Remains {
-    /// Nothing that could ever be taken for a record.
-    Nothing,
-    /// Whole records of a batch that was never acknowledged.
-    Unacknowledged,
-    /// A record that proves that the records before it were on disk.
-    Proof { record: u64 },
 }
 
 /// Replays the log in the directory, or begins a new one. Changes nothing before every check has passed.
@@ -123,6 +107,8 @@ impl Recovery<'_> {
             remains = scan(&content[end..], last.header.seed(), replay.last_record());
             self.check_remains(&replay, &remains, last.header.sequence, end)?;
         }
+        let tail_bytes = (content.len().max(end) - end) as u64;
+        drop(content);
         let prepared = self.check_prepared(&replay, prepared)?;
         self.check_start(&replay, segments.first())?;
 
@@ -130,7 +116,7 @@ impl Recovery<'_> {
         let mut cut_bytes = 0;
         if let Some(last) = segments.last() {
             if remains == Remains::Unacknowledged {
-                cut_bytes = (content.len() - end) as u64;
+                cut_bytes = tail_bytes;
                 tracing::warn!(
                     segment = last.header.sequence,
                     offset = end,
@@ -372,115 +358,4 @@ impl Recovery<'_> {
             leftover,
         })
     }
-}
-
-/// The log as far as it was replayed.
-struct Replay {
-    log: Log,
-    blobs: Blobs,
-    next_record: u64,
-    segment: u64,
-}
-
-impl Replay {
-    fn new(log_id: u64, window_bytes_max: usize) -> Replay {
-        let log = Log::new(log_id, window_bytes_max);
-        Replay {
-            log,
-            blobs: Blobs::default(),
-            next_record: 1,
-            segment: 0,
-        }
-    }
-
-    fn begin(&mut self, header: &SegmentHeader) {
-        if self.segment == 0 {
-            self.next_record = header.first_record;
-        }
-        self.segment = header.sequence;
-    }
-
-    fn last_record(&self) -> u64 {
-        self.next_record - 1
-    }
-
-    /// Replays records until one is not whole, sound and next in order; returns where that is.
-    fn records(&mut self, header: &SegmentHeader, content: &[u8]) -> usize {
-        let seed = header.seed();
-        let mut offset = SEGMENT_HEADER_BYTES;
-        while let Some((record, payload)) = RecordHeader::decode(seed, &content[offset..]) {
-            let place = Place {
-                segment: header.sequence,
-                offset: offset as u32,
-            };
-            if record.number != self.next_record || !self.record(&record, payload, place) {
-                break;
-            }
-            self.next_record += 1;
-            offset += RECORD_HEADER_BYTES + payload.len();
-        }
-        offset
-    }
-
-    /// Replays one record; false when it does not fit the log before it.
-    fn record(&mut self, record: &RecordHeader, payload: &[u8], place: Place) -> bool {
-        let mark = || Blob {
-            index: record.index,
-            content: Some(Bytes::copy_from_slice(payload)),
-            segment: place.segment,
-        };
-        match record.kind {
-            Kind::Entry => {
-                if !self.log.accepts(record.index) {
-                    return false;
-                }
-                let payload = Bytes::copy_from_slice(payload);
-                let entry = Entry {
-                    index: record.index,
-                    term: record.term,
-                    payload,
-                };
-                self.log.push(entry, 0, place);
-                self.log.evict();
-            }
-            Kind::Vote => self.blobs.vote = mark(),
-            Kind::Commit => self.blobs.committed = mark(),
-            Kind::Truncate => self.log.truncate(record.index),
-            Kind::Purge => {
-                self.blobs.purged = mark();
-                self.log.purge(record.index);
-            }
-        }
-        true
-    }
-
-    /// What is left, for a person.
-    fn describe(&self) -> String {
-        match (self.log.first_index(), self.log.last_index()) {
-            (Some(first), Some(last)) => format!("with entries {first} to {last} before it"),
-            _ => "with no entries before it".to_owned(),
-        }
-    }
-}
-
-/// Looks for sound records behind the last replayed one, at every offset.
-fn scan(content: &[u8], seed: u32, last_record: u64) -> Remains {
-    let records_max = (content.len() / RECORD_HEADER_BYTES) as u64 + 1;
-    // A torn batch never holds more records than a segment does, so a proof is at most two segments on.
-    let numbers = last_record + 1..=last_record + 2 * records_max;
-    let mut remains = Remains::Nothing;
-    for window in 0..content.len().saturating_sub(RECORD_HEADER_BYTES - 1) {
-        if !numbers.contains(&record_number(&content[window..])) {
-            continue;
-        }
-        if let Some((record, _payload)) = RecordHeader::decode(seed, &content[window..]) {
-            if record.number.saturating_sub(u64::from(record.unsynced)) > last_record {
-                return Remains::Proof {
-                    record: record.number,
-                };
-            }
-            remains = Remains::Unacknowledged;
-        }
-    }
-    remains
 }

@@ -1,85 +1,23 @@
 //! The log's thread: takes everything that waits, writes it, syncs once, then runs the callbacks.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::Disk;
 use crate::error::Failure;
-use crate::format::{
-    Kind, MarkSlot, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader,
-};
+use crate::format::{Kind, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::log::Place;
 use crate::mark::MarkFile;
 use crate::options::SyncObserver;
+use crate::position::{Active, Blob, InUse, Position};
 use crate::shared::{Body, Operation, Shared};
 use crate::supply::Supply;
 
 /// Records are gathered up to this size before they are handed to the kernel.
 const BUFFER_BYTES_MAX: usize = 1 << 20;
-
-/// The segment being written.
-#[derive(Debug)]
-pub(crate) struct Active {
-    pub(crate) header: SegmentHeader,
-    pub(crate) file: Arc<DiskFile>,
-    /// File size.
-    pub(crate) capacity: u64,
-    /// Where the bytes in the buffer go.
-    pub(crate) offset: u64,
-}
-
-/// A segment in use, as far as purging needs it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct InUse {
-    pub(crate) sequence: u64,
-    pub(crate) first_index: u64,
-}
-
-/// The newest mark of a kind. Each segment holds a copy of it or its successor, so that the segments before
-/// can go.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Blob {
-    /// Index the mark belongs to; only the purge mark has one.
-    pub(crate) index: u64,
-    pub(crate) content: Option<Bytes>,
-    /// Segment of the newest record of this kind.
-    pub(crate) segment: u64,
-}
-
-/// The newest vote, committed and purge marks.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Blobs {
-    pub(crate) vote: Blob,
-    pub(crate) committed: Blob,
-    pub(crate) purged: Blob,
-}
-
-/// Where writing goes on.
-pub(crate) struct Position {
-    pub(crate) active: Option<Active>,
-    pub(crate) in_use: VecDeque<InUse>,
-    pub(crate) blobs: Blobs,
-    pub(crate) next_record: u64,
-    pub(crate) next_index: u64,
-}
-
-impl Position {
-    /// The high-water mark of a log that is on disk up to here.
-    pub(crate) fn slot(&self, active: &Active) -> MarkSlot {
-        MarkSlot {
-            log_id: active.header.log_id,
-            counter: 0,
-            sequence: active.header.sequence,
-            record: self.next_record - 1,
-            end: u32::try_from(active.offset).expect("segments are smaller than 4 GiB"),
-            next_index: self.next_index,
-        }
-    }
-}
 
 pub(crate) struct Writer {
     disk: Disk,
@@ -455,27 +393,6 @@ impl Drop for PanicGuard {
             let failure = Failure::new(&io::Error::other("the raft log's thread panicked"));
             for operation in self.0.fail(failure.clone()) {
                 (operation.done)(Err(failure.error()));
-            }
-        }
-    }
-}
-
-impl Blobs {
-    fn each(self) -> [(Kind, Blob); 3] {
-        [
-            (Kind::Vote, self.vote),
-            (Kind::Commit, self.committed),
-            (Kind::Purge, self.purged),
-        ]
-    }
-
-    fn of(&mut self, kind: Kind) -> &mut Blob {
-        match kind {
-            Kind::Vote => &mut self.vote,
-            Kind::Commit => &mut self.committed,
-            Kind::Purge => &mut self.purged,
-            Kind::Entry | Kind::Truncate => {
-                unreachable!("entries and truncations are not carried over")
             }
         }
     }

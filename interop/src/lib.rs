@@ -1,0 +1,10 @@
+//! Black-box tests over running servers: ours and real etcd, started alike and asked alike.
+
+pub mod client;
+pub mod cluster;
+pub mod differential;
+pub mod http;
+pub mod load;
+pub mod random;
+pub mod target;
+pub mod text;
