@@ -57,11 +57,16 @@ fn put(revision: i64) -> RevisionEvents {
         created: revision == 2,
         prev: None,
     };
-    RevisionEvents { revision, events: Arc::new([event]) }
+    RevisionEvents {
+        revision,
+        events: Arc::new([event]),
+    }
 }
 
 fn dispatch(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
     let mut group = criterion.benchmark_group("watch dispatch");
     for watchers in [1_i64, 100, 10_000] {
         let hub = Hub::new(HubOptions::default(), Arc::new(Nothing));
@@ -69,8 +74,16 @@ fn dispatch(criterion: &mut Criterion) {
         runtime.spawn(async move { dispatcher.dispatch().await });
         let mut stream = hub.open_stream();
         for _ in 0..watchers {
-            let keys = KeyRange { start: Bytes::from_static(KEY), end: Bytes::new() };
-            stream.create(WatchSpec { keys, ..WatchSpec::default() }).expect("a plain watch");
+            let keys = KeyRange {
+                start: Bytes::from_static(KEY),
+                end: Bytes::new(),
+            };
+            stream
+                .create(WatchSpec {
+                    keys,
+                    ..WatchSpec::default()
+                })
+                .expect("a plain watch");
         }
         let mut revision = 1;
         group.throughput(Throughput::Elements((watchers * REVISIONS).cast_unsigned()));
@@ -83,7 +96,9 @@ fn dispatch(criterion: &mut Criterion) {
                     let mut behind = watchers;
                     while behind > 0 {
                         match stream.next().await {
-                            Delivery::Events { revision: seen, .. } if seen == revision => behind -= 1,
+                            Delivery::Events { revision: seen, .. } if seen == revision => {
+                                behind -= 1
+                            }
                             Delivery::Events { .. } | Delivery::Progress { .. } => {}
                             Delivery::Compacted { .. } => panic!("nothing is compacted"),
                         }

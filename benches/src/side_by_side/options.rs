@@ -25,6 +25,9 @@ pub struct Options {
     /// One trial, short times and a tenth of the keys
     #[arg(long)]
     pub quick: bool,
+    /// Our side alone and just long enough to see that everything works; the figures mean nothing
+    #[arg(long, conflicts_with = "quick")]
+    pub smoke: bool,
     /// Repetitions of which the median counts [default: 3, with --quick 1]
     #[arg(long)]
     pub trials: Option<usize>,
@@ -49,6 +52,15 @@ pub struct Scale {
 }
 
 impl Options {
+    /// The side that is measured alone, if one is.
+    pub fn only(&self) -> Option<Side> {
+        if self.smoke {
+            Some(Side::Ours)
+        } else {
+            self.only
+        }
+    }
+
     pub fn scale(&self) -> Scale {
         let (trials, seconds, many) = if self.quick {
             (1, 3.0, 100_000)
