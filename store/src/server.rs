@@ -283,6 +283,8 @@ fn spawn_loops(
     let member_id = assembly.member_id;
     spawn(tasks, "leadership", follow);
     spawn(tasks, "batcher", batcher.run());
+    let hub = Arc::clone(&assembly.hub);
+    spawn(tasks, "watch", async move { hub.dispatch().await });
     spawn(tasks, "reads", rounds.run());
     let lessor = lessor::run(Arc::clone(&assembly.lessor), proposals.clone(), leadership.clone(), member_id);
     spawn(tasks, "lessor", lessor);
