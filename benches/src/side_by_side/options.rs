@@ -62,10 +62,10 @@ impl Options {
     }
 
     pub fn scale(&self) -> Scale {
-        let (trials, seconds, many) = if self.quick {
-            (1, 3.0, 100_000)
-        } else {
-            (3, 10.0, 1_000_000)
+        let (trials, seconds, many) = match (self.smoke, self.quick) {
+            (true, _) => (1, 1.0, 20_000),
+            (false, true) => (1, 3.0, 100_000),
+            (false, false) => (3, 10.0, 1_000_000),
         };
         Scale {
             trials: self.trials.unwrap_or(trials),
