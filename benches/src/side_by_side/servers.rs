@@ -48,6 +48,11 @@ impl Binary {
         Ok(Binary { path, label })
     }
 
+    /// The program's name.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
     /// etcd takes its flags at once, our program after `store`; started as etcd it behaves like it.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
@@ -109,11 +114,6 @@ impl Cluster {
         };
         cluster.start_all()?;
         Ok(cluster)
-    }
-
-    /// The program's name.
-    pub fn label(&self) -> &str {
-        &self.binary.label
     }
 
     /// Client addresses, host:port.
