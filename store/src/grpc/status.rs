@@ -37,6 +37,10 @@ pub(crate) enum BadRequest {
     AuthNotEnabled,
     #[error("etcdserver: root user does not exist")]
     RootUserNotExist,
+    #[error("etcdserver: user name not found")]
+    UserNotFound,
+    #[error("etcdserver: role name not found")]
+    RoleNotFound,
 }
 
 impl From<BadRequest> for Status {
@@ -45,7 +49,9 @@ impl From<BadRequest> for Status {
             BadRequest::LeaseTtlTooLarge => Code::OutOfRange,
             BadRequest::NotSupportedForLearner
             | BadRequest::AuthNotEnabled
-            | BadRequest::RootUserNotExist => Code::FailedPrecondition,
+            | BadRequest::RootUserNotExist
+            | BadRequest::UserNotFound
+            | BadRequest::RoleNotFound => Code::FailedPrecondition,
             BadRequest::EmptyKey
             | BadRequest::EmptyOperation
             | BadRequest::ValueProvided
@@ -196,7 +202,11 @@ mod tests {
                 Code::Unavailable,
                 "etcdserver: no leader",
             ),
-            (Unavailable::NotLeader, Code::Unavailable, "etcdserver: leader changed"),
+            (
+                Unavailable::NotLeader,
+                Code::Unavailable,
+                "etcdserver: leader changed",
+            ),
             (
                 Unavailable::LeaderChanged,
                 Code::Unavailable,
@@ -268,6 +278,16 @@ mod tests {
                 Bad::AuthNotEnabled,
                 Code::FailedPrecondition,
                 "authentication is not enabled",
+            ),
+            (
+                Bad::UserNotFound,
+                Code::FailedPrecondition,
+                "user name not found",
+            ),
+            (
+                Bad::RoleNotFound,
+                Code::FailedPrecondition,
+                "role name not found",
             ),
             (
                 Bad::RootUserNotExist,

@@ -1,5 +1,6 @@
 //! What each command does to the state: pure, but for values looked up on disk.
 
+mod lease;
 mod txn;
 
 use bytes::Bytes;
@@ -8,10 +9,10 @@ use crate::command::*;
 use crate::disk::{Batch, Disk};
 use crate::index::Before;
 use crate::key_value::{Fields, shared_key};
-use crate::machine::{Applied, Fatal, LeaseInfo};
+use crate::machine::{Applied, Fatal};
 use crate::outcome::*;
 use crate::read::{self, Collected, Item, Query, Source};
-use crate::state::{Lease, State};
+use crate::state::State;
 use crate::values::Values;
 
 /// What a run has gathered so far for disk and caller.
@@ -44,7 +45,10 @@ impl Writer<'_> {
         };
         self.end_revision();
         let revision = self.state.revision;
-        self.run.applied.outcomes.push(body.map(|body| Response { revision, body }));
+        self.run
+            .applied
+            .outcomes
+            .push(body.map(|body| Response { revision, body }));
         Ok(())
     }
 
@@ -53,7 +57,10 @@ impl Writer<'_> {
         if self.state.alarms.is_empty() {
             return Ok(());
         }
-        let passes = matches!(command, Command::Alarm(_) | Command::LeaseCheckpoint(_) | Command::Nothing);
+        let passes = matches!(
+            command,
+            Command::Alarm(_) | Command::LeaseCheckpoint(_) | Command::Nothing
+        );
         if self.state.has_alarm(AlarmKind::Corrupt) && !passes {
             return Err(Rejection::Corrupt);
         }
@@ -93,14 +100,20 @@ impl Writer<'_> {
     /// Where the next change stands.
     fn next_change(&self) -> Revision {
         let sub = self.run.changes.len() as i64;
-        Revision { main: self.state.revision + 1, sub }
+        Revision {
+            main: self.state.revision + 1,
+            sub,
+        }
     }
 
     fn end_revision(&mut self) {
         if !self.run.changes.is_empty() {
             self.state.revision += 1;
             let events = self.run.changes.drain(..).collect();
-            self.run.applied.events.push(RevisionEvents { revision: self.state.revision, events });
+            self.run.applied.events.push(RevisionEvents {
+                revision: self.state.revision,
+                events,
+            });
         }
     }
 
@@ -116,7 +129,11 @@ impl Writer<'_> {
 
     fn check_put_lease(&self, put: &Put) -> Result<(), Rejection> {
         let known = put.lease == 0 || self.state.leases.contains_key(&put.lease);
-        if known { Ok(()) } else { Err(Rejection::LeaseNotFound) }
+        if known {
+            Ok(())
+        } else {
+            Err(Rejection::LeaseNotFound)
+        }
     }
 
     fn check_put_key(&self, put: &Put) -> Result<(), Rejection> {
@@ -133,7 +150,12 @@ impl Writer<'_> {
         let mut previous = None;
         if put.prev_kv || put.ignore_value || put.ignore_lease {
             if put.ignore_lease {
-                lease = self.state.index.get_live(&put.key).expect("checked before").lease();
+                lease = self
+                    .state
+                    .index
+                    .get_live(&put.key)
+                    .expect("checked before")
+                    .lease();
             }
             previous = self.newest_value(&put.key)?;
         }
@@ -147,55 +169,104 @@ impl Writer<'_> {
         let (create_revision, version) = (meta.create_revision(), meta.version());
         let mod_revision = at.main;
         let key = &put.key[..];
-        let kv = Fields { key, create_revision, mod_revision, version, value, lease }.encode();
-        meta.set_slot(self.values.insert(at, kv.clone(), (before.slot, before.newest)));
+        let kv = Fields {
+            key,
+            create_revision,
+            mod_revision,
+            version,
+            value,
+            lease,
+        }
+        .encode();
+        meta.set_slot(
+            self.values
+                .insert(at, kv.clone(), (before.slot, before.newest)),
+        );
         self.state.move_lease(key, before.lease, lease);
         self.run.batch.writer(self.disk).value(at, &kv);
         self.run.values.push((at, kv.clone()));
+        let created = create_revision == mod_revision;
         self.run.changes.push(Event {
             kind: EventKind::Put,
             key: shared_key(&kv, key),
             kv: EncodedKeyValue(kv),
-            created: create_revision == mod_revision,
-            prev: before.visible,
+            created,
+            // A key may be deleted and made again in one revision.
+            prev: before.visible.filter(|_| !created),
         });
-        Ok(PutResponse { prev_kv: previous.filter(|_| put.prev_kv).map(EncodedKeyValue) })
+        Ok(PutResponse {
+            prev_kv: previous.filter(|_| put.prev_kv).map(EncodedKeyValue),
+        })
     }
 
     fn newest_value(&self, key: &[u8]) -> Result<Option<Bytes>, Fatal> {
-        let keys = KeyRange { start: Bytes::copy_from_slice(key), end: Bytes::new() };
-        let found = self.range(&Range { keys, ..Range::default() })?;
+        let keys = KeyRange {
+            start: Bytes::copy_from_slice(key),
+            end: Bytes::new(),
+        };
+        let found = self.range(&Range {
+            keys,
+            ..Range::default()
+        })?;
         Ok(found.kvs.into_iter().next().map(|kv| kv.0))
     }
 
     /// A range inside a write: sees the writes before it.
     fn range(&self, range: &Range) -> Result<RangeResponse, Fatal> {
-        let at = if range.revision > 0 { range.revision } else { self.state.revision + 1 };
+        let at = if range.revision > 0 {
+            range.revision
+        } else {
+            self.state.revision + 1
+        };
         read::range(self, range, at)
     }
 
     fn delete_range(&mut self, delete: &DeleteRange) -> Result<DeleteRangeResponse, Fatal> {
         let mut prev_kvs = Vec::new();
         if delete.prev_kv {
-            prev_kvs = self.range(&Range { keys: delete.keys.clone(), ..Range::default() })?.kvs;
+            prev_kvs = self
+                .range(&Range {
+                    keys: delete.keys.clone(),
+                    ..Range::default()
+                })?
+                .kvs;
         }
         let found = self.state.index.range(&delete.keys, None);
-        let keys: Vec<Box<[u8]>> =
-            found.filter(|(_, meta)| !meta.is_deleted()).map(|(key, _)| Box::from(key)).collect();
+        let keys: Vec<Box<[u8]>> = found
+            .filter(|(_, meta)| !meta.is_deleted())
+            .map(|(key, _)| Box::from(key))
+            .collect();
         for key in &keys {
             self.delete_key(key);
         }
-        Ok(DeleteRangeResponse { deleted: keys.len() as i64, prev_kvs })
+        Ok(DeleteRangeResponse {
+            deleted: keys.len() as i64,
+            prev_kvs,
+        })
     }
 
     fn delete_key(&mut self, key: &[u8]) {
         let at = self.next_change();
-        let Before { visible, lease, newest, slot } = self.state.index.delete(key, at);
+        let Before {
+            visible,
+            lease,
+            newest,
+            slot,
+        } = self.state.index.delete(key, at);
         self.values.remove(slot, newest);
         self.state.move_lease(key, lease, 0);
-        let row = Fields { key, ..Fields::default() }.encode();
+        let row = Fields {
+            key,
+            ..Fields::default()
+        }
+        .encode();
         self.run.batch.writer(self.disk).tombstone(at, &row);
-        let kv = Fields { key, mod_revision: at.main, ..Fields::default() }.encode();
+        let kv = Fields {
+            key,
+            mod_revision: at.main,
+            ..Fields::default()
+        }
+        .encode();
         self.run.changes.push(Event {
             kind: EventKind::Delete,
             key: shared_key(&kv, key),
@@ -214,69 +285,11 @@ impl Writer<'_> {
             return Err(Rejection::FutureRevision);
         }
         self.state.compact_revision = compact.revision;
-        self.run.batch.writer(self.disk).compact_revision(compact.revision);
+        self.run
+            .batch
+            .writer(self.disk)
+            .compact_revision(compact.revision);
         Ok(Body::Done)
-    }
-
-    fn lease_grant(&mut self, grant: LeaseGrant) -> Result<Body, Rejection> {
-        let LeaseGrant { id, ttl_seconds } = grant;
-        if self.state.leases.contains_key(&id) {
-            return Err(Rejection::LeaseExists);
-        }
-        let lease = Lease { ttl_seconds, ..Lease::default() };
-        self.run.batch.writer(self.disk).lease(&lease.info(id));
-        self.state.leases.insert(id, lease);
-        self.run.applied.leases.push(LeaseChange::Granted { id, ttl_seconds });
-        Ok(Body::LeaseGrant { id, ttl_seconds })
-    }
-
-    fn lease_revoke(&mut self, revoke: LeaseRevoke) -> Result<Body, Rejection> {
-        let Some(lease) = self.state.leases.get(&revoke.id) else {
-            return Err(Rejection::LeaseNotFound);
-        };
-        let keys: Vec<Box<[u8]>> = lease.keys.iter().cloned().collect();
-        for key in &keys {
-            self.delete_key(key);
-        }
-        self.state.leases.remove(&revoke.id);
-        self.run.batch.writer(self.disk).no_lease(revoke.id);
-        self.run.applied.leases.push(LeaseChange::Revoked { id: revoke.id });
-        Ok(Body::Done)
-    }
-
-    fn lease_checkpoint(&mut self, checkpoint: LeaseCheckpoint) {
-        let LeaseCheckpoint { id, remaining_seconds } = checkpoint;
-        let Some(lease) = self.state.leases.get_mut(&id) else { return };
-        lease.remaining_seconds = remaining_seconds;
-        let info: LeaseInfo = lease.info(id);
-        self.run.batch.writer(self.disk).lease(&info);
-        if remaining_seconds == 0 {
-            self.run.applied.leases.push(LeaseChange::Renewed { id });
-        }
-    }
-
-    /// The alarms that a change concerned, as etcd answers.
-    fn alarm(&mut self, change: AlarmChange) -> Vec<(u64, AlarmKind)> {
-        let AlarmChange { action, member, alarm } = change;
-        let alarms = &mut self.state.alarms;
-        let concerned: Vec<(u64, AlarmKind)> = match (action, alarm) {
-            (AlarmAction::Activate, AlarmKind::Any) => Vec::new(),
-            (AlarmAction::Activate, kind) => {
-                alarms.insert((member, kind));
-                vec![(member, kind)]
-            }
-            (AlarmAction::Deactivate, kind) => {
-                let matches = |active: &(u64, AlarmKind)| {
-                    active.0 == member && (kind == AlarmKind::Any || kind == active.1)
-                };
-                alarms.extract_if(.., matches).collect()
-            }
-        };
-        for (member, kind) in &concerned {
-            let active = action == AlarmAction::Activate;
-            self.run.batch.writer(self.disk).alarm(*member, *kind, active);
-        }
-        concerned
     }
 }
 
@@ -299,19 +312,31 @@ impl Source for Writer<'_> {
     fn collect(&self, query: &Query<'_>, at: i64) -> Result<Collected, Fatal> {
         let mut collected = Collected::default();
         let whole = (None, usize::MAX);
-        read::collect((&self.state.index, self.values), query, at, whole, &mut collected);
+        read::collect(
+            (&self.state.index, self.values),
+            query,
+            at,
+            whole,
+            &mut collected,
+        );
         Ok(collected)
     }
 
     fn fill(&self, items: &mut [Item]) -> Result<(), Fatal> {
         for item in items.iter_mut().filter(|item| item.kv.is_none()) {
-            let of_run = self.run.values.binary_search_by_key(&item.at, |(at, _)| *at);
+            let of_run = self
+                .run
+                .values
+                .binary_search_by_key(&item.at, |(at, _)| *at);
             item.kv = match of_run {
                 Ok(position) => Some(self.run.values[position].1.clone()),
                 Err(_) => self.disk.value(item.at)?,
             };
             if item.kv.is_none() {
-                return Err(Fatal::Damaged(format!("the value at {:?} is missing", item.at)));
+                return Err(Fatal::Damaged(format!(
+                    "the value at {:?} is missing",
+                    item.at
+                )));
             }
         }
         Ok(())

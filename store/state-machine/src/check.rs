@@ -23,8 +23,14 @@ pub fn check_txn(txn: &Txn, operations_max: usize) -> Result<(), TxnError> {
 }
 
 fn check_operations(txn: &Txn, operations_max: usize) -> Result<(), TxnError> {
-    let operations = txn.compares.len().max(txn.success.len()).max(txn.failure.len());
-    let left = operations_max.checked_sub(operations).ok_or(TxnError::TooManyOperations)?;
+    let operations = txn
+        .compares
+        .len()
+        .max(txn.success.len())
+        .max(txn.failure.len());
+    let left = operations_max
+        .checked_sub(operations)
+        .ok_or(TxnError::TooManyOperations)?;
     for op in txn.success.iter().chain(&txn.failure) {
         if let Op::Txn(nested) = op {
             check_operations(nested, left)?;
@@ -43,7 +49,11 @@ struct Writes<'a> {
 impl<'a> Writes<'a> {
     fn put(&mut self, key: &'a [u8]) -> Result<(), TxnError> {
         let deleted = self.deletes.iter().any(|range| deletes(range, key));
-        if deleted || !self.puts.insert(key) { Err(TxnError::DuplicateKey) } else { Ok(()) }
+        if deleted || !self.puts.insert(key) {
+            Err(TxnError::DuplicateKey)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -96,20 +106,40 @@ mod tests {
     use bytes::Bytes;
 
     fn put(key: &'static str) -> Op {
-        Op::Put(Put { key: Bytes::from_static(key.as_bytes()), ..Put::default() })
+        Op::Put(Put {
+            key: Bytes::from_static(key.as_bytes()),
+            ..Put::default()
+        })
     }
 
     fn delete(start: &'static str, end: &'static str) -> Op {
-        let keys = KeyRange { start: start.into(), end: end.into() };
-        Op::DeleteRange(DeleteRange { keys, prev_kv: false })
+        let keys = KeyRange {
+            start: start.into(),
+            end: end.into(),
+        };
+        Op::DeleteRange(DeleteRange {
+            keys,
+            prev_kv: false,
+        })
     }
 
     fn nested(success: Vec<Op>, failure: Vec<Op>) -> Op {
-        Op::Txn(Txn { compares: vec![], success, failure })
+        Op::Txn(Txn {
+            compares: vec![],
+            success,
+            failure,
+        })
     }
 
     fn check(ops: Vec<Op>) -> Result<(), TxnError> {
-        check_txn(&Txn { compares: vec![], success: ops, failure: vec![] }, 128)
+        check_txn(
+            &Txn {
+                compares: vec![],
+                success: ops,
+                failure: vec![],
+            },
+            128,
+        )
     }
 
     const DUPLICATE: Result<(), TxnError> = Err(TxnError::DuplicateKey);
@@ -118,14 +148,31 @@ mod tests {
     fn one_key_is_put_once_in_a_branch() {
         assert_eq!(check(vec![put("a"), put("b")]), Ok(()));
         assert_eq!(check(vec![put("a"), put("a")]), DUPLICATE);
-        assert_eq!(check(vec![put("a"), nested(vec![put("a")], vec![])]), DUPLICATE);
-        assert_eq!(check(vec![put("a"), nested(vec![], vec![put("a")])]), DUPLICATE);
+        assert_eq!(
+            check(vec![put("a"), nested(vec![put("a")], vec![])]),
+            DUPLICATE
+        );
+        assert_eq!(
+            check(vec![put("a"), nested(vec![], vec![put("a")])]),
+            DUPLICATE
+        );
         assert_eq!(check(vec![nested(vec![put("a")], vec![put("a")])]), Ok(()));
-        let twice = vec![nested(vec![put("a")], vec![]), nested(vec![], vec![put("a")])];
+        let twice = vec![
+            nested(vec![put("a")], vec![]),
+            nested(vec![], vec![put("a")]),
+        ];
         assert_eq!(check(twice), DUPLICATE);
-        let both = Txn { compares: vec![], success: vec![put("a")], failure: vec![put("a")] };
+        let both = Txn {
+            compares: vec![],
+            success: vec![put("a")],
+            failure: vec![put("a")],
+        };
         assert_eq!(check_txn(&both, 128), Ok(()));
-        let failure = Txn { compares: vec![], success: vec![], failure: vec![put("a"), put("a")] };
+        let failure = Txn {
+            compares: vec![],
+            success: vec![],
+            failure: vec![put("a"), put("a")],
+        };
         assert_eq!(check_txn(&failure, 128), DUPLICATE);
     }
 
@@ -135,23 +182,39 @@ mod tests {
         assert_eq!(check(vec![delete("a", "c"), put("b")]), DUPLICATE);
         assert_eq!(check(vec![delete("a", "c"), put("c")]), Ok(()));
         assert_eq!(check(vec![delete("a", "c"), delete("b", "d")]), Ok(()));
-        assert_eq!(check(vec![delete("a", "c"), nested(vec![put("b")], vec![])]), DUPLICATE);
-        assert_eq!(check(vec![nested(vec![delete("a", "c")], vec![]), put("b")]), DUPLICATE);
+        assert_eq!(
+            check(vec![delete("a", "c"), nested(vec![put("b")], vec![])]),
+            DUPLICATE
+        );
+        assert_eq!(
+            check(vec![nested(vec![delete("a", "c")], vec![]), put("b")]),
+            DUPLICATE
+        );
     }
 
     #[test]
     fn gaps_of_etcds_check_are_kept() {
         assert_eq!(check(vec![put("b"), delete("a", "\0")]), Ok(()));
-        let earlier_put = vec![nested(vec![put("b")], vec![]), nested(vec![delete("a", "c")], vec![])];
+        let earlier_put = vec![
+            nested(vec![put("b")], vec![]),
+            nested(vec![delete("a", "c")], vec![]),
+        ];
         assert_eq!(check(earlier_put), Ok(()));
     }
 
     #[test]
     fn nested_transactions_share_the_operation_limit() {
         let ranges = |count| vec![Op::Range(Range::default()); count];
-        let txn = |success| Txn { compares: vec![], success, failure: vec![] };
+        let txn = |success| Txn {
+            compares: vec![],
+            success,
+            failure: vec![],
+        };
         assert_eq!(check_txn(&txn(ranges(3)), 3), Ok(()));
-        assert_eq!(check_txn(&txn(ranges(4)), 3), Err(TxnError::TooManyOperations));
+        assert_eq!(
+            check_txn(&txn(ranges(4)), 3),
+            Err(TxnError::TooManyOperations)
+        );
         assert_eq!(check_txn(&txn(vec![nested(ranges(2), vec![])]), 3), Ok(()));
         let error = Err(TxnError::TooManyOperations);
         assert_eq!(check_txn(&txn(vec![nested(ranges(3), vec![])]), 3), error);

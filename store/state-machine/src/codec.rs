@@ -87,14 +87,21 @@ impl Command {
             tag::PUT => Command::Put(reader.put()?),
             tag::DELETE_RANGE => Command::DeleteRange(reader.delete_range()?),
             tag::TXN => Command::Txn(reader.txn(NESTING_MAX)?),
-            tag::COMPACT => Command::Compact(Compact { revision: reader.signed()? }),
+            tag::COMPACT => Command::Compact(Compact {
+                revision: reader.signed()?,
+            }),
             tag::LEASE_GRANT => Command::LeaseGrant(LeaseGrant {
                 id: reader.signed()?,
                 ttl_seconds: reader.signed()?,
             }),
-            tag::LEASE_REVOKE => Command::LeaseRevoke(LeaseRevoke { id: reader.signed()? }),
+            tag::LEASE_REVOKE => Command::LeaseRevoke(LeaseRevoke {
+                id: reader.signed()?,
+            }),
             tag::LEASE_CHECKPOINT => Command::LeaseCheckpoint(reader.list(|reader| {
-                Ok(LeaseCheckpoint { id: reader.signed()?, remaining_seconds: reader.signed()? })
+                Ok(LeaseCheckpoint {
+                    id: reader.signed()?,
+                    remaining_seconds: reader.signed()?,
+                })
             })?),
             tag::ALARM => Command::Alarm(AlarmChange {
                 action: reader.choice(&[AlarmAction::Activate, AlarmAction::Deactivate])?,
@@ -133,7 +140,12 @@ impl Writer<'_> {
     }
 
     fn flags(&mut self, flags: [bool; 3]) {
-        self.byte(flags.iter().rev().fold(0, |byte, &flag| byte << 1 | u8::from(flag)));
+        self.byte(
+            flags
+                .iter()
+                .rev()
+                .fold(0, |byte, &flag| byte << 1 | u8::from(flag)),
+        );
     }
 
     fn put(&mut self, put: &Put) {
@@ -256,7 +268,10 @@ impl Reader<'_> {
     }
 
     fn keys(&mut self) -> Result<KeyRange, DecodeError> {
-        Ok(KeyRange { start: self.bytes()?, end: self.bytes()? })
+        Ok(KeyRange {
+            start: self.bytes()?,
+            end: self.bytes()?,
+        })
     }
 
     fn put(&mut self) -> Result<Put, DecodeError> {
@@ -264,12 +279,22 @@ impl Reader<'_> {
         let lease = self.signed()?;
         let key = self.bytes()?;
         let value = self.bytes()?;
-        Ok(Put { key, value, lease, prev_kv, ignore_value, ignore_lease })
+        Ok(Put {
+            key,
+            value,
+            lease,
+            prev_kv,
+            ignore_value,
+            ignore_lease,
+        })
     }
 
     fn delete_range(&mut self) -> Result<DeleteRange, DecodeError> {
         let [prev_kv, ..] = self.flags()?;
-        Ok(DeleteRange { keys: self.keys()?, prev_kv })
+        Ok(DeleteRange {
+            keys: self.keys()?,
+            prev_kv,
+        })
     }
 
     fn range(&mut self) -> Result<Range, DecodeError> {
@@ -323,6 +348,10 @@ impl Reader<'_> {
             4 => Operand::Lease(self.signed()?),
             other => return Err(DecodeError::Tag(other)),
         };
-        Ok(Compare { keys, result, operand })
+        Ok(Compare {
+            keys,
+            result,
+            operand,
+        })
     }
 }

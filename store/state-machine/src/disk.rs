@@ -105,7 +105,9 @@ impl Disk {
             Some(version) if *version == *FORMAT_VERSION => Ok(()),
             Some(version) => {
                 let version = String::from_utf8_lossy(&version).into_owned();
-                Err(Fatal::Damaged(format!("unknown format {version:?}; this build reads format 1")))
+                Err(Fatal::Damaged(format!(
+                    "unknown format {version:?}; this build reads format 1"
+                )))
             }
             None => {
                 let mut batch = Batch::default();
@@ -116,7 +118,9 @@ impl Disk {
     }
 
     fn family(&self, name: &str) -> &ColumnFamily {
-        self.db.cf_handle(name).expect("open names every column family")
+        self.db
+            .cf_handle(name)
+            .expect("open names every column family")
     }
 
     pub(crate) fn write(&self, batch: Batch) -> Result<(), Fatal> {
@@ -127,7 +131,9 @@ impl Disk {
 
     /// The encoded key-value put at `at`; none when it was dropped or never a put.
     pub(crate) fn value(&self, at: Revision) -> Result<Option<Bytes>, Fatal> {
-        let row = self.db.get_pinned_cf(self.family(KV), RowKey::new(at, false))?;
+        let row = self
+            .db
+            .get_pinned_cf(self.family(KV), RowKey::new(at, false))?;
         Ok(row.map(|row| Bytes::copy_from_slice(&row)))
     }
 
@@ -145,7 +151,14 @@ impl Disk {
         while let Some((row_key, kv)) = rows.item() {
             let (at, tombstone) = RowKey::parse(row_key)
                 .ok_or_else(|| Fatal::Damaged(format!("a row is named {row_key:?}")))?;
-            if visit(Row { at, tombstone, row_key, kv })?.is_break() {
+            if visit(Row {
+                at,
+                tombstone,
+                row_key,
+                kv,
+            })?
+            .is_break()
+            {
                 return Ok(());
             }
             rows.next();
@@ -168,7 +181,11 @@ impl Disk {
         while let Some((id, lease)) = leases.item() {
             let (ttl_seconds, rest) = number(lease)?;
             let remaining_seconds = number(rest)?.0;
-            marks.leases.push(LeaseInfo { id: number(id)?.0, ttl_seconds, remaining_seconds });
+            marks.leases.push(LeaseInfo {
+                id: number(id)?.0,
+                ttl_seconds,
+                remaining_seconds,
+            });
             leases.next();
         }
         leases.status()?;
@@ -200,20 +217,37 @@ impl Disk {
     }
 
     pub(crate) fn files(&self) -> Result<Vec<File>, Fatal> {
-        let main = |key: Option<&Vec<u8>>| key.and_then(|key| RowKey::parse(key)).map(|(at, _)| at.main);
+        let main = |key: Option<&Vec<u8>>| {
+            key.and_then(|key| RowKey::parse(key))
+                .map(|(at, _)| at.main)
+        };
         let mut files = Vec::new();
-        for file in self.db.live_files()?.iter().filter(|file| file.column_family_name == KV) {
+        for file in self
+            .db
+            .live_files()?
+            .iter()
+            .filter(|file| file.column_family_name == KV)
+        {
             if let (Some(first_revision), Some(last_revision)) =
                 (main(file.start_key.as_ref()), main(file.end_key.as_ref()))
             {
-                files.push(File { first_revision, last_revision, rows: file.num_entries });
+                files.push(File {
+                    first_revision,
+                    last_revision,
+                    rows: file.num_entries,
+                });
             }
         }
         Ok(files)
     }
 
     pub(crate) fn bytes(&self) -> Result<u64, Fatal> {
-        Ok(self.db.live_files()?.iter().map(|file| file.size as u64).sum())
+        Ok(self
+            .db
+            .live_files()?
+            .iter()
+            .map(|file| file.size as u64)
+            .sum())
     }
 
     /// Whether every rewrite that began is installed and none ever failed.
@@ -228,9 +262,22 @@ impl Disk {
         let mut options = CompactOptions::default();
         options.set_exclusive_manual_compaction(false);
         options.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);
-        let start = RowKey::new(Revision { main: first_revision, sub: 0 }, false);
-        let end = RowKey::new(Revision { main: last_revision, sub: i64::MAX }, true);
-        self.db.compact_range_cf_opt(self.family(KV), Some(start), Some(end), &options);
+        let start = RowKey::new(
+            Revision {
+                main: first_revision,
+                sub: 0,
+            },
+            false,
+        );
+        let end = RowKey::new(
+            Revision {
+                main: last_revision,
+                sub: i64::MAX,
+            },
+            true,
+        );
+        self.db
+            .compact_range_cf_opt(self.family(KV), Some(start), Some(end), &options);
     }
 }
 
@@ -249,6 +296,8 @@ fn database_options() -> rocksdb::Options {
     options.set_ratelimiter(BACKGROUND_BYTES_PER_SECOND, 100_000, 10);
     options.set_bytes_per_sync(1 << 20);
     options.set_max_open_files(OPEN_FILES_MAX);
+    // Memory and files that are done with are freed in the background, not by the applier.
+    options.set_avoid_unnecessary_blocking_io(true);
     // One thread writes.
     options.set_allow_concurrent_memtable_write(false);
     options.set_log_level(LogLevel::Warn);
@@ -268,7 +317,11 @@ fn family_options(options: &Options, cache: &Cache, is_kv: bool) -> rocksdb::Opt
     let mut family = rocksdb::Options::default();
     family.set_block_based_table_factory(&blocks);
     let small = SMALL_WRITE_BUFFER_BYTES.min(options.write_buffer_bytes);
-    family.set_write_buffer_size(if is_kv { options.write_buffer_bytes } else { small });
+    family.set_write_buffer_size(if is_kv {
+        options.write_buffer_bytes
+    } else {
+        small
+    });
     family.set_max_write_buffer_number(WRITE_BUFFERS_MAX);
     family.set_level_zero_slowdown_writes_trigger(30);
     family.set_level_zero_stop_writes_trigger(60);
@@ -297,7 +350,11 @@ pub(crate) struct BatchWriter<'a> {
 
 impl Batch {
     pub(crate) fn writer<'a>(&'a mut self, disk: &'a Disk) -> BatchWriter<'a> {
-        BatchWriter { batch: &mut self.0, kv: disk.family(KV), disk }
+        BatchWriter {
+            batch: &mut self.0,
+            kv: disk.family(KV),
+            disk,
+        }
     }
 }
 
@@ -314,11 +371,13 @@ impl BatchWriter<'_> {
         let mut value = [0; 16];
         value[..8].copy_from_slice(&lease.ttl_seconds.to_be_bytes());
         value[8..].copy_from_slice(&lease.remaining_seconds.to_be_bytes());
-        self.batch.put_cf(self.disk.family(LEASE), lease.id.to_be_bytes(), value);
+        self.batch
+            .put_cf(self.disk.family(LEASE), lease.id.to_be_bytes(), value);
     }
 
     pub(crate) fn no_lease(&mut self, id: i64) {
-        self.batch.delete_cf(self.disk.family(LEASE), id.to_be_bytes());
+        self.batch
+            .delete_cf(self.disk.family(LEASE), id.to_be_bytes());
     }
 
     pub(crate) fn alarm(&mut self, member: u64, kind: AlarmKind, active: bool) {
@@ -334,7 +393,8 @@ impl BatchWriter<'_> {
     }
 
     pub(crate) fn compact_revision(&mut self, revision: i64) {
-        self.batch.put_cf(self.disk.family(META), COMPACTED, revision.to_be_bytes());
+        self.batch
+            .put_cf(self.disk.family(META), COMPACTED, revision.to_be_bytes());
     }
 
     pub(crate) fn applied(&mut self, revision: i64, mark: &[u8]) {

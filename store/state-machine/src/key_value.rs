@@ -39,8 +39,20 @@ pub(crate) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Bytes of [`Fields::encode`].
     fn encoded_length(&self) -> usize {
-        let bytes = |b: &[u8]| if b.is_empty() { 0 } else { 1 + varint::length(b.len() as u64) + b.len() };
-        let number = |n: i64| if n == 0 { 0 } else { 1 + varint::length(n.cast_unsigned()) };
+        let bytes = |b: &[u8]| {
+            if b.is_empty() {
+                0
+            } else {
+                1 + varint::length(b.len() as u64) + b.len()
+            }
+        };
+        let number = |n: i64| {
+            if n == 0 {
+                0
+            } else {
+                1 + varint::length(n.cast_unsigned())
+            }
+        };
         bytes(self.key)
             + number(self.create_revision)
             + number(self.mod_revision)
@@ -67,7 +79,7 @@ impl<'a> Fields<'a> {
             rest = after;
             let number = varint::take(&mut rest).ok_or(DecodeError::Short)?;
             let mut bytes = || {
-                let length = usize::try_from(number).map_err(|_| DecodeError::Short)?;
+                let length = usize::try_from(number).map_err(|_large| DecodeError::Short)?;
                 let (bytes, after) = rest.split_at_checked(length).ok_or(DecodeError::Short)?;
                 rest = after;
                 Ok(bytes)
@@ -117,7 +129,13 @@ pub fn encode_key_value(kv: &KeyValue) -> EncodedKeyValue {
 /// Reads `mvccpb.KeyValue`; key and value share the memory of `encoded`.
 pub fn decode_key_value(encoded: &Bytes) -> Result<KeyValue, DecodeError> {
     let fields = Fields::decode(encoded)?;
-    let share = |part: &[u8]| if part.is_empty() { Bytes::new() } else { encoded.slice_ref(part) };
+    let share = |part: &[u8]| {
+        if part.is_empty() {
+            Bytes::new()
+        } else {
+            encoded.slice_ref(part)
+        }
+    };
     Ok(KeyValue {
         key: share(fields.key),
         create_revision: fields.create_revision,
@@ -131,7 +149,11 @@ pub fn decode_key_value(encoded: &Bytes) -> Result<KeyValue, DecodeError> {
 /// The key inside encoded bytes of this module, sharing their memory.
 pub(crate) fn shared_key(encoded: &Bytes, key: &[u8]) -> Bytes {
     let start = 1 + varint::length(key.len() as u64);
-    if key.is_empty() { Bytes::new() } else { encoded.slice(start..start + key.len()) }
+    if key.is_empty() {
+        Bytes::new()
+    } else {
+        encoded.slice(start..start + key.len())
+    }
 }
 
 #[cfg(test)]

@@ -40,7 +40,11 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { write_buffer_bytes: 16 << 20, block_cache_bytes: 32 << 20, value_cache_bytes: 48 << 20 }
+        Options {
+            write_buffer_bytes: 16 << 20,
+            block_cache_bytes: 16 << 20,
+            value_cache_bytes: 32 << 20,
+        }
     }
 }
 
@@ -153,12 +157,18 @@ impl StateMachine {
         let marks = disk.marks()?;
         let rebuilt = rebuild::state(&disk, &marks)?;
         let compact_revision = rebuilt.state.compact_revision;
-        shared.revision.store(rebuilt.state.revision, Ordering::Release);
-        shared.compact_revision.store(compact_revision, Ordering::Release);
+        shared
+            .revision
+            .store(rebuilt.state.revision, Ordering::Release);
+        shared
+            .compact_revision
+            .store(compact_revision, Ordering::Release);
         *shared.state.write() = rebuilt.state;
         // All that was found is durable.
         *shared.garbage.lock() = rebuilt.garbage;
-        shared.droppable_values.store(compact_revision, Ordering::Release);
+        shared
+            .droppable_values
+            .store(compact_revision, Ordering::Release);
         Ok(StateMachine {
             disk,
             shared,
@@ -179,7 +189,9 @@ impl StateMachine {
         let mut applied_mark = self.applied_mark.lock();
         self.guard(|| {
             if self.failed.load(Ordering::Acquire) {
-                return Err(Fatal::Damaged("an earlier error stopped the state machine".into()));
+                return Err(Fatal::Damaged(
+                    "an earlier error stopped the state machine".into(),
+                ));
             }
             let applied = self.apply_alone(&run)?;
             *applied_mark = Some(run.mark.clone());
@@ -193,7 +205,12 @@ impl StateMachine {
         for commands in run.commands.chunks(COMMANDS_PER_LOCK) {
             let state = &mut *self.shared.state.write();
             let values = &mut *self.values.write();
-            let mut writer = Writer { state, values, disk: &self.disk, run: &mut buffer };
+            let mut writer = Writer {
+                state,
+                values,
+                disk: &self.disk,
+                run: &mut buffer,
+            };
             for command in commands {
                 writer.apply(command)?;
             }
@@ -202,12 +219,16 @@ impl StateMachine {
             let state = self.shared.state.read();
             (state.revision, state.compact_revision)
         };
-        let RunBuffer { mut batch, applied, .. } = buffer;
+        let RunBuffer {
+            mut batch, applied, ..
+        } = buffer;
         batch.writer(&self.disk).applied(revision, &run.mark);
         // No lock of the state is held: a write may wait for RocksDB's threads, and those for the state.
         self.disk.write(batch)?;
         self.shared.revision.store(revision, Ordering::Release);
-        self.shared.compact_revision.store(compact_revision, Ordering::Release);
+        self.shared
+            .compact_revision
+            .store(compact_revision, Ordering::Release);
         Ok(applied)
     }
 
@@ -253,7 +274,12 @@ impl StateMachine {
     }
 
     pub fn lease(&self, id: i64) -> Option<LeaseInfo> {
-        self.shared.state.read().leases.get(&id).map(|lease| lease.info(id))
+        self.shared
+            .state
+            .read()
+            .leases
+            .get(&id)
+            .map(|lease| lease.info(id))
     }
 
     /// Keys attached to a lease, sorted.

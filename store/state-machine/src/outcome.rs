@@ -22,7 +22,10 @@ pub enum Body {
     Put(PutResponse),
     DeleteRange(DeleteRangeResponse),
     Txn(TxnResponse),
-    LeaseGrant { id: i64, ttl_seconds: i64 },
+    LeaseGrant {
+        id: i64,
+        ttl_seconds: i64,
+    },
     Alarms(Vec<(u64, AlarmKind)>),
     /// Compact, LeaseRevoke, LeaseCheckpoint, Nothing.
     Done,
@@ -59,10 +62,22 @@ pub struct TxnResponse {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OpResponse {
     /// `revision` of an inner response's header.
-    Range { revision: i64, response: RangeResponse },
-    Put { revision: i64, response: PutResponse },
-    DeleteRange { revision: i64, response: DeleteRangeResponse },
-    Txn { revision: i64, response: TxnResponse },
+    Range {
+        revision: i64,
+        response: RangeResponse,
+    },
+    Put {
+        revision: i64,
+        response: PutResponse,
+    },
+    DeleteRange {
+        revision: i64,
+        response: DeleteRangeResponse,
+    },
+    Txn {
+        revision: i64,
+        response: TxnResponse,
+    },
 }
 
 /// Why a request was refused. The edge turns each into etcd's status and text.
@@ -101,7 +116,7 @@ pub struct Event {
     pub kv: EncodedKeyValue,
     /// Whether this put made the key (create_revision == mod_revision).
     pub created: bool,
-    /// Where the value before this change stands, if there was one; see `View::key_value_at`.
+    /// Where the value before this change stands, if there was one; see `StateMachine::key_value_at`.
     pub prev: Option<Revision>,
 }
 

@@ -1,17 +1,18 @@
 //! Ranges and compares as etcd answers them, over any source of keys and values.
 
+mod path;
+
 use std::cmp::Reverse;
 
 use bytes::Bytes;
 
-use crate::command::{
-    Compare, CompareResult, KeyRange, Op, Operand, Range, SortOrder, SortTarget, Txn,
-};
+use crate::command::{Compare, CompareResult, KeyRange, Operand, Range, SortOrder, SortTarget};
 use crate::index::Index;
 use crate::key_value::Fields;
 use crate::machine::Fatal;
-use crate::outcome::{EncodedKeyValue, OpResponse, RangeResponse, Rejection, Revision, TxnResponse};
+use crate::outcome::{EncodedKeyValue, RangeResponse, Revision};
 use crate::values::Values;
+pub(crate) use path::{Path, Step, path, read_txn};
 
 /// Where reads find keys and values.
 pub(crate) trait Source {
@@ -75,14 +76,18 @@ pub(crate) fn collect(
                 let fields = newest.then(|| ItemFields {
                     create_revision: meta.create_revision(),
                     version: meta.version(),
-                    lease: if query.wants == Wants::Values { 0 } else { meta.lease() },
+                    lease: meta.lease(),
                 });
                 let kv = match query.wants {
                     Wants::Values if newest => values.get(meta.slot(), visible).cloned(),
                     Wants::Keys => fields.map(|fields| fields.encode(key, visible)),
                     _ => None,
                 };
-                out.items.push(Item { at: visible, fields, kv });
+                out.items.push(Item {
+                    at: visible,
+                    fields,
+                    kv,
+                });
             }
         }
         if walked + 1 == keys_max {
@@ -120,9 +125,17 @@ impl Item {
         if let Some(fields) = self.fields {
             return Ok(fields);
         }
-        let Fields { create_revision, version, lease, .. } =
-            decode(self.kv.as_ref().expect("filled before"))?;
-        Ok(ItemFields { create_revision, version, lease })
+        let Fields {
+            create_revision,
+            version,
+            lease,
+            ..
+        } = decode(self.kv.as_ref().expect("filled before"))?;
+        Ok(ItemFields {
+            create_revision,
+            version,
+            lease,
+        })
     }
 }
 
@@ -138,12 +151,23 @@ fn learn_fields<S: Source>(source: &S, items: &mut [Item]) -> Result<(), S::Erro
 }
 
 /// Answers a range at store revision `at`, which is neither compacted nor in the future.
-pub(crate) fn range<S: Source>(source: &S, range: &Range, at: i64) -> Result<RangeResponse, S::Error> {
-    let mut query = Query { keys: &range.keys, items_max: usize::MAX, wants: Wants::Values };
+pub(crate) fn range<S: Source>(
+    source: &S,
+    range: &Range,
+    at: i64,
+) -> Result<RangeResponse, S::Error> {
+    let mut query = Query {
+        keys: &range.keys,
+        items_max: usize::MAX,
+        wants: Wants::Values,
+    };
     if range.count_only {
         query.items_max = 0;
         let count = source.collect(&query, at)?.count;
-        return Ok(RangeResponse { count, ..RangeResponse::default() });
+        return Ok(RangeResponse {
+            count,
+            ..RangeResponse::default()
+        });
     }
     let sort = sort_of(range);
     let limit = usize::try_from(range.limit).ok().filter(|&limit| limit > 0);
@@ -171,7 +195,10 @@ pub(crate) fn range<S: Source>(source: &S, range: &Range, at: i64) -> Result<Ran
     if items.iter().any(|item| item.kv.is_none()) {
         source.fill(&mut items)?;
     }
-    let kvs = items.into_iter().map(|item| answer(item, range.keys_only)).collect::<Result<_, _>>()?;
+    let kvs = items
+        .into_iter()
+        .map(|item| answer(item, range.keys_only))
+        .collect::<Result<_, _>>()?;
     Ok(RangeResponse { kvs, more, count })
 }
 
@@ -184,7 +211,13 @@ fn answer(item: Item, keys_only: bool) -> Result<EncodedKeyValue, Fatal> {
     if fields.value.is_empty() {
         return Ok(EncodedKeyValue(kv.clone()));
     }
-    Ok(EncodedKeyValue(Fields { value: &[], ..fields }.encode()))
+    Ok(EncodedKeyValue(
+        Fields {
+            value: &[],
+            ..fields
+        }
+        .encode(),
+    ))
 }
 
 /// What to sort by and whether downwards; none when the order of keys is right already.
@@ -196,13 +229,19 @@ fn sort_of(range: &Range) -> Option<(SortTarget, bool)> {
 }
 
 fn filter<S: Source>(source: &S, range: &Range, items: &mut Vec<Item>) -> Result<(), S::Error> {
-    let within = |number: i64, min: i64, max: i64| (min == 0 || number >= min) && (max == 0 || number <= max);
+    let within = |number: i64, min: i64, max: i64| {
+        (min == 0 || number >= min) && (max == 0 || number <= max)
+    };
     items.retain(|item| within(item.at.main, range.min_mod_revision, range.max_mod_revision));
     if range.min_create_revision != 0 || range.max_create_revision != 0 {
         learn_fields(source, items)?;
         items.retain(|item| {
             let create_revision = item.fields.expect("learned").create_revision;
-            within(create_revision, range.min_create_revision, range.max_create_revision)
+            within(
+                create_revision,
+                range.min_create_revision,
+                range.max_create_revision,
+            )
         });
     }
     Ok(())
@@ -211,7 +250,7 @@ fn filter<S: Source>(source: &S, range: &Range, items: &mut Vec<Item>) -> Result
 /// Items with equal targets stay in the order of their keys.
 fn sort_items<S: Source>(
     source: &S,
-    items: &mut Vec<Item>,
+    items: &mut [Item],
     target: SortTarget,
     descend: bool,
 ) -> Result<(), S::Error> {
@@ -224,7 +263,9 @@ fn sort_items<S: Source>(
         SortTarget::Mod => sort_by_number(items, descend, |item| item.at.main),
         SortTarget::Create => {
             learn_fields(source, items)?;
-            sort_by_number(items, descend, |item| item.fields.expect("learned").create_revision);
+            sort_by_number(items, descend, |item| {
+                item.fields.expect("learned").create_revision
+            });
         }
         SortTarget::Version => {
             learn_fields(source, items)?;
@@ -257,8 +298,16 @@ fn sort_by_number(items: &mut [Item], descend: bool, number: impl Fn(&Item) -> i
 /// Whether a condition holds at store revision `at` for every key of its range.
 pub(crate) fn compare<S: Source>(source: &S, compare: &Compare, at: i64) -> Result<bool, S::Error> {
     let by_value = matches!(compare.operand, Operand::Value(_));
-    let wants = if by_value { Wants::Values } else { Wants::Fields };
-    let query = Query { keys: &compare.keys, items_max: usize::MAX, wants };
+    let wants = if by_value {
+        Wants::Values
+    } else {
+        Wants::Fields
+    };
+    let query = Query {
+        keys: &compare.keys,
+        items_max: usize::MAX,
+        wants,
+    };
     let mut items = source.collect(&query, at)?.items;
     if items.is_empty() {
         // A missing key compares as zeros, but has no value to compare.
@@ -271,7 +320,12 @@ pub(crate) fn compare<S: Source>(source: &S, compare: &Compare, at: i64) -> Resu
     }
     for item in &items {
         let value = if by_value { item.value()? } else { &[] };
-        if !holds(compare, item.fields.unwrap_or_default(), item.at.main, value) {
+        if !holds(
+            compare,
+            item.fields.unwrap_or_default(),
+            item.at.main,
+            value,
+        ) {
             return Ok(false);
         }
     }
@@ -292,76 +346,4 @@ fn holds(compare: &Compare, fields: ItemFields, mod_revision: i64, value: &[u8])
         CompareResult::Greater => ordering.is_gt(),
         CompareResult::Less => ordering.is_lt(),
     }
-}
-
-/// The branches a transaction takes, decided before anything is written.
-pub(crate) struct Path<'a> {
-    pub(crate) succeeded: bool,
-    pub(crate) steps: Vec<Step<'a>>,
-}
-
-pub(crate) enum Step<'a> {
-    Op(&'a Op),
-    Txn(Path<'a>),
-}
-
-/// Evaluates all compares, those of nested transactions too, at store revision `at`.
-pub(crate) fn path<'a, S: Source>(source: &S, txn: &'a Txn, at: i64) -> Result<Path<'a>, S::Error> {
-    let mut succeeded = true;
-    for condition in &txn.compares {
-        if !compare(source, condition, at)? {
-            succeeded = false;
-            break;
-        }
-    }
-    let ops = if succeeded { &txn.success } else { &txn.failure };
-    let step = |op: &'a Op| match op {
-        Op::Txn(nested) => path(source, nested, at).map(Step::Txn),
-        op => Ok(Step::Op(op)),
-    };
-    Ok(Path { succeeded, steps: ops.iter().map(step).collect::<Result<_, _>>()? })
-}
-
-impl<'a> Path<'a> {
-    /// Every operation that will run, in order.
-    pub(crate) fn each(&self, visit: &mut dyn FnMut(&'a Op) -> Result<(), Rejection>) -> Result<(), Rejection> {
-        for step in &self.steps {
-            match step {
-                Step::Op(op) => visit(op)?,
-                Step::Txn(nested) => nested.each(visit)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// etcd's check of the revisions that the ranges of a transaction ask for: unlike in a range of
-    /// its own, a negative revision is compacted once anything is.
-    pub(crate) fn check_ranges(&self, revision: i64, compact_revision: i64) -> Result<(), Rejection> {
-        self.each(&mut |op| match op {
-            Op::Range(range) if range.revision == 0 => Ok(()),
-            Op::Range(range) if range.revision > revision => Err(Rejection::FutureRevision),
-            Op::Range(range) if range.revision < compact_revision => {
-                Err(Rejection::Compacted { compact_revision })
-            }
-            _ => Ok(()),
-        })
-    }
-}
-
-/// Runs the ranges of a read-only transaction at store revision `at`.
-pub(crate) fn read_txn<S: Source>(source: &S, path: &Path<'_>, at: i64) -> Result<TxnResponse, S::Error> {
-    let mut responses = Vec::with_capacity(path.steps.len());
-    for step in &path.steps {
-        responses.push(match step {
-            Step::Txn(nested) => {
-                OpResponse::Txn { revision: 0, response: read_txn(source, nested, at)? }
-            }
-            Step::Op(Op::Range(asked)) => {
-                let range_at = if asked.revision > 0 { asked.revision } else { at };
-                OpResponse::Range { revision: at, response: range(source, asked, range_at)? }
-            }
-            Step::Op(_) => panic!("a read-only transaction holds only ranges"),
-        });
-    }
-    Ok(TxnResponse { succeeded: path.succeeded, responses })
 }

@@ -22,13 +22,22 @@ pub(crate) struct Rebuilt {
 /// Scans all rows. The index comes out trimmed to the compact revision.
 pub(crate) fn state(disk: &Disk, marks: &Marks) -> Result<Rebuilt, Fatal> {
     let fresh = State::default();
-    let revision = marks.applied.as_ref().map_or(fresh.revision, |(revision, _)| *revision);
+    let revision = marks
+        .applied
+        .as_ref()
+        .map_or(fresh.revision, |(revision, _)| *revision);
     let compact_revision = marks.compact_revision.unwrap_or(fresh.compact_revision);
-    let mut keys = Keys { compact_revision, ..Keys::default() };
+    let mut keys = Keys {
+        compact_revision,
+        ..Keys::default()
+    };
     let mut rows = Rows::default();
     disk.scan(Revision::default(), |row| {
         if row.at.main > revision {
-            return Err(Fatal::Damaged(format!("a row at {:?} is newer than the store", row.at)));
+            return Err(Fatal::Damaged(format!(
+                "a row at {:?} is newer than the store",
+                row.at
+            )));
         }
         let fields = Fields::decode(row.kv)
             .map_err(|error| Fatal::Damaged(format!("the row at {:?}: {error}", row.at)))?;
@@ -42,18 +51,40 @@ pub(crate) fn state(disk: &Disk, marks: &Marks) -> Result<Rebuilt, Fatal> {
     let alarms: BTreeSet<_> = marks.alarms.iter().copied().collect();
     let leases = leases(marks, &keys.keys)?;
     let index = Index::of(keys.keys);
-    Ok(Rebuilt { state: State { index, leases, alarms, revision, compact_revision }, garbage: keys.garbage })
+    Ok(Rebuilt {
+        state: State {
+            index,
+            leases,
+            alarms,
+            revision,
+            compact_revision,
+        },
+        garbage: keys.garbage,
+    })
 }
 
-fn leases(marks: &Marks, keys: &BTreeMap<Box<[u8]>, KeyMeta>) -> Result<BTreeMap<i64, Lease>, Fatal> {
+fn leases(
+    marks: &Marks,
+    keys: &BTreeMap<Box<[u8]>, KeyMeta>,
+) -> Result<BTreeMap<i64, Lease>, Fatal> {
     let mut leases = BTreeMap::new();
     for info in &marks.leases {
         let (ttl_seconds, remaining_seconds) = (info.ttl_seconds, info.remaining_seconds);
-        leases.insert(info.id, Lease { ttl_seconds, remaining_seconds, keys: BTreeSet::new() });
+        leases.insert(
+            info.id,
+            Lease {
+                ttl_seconds,
+                remaining_seconds,
+                keys: BTreeSet::new(),
+            },
+        );
     }
     for (key, meta) in keys.iter().filter(|(_, meta)| meta.lease() != 0) {
         let lease = leases.get_mut(&meta.lease()).ok_or_else(|| {
-            Fatal::Damaged(format!("a key at {:?} has a lease that does not exist", meta.newest()))
+            Fatal::Damaged(format!(
+                "a key at {:?} has a lease that does not exist",
+                meta.newest()
+            ))
         })?;
         lease.keys.insert(key.clone());
     }
@@ -84,7 +115,11 @@ impl Rows {
         };
         let (key_start, key_length) = (self.keys.len(), fields.key.len());
         self.keys.extend_from_slice(fields.key);
-        self.rows.push(RowMeta { value, key_start, key_length });
+        self.rows.push(RowMeta {
+            value,
+            key_start,
+            key_length,
+        });
     }
 
     fn key(&self, row: &RowMeta) -> &[u8] {
@@ -95,18 +130,29 @@ impl Rows {
     fn sorted(&self) -> Vec<&RowMeta> {
         // Eight bytes after what all keys begin with decide most comparisons without a look at the key.
         let common = self.common_prefix_length();
-        let mut sorted: Vec<(u64, &RowMeta)> =
-            self.rows.iter().map(|row| (lead(&self.key(row)[common..]), row)).collect();
+        let mut sorted: Vec<(u64, &RowMeta)> = self
+            .rows
+            .iter()
+            .map(|row| (lead(&self.key(row)[common..]), row))
+            .collect();
         sorted.sort_by(|(lead_a, a), (lead_b, b)| {
-            lead_a.cmp(lead_b).then_with(|| self.key(a).cmp(self.key(b)))
+            lead_a
+                .cmp(lead_b)
+                .then_with(|| self.key(a).cmp(self.key(b)))
         });
         sorted.into_iter().map(|(_, row)| row).collect()
     }
 
     fn common_prefix_length(&self) -> usize {
-        let Some(first) = self.rows.first().map(|row| self.key(row)) else { return 0 };
+        let Some(first) = self.rows.first().map(|row| self.key(row)) else {
+            return 0;
+        };
         self.rows.iter().fold(first.len(), |common, row| {
-            first[..common].iter().zip(self.key(row)).take_while(|(a, b)| a == b).count()
+            first[..common]
+                .iter()
+                .zip(self.key(row))
+                .take_while(|(a, b)| a == b)
+                .count()
         })
     }
 }

@@ -18,7 +18,11 @@ pub(crate) struct Lease {
 
 impl Lease {
     pub(crate) fn info(&self, id: i64) -> LeaseInfo {
-        LeaseInfo { id, ttl_seconds: self.ttl_seconds, remaining_seconds: self.remaining_seconds }
+        LeaseInfo {
+            id,
+            ttl_seconds: self.ttl_seconds,
+            remaining_seconds: self.remaining_seconds,
+        }
     }
 }
 
@@ -51,7 +55,10 @@ impl State {
 
     pub(crate) fn lease_keys(&self, id: i64) -> Vec<Bytes> {
         let keys = self.leases.get(&id).map(|lease| &lease.keys);
-        keys.into_iter().flatten().map(|key| Bytes::copy_from_slice(key)).collect()
+        keys.into_iter()
+            .flatten()
+            .map(|key| Bytes::copy_from_slice(key))
+            .collect()
     }
 
     /// Moves a key from one lease to another; 0 is none.

@@ -30,7 +30,13 @@ pub(crate) struct Values {
 
 impl Values {
     pub(crate) fn new(bytes_max: usize) -> Values {
-        Values { slots: Vec::new(), free: Vec::new(), hand: 0, bytes: 0, bytes_max }
+        Values {
+            slots: Vec::new(),
+            free: Vec::new(),
+            hand: 0,
+            bytes: 0,
+            bytes_max,
+        }
     }
 
     pub(crate) fn get(&self, number: SlotNumber, revision: Revision) -> Option<&Bytes> {
@@ -50,7 +56,12 @@ impl Values {
     }
 
     /// Stores a value that takes the place of `replaces`, if that is still there.
-    pub(crate) fn insert(&mut self, revision: Revision, kv: Bytes, replaces: (SlotNumber, Revision)) -> SlotNumber {
+    pub(crate) fn insert(
+        &mut self,
+        revision: Revision,
+        kv: Bytes,
+        replaces: (SlotNumber, Revision),
+    ) -> SlotNumber {
         let size = kv.len() + SLOT_OVERHEAD_BYTES;
         self.remove(replaces.0, replaces.1);
         if size > self.fill_bytes_max() {
@@ -60,19 +71,30 @@ impl Values {
             self.evict_one();
         }
         self.bytes += size;
-        let slot = Slot { revision, kv, read: AtomicBool::new(false) };
+        let slot = Slot {
+            revision,
+            kv,
+            read: AtomicBool::new(false),
+        };
         if let Some(number) = self.free.pop() {
             self.slots[number as usize - 1] = slot;
             return number;
         }
-        let number = SlotNumber::try_from(self.slots.len() + 1).expect("slots are bounded by bytes_max");
+        let number =
+            SlotNumber::try_from(self.slots.len() + 1).expect("slots are bounded by bytes_max");
         self.slots.push(slot);
         number
     }
 
     pub(crate) fn remove(&mut self, number: SlotNumber, revision: Revision) {
-        let Some(position) = (number as usize).checked_sub(1) else { return };
-        if self.slots.get(position).is_some_and(|slot| slot.revision == revision) {
+        let Some(position) = (number as usize).checked_sub(1) else {
+            return;
+        };
+        if self
+            .slots
+            .get(position)
+            .is_some_and(|slot| slot.revision == revision)
+        {
             self.clear(position);
         }
     }
@@ -80,7 +102,11 @@ impl Values {
     fn clear(&mut self, position: usize) {
         let slot = &mut self.slots[position];
         self.bytes -= slot.kv.len() + SLOT_OVERHEAD_BYTES;
-        *slot = Slot { revision: Revision::default(), kv: Bytes::new(), read: AtomicBool::new(false) };
+        *slot = Slot {
+            revision: Revision::default(),
+            kv: Bytes::new(),
+            read: AtomicBool::new(false),
+        };
         self.free.push(position as SlotNumber + 1);
     }
 
@@ -127,16 +153,26 @@ mod tests {
     fn a_stale_number_finds_nothing() {
         let mut values = Values::new(1 << 20);
         let number = values.insert(revision(2), Bytes::from_static(b"old"), (0, revision(1)));
-        let newer = values.insert(revision(3), Bytes::from_static(b"new"), (number, revision(2)));
+        let newer = values.insert(
+            revision(3),
+            Bytes::from_static(b"new"),
+            (number, revision(2)),
+        );
         assert_eq!(number, newer);
         assert_eq!(values.get(number, revision(2)), None);
-        assert_eq!(values.get(number, revision(3)), Some(&Bytes::from_static(b"new")));
+        assert_eq!(
+            values.get(number, revision(3)),
+            Some(&Bytes::from_static(b"new"))
+        );
         assert_eq!(values.get(0, revision(3)), None);
     }
 
     #[test]
     fn a_value_larger_than_its_share_is_not_kept() {
         let mut values = Values::new(1000);
-        assert_eq!(values.insert(revision(2), Bytes::from(vec![0; 500]), (0, revision(1))), 0);
+        assert_eq!(
+            values.insert(revision(2), Bytes::from(vec![0; 500]), (0, revision(1))),
+            0
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! Random commands do to the store what they do to a simple model of it.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod generate;
 mod model;
 
@@ -13,8 +15,11 @@ use proptest::test_runner::TestCaseResult;
 use state_machine::*;
 
 /// Small buffers, so that values leave the cache and rows the memory.
-const SMALL: Options =
-    Options { write_buffer_bytes: 64 << 10, block_cache_bytes: 64 << 10, value_cache_bytes: 4096 };
+const SMALL: Options = Options {
+    write_buffer_bytes: 64 << 10,
+    block_cache_bytes: 64 << 10,
+    value_cache_bytes: 4096,
+};
 
 fn open(dir: &Path) -> StateMachine {
     StateMachine::open(dir, &SMALL).unwrap()
@@ -45,7 +50,28 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn run(commands: &[Command], mark: &'static [u8]) -> Run {
-    Run { commands: commands.to_vec(), mark: Bytes::from_static(mark) }
+    Run {
+        commands: commands.to_vec(),
+        mark: Bytes::from_static(mark),
+    }
+}
+
+/// Opens a copy of the files as they stand. A rewrite in the background may get between; then again.
+fn crash(dir: &Path, to: &Path) -> StateMachine {
+    for attempt in 0..20 {
+        let copy = to.join(attempt.to_string());
+        std::fs::create_dir(&copy).unwrap();
+        let copied = std::fs::read_dir(dir).unwrap().try_for_each(|file| {
+            let file = file?;
+            std::fs::copy(file.path(), copy.join(file.file_name())).map(drop)
+        });
+        if copied.is_ok()
+            && let Ok(machine) = StateMachine::open(&copy, &SMALL)
+        {
+            return machine;
+        }
+    }
+    panic!("no copy of the files could be opened");
 }
 
 /// Everything that can be read is what the model says.
@@ -55,28 +81,50 @@ fn check_reads(machine: &StateMachine, model: &Model, ranges: &[Range]) -> TestC
     for range in ranges {
         prop_assert_eq!(machine.range(range), model.range(range), "{:?}", range);
     }
-    let all = KeyRange { start: Bytes::from_static(b"\0"), end: Bytes::from_static(b"\0") };
+    let all = KeyRange {
+        start: Bytes::from_static(b"\0"),
+        end: Bytes::from_static(b"\0"),
+    };
     let from = model.compact_revision.max(1);
     for revision in from..=model.revision {
-        let range = Range { keys: all.clone(), revision, ..Range::default() };
+        let range = Range {
+            keys: all.clone(),
+            revision,
+            ..Range::default()
+        };
         prop_assert_eq!(machine.range(&range), model.range(&range));
         let hash = machine.hash_kv(revision).unwrap();
         prop_assert_eq!(hash.hash, model.hash_kv(revision), "hash at {}", revision);
     }
-    prop_assert_eq!(machine.history(from, usize::MAX, usize::MAX).unwrap(), model.history(from));
+    prop_assert_eq!(
+        machine.history(from, usize::MAX, usize::MAX).unwrap(),
+        model.history(from)
+    );
     for events in model.history(from) {
         for event in events.events.iter() {
             if let Some(prev) = event.prev {
-                let found = machine.key_value_at(prev).map(|kv| decode_key_value(&kv.0).unwrap());
-                prop_assert_eq!(found.map(|kv| (kv.key, kv.mod_revision)), Some((event.key.clone(), prev.main)));
+                let found = machine
+                    .key_value_at(prev)
+                    .map(|kv| decode_key_value(&kv.0).unwrap());
+                prop_assert_eq!(
+                    found.map(|kv| (kv.key, kv.mod_revision)),
+                    Some((event.key.clone(), prev.main))
+                );
             }
         }
     }
-    let leases: Vec<(LeaseInfo, Vec<Bytes>)> =
-        machine.leases().into_iter().map(|lease| (lease, machine.lease_keys(lease.id))).collect();
+    let leases: Vec<(LeaseInfo, Vec<Bytes>)> = machine
+        .leases()
+        .into_iter()
+        .map(|lease| (lease, machine.lease_keys(lease.id)))
+        .collect();
     prop_assert_eq!(leases, model.leases());
     prop_assert_eq!(machine.live_bytes(), model.live_bytes());
-    let count = machine.range(&Range { keys: all, count_only: true, ..Range::default() });
+    let count = machine.range(&Range {
+        keys: all,
+        count_only: true,
+        ..Range::default()
+    });
     prop_assert_eq!(machine.key_count() as i64, count.unwrap().1.count);
     Ok(())
 }
@@ -114,6 +162,43 @@ proptest! {
             }
             check_reads(&machine, &model, &ranges)?;
         }
+    }
+
+    /// A copy of the files of an open store is what a crash leaves behind.
+    #[test]
+    fn replaying_the_log_after_a_crash_gives_the_same_state(
+        runs in vec((vec(generate::command(), 1..6), 0..5usize), 1..25),
+        ranges in vec(generate::range(30), 8),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = open(dir.path());
+        let mut model = Model::new();
+        let mut log = Vec::new();
+        for (position, (mut commands, flush_or_sweep)) in runs.into_iter().enumerate() {
+            commands.retain(|command| !matches!(command, Command::Txn(txn) if check_txn(txn, 128).is_err()));
+            commands.iter().for_each(|command| drop(model.apply(command)));
+            let mark = Bytes::copy_from_slice(&(position as u64).to_be_bytes());
+            let run = Run { commands, mark };
+            log.push(run.clone());
+            machine.apply(run).unwrap();
+            match flush_or_sweep {
+                0 => while machine.sweep(3) {},
+                1 => drop(machine.flush().unwrap()),
+                _ => {}
+            }
+        }
+        let crashed = tempfile::tempdir().unwrap();
+        let revived = crash(dir.path(), crashed.path());
+        let applied = revived.applied_mark().map_or(0, |mark| {
+            u64::from_be_bytes(mark[..].try_into().unwrap()) as usize + 1
+        });
+        for run in &log[applied..] {
+            revived.apply(run.clone()).unwrap();
+        }
+        check_reads(&revived, &model, &ranges)?;
+        prop_assert_eq!(revived.hash(), machine.hash());
+        while revived.sweep(3) {}
+        check_reads(&revived, &model, &ranges)?;
     }
 
     #[test]

@@ -1,22 +1,37 @@
 //! The public door works end to end.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use bytes::Bytes;
 use state_machine::*;
 
 fn put(key: &str, value: &str) -> Command {
-    Command::Put(Put { key: key.to_owned().into(), value: value.to_owned().into(), ..Put::default() })
+    Command::Put(Put {
+        key: key.to_owned().into(),
+        value: value.to_owned().into(),
+        ..Put::default()
+    })
 }
 
 fn all() -> Range {
-    let keys = KeyRange { start: Bytes::from_static(b"\0"), end: Bytes::from_static(b"\0") };
-    Range { keys, ..Range::default() }
+    let keys = KeyRange {
+        start: Bytes::from_static(b"\0"),
+        end: Bytes::from_static(b"\0"),
+    };
+    Range {
+        keys,
+        ..Range::default()
+    }
 }
 
 #[test]
 fn what_is_applied_is_read_back_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let machine = StateMachine::open(dir.path(), &Options::default()).unwrap();
-    let run = Run { commands: vec![put("b", "1"), put("a", "2")], mark: Bytes::from_static(b"m") };
+    let run = Run {
+        commands: vec![put("b", "1"), put("a", "2")],
+        mark: Bytes::from_static(b"m"),
+    };
     let applied = machine.apply(run).unwrap();
     assert_eq!(applied.outcomes[1].as_ref().unwrap().revision, 3);
     assert_eq!(applied.events.len(), 2);
@@ -25,7 +40,10 @@ fn what_is_applied_is_read_back_after_reopening() {
     let hash = machine.hash_kv(0).unwrap();
     assert_eq!(machine.flush().unwrap(), Some(Bytes::from_static(b"m")));
     let copy = dir.path().join("copy");
-    assert_eq!(machine.checkpoint(&copy).unwrap(), Some(Bytes::from_static(b"m")));
+    assert_eq!(
+        machine.checkpoint(&copy).unwrap(),
+        Some(Bytes::from_static(b"m"))
+    );
     drop(machine);
     for path in [dir.path(), &copy] {
         let machine = StateMachine::open(path, &Options::default()).unwrap();

@@ -29,7 +29,11 @@ impl Writer<'_> {
                 Op::DeleteRange(delete) => deletes.push(delete),
                 Op::Put(put) => {
                     let needs_key = put.ignore_value || put.ignore_lease;
-                    if needs_key && deletes.iter().any(|delete| index::contains(&delete.keys, &put.key)) {
+                    if needs_key
+                        && deletes
+                            .iter()
+                            .any(|delete| index::contains(&delete.keys, &put.key))
+                    {
                         return Err(Rejection::KeyNotFound);
                     }
                     self.check_put_key(put)?;
@@ -46,27 +50,42 @@ impl Writer<'_> {
         for step in &path.steps {
             let response = match step {
                 // etcd leaves the header of a nested transaction empty.
-                Step::Txn(nested) => OpResponse::Txn { revision: 0, response: self.run_path(nested)? },
+                Step::Txn(nested) => OpResponse::Txn {
+                    revision: 0,
+                    response: self.run_path(nested)?,
+                },
                 Step::Op(op) => self.run_op(op)?,
             };
             responses.push(response);
         }
-        Ok(TxnResponse { succeeded: path.succeeded, responses })
+        Ok(TxnResponse {
+            succeeded: path.succeeded,
+            responses,
+        })
     }
 
     fn run_op(&mut self, op: &Op) -> Result<OpResponse, Fatal> {
         Ok(match op {
             Op::Range(range) => {
                 let response = self.range(range)?;
-                OpResponse::Range { revision: self.header_revision(), response }
+                OpResponse::Range {
+                    revision: self.header_revision(),
+                    response,
+                }
             }
             Op::Put(put) => {
                 let response = self.put(put)?;
-                OpResponse::Put { revision: self.header_revision(), response }
+                OpResponse::Put {
+                    revision: self.header_revision(),
+                    response,
+                }
             }
             Op::DeleteRange(delete) => {
                 let response = self.delete_range(delete)?;
-                OpResponse::DeleteRange { revision: self.header_revision(), response }
+                OpResponse::DeleteRange {
+                    revision: self.header_revision(),
+                    response,
+                }
             }
             Op::Txn(_) => unreachable!("a path holds nested transactions as paths"),
         })

@@ -40,7 +40,11 @@ impl CompactionFilterFactory for Factory {
     type Filter = Filter;
 
     fn create(&mut self, _context: CompactionFilterContext) -> Filter {
-        Filter { limits: self.0.limits(), superseded: Arc::clone(&self.0), dropped: Vec::new() }
+        Filter {
+            limits: self.0.limits(),
+            superseded: Arc::clone(&self.0),
+            dropped: Vec::new(),
+        }
     }
 
     fn name(&self) -> &CStr {
@@ -58,16 +62,27 @@ impl Filter {
     /// The row's place if it may go. A damaged row stays for whoever reads it to notice.
     fn droppable(&self, row_key: &[u8], row: &[u8]) -> Option<Forgotten> {
         let (at, tombstone) = RowKey::parse(row_key)?;
-        let limit = if tombstone { self.limits.tombstones } else { self.limits.values };
-        let may_go =
-            at.main <= limit && self.superseded.is_superseded(Fields::decode(row).ok()?.key, at);
-        may_go.then_some(Forgotten { revision: at.main, tombstone })
+        let limit = if tombstone {
+            self.limits.tombstones
+        } else {
+            self.limits.values
+        };
+        let may_go = at.main <= limit
+            && self
+                .superseded
+                .is_superseded(Fields::decode(row).ok()?.key, at);
+        may_go.then_some(Forgotten {
+            revision: at.main,
+            tombstone,
+        })
     }
 }
 
 impl CompactionFilter for Filter {
     fn filter(&mut self, _level: u32, row_key: &[u8], row: &[u8]) -> CompactionDecision {
-        let Some(dropped) = self.droppable(row_key, row) else { return CompactionDecision::Keep };
+        let Some(dropped) = self.droppable(row_key, row) else {
+            return CompactionDecision::Keep;
+        };
         self.dropped.push(dropped);
         if self.dropped.len() >= DROPPED_MAX {
             self.superseded.dropped(&self.dropped);

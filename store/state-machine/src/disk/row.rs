@@ -19,7 +19,10 @@ impl RowKey {
         bytes[8] = b'_';
         bytes[9..LENGTH].copy_from_slice(&at.sub.to_be_bytes());
         bytes[LENGTH] = TOMBSTONE;
-        RowKey { bytes, length: LENGTH + usize::from(tombstone) }
+        RowKey {
+            bytes,
+            length: LENGTH + usize::from(tombstone),
+        }
     }
 
     /// Revision, and whether the row is a tombstone.
@@ -32,7 +35,10 @@ impl RowKey {
             [TOMBSTONE] => true,
             _ => return None,
         };
-        let at = Revision { main: i64::from_be_bytes(*main), sub: i64::from_be_bytes(*sub) };
+        let at = Revision {
+            main: i64::from_be_bytes(*main),
+            sub: i64::from_be_bytes(*sub),
+        };
         (*separator == b'_' && at.main >= 0 && at.sub >= 0).then_some((at, tombstone))
     }
 }
@@ -49,15 +55,27 @@ mod tests {
 
     #[test]
     fn names_are_etcds_and_sort_by_revision() {
-        let at = Revision { main: 0x0102, sub: 3 };
+        let at = Revision {
+            main: 0x0102,
+            sub: 3,
+        };
         let golden = b"\0\0\0\0\0\0\x01\x02_\0\0\0\0\0\0\0\x03";
         assert_eq!(RowKey::new(at, false).as_ref(), golden);
         assert_eq!(RowKey::new(at, true).as_ref(), [&golden[..], b"t"].concat());
         assert_eq!(RowKey::parse(golden), Some((at, false)));
-        assert_eq!(RowKey::parse(RowKey::new(at, true).as_ref()), Some((at, true)));
+        assert_eq!(
+            RowKey::parse(RowKey::new(at, true).as_ref()),
+            Some((at, true))
+        );
         assert_eq!(RowKey::parse(&golden[..16]), None);
-        assert_eq!(RowKey::parse(b"\0\0\0\0\0\0\x01\x02_\0\0\0\0\0\0\0\x03x"), None);
-        let next = Revision { main: 0x0102, sub: 4 };
+        assert_eq!(
+            RowKey::parse(b"\0\0\0\0\0\0\x01\x02_\0\0\0\0\0\0\0\x03x"),
+            None
+        );
+        let next = Revision {
+            main: 0x0102,
+            sub: 4,
+        };
         assert!(RowKey::new(at, true).as_ref() < RowKey::new(next, false).as_ref());
     }
 }

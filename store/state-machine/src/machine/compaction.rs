@@ -28,9 +28,14 @@ enum Step {
     /// Trimming to `compact_revision`; keys up to `after` are done. What the index forgets may be
     /// dropped at once, so everything up to `compact_revision` was made durable before: a crash
     /// must not lose a row whose successor is not on disk yet.
-    Trim { compact_revision: i64, after: Option<Box<[u8]>> },
+    Trim {
+        compact_revision: i64,
+        after: Option<Box<[u8]>>,
+    },
     /// Files that begin at or before `after` are done.
-    Rewrite { after: i64 },
+    Rewrite {
+        after: i64,
+    },
 }
 
 /// Rows on disk that the index does not refer to, counted by bucket of revisions.
@@ -45,14 +50,27 @@ struct Counts {
 
 impl Garbage {
     pub(crate) fn add(&mut self, row: Forgotten) {
-        let counts = self.0.entry(row.revision / REVISIONS_PER_BUCKET).or_default();
-        if row.tombstone { counts.tombstones += 1 } else { counts.values += 1 }
+        let counts = self
+            .0
+            .entry(row.revision / REVISIONS_PER_BUCKET)
+            .or_default();
+        if row.tombstone {
+            counts.tombstones += 1
+        } else {
+            counts.values += 1
+        }
     }
 
     pub(super) fn remove(&mut self, row: Forgotten) {
         let bucket = row.revision / REVISIONS_PER_BUCKET;
-        let Some(counts) = self.0.get_mut(&bucket) else { return };
-        let count = if row.tombstone { &mut counts.tombstones } else { &mut counts.values };
+        let Some(counts) = self.0.get_mut(&bucket) else {
+            return;
+        };
+        let count = if row.tombstone {
+            &mut counts.tombstones
+        } else {
+            &mut counts.values
+        };
         *count = count.saturating_sub(1);
         if counts.values == 0 && counts.tombstones == 0 {
             self.0.remove(&bucket);
@@ -69,7 +87,9 @@ impl Garbage {
         let first = file.first_revision / REVISIONS_PER_BUCKET;
         let last = file.last_revision / REVISIONS_PER_BUCKET;
         let buckets: RangeInclusive<i64> = first..=last;
-        self.0.range(buckets).map(|(bucket, counts)| (bucket * REVISIONS_PER_BUCKET, *counts))
+        self.0
+            .range(buckets)
+            .map(|(bucket, counts)| (bucket * REVISIONS_PER_BUCKET, *counts))
     }
 
     /// Garbage that a rewrite of the file would drop.
@@ -82,13 +102,19 @@ impl Garbage {
     }
 
     fn tombstones_after(&self, revision: i64) -> u64 {
-        self.0.range(revision / REVISIONS_PER_BUCKET..).map(|(_, counts)| counts.tombstones).sum()
+        self.0
+            .range(revision / REVISIONS_PER_BUCKET..)
+            .map(|(_, counts)| counts.tombstones)
+            .sum()
     }
 }
 
 impl Sweep {
     pub(super) fn after_rebuild(compact_revision: i64) -> Sweep {
-        Sweep { trimmed_revision: compact_revision, step: Step::Rewrite { after: -1 } }
+        Sweep {
+            trimmed_revision: compact_revision,
+            step: Step::Rewrite { after: -1 },
+        }
     }
 }
 
@@ -111,16 +137,27 @@ impl StateMachine {
                 if self.flush().is_err() {
                     return false;
                 }
-                self.shared.droppable_values.store(compact_revision, Ordering::Release);
-                sweep.step = Step::Trim { compact_revision, after: None };
+                self.shared
+                    .droppable_values
+                    .store(compact_revision, Ordering::Release);
+                sweep.step = Step::Trim {
+                    compact_revision,
+                    after: None,
+                };
             }
-            Step::Trim { compact_revision, after } => {
+            Step::Trim {
+                compact_revision,
+                after,
+            } => {
                 let after = self.trim(compact_revision, after, max_keys.max(1));
                 if after.is_none() {
                     sweep.trimmed_revision = compact_revision;
                     sweep.step = Step::Rewrite { after: -1 };
                 } else {
-                    sweep.step = Step::Trim { compact_revision, after };
+                    sweep.step = Step::Trim {
+                        compact_revision,
+                        after,
+                    };
                 }
             }
             Step::Rewrite { after } => {
@@ -146,7 +183,9 @@ impl StateMachine {
             // Counted under the lock, so that a row is never counted as dropped first.
             let mut garbage = self.shared.garbage.lock();
             let forget = |row| garbage.add(row);
-            after = state.index.trim(after.as_deref(), keys, compact_revision, forget);
+            after = state
+                .index
+                .trim(after.as_deref(), keys, compact_revision, forget);
             after.as_ref()?;
         }
         after
@@ -159,7 +198,9 @@ impl StateMachine {
         let released = first_value.map_or(values, |first| values.min(first - 1));
         // Counted as dropped is not yet dropped: only when no rewrite is under way.
         if self.disk.is_settled() {
-            self.shared.droppable_tombstones.fetch_max(released, Ordering::AcqRel);
+            self.shared
+                .droppable_tombstones
+                .fetch_max(released, Ordering::AcqRel);
         }
         self.shared.droppable_tombstones.load(Ordering::Acquire)
     }
@@ -174,10 +215,13 @@ impl StateMachine {
             let garbage = self.shared.garbage.lock();
             // Many tombstones wait for few values: then every value is worth a rewrite.
             let is_blocked = garbage.tombstones_after(released + 1) * ROWS_PER_GARBAGE >= rows;
-            files.into_iter().filter(|file| file.first_revision > after).find(|file| {
-                let garbage_rows = garbage.droppable(file, released);
-                garbage_rows > 0 && (is_blocked || garbage_rows * ROWS_PER_GARBAGE >= file.rows)
-            })?
+            files
+                .into_iter()
+                .filter(|file| file.first_revision > after)
+                .find(|file| {
+                    let garbage_rows = garbage.droppable(file, released);
+                    garbage_rows > 0 && (is_blocked || garbage_rows * ROWS_PER_GARBAGE >= file.rows)
+                })?
         };
         self.disk.rewrite(file.first_revision, file.last_revision);
         Some(file.first_revision)

@@ -27,11 +27,19 @@ impl StateMachine {
                 return Err(Rejection::FutureRevision);
             }
             let hash_revision = if revision <= 0 { newest } else { revision };
-            let hashed = self.hash_rows(crc32c_append(0, ETCD_BUCKET), hash_revision, compact_revision);
+            let hashed = self.hash_rows(
+                crc32c_append(0, ETCD_BUCKET),
+                hash_revision,
+                compact_revision,
+            );
             let hash = hashed.map_err(|fatal| self.refuse_damaged(&fatal))?;
             // A compaction meanwhile changes what counts and may have dropped rows.
             if self.compact_revision() == compact_revision {
-                return Ok(HashKv { hash, hash_revision, compact_revision });
+                return Ok(HashKv {
+                    hash,
+                    hash_revision,
+                    compact_revision,
+                });
             }
         }
     }
@@ -56,7 +64,12 @@ impl StateMachine {
         hash
     }
 
-    fn hash_rows(&self, start: u32, last_revision: i64, compact_revision: i64) -> Result<u32, Fatal> {
+    fn hash_rows(
+        &self,
+        start: u32,
+        last_revision: i64,
+        compact_revision: i64,
+    ) -> Result<u32, Fatal> {
         let mut hash = start;
         let mut settled = Settled::default();
         self.disk.scan(Revision::default(), |row| {
@@ -98,8 +111,10 @@ impl StateMachine {
             rest = after;
             let fields = Fields::decode(kv)
                 .map_err(|error| Fatal::Damaged(format!("the row at {:?}: {error}", row.at)))?;
-            let visible =
-                state.index.get(fields.key).and_then(|meta| meta.visible_at(compact_revision));
+            let visible = state
+                .index
+                .get(fields.key)
+                .and_then(|meta| meta.visible_at(compact_revision));
             if visible == Some(row.at) {
                 hash = crc32c_append(crc32c_append(hash, row_key), kv);
             }
@@ -126,6 +141,10 @@ impl Settled {
         self.bytes.extend_from_slice(row.row_key);
         self.bytes.extend_from_slice(row.kv);
         let (row_key_length, kv_length) = (row.row_key.len(), row.kv.len());
-        self.rows.push(SettledRow { at: row.at, row_key_length, kv_length });
+        self.rows.push(SettledRow {
+            at: row.at,
+            row_key_length,
+            kv_length,
+        });
     }
 }

@@ -1,5 +1,6 @@
 //! Past revisions, for watches that catch up.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
@@ -37,10 +38,14 @@ impl StateMachine {
             }
             let begins = found.last().is_none_or(|last| last.revision != row.at.main);
             if begins {
-                if found.len() >= max_revisions.max(1) || (bytes >= max_bytes && !found.is_empty()) {
+                if found.len() >= max_revisions.max(1) || (bytes >= max_bytes && !found.is_empty())
+                {
                     return Ok(ControlFlow::Break(()));
                 }
-                found.push(Gathered { revision: row.at.main, events: Vec::new() });
+                found.push(Gathered {
+                    revision: row.at.main,
+                    events: Vec::new(),
+                });
             }
             bytes += row.kv.len();
             let gathered = found.last_mut().expect("pushed above");
@@ -48,6 +53,12 @@ impl StateMachine {
             Ok(ControlFlow::Continue(()))
         });
         scanned.map_err(|fatal| self.refuse_damaged(&fatal))?;
+        if let Some(first) = found
+            .first_mut()
+            .filter(|first| first.revision == self.compact_revision())
+        {
+            keep_last_of_each_key(&mut first.events);
+        }
         self.find_previous(&mut found);
         // A compaction may have taken rows away while they were read.
         self.check_history(from)?;
@@ -60,7 +71,11 @@ impl StateMachine {
 
     fn check_history(&self, from: i64) -> Result<(), Rejection> {
         let compact_revision = self.compact_revision();
-        if from < compact_revision { Err(Rejection::Compacted { compact_revision }) } else { Ok(()) }
+        if from < compact_revision {
+            Err(Rejection::Compacted { compact_revision })
+        } else {
+            Ok(())
+        }
     }
 
     /// Names the value before each change, if a read one revision earlier is still allowed.
@@ -73,22 +88,47 @@ impl StateMachine {
             }
             let state = self.shared.state.read();
             for event in gathered.events.iter_mut().filter(|event| !event.created) {
-                event.prev = state.index.get(&event.key).and_then(|meta| meta.visible_at(earlier));
+                event.prev = state
+                    .index
+                    .get(&event.key)
+                    .and_then(|meta| meta.visible_at(earlier));
             }
         }
     }
+}
+
+/// At the compact revision only the last change of a key is kept, whether or not the row of an
+/// earlier one is still there.
+fn keep_last_of_each_key(events: &mut Vec<Event>) {
+    let mut seen = BTreeSet::new();
+    let mut last: Vec<Event> = events
+        .drain(..)
+        .rev()
+        .filter(|event| seen.insert(event.key.clone()))
+        .collect();
+    last.reverse();
+    *events = last;
 }
 
 fn event(row: &Row<'_>) -> Result<Event, Fatal> {
     let damaged = |error| Fatal::Damaged(format!("the row at {:?}: {error}", row.at));
     let fields = Fields::decode(row.kv).map_err(damaged)?;
     let kv = if row.tombstone {
-        Fields { key: fields.key, mod_revision: row.at.main, ..Fields::default() }.encode()
+        Fields {
+            key: fields.key,
+            mod_revision: row.at.main,
+            ..Fields::default()
+        }
+        .encode()
     } else {
         Bytes::copy_from_slice(row.kv)
     };
     Ok(Event {
-        kind: if row.tombstone { EventKind::Delete } else { EventKind::Put },
+        kind: if row.tombstone {
+            EventKind::Delete
+        } else {
+            EventKind::Put
+        },
         key: shared_key(&kv, fields.key),
         kv: EncodedKeyValue(kv),
         created: !row.tombstone && fields.create_revision == row.at.main,

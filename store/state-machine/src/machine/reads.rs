@@ -47,13 +47,17 @@ impl StateMachine {
     pub fn read_txn(&self, txn: &Txn) -> Result<(i64, TxnResponse), Rejection> {
         self.at_newest(|revision| {
             let path = read::path(self, txn, revision)?;
-            path.check_ranges(revision, self.compact_revision()).map_err(Stopped::Rejected)?;
+            path.check_ranges(revision, self.compact_revision())
+                .map_err(Stopped::Rejected)?;
             read::read_txn(self, &path, revision)
         })
     }
 
     /// Reads at the newest revision; again when a compaction overtook the read.
-    fn at_newest<T>(&self, read: impl Fn(i64) -> Result<T, Stopped>) -> Result<(i64, T), Rejection> {
+    fn at_newest<T>(
+        &self,
+        read: impl Fn(i64) -> Result<T, Stopped>,
+    ) -> Result<(i64, T), Rejection> {
         loop {
             let revision = self.revision();
             match read(revision) {
@@ -66,7 +70,9 @@ impl StateMachine {
     }
 
     fn compacted(&self) -> Rejection {
-        Rejection::Compacted { compact_revision: self.compact_revision() }
+        Rejection::Compacted {
+            compact_revision: self.compact_revision(),
+        }
     }
 
     /// A read that met a broken disk is refused, and the applier stops with its next run.
@@ -92,7 +98,10 @@ impl StateMachine {
         if at.main <= compact_revision {
             let fields = Fields::decode(&kv).ok()?;
             let state = self.shared.state.read();
-            let visible = state.index.get(fields.key).and_then(|meta| meta.visible_at(compact_revision));
+            let visible = state
+                .index
+                .get(fields.key)
+                .and_then(|meta| meta.visible_at(compact_revision));
             if visible != Some(at) {
                 return None;
             }
@@ -106,11 +115,17 @@ impl StateMachine {
         let mut values = self.values.write();
         let mut bytes_left = values.fill_bytes_max();
         for &position in missing {
-            let Some(kv) = &items[position].kv else { continue };
-            let Some(left) = bytes_left.checked_sub(kv.len()) else { return };
+            let Some(kv) = &items[position].kv else {
+                continue;
+            };
+            let Some(left) = bytes_left.checked_sub(kv.len()) else {
+                return;
+            };
             bytes_left = left;
             let at = items[position].at;
-            let Ok(fields) = Fields::decode(kv) else { continue };
+            let Ok(fields) = Fields::decode(kv) else {
+                continue;
+            };
             let newest = |meta: &&KeyMeta| meta.newest() == at;
             if let Some(meta) = state.index.get(fields.key).filter(newest) {
                 meta.set_slot(values.insert(at, kv.clone(), (meta.slot(), at)));
@@ -141,8 +156,9 @@ impl Source for StateMachine {
     }
 
     fn fill(&self, items: &mut [Item]) -> Result<(), Stopped> {
-        let missing: Vec<usize> =
-            (0..items.len()).filter(|&position| items[position].kv.is_none()).collect();
+        let missing: Vec<usize> = (0..items.len())
+            .filter(|&position| items[position].kv.is_none())
+            .collect();
         for &position in &missing {
             let at = items[position].at;
             items[position].kv = self.disk.value(at)?;

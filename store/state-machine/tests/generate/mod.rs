@@ -1,6 +1,9 @@
 //! Random commands over few keys, so that they meet.
 
-#![allow(clippy::mod_module_files, reason = "a module shared by tests is no test itself")]
+#![allow(
+    clippy::mod_module_files,
+    reason = "a module shared by tests is no test itself"
+)]
 
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -60,22 +63,43 @@ pub(crate) fn range(newest: i64) -> impl Strategy<Value = Range> {
         SortTarget::Mod,
         SortTarget::Value,
     ]);
-    let only = select(vec![(false, false), (false, false), (true, false), (false, true), (true, true)]);
-    (keys(), -1..6i64, revision, (order, target), only, (bound(), bound(), bound(), bound())).prop_map(
-        |(keys, limit, revision, (sort_order, sort_target), (keys_only, count_only), bounds)| Range {
-            keys,
-            limit,
-            revision,
-            sort_order,
-            sort_target,
-            keys_only,
-            count_only,
-            min_mod_revision: bounds.0,
-            max_mod_revision: bounds.1,
-            min_create_revision: bounds.2,
-            max_create_revision: bounds.3,
-        },
+    let only = select(vec![
+        (false, false),
+        (false, false),
+        (true, false),
+        (false, true),
+        (true, true),
+    ]);
+    (
+        keys(),
+        -1..6i64,
+        revision,
+        (order, target),
+        only,
+        (bound(), bound(), bound(), bound()),
     )
+        .prop_map(
+            |(
+                keys,
+                limit,
+                revision,
+                (sort_order, sort_target),
+                (keys_only, count_only),
+                bounds,
+            )| Range {
+                keys,
+                limit,
+                revision,
+                sort_order,
+                sort_target,
+                keys_only,
+                count_only,
+                min_mod_revision: bounds.0,
+                max_mod_revision: bounds.1,
+                min_create_revision: bounds.2,
+                max_create_revision: bounds.3,
+            },
+        )
 }
 
 fn compare() -> impl Strategy<Value = Compare> {
@@ -92,7 +116,11 @@ fn compare() -> impl Strategy<Value = Compare> {
         value().prop_map(Operand::Value),
         (0..4i64).prop_map(Operand::Lease),
     ];
-    (keys(), result, operand).prop_map(|(keys, result, operand)| Compare { keys, result, operand })
+    (keys(), result, operand).prop_map(|(keys, result, operand)| Compare {
+        keys,
+        result,
+        operand,
+    })
 }
 
 pub(crate) fn txn() -> impl Strategy<Value = Txn> {
@@ -108,8 +136,13 @@ pub(crate) fn txn() -> impl Strategy<Value = Txn> {
 }
 
 fn txn_of(op: impl Strategy<Value = Op> + Clone) -> impl Strategy<Value = Txn> {
-    (vec(compare(), 0..3), vec(op.clone(), 0..4), vec(op, 0..4))
-        .prop_map(|(compares, success, failure)| Txn { compares, success, failure })
+    (vec(compare(), 0..3), vec(op.clone(), 0..4), vec(op, 0..4)).prop_map(
+        |(compares, success, failure)| Txn {
+            compares,
+            success,
+            failure,
+        },
+    )
 }
 
 pub(crate) fn command() -> impl Strategy<Value = Command> {

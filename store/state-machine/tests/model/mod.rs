@@ -1,6 +1,9 @@
 //! The store as simply as it can be said: a list of all changes ever made.
 
-#![allow(clippy::mod_module_files, reason = "a module shared by tests is no test itself")]
+#![allow(
+    clippy::mod_module_files,
+    reason = "a module shared by tests is no test itself"
+)]
 
 use std::collections::BTreeMap;
 
@@ -33,12 +36,21 @@ fn contains(keys: &KeyRange, key: &Bytes) -> bool {
 
 impl Model {
     pub(crate) fn new() -> Model {
-        Model { changes: vec![], revision: 1, compact_revision: -1, leases: BTreeMap::new() }
+        Model {
+            changes: vec![],
+            revision: 1,
+            compact_revision: -1,
+            leases: BTreeMap::new(),
+        }
     }
 
     fn view(&self, revision: i64) -> View {
         let mut view = View::new();
-        for change in self.changes.iter().filter(|change| change.at.main <= revision) {
+        for change in self
+            .changes
+            .iter()
+            .filter(|change| change.at.main <= revision)
+        {
             match &change.kv {
                 Some(kv) => view.insert(change.key.clone(), kv.clone()),
                 None => view.remove(&change.key),
@@ -48,13 +60,23 @@ impl Model {
     }
 
     fn writing(&self) -> bool {
-        self.changes.last().is_some_and(|change| change.at.main > self.revision)
+        self.changes
+            .last()
+            .is_some_and(|change| change.at.main > self.revision)
     }
 
     fn push(&mut self, key: &Bytes, kv: Option<KeyValue>) {
         let main = self.revision + 1;
-        let sub = self.changes.iter().filter(|change| change.at.main == main).count() as i64;
-        self.changes.push(Change { at: Revision { main, sub }, key: key.clone(), kv });
+        let sub = self
+            .changes
+            .iter()
+            .filter(|change| change.at.main == main)
+            .count() as i64;
+        self.changes.push(Change {
+            at: Revision { main, sub },
+            key: key.clone(),
+            kv,
+        });
     }
 
     pub(crate) fn apply(&mut self, command: &Command) -> Outcome {
@@ -79,7 +101,9 @@ impl Model {
             }
             Command::Compact(compact) => {
                 if compact.revision <= self.compact_revision {
-                    return Err(Rejection::Compacted { compact_revision: self.compact_revision });
+                    return Err(Rejection::Compacted {
+                        compact_revision: self.compact_revision,
+                    });
                 }
                 if compact.revision > self.revision {
                     return Err(Rejection::FutureRevision);
@@ -92,7 +116,14 @@ impl Model {
                 if self.leases.contains_key(&id) {
                     return Err(Rejection::LeaseExists);
                 }
-                self.leases.insert(id, LeaseInfo { id, ttl_seconds, remaining_seconds: 0 });
+                self.leases.insert(
+                    id,
+                    LeaseInfo {
+                        id,
+                        ttl_seconds,
+                        remaining_seconds: 0,
+                    },
+                );
                 Body::LeaseGrant { id, ttl_seconds }
             }
             Command::LeaseRevoke(LeaseRevoke { id }) => {
@@ -115,7 +146,10 @@ impl Model {
             Command::Alarm(_) => unreachable!("not generated"),
         };
         self.revision += i64::from(self.writing());
-        Ok(Response { revision: self.revision, body })
+        Ok(Response {
+            revision: self.revision,
+            body,
+        })
     }
 
     fn put(&mut self, put: &Put) -> PutResponse {
@@ -123,7 +157,9 @@ impl Model {
         let mod_revision = self.revision + 1;
         let mut kv = KeyValue {
             key: put.key.clone(),
-            create_revision: before.as_ref().map_or(mod_revision, |before| before.create_revision),
+            create_revision: before
+                .as_ref()
+                .map_or(mod_revision, |before| before.create_revision),
             mod_revision,
             version: before.as_ref().map_or(1, |before| before.version + 1),
             value: put.value.clone(),
@@ -136,7 +172,11 @@ impl Model {
             kv.lease = before.as_ref().unwrap().lease;
         }
         self.push(&put.key, Some(kv));
-        PutResponse { prev_kv: before.filter(|_| put.prev_kv).map(|kv| encode_key_value(&kv)) }
+        PutResponse {
+            prev_kv: before
+                .filter(|_| put.prev_kv)
+                .map(|kv| encode_key_value(&kv)),
+        }
     }
 
     fn delete(&mut self, delete: &DeleteRange) -> DeleteRangeResponse {
@@ -155,7 +195,14 @@ impl Model {
 
     fn ops<'a>(txn: &'a Txn, before: &View) -> (bool, &'a [Op]) {
         let succeeded = txn.compares.iter().all(|compare| holds(compare, before));
-        (succeeded, if succeeded { &txn.success } else { &txn.failure })
+        (
+            succeeded,
+            if succeeded {
+                &txn.success
+            } else {
+                &txn.failure
+            },
+        )
     }
 
     /// `left` is the view as deletes alone would leave it.
@@ -183,9 +230,13 @@ impl Model {
             match op {
                 Op::Txn(nested) => self.check_ranges(nested, before)?,
                 Op::Range(range) if range.revision == 0 => {}
-                Op::Range(range) if range.revision > self.revision => return Err(Rejection::FutureRevision),
+                Op::Range(range) if range.revision > self.revision => {
+                    return Err(Rejection::FutureRevision);
+                }
                 Op::Range(range) if range.revision < self.compact_revision => {
-                    return Err(Rejection::Compacted { compact_revision: self.compact_revision });
+                    return Err(Rejection::Compacted {
+                        compact_revision: self.compact_revision,
+                    });
                 }
                 _ => {}
             }
@@ -198,14 +249,28 @@ impl Model {
         let mut responses = Vec::new();
         for op in ops {
             let mut response = match op {
-                Op::Txn(nested) => OpResponse::Txn { revision: 0, response: self.txn(nested, before) },
-                Op::Put(put) => OpResponse::Put { revision: 0, response: self.put(put) },
-                Op::DeleteRange(delete) => {
-                    OpResponse::DeleteRange { revision: 0, response: self.delete(delete) }
-                }
+                Op::Txn(nested) => OpResponse::Txn {
+                    revision: 0,
+                    response: self.txn(nested, before),
+                },
+                Op::Put(put) => OpResponse::Put {
+                    revision: 0,
+                    response: self.put(put),
+                },
+                Op::DeleteRange(delete) => OpResponse::DeleteRange {
+                    revision: 0,
+                    response: self.delete(delete),
+                },
                 Op::Range(range) => {
-                    let at = if range.revision > 0 { range.revision } else { i64::MAX };
-                    OpResponse::Range { revision: 0, response: self.range_at(range, at) }
+                    let at = if range.revision > 0 {
+                        range.revision
+                    } else {
+                        i64::MAX
+                    };
+                    OpResponse::Range {
+                        revision: 0,
+                        response: self.range_at(range, at),
+                    }
                 }
             };
             let header = self.revision + i64::from(self.writing());
@@ -217,7 +282,10 @@ impl Model {
             }
             responses.push(response);
         }
-        TxnResponse { succeeded, responses }
+        TxnResponse {
+            succeeded,
+            responses,
+        }
     }
 
     pub(crate) fn range(&self, range: &Range) -> Result<(i64, RangeResponse), Rejection> {
@@ -225,9 +293,15 @@ impl Model {
             return Err(Rejection::FutureRevision);
         }
         if range.revision > 0 && range.revision < self.compact_revision {
-            return Err(Rejection::Compacted { compact_revision: self.compact_revision });
+            return Err(Rejection::Compacted {
+                compact_revision: self.compact_revision,
+            });
         }
-        let at = if range.revision > 0 { range.revision } else { self.revision };
+        let at = if range.revision > 0 {
+            range.revision
+        } else {
+            self.revision
+        };
         Ok((self.revision, self.range_at(range, at)))
     }
 
@@ -236,18 +310,28 @@ impl Model {
         kvs.retain(|kv| contains(&range.keys, &kv.key));
         let count = kvs.len() as i64;
         if range.count_only {
-            return RangeResponse { kvs: vec![], more: false, count };
+            return RangeResponse {
+                kvs: vec![],
+                more: false,
+                count,
+            };
         }
         let bounds = [
             (range.min_mod_revision, range.max_mod_revision),
             (range.min_create_revision, range.max_create_revision),
         ];
-        let limit = if range.limit > 0 { range.limit as usize } else { usize::MAX };
+        let limit = if range.limit > 0 {
+            range.limit as usize
+        } else {
+            usize::MAX
+        };
         if range.sort_order == SortOrder::None && bounds == [(0, 0); 2] {
             kvs.truncate(limit.saturating_add(1));
         }
         let within = |number, (min, max)| number >= min && (max == 0 || number <= max);
-        kvs.retain(|kv| within(kv.mod_revision, bounds[0]) && within(kv.create_revision, bounds[1]));
+        kvs.retain(|kv| {
+            within(kv.mod_revision, bounds[0]) && within(kv.create_revision, bounds[1])
+        });
         kvs.sort_by(|a, b| {
             let ascending = match range.sort_target {
                 SortTarget::Key => a.key.cmp(&b.key),
@@ -256,23 +340,41 @@ impl Model {
                 SortTarget::Mod => a.mod_revision.cmp(&b.mod_revision),
                 SortTarget::Value => a.value.cmp(&b.value),
             };
-            if range.sort_order == SortOrder::Descend { ascending.reverse() } else { ascending }
+            if range.sort_order == SortOrder::Descend {
+                ascending.reverse()
+            } else {
+                ascending
+            }
         });
         let more = kvs.len() > limit;
         kvs.truncate(limit);
         if range.keys_only {
             kvs.iter_mut().for_each(|kv| kv.value = Bytes::new());
         }
-        RangeResponse { kvs: kvs.iter().map(encode_key_value).collect(), more, count }
+        RangeResponse {
+            kvs: kvs.iter().map(encode_key_value).collect(),
+            more,
+            count,
+        }
     }
 
     pub(crate) fn history(&self, from: i64) -> Vec<RevisionEvents> {
         let mut found = Vec::new();
         for revision in from..=self.revision {
-            let changes = self.changes.iter().filter(|change| change.at.main == revision);
+            let changes = self.changes.iter().filter(|change| {
+                let superseded = |other: &Change| {
+                    other.key == change.key
+                        && other.at > change.at
+                        && other.at.main <= self.compact_revision
+                };
+                change.at.main == revision && !self.changes.iter().any(superseded)
+            });
             let events: Vec<Event> = changes.map(|change| self.event(change)).collect();
             if !events.is_empty() {
-                found.push(RevisionEvents { revision, events: events.into() });
+                found.push(RevisionEvents {
+                    revision,
+                    events: events.into(),
+                });
             }
         }
         found
@@ -280,16 +382,27 @@ impl Model {
 
     fn event(&self, change: &Change) -> Event {
         let mod_revision = change.at.main;
-        let deleted = KeyValue { key: change.key.clone(), mod_revision, ..KeyValue::default() };
+        let deleted = KeyValue {
+            key: change.key.clone(),
+            mod_revision,
+            ..KeyValue::default()
+        };
         let kv = change.kv.clone().unwrap_or(deleted);
         let created = kv.create_revision == mod_revision;
         let earlier = mod_revision - 1;
-        let mut before = self.changes.iter().filter(|old| old.key == change.key && old.at.main <= earlier);
-        let prev = before.next_back().filter(|old| {
-            old.kv.is_some() && !created && earlier >= self.compact_revision
-        });
+        let mut before = self
+            .changes
+            .iter()
+            .filter(|old| old.key == change.key && old.at.main <= earlier);
+        let prev = before
+            .next_back()
+            .filter(|old| old.kv.is_some() && !created && earlier >= self.compact_revision);
         Event {
-            kind: if change.kv.is_some() { EventKind::Put } else { EventKind::Delete },
+            kind: if change.kv.is_some() {
+                EventKind::Put
+            } else {
+                EventKind::Delete
+            },
             key: change.key.clone(),
             kv: encode_key_value(&kv),
             created,
@@ -301,8 +414,14 @@ impl Model {
     pub(crate) fn hash_kv(&self, revision: i64) -> u32 {
         let settled = self.view(self.compact_revision);
         let mut hash = crc32c::crc32c(b"key");
-        for change in self.changes.iter().filter(|change| change.at.main <= revision) {
-            if change.at.main <= self.compact_revision && settled.get(&change.key) != change.kv.as_ref() {
+        for change in self
+            .changes
+            .iter()
+            .filter(|change| change.at.main <= revision)
+        {
+            if change.at.main <= self.compact_revision
+                && settled.get(&change.key) != change.kv.as_ref()
+            {
                 continue;
             }
             if change.at.main <= self.compact_revision && change.kv.is_none() {
@@ -311,7 +430,10 @@ impl Model {
             let mut row = change.at.main.to_be_bytes().to_vec();
             row.push(b'_');
             row.extend(change.at.sub.to_be_bytes());
-            let deleted = KeyValue { key: change.key.clone(), ..KeyValue::default() };
+            let deleted = KeyValue {
+                key: change.key.clone(),
+                ..KeyValue::default()
+            };
             row.extend(change.kv.is_none().then_some(b't'));
             row.extend_from_slice(&encode_key_value(change.kv.as_ref().unwrap_or(&deleted)).0);
             hash = crc32c::crc32c_append(hash, &row);
@@ -321,12 +443,22 @@ impl Model {
 
     pub(crate) fn leases(&self) -> Vec<(LeaseInfo, Vec<Bytes>)> {
         let view = self.view(i64::MAX);
-        let keys = |id: i64| view.values().filter(move |kv| kv.lease == id).map(|kv| kv.key.clone());
-        self.leases.values().map(|lease| (*lease, keys(lease.id).collect())).collect()
+        let keys = |id: i64| {
+            view.values()
+                .filter(move |kv| kv.lease == id)
+                .map(|kv| kv.key.clone())
+        };
+        self.leases
+            .values()
+            .map(|lease| (*lease, keys(lease.id).collect()))
+            .collect()
     }
 
     pub(crate) fn live_bytes(&self) -> u64 {
-        self.view(i64::MAX).values().map(|kv| (kv.key.len() + kv.value.len()) as u64).sum()
+        self.view(i64::MAX)
+            .values()
+            .map(|kv| (kv.key.len() + kv.value.len()) as u64)
+            .sum()
     }
 }
 

@@ -1,6 +1,9 @@
 //! Reads the lines of a script, runs them and writes answers as text.
 
-#![allow(clippy::mod_module_files, reason = "a module shared by tests is no test itself")]
+#![allow(
+    clippy::mod_module_files,
+    reason = "a module shared by tests is no test itself"
+)]
 
 use bytes::Bytes;
 use state_machine::*;
@@ -19,7 +22,11 @@ fn bytes(text: &str) -> Bytes {
 }
 
 fn text(bytes: &[u8]) -> String {
-    if bytes.is_empty() { "\"\"".into() } else { String::from_utf8_lossy(bytes).replace('\0', "\\0") }
+    if bytes.is_empty() {
+        "\"\"".into()
+    } else {
+        String::from_utf8_lossy(bytes).replace('\0', "\\0")
+    }
 }
 
 /// The words of a line. `option=value` and plain words may come in any order.
@@ -30,8 +37,13 @@ struct Words<'a> {
 
 impl<'a> Words<'a> {
     fn new(line: &'a str) -> Words<'a> {
-        let (options, plain) = line.split_whitespace().partition::<Vec<_>, _>(|word| word.contains('='));
-        let options = options.into_iter().map(|word| word.split_once('=').unwrap()).collect();
+        let (options, plain) = line
+            .split_whitespace()
+            .partition::<Vec<_>, _>(|word| word.contains('='));
+        let options = options
+            .into_iter()
+            .map(|word| word.split_once('=').unwrap())
+            .collect();
         Words { plain, options }
     }
 
@@ -40,7 +52,10 @@ impl<'a> Words<'a> {
     }
 
     fn option(&self, name: &str) -> Option<&'a str> {
-        self.options.iter().find(|(found, _)| *found == name).map(|(_, value)| *value)
+        self.options
+            .iter()
+            .find(|(found, _)| *found == name)
+            .map(|(_, value)| *value)
     }
 
     fn number(&self, name: &str) -> i64 {
@@ -55,11 +70,17 @@ impl<'a> Words<'a> {
 
 fn keys(word: &str) -> KeyRange {
     let (start, end) = word.split_once("..").unwrap_or((word, "\"\""));
-    KeyRange { start: bytes(start), end: bytes(end) }
+    KeyRange {
+        start: bytes(start),
+        end: bytes(end),
+    }
 }
 
 fn put(words: &Words<'_>) -> Put {
-    let value = words.plain.get(2).filter(|word| !["prev", "ignore_value", "ignore_lease"].contains(word));
+    let value = words
+        .plain
+        .get(2)
+        .filter(|word| !["prev", "ignore_value", "ignore_lease"].contains(word));
     Put {
         key: bytes(words.plain[1]),
         value: value.map_or(Bytes::new(), |value| bytes(value)),
@@ -106,7 +127,10 @@ struct TxnParser<'a> {
 
 impl<'a> TxnParser<'a> {
     fn new(line: &'a str) -> TxnParser<'a> {
-        TxnParser { words: line.split_whitespace().collect(), position: 1 }
+        TxnParser {
+            words: line.split_whitespace().collect(),
+            position: 1,
+        }
     }
 
     /// Words up to the next `,` or section word.
@@ -144,7 +168,10 @@ impl<'a> TxnParser<'a> {
             ops.push(match words.plain[0] {
                 "put" => Op::Put(put(&words)),
                 "get" => Op::Range(range(&words)),
-                "del" => Op::DeleteRange(DeleteRange { keys: words.keys(1), prev_kv: words.flag("prev") }),
+                "del" => Op::DeleteRange(DeleteRange {
+                    keys: words.keys(1),
+                    prev_kv: words.flag("prev"),
+                }),
                 other => panic!("operation {other}"),
             });
         }
@@ -170,7 +197,9 @@ impl<'a> TxnParser<'a> {
 }
 
 fn compare(words: &[&str]) -> Compare {
-    let [target, on, result, operand] = words else { panic!("compare {words:?}") };
+    let [target, on, result, operand] = words else {
+        panic!("compare {words:?}")
+    };
     let number = || operand.parse().unwrap();
     Compare {
         keys: keys(on),
@@ -199,7 +228,11 @@ fn alarm(words: &Words<'_>, action: AlarmAction) -> AlarmChange {
         "corrupt" => AlarmKind::Corrupt,
         other => panic!("alarm {other}"),
     };
-    AlarmChange { action, member: words.number("member").cast_unsigned(), alarm }
+    AlarmChange {
+        action,
+        member: words.number("member").cast_unsigned(),
+        alarm,
+    }
 }
 
 fn command(line: &str) -> Option<Command> {
@@ -207,10 +240,16 @@ fn command(line: &str) -> Option<Command> {
     let id = || words.plain[1].parse().unwrap();
     Some(match words.plain[0] {
         "put" => Command::Put(put(&words)),
-        "del" => Command::DeleteRange(DeleteRange { keys: words.keys(1), prev_kv: words.flag("prev") }),
+        "del" => Command::DeleteRange(DeleteRange {
+            keys: words.keys(1),
+            prev_kv: words.flag("prev"),
+        }),
         "txn" => Command::Txn(TxnParser::new(line).txn()),
         "compact" => Command::Compact(Compact { revision: id() }),
-        "grant" => Command::LeaseGrant(LeaseGrant { id: id(), ttl_seconds: words.number("ttl") }),
+        "grant" => Command::LeaseGrant(LeaseGrant {
+            id: id(),
+            ttl_seconds: words.number("ttl"),
+        }),
         "revoke" => Command::LeaseRevoke(LeaseRevoke { id: id() }),
         "checkpoint" => Command::LeaseCheckpoint(vec![LeaseCheckpoint {
             id: id(),
@@ -240,9 +279,29 @@ impl Runner {
             let commands = std::iter::once(first)
                 .chain(line.split(" ; ").skip(1).map(|line| command(line).unwrap()))
                 .collect();
-            let run = Run { commands, mark: Bytes::new() };
+            let run = Run {
+                commands,
+                mark: Bytes::new(),
+            };
             return applied(self.machine().apply(run).unwrap());
         }
+        match line {
+            "sweep" => {
+                while self.machine().sweep(1) {}
+                vec![]
+            }
+            "reopen" => {
+                self.machine().flush().unwrap();
+                self.machine = None;
+                self.machine =
+                    Some(StateMachine::open(self.dir.path(), &Options::default()).unwrap());
+                vec![]
+            }
+            line => self.read(line),
+        }
+    }
+
+    fn read(&self, line: &str) -> Vec<String> {
         let words = Words::new(line);
         let first = words.plain.get(1).copied().unwrap_or_default();
         match words.plain[0] {
@@ -263,31 +322,38 @@ impl Runner {
                 Err(rejection) => vec![format!("rejected: {rejection}")],
             },
             "hash_kv" => match self.machine().hash_kv(first.parse().unwrap()) {
-                Ok(HashKv { hash, hash_revision, compact_revision }) => {
-                    vec![format!("{hash:08x} at {hash_revision}, compacted {compact_revision}")]
+                Ok(HashKv {
+                    hash,
+                    hash_revision,
+                    compact_revision,
+                }) => {
+                    vec![format!(
+                        "{hash:08x} at {hash_revision}, compacted {compact_revision}"
+                    )]
                 }
                 Err(rejection) => vec![format!("rejected: {rejection}")],
             },
             "at" => {
                 let (main, sub) = first.split_once('.').unwrap();
-                let at = Revision { main: main.parse().unwrap(), sub: sub.parse().unwrap() };
-                vec![self.machine().key_value_at(at).map_or("none".into(), |kv| kv_text(&kv))]
+                let at = Revision {
+                    main: main.parse().unwrap(),
+                    sub: sub.parse().unwrap(),
+                };
+                vec![
+                    self.machine()
+                        .key_value_at(at)
+                        .map_or("none".into(), |kv| kv_text(&kv)),
+                ]
             }
             "leases" => self.lease_lines(),
             "alarms" => vec![format!("{:?}", self.machine().alarms())],
             "size" => {
                 let machine = self.machine();
-                vec![format!("{} keys, {} live bytes", machine.key_count(), machine.live_bytes())]
-            }
-            "sweep" => {
-                while self.machine().sweep(1) {}
-                vec![]
-            }
-            "reopen" => {
-                self.machine().flush().unwrap();
-                self.machine = None;
-                self.machine = Some(StateMachine::open(self.dir.path(), &Options::default()).unwrap());
-                vec![]
+                vec![format!(
+                    "{} keys, {} live bytes",
+                    machine.key_count(),
+                    machine.live_bytes()
+                )]
             }
             other => panic!("unknown step {other}"),
         }
@@ -297,7 +363,10 @@ impl Runner {
         let line = |lease: LeaseInfo| {
             let keys = self.machine().lease_keys(lease.id);
             let keys: Vec<String> = keys.iter().map(|key| text(key)).collect();
-            format!("{} ttl {} remaining {} keys {keys:?}", lease.id, lease.ttl_seconds, lease.remaining_seconds)
+            format!(
+                "{} ttl {} remaining {} keys {keys:?}",
+                lease.id, lease.ttl_seconds, lease.remaining_seconds
+            )
         };
         self.machine().leases().into_iter().map(line).collect()
     }
@@ -326,12 +395,21 @@ fn applied(applied: Applied) -> Vec<String> {
 }
 
 fn put_text(put: &PutResponse, indent: &str, out: &mut Vec<String>) {
-    out.extend(put.prev_kv.iter().map(|kv| format!("{indent}prev {}", kv_text(kv))));
+    out.extend(
+        put.prev_kv
+            .iter()
+            .map(|kv| format!("{indent}prev {}", kv_text(kv))),
+    );
 }
 
 fn delete_text(delete: &DeleteRangeResponse, indent: &str, out: &mut Vec<String>) {
     out.push(format!("{indent}deleted {}", delete.deleted));
-    out.extend(delete.prev_kvs.iter().map(|kv| format!("{indent}prev {}", kv_text(kv))));
+    out.extend(
+        delete
+            .prev_kvs
+            .iter()
+            .map(|kv| format!("{indent}prev {}", kv_text(kv))),
+    );
 }
 
 fn range_text(revision: i64, found: &RangeResponse) -> Vec<String> {
@@ -370,7 +448,12 @@ fn txn_text(txn: &TxnResponse, indent: &str, out: &mut Vec<String>) {
 fn kv_text(kv: &EncodedKeyValue) -> String {
     let kv = decode_key_value(&kv.0).unwrap();
     let mut out = format!("{}={}", text(&kv.key), text(&kv.value));
-    write!(out, " create {} mod {} version {}", kv.create_revision, kv.mod_revision, kv.version).unwrap();
+    write!(
+        out,
+        " create {} mod {} version {}",
+        kv.create_revision, kv.mod_revision, kv.version
+    )
+    .unwrap();
     if kv.lease != 0 {
         write!(out, " lease {}", kv.lease).unwrap();
     }

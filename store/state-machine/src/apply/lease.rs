@@ -1,0 +1,93 @@
+//! Leases and alarms.
+
+use super::Writer;
+use crate::command::{
+    AlarmAction, AlarmChange, AlarmKind, LeaseCheckpoint, LeaseGrant, LeaseRevoke,
+};
+use crate::machine::LeaseInfo;
+use crate::outcome::{Body, LeaseChange, Rejection};
+use crate::state::Lease;
+
+impl Writer<'_> {
+    pub(super) fn lease_grant(&mut self, grant: LeaseGrant) -> Result<Body, Rejection> {
+        let LeaseGrant { id, ttl_seconds } = grant;
+        if self.state.leases.contains_key(&id) {
+            return Err(Rejection::LeaseExists);
+        }
+        let lease = Lease {
+            ttl_seconds,
+            ..Lease::default()
+        };
+        self.run.batch.writer(self.disk).lease(&lease.info(id));
+        self.state.leases.insert(id, lease);
+        self.run
+            .applied
+            .leases
+            .push(LeaseChange::Granted { id, ttl_seconds });
+        Ok(Body::LeaseGrant { id, ttl_seconds })
+    }
+
+    pub(super) fn lease_revoke(&mut self, revoke: LeaseRevoke) -> Result<Body, Rejection> {
+        let Some(lease) = self.state.leases.get(&revoke.id) else {
+            return Err(Rejection::LeaseNotFound);
+        };
+        let keys: Vec<Box<[u8]>> = lease.keys.iter().cloned().collect();
+        for key in &keys {
+            self.delete_key(key);
+        }
+        self.state.leases.remove(&revoke.id);
+        self.run.batch.writer(self.disk).no_lease(revoke.id);
+        self.run
+            .applied
+            .leases
+            .push(LeaseChange::Revoked { id: revoke.id });
+        Ok(Body::Done)
+    }
+
+    pub(super) fn lease_checkpoint(&mut self, checkpoint: LeaseCheckpoint) {
+        let LeaseCheckpoint {
+            id,
+            remaining_seconds,
+        } = checkpoint;
+        let Some(lease) = self.state.leases.get_mut(&id) else {
+            return;
+        };
+        lease.remaining_seconds = remaining_seconds;
+        let info: LeaseInfo = lease.info(id);
+        self.run.batch.writer(self.disk).lease(&info);
+        if remaining_seconds == 0 {
+            self.run.applied.leases.push(LeaseChange::Renewed { id });
+        }
+    }
+
+    /// The alarms that a change concerned, as etcd answers.
+    pub(super) fn alarm(&mut self, change: AlarmChange) -> Vec<(u64, AlarmKind)> {
+        let AlarmChange {
+            action,
+            member,
+            alarm,
+        } = change;
+        let alarms = &mut self.state.alarms;
+        let concerned: Vec<(u64, AlarmKind)> = match (action, alarm) {
+            (AlarmAction::Activate, AlarmKind::Any) => Vec::new(),
+            (AlarmAction::Activate, kind) => {
+                alarms.insert((member, kind));
+                vec![(member, kind)]
+            }
+            (AlarmAction::Deactivate, kind) => {
+                let matches = |active: &(u64, AlarmKind)| {
+                    active.0 == member && (kind == AlarmKind::Any || kind == active.1)
+                };
+                alarms.extract_if(.., matches).collect()
+            }
+        };
+        for (member, kind) in &concerned {
+            let active = action == AlarmAction::Activate;
+            self.run
+                .batch
+                .writer(self.disk)
+                .alarm(*member, *kind, active);
+        }
+        concerned
+    }
+}

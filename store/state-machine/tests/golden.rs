@@ -1,0 +1,155 @@
+//! Bytes of the log's commands, pinned: a replica reads logs that an older build wrote.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use std::fmt::Write as _;
+
+use bytes::{Bytes, BytesMut};
+use state_machine::*;
+
+fn keys(start: &'static str, end: &'static str) -> KeyRange {
+    KeyRange {
+        start: start.into(),
+        end: end.into(),
+    }
+}
+
+fn put() -> Put {
+    Put {
+        key: "k".into(),
+        value: "v".into(),
+        lease: 7,
+        prev_kv: true,
+        ignore_value: false,
+        ignore_lease: true,
+    }
+}
+
+fn range() -> Range {
+    Range {
+        keys: keys("a", "b"),
+        limit: 10,
+        revision: -1,
+        sort_order: SortOrder::Descend,
+        sort_target: SortTarget::Value,
+        keys_only: true,
+        count_only: false,
+        min_mod_revision: 1,
+        max_mod_revision: 200,
+        min_create_revision: 3,
+        max_create_revision: 4,
+    }
+}
+
+fn txn() -> Txn {
+    let compare = |operand| Compare {
+        keys: keys("c", "\0"),
+        result: CompareResult::NotEqual,
+        operand,
+    };
+    let delete = DeleteRange {
+        keys: keys("d", ""),
+        prev_kv: true,
+    };
+    Txn {
+        compares: vec![
+            compare(Operand::Version(1)),
+            compare(Operand::CreateRevision(2)),
+            compare(Operand::ModRevision(3)),
+            compare(Operand::Value("x".into())),
+            compare(Operand::Lease(-4)),
+        ],
+        success: vec![Op::Range(range()), Op::Put(put()), Op::DeleteRange(delete)],
+        failure: vec![Op::Txn(Txn::default())],
+    }
+}
+
+fn commands() -> Vec<(&'static str, Command)> {
+    let checkpoint = |id, remaining_seconds| LeaseCheckpoint {
+        id,
+        remaining_seconds,
+    };
+    let alarm = |action, alarm| {
+        Command::Alarm(AlarmChange {
+            action,
+            member: u64::MAX,
+            alarm,
+        })
+    };
+    vec![
+        ("nothing", Command::Nothing),
+        ("put", Command::Put(put())),
+        (
+            "delete_range",
+            Command::DeleteRange(DeleteRange {
+                keys: keys("d", "e"),
+                prev_kv: false,
+            }),
+        ),
+        ("txn", Command::Txn(txn())),
+        ("compact", Command::Compact(Compact { revision: 300 })),
+        (
+            "lease_grant",
+            Command::LeaseGrant(LeaseGrant {
+                id: i64::MAX,
+                ttl_seconds: 60,
+            }),
+        ),
+        ("lease_revoke", Command::LeaseRevoke(LeaseRevoke { id: 5 })),
+        (
+            "lease_checkpoint",
+            Command::LeaseCheckpoint(vec![checkpoint(1, 0), checkpoint(2, 30)]),
+        ),
+        ("alarm_on", alarm(AlarmAction::Activate, AlarmKind::NoSpace)),
+        (
+            "alarm_off",
+            alarm(AlarmAction::Deactivate, AlarmKind::Corrupt),
+        ),
+    ]
+}
+
+#[test]
+fn commands_keep_their_bytes() {
+    let mut lines = String::new();
+    for (name, command) in commands() {
+        let mut bytes = BytesMut::new();
+        command.encode(&mut bytes);
+        write!(lines, "{name} ").unwrap();
+        bytes
+            .iter()
+            .for_each(|byte| write!(lines, "{byte:02x}").unwrap());
+        lines.push('\n');
+        assert_eq!(Command::decode(&mut bytes.freeze()), Ok(command));
+    }
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/commands.hex");
+    if std::env::var_os("REWRITE").is_some() {
+        std::fs::write(&path, &lines).unwrap();
+    }
+    assert_eq!(lines, std::fs::read_to_string(&path).unwrap());
+}
+
+#[test]
+fn unknown_versions_and_tags_are_refused() {
+    for (bytes, error) in [
+        (&[2, 0][..], DecodeError::Tag(2)),
+        (&[1, 9], DecodeError::Tag(9)),
+        (&[1, 77], DecodeError::Tag(77)),
+        (&[1, 8, 2, 0, 0], DecodeError::Field),
+        (&[1, 1, 8, 0, 0, 0], DecodeError::Field),
+        (&[1, 1, 0, 0, 200, 200], DecodeError::Short),
+        (&[1, 7, 255, 255, 255, 255, 15], DecodeError::Short),
+    ] {
+        assert_eq!(
+            Command::decode(&mut Bytes::copy_from_slice(bytes)),
+            Err(error),
+            "{bytes:?}"
+        );
+    }
+    // Transactions nested without end
+    let mut deep = vec![1];
+    deep.extend([3, 0, 1].repeat(100_000));
+    assert_eq!(
+        Command::decode(&mut Bytes::from(deep)),
+        Err(DecodeError::Field)
+    );
+}
