@@ -116,6 +116,11 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Where the members' data and logs are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Client addresses, host:port.
     pub fn endpoints(&self) -> Vec<String> {
         self.members
