@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 
-use crate::side_by_side::figures::{Results, Side};
+use crate::side_by_side::figures::{Figure, Results, Side};
 use crate::side_by_side::options::{Options, Scale};
 use crate::side_by_side::rows::Row;
 use crate::side_by_side::servers::{Binary, Cluster};
@@ -30,6 +30,7 @@ pub fn run(options: &Options) -> Result<()> {
     let sides = sides(options)?;
     let data = DataFolder::create(&options.out)?;
     let mut results = Results::new(&sides);
+    let mut failures = Vec::new();
     for trial in 0..scale.trials {
         for row in &rows {
             // Whoever goes first finds a cooler machine, so the sides take turns at it.
@@ -38,46 +39,53 @@ pub fn run(options: &Options) -> Result<()> {
                 order.reverse();
             }
             for (side, binary) in order {
-                let mut cluster = Cluster::start(binary, &data.path, row.work.flags())?;
-                measure(row, &mut cluster, &scale, (*side, &mut results))?;
+                match measure(row, binary, &data.path, &scale) {
+                    Ok(figures) => results.add(*side, row.name, figures),
+                    // The other rows still tell something.
+                    Err(error) => {
+                        let failure = format!("{} on {}: {error:#}", row.name, binary.label());
+                        eprintln!("FAILED {failure}");
+                        failures.push(failure);
+                    }
+                }
             }
         }
     }
     let markdown = table::markdown(&rows, &results);
     println!("{markdown}");
-    save(options, &results, &markdown)
+    save(options, &results, &markdown)?;
+    if !failures.is_empty() {
+        bail!(
+            "{} measurements failed:\n{}",
+            failures.len(),
+            failures.join("\n")
+        );
+    }
+    Ok(())
 }
 
-fn measure(
-    row: &Row,
-    cluster: &mut Cluster,
-    scale: &Scale,
-    (side, results): (Side, &mut Results),
-) -> Result<()> {
-    let figures = row
-        .work
-        .measure(cluster, scale)
-        .with_context(|| format!("row {} on {}", row.name, cluster.label()))?;
+fn measure(row: &Row, binary: &Binary, data: &Path, scale: &Scale) -> Result<Vec<Figure>> {
+    let mut cluster = Cluster::start(binary, data, row.work.flags())?;
+    let figures = row.work.measure(&mut cluster, scale)?;
     let text: Vec<String> = figures.iter().map(ToString::to_string).collect();
     eprintln!(
         "{:<20} {:<10} {}",
         row.name,
-        cluster.label(),
+        binary.label(),
         text.join("  ")
     );
-    results.add(side, row.name, figures);
-    Ok(())
+    Ok(figures)
 }
 
 fn sides(options: &Options) -> Result<Vec<(Side, Binary)>> {
     let mut sides = Vec::new();
-    if options.only != Some(Side::Peer) {
+    if options.only() != Some(Side::Peer) {
         let Some(path) = &options.ours else {
             bail!("where is our binary? Name it with --ours or MAINSTAY_BIN, or say --only peer");
         };
         sides.push((Side::Ours, Binary::find(path)?));
     }
-    if options.only != Some(Side::Ours) {
+    if options.only() != Some(Side::Ours) {
         sides.push((Side::Peer, Binary::find(&options.peer)?));
     }
     Ok(sides)

@@ -15,7 +15,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-/// Crates that say more than an operator can use; they are held one step above the chosen level.
+/// Crates that warn of every message that a peer away does not take. Below debug only their errors are of use.
 const CHATTY: [&str; 6] = ["openraft", "h2", "hyper", "hyper_util", "tonic", "tower"];
 
 /// Shape of a log line.
@@ -97,7 +97,6 @@ fn filter(level: Level) -> Targets {
     let quieter = match level {
         Level::TRACE => LevelFilter::DEBUG,
         Level::DEBUG => LevelFilter::INFO,
-        Level::INFO => LevelFilter::WARN,
         _ => LevelFilter::ERROR,
     };
     let chatty = CHATTY.iter().map(|name| (*name, quieter));

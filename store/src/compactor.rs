@@ -8,8 +8,8 @@ use state_machine::{Command, Compact};
 use tokio::time::Instant;
 
 use crate::config::AutoCompaction;
-use crate::raft::StateFolder;
-use crate::replica::{LeadershipWatch, Proposals};
+use crate::raft::{LeadershipWatch, StateFolder};
+use crate::replica::Proposals;
 
 /// How often the revision mode looks, as in etcd.
 const REVISION_INTERVAL: Duration = Duration::from_secs(5 * 60);

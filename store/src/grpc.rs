@@ -1,5 +1,6 @@
 //! The client port: etcd's gRPC services, and plain HTTP beside them.
 
+mod answer;
 mod auth;
 mod check;
 mod cluster;
@@ -147,9 +148,15 @@ impl Edge {
         }
         let member = self.replica.identity().member_id;
         if !machine.alarms().contains(&(member, AlarmKind::NoSpace)) {
-            tracing::warn!(quota_bytes, "the quota is used up; raising the no space alarm");
-            let alarm =
-                AlarmChange { action: AlarmAction::Activate, member, alarm: AlarmKind::NoSpace };
+            tracing::warn!(
+                quota_bytes,
+                "the quota is used up; raising the no space alarm"
+            );
+            let alarm = AlarmChange {
+                action: AlarmAction::Activate,
+                member,
+                alarm: AlarmKind::NoSpace,
+            };
             // The write is refused all the same when the alarm cannot be raised.
             if let Err(error) = self.propose(Command::Alarm(alarm)).await {
                 tracing::warn!(%error, "no space alarm was not raised");

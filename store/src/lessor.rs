@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use state_machine::{Command, LeaseChange, LeaseCheckpoint, LeaseRevoke, StateMachine};
 use tokio::time::Instant;
 
-use crate::replica::{LeaseTime, LeadershipWatch, Proposals, Unavailable};
+use crate::raft::LeadershipWatch;
+use crate::replica::{LeaseTime, Proposals, Unavailable};
 
 /// How often the leader looks for leases whose time is over.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(250);
@@ -65,8 +66,7 @@ fn seconds(count: i64) -> Duration {
 }
 
 impl Timer {
-    fn new(ttl_seconds: i64, left: Duration) -> Self {
-        let now = Instant::now();
+    fn new(ttl_seconds: i64, left: Duration, now: Instant) -> Self {
         Timer { ttl_seconds, deadline: now + left, bound: now, revoking: false }
     }
 }
@@ -74,15 +74,16 @@ impl Timer {
 impl Lessor {
     /// Starts the clock of every lease of a state that was opened or received.
     pub(crate) fn reset(&self, machine: &StateMachine) {
+        let now = Instant::now();
         let timers = machine.leases().into_iter().map(|lease| {
             let left = if lease.remaining_seconds > 0 { lease.remaining_seconds } else { lease.ttl_seconds };
-            (lease.id, Timer::new(lease.ttl_seconds, seconds(left)))
+            (lease.id, Timer::new(lease.ttl_seconds, seconds(left), now))
         });
         self.clock.lock().timers = timers.collect();
     }
 
     /// Told by the applier what a run did to leases.
-    pub(crate) fn changed(&self, changes: &[LeaseChange]) {
+    pub(crate) fn changed(&self, changes: &[LeaseChange], now: Instant) {
         if changes.is_empty() {
             return;
         }
@@ -92,7 +93,7 @@ impl Lessor {
             match *change {
                 LeaseChange::Granted { id, ttl_seconds } => {
                     let more = if leading { Duration::ZERO } else { slack(ttl_seconds) };
-                    clock.timers.insert(id, Timer::new(ttl_seconds, seconds(ttl_seconds) + more));
+                    clock.timers.insert(id, Timer::new(ttl_seconds, seconds(ttl_seconds) + more, now));
                 }
                 LeaseChange::Revoked { id } => {
                     clock.timers.remove(&id);
@@ -102,17 +103,16 @@ impl Lessor {
                         && !leading
                     {
                         let left = seconds(timer.ttl_seconds) + slack(timer.ttl_seconds);
-                        timer.deadline = timer.deadline.max(Instant::now() + left);
+                        timer.deadline = timer.deadline.max(now + left);
                     }
                 }
             }
         }
     }
 
-    fn lead(&self, leading: bool) {
+    fn lead(&self, leading: bool, now: Instant) {
         let mut clock = self.clock.lock();
         clock.leading = leading;
-        let now = Instant::now();
         for timer in clock.timers.values_mut() {
             timer.bound = now;
             timer.revoking = false;
@@ -120,12 +120,11 @@ impl Lessor {
     }
 
     /// Renews a lease by the leader's clock.
-    pub(crate) fn renew(&self, id: i64) -> Renewal {
+    pub(crate) fn renew(&self, id: i64, now: Instant) -> Renewal {
         let mut clock = self.clock.lock();
         if !clock.leading {
             return Renewal::NotLeading;
         }
-        let now = Instant::now();
         match clock.timers.get_mut(&id) {
             Some(timer) if !timer.revoking && now < timer.deadline => {
                 let (ttl_seconds, deadline) = (timer.ttl_seconds, now + seconds(timer.ttl_seconds));
@@ -149,12 +148,11 @@ impl Lessor {
         true
     }
 
-    pub(crate) fn time_to_live(&self, id: i64) -> Result<Option<LeaseTime>, Unavailable> {
+    pub(crate) fn time_to_live(&self, id: i64, now: Instant) -> Result<Option<LeaseTime>, Unavailable> {
         let clock = self.clock.lock();
         if !clock.leading {
             return Err(Unavailable::NotLeader);
         }
-        let now = Instant::now();
         Ok(clock.timers.get(&id).filter(|timer| timer.deadline > now).map(|timer| {
             let left = timer.deadline.saturating_duration_since(now).as_secs_f64().floor();
             #[expect(clippy::cast_possible_truncation, reason = "a time to live is below 2^53 seconds")]
@@ -164,9 +162,8 @@ impl Lessor {
     }
 
     /// Leases whose time is over, the longest overdue first.
-    fn expired(&self) -> Vec<i64> {
+    fn expired(&self, now: Instant) -> Vec<i64> {
         let mut clock = self.clock.lock();
-        let now = Instant::now();
         let mut due: Vec<(Instant, i64)> = clock
             .timers
             .iter()
@@ -191,9 +188,8 @@ impl Lessor {
     }
 
     /// What is left of long leases that were not renewed lately. From here on their renewals are replicated first.
-    fn checkpoints(&self) -> Vec<LeaseCheckpoint> {
+    fn checkpoints(&self, now: Instant) -> Vec<LeaseCheckpoint> {
         let mut clock = self.clock.lock();
-        let now = Instant::now();
         let mut checkpoints = Vec::new();
         for (&id, timer) in &mut clock.timers {
             let left = timer.deadline.saturating_duration_since(now);
@@ -225,7 +221,7 @@ pub(crate) async fn run(
         }
         let leading = (leadership.leader() == Some(member_id)).then(|| leadership.term());
         if leading != led_term {
-            lessor.lead(leading.is_some());
+            lessor.lead(leading.is_some(), Instant::now());
             led_term = leading;
         }
         if leading.is_none() {
@@ -234,7 +230,7 @@ pub(crate) async fn run(
         revoke_expired(&lessor, &proposals).await;
         if written.elapsed() >= CHECKPOINT_INTERVAL {
             written = Instant::now();
-            let checkpoints = lessor.checkpoints();
+            let checkpoints = lessor.checkpoints(Instant::now());
             if !checkpoints.is_empty()
                 && let Err(error) = proposals.propose(&Command::LeaseCheckpoint(checkpoints)).await
             {
@@ -245,7 +241,7 @@ pub(crate) async fn run(
 }
 
 async fn revoke_expired(lessor: &Arc<Lessor>, proposals: &Proposals) {
-    let revokes = lessor.expired().into_iter().map(|id| async move {
+    let revokes = lessor.expired(Instant::now()).into_iter().map(|id| async move {
         let answer = proposals.propose(&Command::LeaseRevoke(LeaseRevoke { id })).await;
         if let Err(error) = answer {
             tracing::warn!(lease = id, %error, "an expired lease is not revoked yet");
@@ -261,71 +257,76 @@ mod tests {
 
     const TTL: i64 = 10;
 
-    fn granted() -> Lessor {
+    fn after(start: Instant, milliseconds: u64) -> Instant {
+        start + Duration::from_millis(milliseconds)
+    }
+
+    fn granted(start: Instant, ttl_seconds: i64) -> Lessor {
         let lessor = Lessor::default();
-        lessor.changed(&[LeaseChange::Granted { id: 1, ttl_seconds: TTL }]);
+        lessor.changed(&[LeaseChange::Granted { id: 1, ttl_seconds }], start);
         lessor
     }
 
-    fn replicate(lessor: &Lessor) {
-        let Renewal::Replicate { asked_at, .. } = lessor.renew(1) else {
-            panic!("the first renewal is replicated")
+    fn leader(start: Instant, ttl_seconds: i64) -> Lessor {
+        let lessor = Lessor::default();
+        lessor.lead(true, start);
+        lessor.changed(&[LeaseChange::Granted { id: 1, ttl_seconds }], start);
+        lessor
+    }
+
+    fn replicate(lessor: &Lessor, now: Instant) {
+        let Renewal::Replicate { asked_at, .. } = lessor.renew(1, now) else {
+            panic!("this renewal is replicated")
         };
-        lessor.changed(&[LeaseChange::Renewed { id: 1 }]);
+        lessor.changed(&[LeaseChange::Renewed { id: 1 }], now);
         assert!(lessor.renewed(1, asked_at));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn renewals_within_the_slack_are_answered_at_once() {
-        let lessor = granted();
-        assert_eq!(lessor.renew(1), Renewal::NotLeading);
-        lessor.lead(true);
-        replicate(&lessor);
-        tokio::time::advance(Duration::from_millis(900)).await;
-        assert_eq!(lessor.renew(1), Renewal::Done { ttl_seconds: TTL });
-        tokio::time::advance(Duration::from_millis(200)).await;
-        assert!(matches!(lessor.renew(1), Renewal::Replicate { .. }));
+    #[test]
+    fn renewals_within_the_slack_are_answered_at_once() {
+        let start = Instant::now();
+        assert_eq!(granted(start, TTL).renew(1, start), Renewal::NotLeading);
+        let lessor = leader(start, TTL);
+        replicate(&lessor, after(start, 1));
+        assert_eq!(lessor.renew(1, after(start, 900)), Renewal::Done { ttl_seconds: TTL });
+        assert!(matches!(lessor.renew(1, after(start, 1100)), Renewal::Replicate { .. }));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_new_leader_neither_resets_a_lease_nor_ends_it_before_it_was_promised() {
-        let (old, new) = (granted(), granted());
-        old.lead(true);
-        tokio::time::advance(Duration::from_secs(5)).await;
-        replicate(&old);
-        new.changed(&[LeaseChange::Renewed { id: 1 }]);
-        tokio::time::advance(Duration::from_millis(500)).await;
-        assert_eq!(old.renew(1), Renewal::Done { ttl_seconds: TTL });
-        let promised = Instant::now() + seconds(TTL);
-        new.lead(true);
-        tokio::time::advance(promised - Instant::now() - Duration::from_millis(1)).await;
-        assert!(new.expired().is_empty(), "it was promised");
-        tokio::time::advance(slack(TTL)).await;
-        assert_eq!(new.expired(), [1], "no full time to live again");
+    #[test]
+    fn a_new_leader_neither_resets_a_lease_nor_ends_it_before_it_was_promised() {
+        let start = Instant::now();
+        let (old, new) = (leader(start, TTL), granted(start, TTL));
+        replicate(&old, after(start, 5000));
+        new.changed(&[LeaseChange::Renewed { id: 1 }], after(start, 5002));
+        let renewed = after(start, 5500);
+        assert_eq!(old.renew(1, renewed), Renewal::Done { ttl_seconds: TTL });
+        new.lead(true, after(renewed, 1000));
+        let promised = renewed + seconds(TTL);
+        assert!(new.expired(promised).is_empty(), "it was promised");
+        assert_eq!(new.expired(promised + slack(TTL)), [1], "no full time to live again");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_expired_lease_cannot_be_renewed_and_is_revoked_once() {
-        let lessor = granted();
-        lessor.lead(true);
-        tokio::time::advance(seconds(TTL)).await;
-        assert_eq!(lessor.renew(1), Renewal::Unknown);
-        assert_eq!(lessor.time_to_live(1), Ok(None));
-        assert_eq!(lessor.expired(), [1]);
-        assert!(lessor.expired().is_empty());
+    #[test]
+    fn an_expired_lease_cannot_be_renewed_and_is_revoked_once() {
+        let start = Instant::now();
+        let lessor = leader(start, TTL);
+        let end = start + seconds(TTL);
+        assert_eq!(lessor.renew(1, end), Renewal::Unknown);
+        assert_eq!(lessor.time_to_live(1, end), Ok(None));
+        assert_eq!(lessor.expired(end), [1]);
+        assert!(lessor.expired(end).is_empty());
         lessor.not_revoked(1);
-        assert_eq!(lessor.expired(), [1]);
+        assert_eq!(lessor.expired(end), [1]);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_checkpoint_makes_the_next_renewal_a_replicated_one() {
-        let lessor = Lessor::default();
-        lessor.changed(&[LeaseChange::Granted { id: 1, ttl_seconds: 3600 }]);
-        lessor.lead(true);
-        replicate(&lessor);
-        assert!(lessor.checkpoints().is_empty());
-        tokio::time::advance(Duration::from_secs(100)).await;
-        assert_eq!(lessor.checkpoints(), [LeaseCheckpoint { id: 1, remaining_seconds: 3500 }]);
-        assert!(matches!(lessor.renew(1), Renewal::Replicate { .. }));
+    #[test]
+    fn a_checkpoint_makes_the_next_renewal_a_replicated_one() {
+        let start = Instant::now();
+        let lessor = leader(start, 3600);
+        replicate(&lessor, after(start, 1));
+        assert!(lessor.checkpoints(after(start, 10)).is_empty());
+        let later = after(start, 100_001);
+        assert_eq!(lessor.checkpoints(later), [LeaseCheckpoint { id: 1, remaining_seconds: 3500 }]);
+        assert!(matches!(lessor.renew(1, later), Renewal::Replicate { .. }));
     }
 }

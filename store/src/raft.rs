@@ -3,9 +3,12 @@
 mod applier;
 mod codec;
 mod config;
+mod leader;
 mod log_store;
 mod peer_service;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod transport;
 mod types;
@@ -14,11 +17,13 @@ mod wire;
 pub(crate) use applier::{Applier, ApplyProgress, Listeners, MemberTable};
 pub(crate) use codec::Attributes;
 pub(crate) use config::RaftSettings;
+pub(crate) use leader::{Leader, LeadershipWatch};
 pub(crate) use log_store::LogStore;
 pub(crate) use peer_service::{PeerService, RejoinGuard};
 pub(crate) use snapshot::StateFolder;
 pub(crate) use transport::{Client as PeerClient, Peers, Transport};
-pub(crate) use types::{Batch, BatchError, Callback, Member, Raft};
+pub(crate) use types::{Member, Raft};
+use types::{Batch, BatchError, Callback};
 
 use std::future::Future;
 use std::sync::Arc;
@@ -49,5 +54,37 @@ pub(crate) fn failure(raft: &Raft) -> impl Future<Output = String> + Send + 'sta
                 return "its task ended".to_owned();
             }
         }
+    }
+}
+
+/// Refuses a log and a state that cannot belong together: one of them was removed, and with it acknowledged writes or
+/// this member's votes.
+pub(crate) fn check_together(log: &wal::Recovered, folder: &StateFolder) -> anyhow::Result<()> {
+    let applied = codec::decode_mark(folder.machine().applied_mark().as_ref())?.applied.map(|id| id.index);
+    let log_is_new = log.vote.is_none() && log.last_index.is_none() && log.purged.is_none();
+    let advice = "this member must not vote or serve with what is left; remove its data folder and start it with \
+                  --initial-cluster-state existing, so that it copies the data from the others before it votes again";
+    anyhow::ensure!(
+        !(log_is_new && applied.is_some()),
+        "the state is at log index {} but the raft log is gone: {advice}",
+        applied.unwrap_or(0)
+    );
+    if let Some((purged, _)) = log.purged {
+        anyhow::ensure!(
+            applied >= Some(purged),
+            "the raft log begins after index {purged} but the state reaches only to {}: {advice}",
+            applied.map_or("nothing".to_owned(), |index| index.to_string())
+        );
+    }
+    Ok(())
+}
+
+/// Makes the cluster of `members`. Every member writes the same first entry, so it does not matter who is first; that
+/// another one was, and a leader has written here already, is success too.
+pub(crate) async fn initialize(raft: &Raft, members: std::collections::BTreeMap<u64, Member>) -> anyhow::Result<()> {
+    use openraft::errors::{InitializeError, RaftError};
+    match raft.initialize(members).await {
+        Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }

@@ -1,6 +1,5 @@
 //! The waist of the store: what the edge may ask of this replica, wherever the leader is.
 
-mod leader;
 mod proposals;
 mod reads;
 
@@ -10,11 +9,10 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use state_machine::{Command, Outcome, StateMachine};
 
-pub(crate) use leader::{Leader, LeadershipWatch};
 pub(crate) use proposals::{Batcher, Proposals};
 pub(crate) use reads::{ReadRounds, Reads};
 
-use crate::raft::{Attributes, MemberTable, PeerClient, Peers, Raft, StateFolder};
+use crate::raft::{Attributes, Leader, LeadershipWatch, MemberTable, PeerClient, Peers, Raft, StateFolder};
 use crate::watch::Hub;
 
 /// Who this replica is. Both ids are computed as etcd computes them.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use daemon::{CancellationToken, OnFailure, Signals, Tasks};
+use state_machine::{AlarmAction, AlarmChange, AlarmKind, Command};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 
@@ -17,10 +19,10 @@ use crate::data_folder::DataFolder;
 use crate::lessor::{self, Lessor};
 use crate::metrics::Metrics;
 use crate::raft::{
-    self, Applier, ApplyProgress, Attributes, Listeners, LogStore, Member, MemberTable, PeerService, Peers, Raft,
+    self, Applier, ApplyProgress, Attributes, Leader, LeadershipWatch, Listeners, LogStore, Member, MemberTable, PeerService, Peers, Raft,
     RaftSettings, RejoinGuard, StateFolder, Transport,
 };
-use crate::replica::{Batcher, Leader, LeadershipWatch, Parts, Proposals, ReadRounds, Reads, Replica};
+use crate::replica::{Batcher, Parts, Proposals, ReadRounds, Reads, Replica};
 use crate::waiters::Waiters;
 use crate::watch::{Hub, HubOptions};
 use crate::{compactor, grpc};
@@ -69,6 +71,7 @@ struct Assembly {
     peers: Peers,
     waiters: Arc<Waiters>,
     unflushed_entries: Arc<AtomicU64>,
+    wal: wal::Wal,
     raft: Raft,
     applied: ApplyProgress,
     member_id: u64,
@@ -143,12 +146,14 @@ async fn open(
     };
     let wal_options = wal::Options { sync_observer: Some(observer), ..wal::Options::default() };
     let (wal_dir, state_dir) = (data.wal().to_owned(), data.state());
-    let (log, folder) = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+    let (log, folder, wal) = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
         let (wal, recovered) = wal::Wal::open(&wal_dir, wal_options)?;
         if recovered.cut_bytes > 0 {
             tracing::warn!(bytes = recovered.cut_bytes, "cut an unfinished write off the end of the log");
         }
-        Ok((LogStore::new(wal, &recovered)?, StateFolder::open(&state_dir, state_machine::Options::default())?))
+        let folder = StateFolder::open(&state_dir, state_machine::Options::default())?;
+        raft::check_together(&recovered, &folder)?;
+        Ok((LogStore::new(wal.clone(), &recovered)?, folder, wal))
     })
     .await??;
     let folder = Arc::new(folder);
@@ -177,7 +182,7 @@ async fn open(
     let transport = Transport(peers.clone());
     let raft = raft::build(identity.member_id, &raft_settings(config), transport, log, applier).await?;
     let (config, member_id) = (Arc::clone(config), identity.member_id);
-    Ok(Assembly { config, folder, lessor, hub, members, peers, waiters, unflushed_entries, raft, applied, member_id })
+    Ok(Assembly { config, folder, lessor, hub, members, peers, waiters, unflushed_entries, wal, raft, applied, member_id })
 }
 
 fn raft_settings(config: &Config) -> RaftSettings {
@@ -286,6 +291,7 @@ fn spawn_loops(
     let hub = Arc::clone(&assembly.hub);
     spawn(tasks, "watch", async move { hub.dispatch().await });
     spawn(tasks, "reads", rounds.run());
+    let reserve_proposals = proposals.clone();
     let lessor = lessor::run(Arc::clone(&assembly.lessor), proposals.clone(), leadership.clone(), member_id);
     spawn(tasks, "lessor", lessor);
     let mode = assembly.config.auto_compaction;
@@ -293,6 +299,7 @@ fn spawn_loops(
     spawn(tasks, "compactor", compactor::run(mode, folder, proposals, leadership, member_id));
     spawn_raft_watch(assembly, tasks);
     spawn_housekeeping(assembly, tasks, guard);
+    spawn_disk_watch(assembly, tasks, reserve_proposals);
     spawn_sweeper(assembly, tasks);
 }
 
@@ -335,6 +342,27 @@ fn spawn_housekeeping(assembly: &Assembly, tasks: &Tasks, guard: Arc<RejoinGuard
     spawn(tasks, "housekeeping", work);
 }
 
+/// Raises the NOSPACE alarm while the log can still be written, when there will soon be no room for it.
+fn spawn_disk_watch(assembly: &Assembly, tasks: &Tasks, proposals: Proposals) {
+    let (wal, folder, member) = (assembly.wal.clone(), Arc::clone(&assembly.folder), assembly.member_id);
+    let work = async move {
+        let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+        loop {
+            tick.tick().await;
+            let full = wal.check_reserve().is_err_and(|error| error.kind() == ErrorKind::StorageFull);
+            if !full || folder.machine().alarms().contains(&(member, AlarmKind::NoSpace)) {
+                continue;
+            }
+            tracing::error!("the disk is full; raising the NOSPACE alarm");
+            let alarm = AlarmChange { action: AlarmAction::Activate, member, alarm: AlarmKind::NoSpace };
+            if let Err(error) = proposals.propose(&Command::Alarm(alarm)).await {
+                tracing::warn!(%error, "the NOSPACE alarm is not replicated yet");
+            }
+        }
+    };
+    spawn(tasks, "disk", work);
+}
+
 /// Physical compaction in small steps on its own thread.
 fn spawn_sweeper(assembly: &Assembly, tasks: &Tasks) {
     let folder = Arc::clone(&assembly.folder);
@@ -372,11 +400,8 @@ fn serve_peers(tasks: &Tasks, service: PeerService, listeners: Vec<TcpListener>)
     });
 }
 
-/// Every member of a new cluster writes the same first entry, so it does not matter who is first.
+/// Makes the cluster that the flags describe.
 async fn initialize(assembly: &Assembly) -> anyhow::Result<()> {
-    if assembly.raft.is_initialized().await? {
-        return Ok(());
-    }
     let members: BTreeMap<u64, Member> = assembly
         .config
         .initial_cluster
@@ -386,7 +411,7 @@ async fn initialize(assembly: &Assembly) -> anyhow::Result<()> {
             (member.id, Member { peer_urls })
         })
         .collect();
-    assembly.raft.initialize(members).await.context("cannot initialize the cluster")
+    raft::initialize(&assembly.raft, members).await
 }
 
 /// Waits until there is a leader and the cluster knows this member's name and client URLs.

@@ -20,6 +20,17 @@ const LINTS: [&str; 7] = [
     "warnings",
 ];
 
+/// One second each of a write and a read against our own cluster.
+const SMOKE: [&str; 7] = [
+    "--quick",
+    "--only",
+    "ours",
+    "--rows",
+    "put-100,range-linearizable",
+    "--seconds",
+    "1",
+];
+
 pub(crate) fn run() -> Result<()> {
     let started = Instant::now();
     let steps: [Step; 4] = [
@@ -46,5 +57,5 @@ fn bench_smoke() -> Result<()> {
         return Ok(());
     }
     up::build(&["benches"])?;
-    bench::side_by_side()?.args(["--smoke"]).run()
+    bench::side_by_side()?.args(SMOKE).run()
 }

@@ -1,18 +1,20 @@
 //! One HTTP/2 connection to an etcd server, driven by hand: calls are queued into one buffer, answers are cut out of the bytes read.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+mod stream;
+
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::load::connection::stream::{
+    Blocked, MESSAGE_PREFIX, Stream, Streams, Waiting, messages,
+};
 use crate::load::frame::{self, Header};
 use crate::load::hpack::{self, Status};
 
-/// Bytes in front of each gRPC message: the compression flag and the length.
-const MESSAGE_PREFIX: usize = 5;
 /// Received bytes after which the server is granted a new window.
 const WINDOW_REFILL: u32 = 1 << 30;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,47 +37,6 @@ pub enum Arrival<'a> {
 
 /// What the caller wants done with each arrival.
 pub type Sink<'a> = dyn FnMut(Arrival<'_>) + 'a;
-
-struct Stream {
-    tag: u64,
-    send_window: i64,
-    received: u32,
-    /// A message of which not all bytes are here yet.
-    partial: Vec<u8>,
-    status: Status,
-}
-
-struct Blocked {
-    stream: u32,
-    bytes: Vec<u8>,
-    end: bool,
-}
-
-struct Waiting {
-    path: &'static str,
-    tag: u64,
-    message: Vec<u8>,
-}
-
-/// Stream numbers are already unique and even spread is enough.
-#[derive(Default)]
-struct StreamHasher(u64);
-
-impl Hasher for StreamHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u32(u32::from(*byte));
-        }
-    }
-    fn write_u32(&mut self, value: u32) {
-        self.0 = (self.0 ^ u64::from(value)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
-type Streams = HashMap<u32, Stream, BuildHasherDefault<StreamHasher>>;
 
 /// A connection; everything on it happens in the thread that owns it.
 pub struct Connection {
@@ -486,25 +447,4 @@ fn word(payload: &[u8]) -> Result<u32> {
     Ok(u32::from_be_bytes(
         *payload.first_chunk().context("a frame is too short")?,
     ))
-}
-
-/// The body of the first message and the bytes after it; `None` while it is not whole.
-fn split_message(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>> {
-    let Some(prefix) = bytes.first_chunk::<MESSAGE_PREFIX>() else {
-        return Ok(None);
-    };
-    if prefix[0] != 0 {
-        bail!("the server compressed a message nobody asked it to");
-    }
-    let length = u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]) as usize;
-    Ok(bytes[MESSAGE_PREFIX..].split_at_checked(length))
-}
-
-/// Hands out whole messages; returns what is left.
-fn messages<'a>(mut bytes: &'a [u8], take: &mut dyn FnMut(&[u8])) -> Result<&'a [u8]> {
-    while let Some((body, rest)) = split_message(bytes)? {
-        take(body);
-        bytes = rest;
-    }
-    Ok(bytes)
 }

@@ -1,6 +1,7 @@
 //! The loop of a run: hands out requests in closed or open loop, judges the answers, measures a window of time.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -48,6 +49,8 @@ pub struct Plan {
     pub rate: Option<f64>,
     pub side_call: Option<SideCall>,
     pub server_pids: Vec<u32>,
+    /// A folder on the device whose writes are counted.
+    pub data_folder: Option<PathBuf>,
 }
 
 /// What was measured.
@@ -59,6 +62,8 @@ pub struct Measured {
     pub own_cpu: Duration,
     /// Use within the measured time, and memory at its end.
     pub servers: Vec<(u32, Usage)>,
+    /// Bytes that reached the device of the data folder.
+    pub device_written: Option<u64>,
     pub side_call: Option<Duration>,
 }
 
@@ -160,6 +165,7 @@ struct Run<'a> {
     issued: u64,
     own_cpu: Duration,
     servers: Vec<(u32, Usage)>,
+    device_written: Option<u64>,
     message: Vec<u8>,
 }
 
@@ -199,14 +205,16 @@ pub fn drive(engine: &mut Engine, workload: &mut dyn Workload, plan: &Plan) -> R
         broken: None,
     };
     let (own_cpu, servers, message) = (Duration::ZERO, Vec::new(), Vec::new());
+    let (issued, device_written) = (0, None);
     let run = Run {
         engine,
         plan,
         state,
         start,
-        issued: 0,
+        issued,
         own_cpu,
         servers,
+        device_written,
         message,
     };
     run.finish()
@@ -247,6 +255,7 @@ impl Run<'_> {
             errors: state.errors,
             own_cpu: self.own_cpu,
             servers: self.servers,
+            device_written: self.device_written,
             side_call: state.side_took,
         })
     }
@@ -279,6 +288,7 @@ impl Run<'_> {
             self.state.window.0 = Some(begin);
             self.state.workload.measuring(true);
             self.own_cpu = processes::own_cpu();
+            self.device_written = self.device_count()?;
             for &pid in &self.plan.server_pids {
                 self.servers.push((pid, processes::usage(pid)?));
             }
@@ -287,6 +297,9 @@ impl Run<'_> {
             self.state.window.1 = end;
             self.state.workload.measuring(false);
             self.own_cpu = processes::own_cpu() - self.own_cpu;
+            let after = self.device_count()?;
+            let written = self.device_written.zip(after);
+            self.device_written = written.map(|(before, after)| after.saturating_sub(before));
             for (pid, before) in &mut self.servers {
                 let after = processes::usage(*pid)?;
                 before.cpu = after.cpu.saturating_sub(before.cpu);
@@ -296,6 +309,14 @@ impl Run<'_> {
             self.note_unsent(now);
         }
         Ok(())
+    }
+
+    fn device_count(&self) -> Result<Option<u64>> {
+        self.plan
+            .data_folder
+            .as_deref()
+            .map(processes::device_written_bytes)
+            .transpose()
     }
 
     /// Requests that were due and found no free slot are failures: else a server too slow for the rate would look good.

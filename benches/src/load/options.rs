@@ -1,5 +1,7 @@
 //! What a run is told on its command line.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::load::workload::Order;
@@ -69,6 +71,9 @@ pub struct Load {
     /// Server processes to account for, separated by commas
     #[arg(long, global = true, value_delimiter = ',')]
     pub server_pid: Vec<u32>,
+    /// A folder on the servers' disk, to count what is written to that device
+    #[arg(long, global = true)]
+    pub data_folder: Option<PathBuf>,
     /// Compact at the current revision this many seconds into the measured time
     #[arg(long, global = true)]
     pub compact_after: Option<f64>,

@@ -1,6 +1,8 @@
 //! What the measured processes used: processor time, memory and bytes written, from /proc.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -46,6 +48,24 @@ fn line(text: &str, name: &str) -> Option<u64> {
         .next()?
         .parse()
         .ok()
+}
+
+/// Bytes written so far to the device that holds `path`, by whomever. Unlike a process's own count this is what reached
+/// the device: that one counts whole folios of the page cache, a megabyte for a small write into a preallocated file.
+pub fn device_written_bytes(path: &Path) -> Result<u64> {
+    const SECTOR: u64 = 512;
+    const SECTORS_WRITTEN: usize = 6;
+    let device = fs::metadata(path)
+        .with_context(|| format!("no {}", path.display()))?
+        .dev();
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let stat = format!("/sys/dev/block/{major}:{minor}/stat");
+    let text = fs::read_to_string(&stat).with_context(|| format!("cannot read {stat}"))?;
+    let sectors = text
+        .split_ascii_whitespace()
+        .nth(SECTORS_WRITTEN)
+        .context("malformed stat")?;
+    Ok(sectors.parse::<u64>().context("malformed stat")? * SECTOR)
 }
 
 /// Processor time of the calling thread; the generator has only one.

@@ -63,6 +63,7 @@ pub struct ServerUse {
     pub cpu_seconds: f64,
     pub cpu_us_per_operation: f64,
     pub resident_bytes: u64,
+    /// What the kernel charges the process for writing: whole folios of the page cache, not what reached the disk.
     pub written_bytes: u64,
 }
 
@@ -95,6 +96,8 @@ pub struct Report {
     pub own_cpu_us_per_operation: f64,
     pub server_cpu_us_per_operation: f64,
     pub servers: Vec<ServerUse>,
+    /// Bytes that reached the servers' device, by whomever.
+    pub device_written_bytes: Option<u64>,
     pub events: Option<Events>,
     /// How long the call made in the middle of the run took.
     pub side_call_ms: Option<f64>,
@@ -162,13 +165,17 @@ impl fmt::Display for Report {
         for server in &self.servers {
             writeln!(
                 f,
-                "  server {:<8} {:.1} µs/op  {:.2} s CPU  {:.1} MB resident  {:.1} MB written",
+                "  server {:<8} {:.1} µs/op  {:.2} s CPU  {:.1} MB resident  {:.1} MB dirtied",
                 server.pid,
                 server.cpu_us_per_operation,
                 server.cpu_seconds,
                 server.resident_bytes as f64 / 1e6,
                 server.written_bytes as f64 / 1e6,
             )?;
+        }
+        if let Some(bytes) = self.device_written_bytes {
+            let each = bytes as f64 / self.operations.max(1) as f64;
+            writeln!(f, "  to disk     {each:.0} bytes/op")?;
         }
         if let Some(milliseconds) = self.side_call_ms {
             writeln!(f, "  side call   {milliseconds:.2} ms")?;

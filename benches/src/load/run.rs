@@ -125,6 +125,7 @@ impl Session<'_> {
             rate: load.rate,
             side_call,
             server_pids: load.server_pid.clone(),
+            data_folder: load.data_folder.clone(),
         })
     }
 
@@ -176,6 +177,7 @@ impl Session<'_> {
             rate: None,
             side_call: None,
             server_pids: Vec::new(),
+            data_folder: None,
         };
         let measured = drive::drive(&mut self.engine, &mut put, &plan)?;
         if let Some((what, count)) = measured.errors.first_key_value() {
@@ -246,8 +248,9 @@ fn report(options: &Options, measured: Measured, conflicts: u64, events: Option<
         mut errors,
         own_cpu,
         servers,
-        side_call,
+        ..
     } = measured;
+    let (device_written_bytes, side_call) = (measured.device_written, measured.side_call);
     if let Some(events) = &events
         && events.missing > 0
     {
@@ -281,6 +284,7 @@ fn report(options: &Options, measured: Measured, conflicts: u64, events: Option<
             .map(|server| server.cpu_us_per_operation)
             .sum(),
         servers,
+        device_written_bytes,
         events,
         side_call_ms: side_call.map(|took| took.as_secs_f64() * 1e3),
     }

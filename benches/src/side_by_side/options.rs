@@ -25,6 +25,9 @@ pub struct Options {
     /// One trial, short times and a tenth of the keys
     #[arg(long)]
     pub quick: bool,
+    /// Our side alone and just long enough to see that everything works; the figures mean nothing
+    #[arg(long, conflicts_with = "quick")]
+    pub smoke: bool,
     /// Repetitions of which the median counts [default: 3, with --quick 1]
     #[arg(long)]
     pub trials: Option<usize>,
@@ -49,11 +52,20 @@ pub struct Scale {
 }
 
 impl Options {
-    pub fn scale(&self) -> Scale {
-        let (trials, seconds, many) = if self.quick {
-            (1, 3.0, 100_000)
+    /// The side that is measured alone, if one is.
+    pub fn only(&self) -> Option<Side> {
+        if self.smoke {
+            Some(Side::Ours)
         } else {
-            (3, 10.0, 1_000_000)
+            self.only
+        }
+    }
+
+    pub fn scale(&self) -> Scale {
+        let (trials, seconds, many) = match (self.smoke, self.quick) {
+            (true, _) => (1, 1.0, 20_000),
+            (false, true) => (1, 3.0, 100_000),
+            (false, false) => (3, 10.0, 1_000_000),
         };
         Scale {
             trials: self.trials.unwrap_or(trials),

@@ -233,6 +233,10 @@ fn generate(cluster: &Cluster, words: &[&str]) -> Result<Report> {
     let mut line: Vec<String> = words.iter().map(ToString::to_string).collect();
     line.extend(["--endpoints".to_owned(), cluster.endpoints().join(",")]);
     line.extend(["--server-pid".to_owned(), pids.join(",")]);
+    line.extend([
+        "--data-folder".to_owned(),
+        cluster.folder().display().to_string(),
+    ]);
     let report = run::run_line(&line)?;
     if let Some((what, count)) = report.errors.first_key_value() {
         bail!("{count} failures: {what}");
@@ -245,11 +249,6 @@ fn figures(report: &Report) -> Vec<Figure> {
         .servers
         .iter()
         .map(|server| server.resident_bytes)
-        .sum();
-    let written: u64 = report
-        .servers
-        .iter()
-        .map(|server| server.written_bytes)
         .sum();
     let mut figures = match &report.events {
         Some(events) => vec![
@@ -272,9 +271,9 @@ fn figures(report: &Report) -> Vec<Figure> {
         "MB, three servers",
         megabytes(resident),
     ));
-    if written > 0 {
-        let each = written as f64 / report.operations.max(1) as f64;
-        figures.push(Figure::new("written", "bytes/op", each));
+    if let Some(bytes) = report.device_written_bytes {
+        let each = bytes as f64 / report.operations.max(1) as f64;
+        figures.push(Figure::new("written to disk", "bytes/op", each));
     }
     figures
 }

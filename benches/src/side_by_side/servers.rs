@@ -48,6 +48,11 @@ impl Binary {
         Ok(Binary { path, label })
     }
 
+    /// The program's name.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
     /// etcd takes its flags at once, our program after `store`; started as etcd it behaves like it.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
@@ -111,9 +116,9 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The program's name.
-    pub fn label(&self) -> &str {
-        &self.binary.label
+    /// Where the members' data and logs are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Client addresses, host:port.

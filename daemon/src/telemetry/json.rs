@@ -28,7 +28,7 @@ where
         let mut time = String::new();
         SystemTime.format_time(&mut Writer::new(&mut time))?;
         let caller = match (metadata.file(), metadata.line()) {
-            (Some(file), Some(line)) => format!("{file}:{line}"),
+            (Some(file), Some(line)) => format!("{}:{line}", short(file)),
             _ => metadata.target().to_owned(),
         };
         let mut fields = Fields::default();
@@ -45,6 +45,18 @@ where
             write!(writer, ",{}:{value}", Value::from(name.as_str()))?;
         }
         writeln!(writer, "}}")
+    }
+}
+
+/// Files of other crates come with the whole path of the machine that built us.
+fn short(file: &str) -> &str {
+    const REGISTRY: &str = "/registry/src/";
+    match file
+        .split_once(REGISTRY)
+        .and_then(|(_, rest)| rest.split_once('/'))
+    {
+        Some((_index, path)) => path,
+        None => file,
     }
 }
 
@@ -124,6 +136,13 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn files_of_other_crates_lose_the_machines_path() {
+        let file = "/home/x/.cargo/registry/src/index-1949/openraft-0.10.0/src/core.rs";
+        assert_eq!(short(file), "openraft-0.10.0/src/core.rs");
+        assert_eq!(short("store/src/server.rs"), "store/src/server.rs");
     }
 
     #[test]

@@ -337,7 +337,14 @@ mod tests {
 
     #[test]
     fn bools_take_a_value_as_in_etcdctl() {
-        let words = ["get", "--prefix=true", "--hex=false", "--rev=1", "--", "--prefix=true"];
+        let words = [
+            "get",
+            "--prefix=true",
+            "--hex=false",
+            "--rev=1",
+            "--",
+            "--prefix=true",
+        ];
         let plain = plain_bools(words.map(str::to_owned).to_vec());
         assert_eq!(plain, ["get", "--prefix", "--rev=1", "--", "--prefix=true"]);
     }

@@ -271,8 +271,16 @@ async fn health(session: &Session, endpoints: &[String]) -> Result<()> {
 fn print_health(format: Format, answers: &[Health<'_>]) {
     match format {
         Format::Fields => {
-            for Health { endpoint, took, error } in answers {
-                println!("\"Endpoint\" : {endpoint:?}\n\"Health\" : {}", error.is_none());
+            for Health {
+                endpoint,
+                took,
+                error,
+            } in answers
+            {
+                println!(
+                    "\"Endpoint\" : {endpoint:?}\n\"Health\" : {}",
+                    error.is_none()
+                );
                 println!("\"Took\" : {}", go::duration(*took));
                 println!("\"Error\" : {}\n", error.as_deref().unwrap_or_default());
             }
@@ -295,29 +303,7 @@ fn print_health(format: Format, answers: &[Health<'_>]) {
                 }
             }
         }
-        Format::Json => {
-            let list = Json::list(
-                answers,
-                |Health {
-                     endpoint,
-                     took,
-                     error,
-                 }| {
-                    let mut fields = vec![
-                        ("endpoint", Json::Text((*endpoint).to_owned())),
-                        ("health", Json::Bool(error.is_none())),
-                        ("took", Json::Text(go::duration(*took))),
-                    ];
-                    fields.extend(
-                        error
-                            .iter()
-                            .map(|error| ("error", Json::Text(error.clone()))),
-                    );
-                    Json::Object(fields)
-                },
-            );
-            println!("{list}");
-        }
+        Format::Json => println!("{}", Json::list(answers, health_json)),
         Format::Table => {
             let rows = answers.iter().map(
                 |Health {
@@ -337,6 +323,21 @@ fn print_health(format: Format, answers: &[Health<'_>]) {
             );
         }
     }
+}
+
+fn health_json(health: &Health<'_>) -> Json {
+    let mut fields = vec![
+        ("endpoint", Json::Text(health.endpoint.to_owned())),
+        ("health", Json::Bool(health.error.is_none())),
+        ("took", Json::Text(go::duration(health.took))),
+    ];
+    fields.extend(
+        health
+            .error
+            .iter()
+            .map(|error| ("error", Json::Text(error.clone()))),
+    );
+    Json::Object(fields)
 }
 
 async fn hash(session: &Session, endpoints: &[String], revision: i64) -> Result<()> {

@@ -38,7 +38,10 @@ pub(super) fn bytes(bytes: u64) -> String {
     if tenths < 100 {
         format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[index])
     } else {
-        format!("{} {}", (tenths + 5) / 10, UNITS[index])
+        // `%.0f` rounds a half to the even neighbour.
+        let (whole, rest) = (tenths / 10, tenths % 10);
+        let up = rest > 5 || rest == 5 && whole % 2 == 1;
+        format!("{} {}", whole + u128::from(up), UNITS[index])
     }
 }
 

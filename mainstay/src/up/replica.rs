@@ -24,7 +24,9 @@ const RESTARTS_MAX: u32 = 6;
 /// Time to stop by itself before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// Lines of the log shown when we give up.
-const LOG_LINES: usize = 5;
+const LOG_LINES: usize = 12;
+/// What the store ends with when its flags cannot be read; trying again helps nobody.
+const USAGE_EXIT_CODE: i32 = 2;
 
 #[derive(Debug)]
 pub(super) struct Replica {
@@ -70,7 +72,7 @@ impl Replica {
             } else {
                 ends + 1
             };
-            if ends > RESTARTS_MAX {
+            if status.code() == Some(USAGE_EXIT_CODE) || ends > RESTARTS_MAX {
                 bail!(
                     "{name} ended {ends} times ({status}); its log ends:\n{}",
                     self.log_end()

@@ -1,4 +1,4 @@
-//! etcd's Auth service of a server on which authentication is not there and so never enabled.
+//! etcd's Auth service of a server that has no users and no roles, and so never enables authentication.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ const AUTH_REVISION: u64 = 1;
 
 pub(super) struct Auth(pub(super) Arc<Edge>);
 
-fn no_users() -> Status {
-    Status::unimplemented("etcdserver: this server has no users and roles")
+fn not_kept() -> Status {
+    Status::unimplemented("etcdserver: this server keeps no users and roles")
 }
 
 #[tonic::async_trait]
@@ -59,90 +59,98 @@ impl pb::auth_server::Auth for Auth {
         &self,
         _request: Request<pb::AuthUserAddRequest>,
     ) -> Result<Response<pb::AuthUserAddResponse>, Status> {
-        Err(no_users())
+        Err(not_kept())
     }
 
     async fn user_get(
         &self,
         _request: Request<pb::AuthUserGetRequest>,
     ) -> Result<Response<pb::AuthUserGetResponse>, Status> {
-        Err(no_users())
+        Err(BadRequest::UserNotFound.into())
     }
 
     async fn user_list(
         &self,
         _request: Request<pb::AuthUserListRequest>,
     ) -> Result<Response<pb::AuthUserListResponse>, Status> {
-        Err(no_users())
+        let header = Some(self.0.header_now());
+        Ok(Response::new(pb::AuthUserListResponse {
+            header,
+            users: Vec::new(),
+        }))
     }
 
     async fn user_delete(
         &self,
         _request: Request<pb::AuthUserDeleteRequest>,
     ) -> Result<Response<pb::AuthUserDeleteResponse>, Status> {
-        Err(no_users())
+        Err(BadRequest::UserNotFound.into())
     }
 
     async fn user_change_password(
         &self,
         _request: Request<pb::AuthUserChangePasswordRequest>,
     ) -> Result<Response<pb::AuthUserChangePasswordResponse>, Status> {
-        Err(no_users())
+        Err(BadRequest::UserNotFound.into())
     }
 
     async fn user_grant_role(
         &self,
         _request: Request<pb::AuthUserGrantRoleRequest>,
     ) -> Result<Response<pb::AuthUserGrantRoleResponse>, Status> {
-        Err(no_users())
+        Err(BadRequest::UserNotFound.into())
     }
 
     async fn user_revoke_role(
         &self,
         _request: Request<pb::AuthUserRevokeRoleRequest>,
     ) -> Result<Response<pb::AuthUserRevokeRoleResponse>, Status> {
-        Err(no_users())
+        Err(BadRequest::UserNotFound.into())
     }
 
     async fn role_add(
         &self,
         _request: Request<pb::AuthRoleAddRequest>,
     ) -> Result<Response<pb::AuthRoleAddResponse>, Status> {
-        Err(no_users())
+        Err(not_kept())
     }
 
     async fn role_get(
         &self,
         _request: Request<pb::AuthRoleGetRequest>,
     ) -> Result<Response<pb::AuthRoleGetResponse>, Status> {
-        Err(no_users())
+        Err(BadRequest::RoleNotFound.into())
     }
 
     async fn role_list(
         &self,
         _request: Request<pb::AuthRoleListRequest>,
     ) -> Result<Response<pb::AuthRoleListResponse>, Status> {
-        Err(no_users())
+        let header = Some(self.0.header_now());
+        Ok(Response::new(pb::AuthRoleListResponse {
+            header,
+            roles: Vec::new(),
+        }))
     }
 
     async fn role_delete(
         &self,
         _request: Request<pb::AuthRoleDeleteRequest>,
     ) -> Result<Response<pb::AuthRoleDeleteResponse>, Status> {
-        Err(no_users())
+        Err(BadRequest::RoleNotFound.into())
     }
 
     async fn role_grant_permission(
         &self,
         _request: Request<pb::AuthRoleGrantPermissionRequest>,
     ) -> Result<Response<pb::AuthRoleGrantPermissionResponse>, Status> {
-        Err(no_users())
+        Err(BadRequest::RoleNotFound.into())
     }
 
     async fn role_revoke_permission(
         &self,
         _request: Request<pb::AuthRoleRevokePermissionRequest>,
     ) -> Result<Response<pb::AuthRoleRevokePermissionResponse>, Status> {
-        Err(no_users())
+        Err(BadRequest::RoleNotFound.into())
     }
 }

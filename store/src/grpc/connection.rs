@@ -13,7 +13,8 @@ use tokio::net::TcpStream;
 use tonic::body::Body;
 
 use super::Edge;
-use super::router::{Answer, Router};
+use super::answer::Answer;
+use super::router::Router;
 use super::sniff::{Protocol, Replayed, sniff};
 
 /// HTTP/2 flow control: bytes a client may send ahead on one stream, and on all of a connection.
@@ -74,7 +75,11 @@ impl Client {
             Ok(Err(error)) => return tracing::debug!(%error, "connection lost"),
             Err(_) => return tracing::debug!("connection said nothing in time"),
         };
-        let stream = Replayed { first, stream, metrics: edge.metrics.clone() };
+        let stream = Replayed {
+            first,
+            stream,
+            metrics: edge.metrics.clone(),
+        };
         let io = TokioIo::new(stream);
         let ended = match protocol {
             Protocol::Http1 => serve_http1(&edge, io, self).await,

@@ -61,7 +61,10 @@ pub async fn serve(
         shutdown,
     });
     let mut clients = SelectAll::new();
-    for (face, listeners) in [(Face::Client, listeners.clients), (Face::Pages, listeners.pages)] {
+    for (face, listeners) in [
+        (Face::Client, listeners.clients),
+        (Face::Pages, listeners.pages),
+    ] {
         for listener in listeners {
             let accepted = TcpListenerStream::new(listener);
             clients.push(accepted.map(move |stream| (face, stream)));
@@ -113,7 +116,11 @@ async fn accept(
             continue;
         }
         keep_alive(&stream);
-        let client = Client { edge: edge.clone(), router: router.clone(), face };
+        let client = Client {
+            edge: edge.clone(),
+            router: router.clone(),
+            face,
+        };
         let open = edge.metrics.connection_opened();
         connections.spawn(async move {
             client.serve(stream).await;
@@ -156,18 +163,27 @@ fn keep_alive(stream: &TcpStream) {
     }
 }
 
-/// Looks at raft once an election timeout: tells streams when there was no leader for [`LEADERLESS_ELECTIONS`], and
-/// everyone when this replica is a learner no more.
+/// Looks at raft once an election timeout: tells streams when there was no leader for [`LEADERLESS_ELECTIONS`], tells
+/// everyone when this replica is a learner no more, and counts new leaders.
 async fn watch_raft(edge: &Edge, leaderless: &watch::Sender<bool>) {
+    let mut last_leader = None;
     let mut without = 0;
     loop {
-        tokio::time::sleep(edge.limits.election_timeout).await;
         let raft = edge.replica.raft_status();
         edge.learner.store(raft.is_learner, Ordering::Relaxed);
-        without = if raft.leader.is_some() { 0 } else { without + 1 };
+        if raft.leader.is_some() {
+            without = 0;
+            if raft.leader != last_leader {
+                last_leader = raft.leader;
+                edge.metrics.count_leader_change();
+            }
+        } else {
+            without += 1;
+        }
         leaderless.send_if_modified(|now| {
             let was = std::mem::replace(now, without >= LEADERLESS_ELECTIONS);
             was != *now
         });
+        tokio::time::sleep(edge.limits.election_timeout).await;
     }
 }

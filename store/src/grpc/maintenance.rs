@@ -27,30 +27,29 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         let request = request.into_inner();
         let alarm = convert::alarm_kind(request.alarm).ok_or(BadRequest::InvalidAlarm)?;
         let action = match WireAction::try_from(request.action) {
-            Ok(WireAction::Get) => {
-                self.0.read_barrier().await?;
-                let machine = self.0.replica.machine();
-                let mut alarms = machine.alarms();
-                alarms.retain(|(_, kind)| alarm == AlarmKind::Any || *kind == alarm);
-                let header = Some(self.0.header_now());
-                let alarms = convert::alarm_members(alarms);
-                return Ok(Response::new(pb::AlarmResponse { header, alarms }));
-            }
+            Ok(WireAction::Get) => return self.alarms(alarm).await,
             Ok(WireAction::Activate) => AlarmAction::Activate,
             Ok(WireAction::Deactivate) => AlarmAction::Deactivate,
             Err(_) => return Err(BadRequest::InvalidAlarm.into()),
         };
+        // etcd has no alarm of kind NONE, so raising or lifting it changes nothing.
         let change = AlarmChange {
             action,
             member: request.member_id,
             alarm,
         };
-        let answer = self.0.propose(Command::Alarm(change)).await?;
-        let Body::Alarms(alarms) = answer.body else {
-            return Err(convert::unexpected(&answer.body));
+        let command = if alarm == AlarmKind::Any {
+            Command::Nothing
+        } else {
+            Command::Alarm(change)
+        };
+        let answer = self.0.propose(command).await?;
+        let alarms = match answer.body {
+            Body::Alarms(alarms) => convert::alarm_members(alarms),
+            Body::Done => Vec::new(),
+            other => return Err(convert::unexpected(&other)),
         };
         let header = Some(self.0.header(answer.revision));
-        let alarms = convert::alarm_members(alarms);
         Ok(Response::new(pb::AlarmResponse { header, alarms }))
     }
 
@@ -68,7 +67,8 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         Ok(Response::new(pb::StatusResponse {
             header: Some(self.0.header(machine.revision())),
             version: SERVER_VERSION.to_string(),
-            db_size: signed(machine.disk_bytes()),
+            // What is not flushed yet takes space too, soon.
+            db_size: signed(machine.disk_bytes().max(machine.live_bytes())),
             leader: raft.leader.unwrap_or(0),
             raft_index: raft.committed_index,
             raft_term: raft.term,
@@ -151,6 +151,18 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         Err(Status::unimplemented(
             "etcdserver: this server has no older version to downgrade to",
         ))
+    }
+}
+
+impl Maintenance {
+    /// Active alarms of a kind, or of any.
+    async fn alarms(&self, kind: AlarmKind) -> Result<Response<pb::AlarmResponse>, Status> {
+        self.0.read_barrier().await?;
+        let mut alarms = self.0.replica.machine().alarms();
+        alarms.retain(|(_, active)| kind == AlarmKind::Any || *active == kind);
+        let header = Some(self.0.header_now());
+        let alarms = convert::alarm_members(alarms);
+        Ok(Response::new(pb::AlarmResponse { header, alarms }))
     }
 }
 

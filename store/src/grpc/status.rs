@@ -37,6 +37,10 @@ pub(crate) enum BadRequest {
     AuthNotEnabled,
     #[error("etcdserver: root user does not exist")]
     RootUserNotExist,
+    #[error("etcdserver: user name not found")]
+    UserNotFound,
+    #[error("etcdserver: role name not found")]
+    RoleNotFound,
 }
 
 impl From<BadRequest> for Status {
@@ -45,7 +49,9 @@ impl From<BadRequest> for Status {
             BadRequest::LeaseTtlTooLarge => Code::OutOfRange,
             BadRequest::NotSupportedForLearner
             | BadRequest::AuthNotEnabled
-            | BadRequest::RootUserNotExist => Code::FailedPrecondition,
+            | BadRequest::RootUserNotExist
+            | BadRequest::UserNotFound
+            | BadRequest::RoleNotFound => Code::FailedPrecondition,
             BadRequest::EmptyKey
             | BadRequest::EmptyOperation
             | BadRequest::ValueProvided
@@ -131,193 +137,4 @@ pub(crate) fn internal(text: &str) -> Status {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wire(status: Status) -> (Code, String) {
-        (status.code(), status.message().to_string())
-    }
-
-    #[test]
-    fn rejections_have_etcds_codes_and_texts() {
-        let cases = [
-            (
-                Rejection::Compacted {
-                    compact_revision: 7,
-                },
-                Code::OutOfRange,
-                "etcdserver: mvcc: required revision has been compacted",
-            ),
-            (
-                Rejection::FutureRevision,
-                Code::OutOfRange,
-                "etcdserver: mvcc: required revision is a future revision",
-            ),
-            (
-                Rejection::KeyNotFound,
-                Code::InvalidArgument,
-                "etcdserver: key not found",
-            ),
-            (
-                Rejection::LeaseNotFound,
-                Code::NotFound,
-                "etcdserver: requested lease not found",
-            ),
-            (
-                Rejection::LeaseExists,
-                Code::FailedPrecondition,
-                "etcdserver: lease already exists",
-            ),
-            (
-                Rejection::NoSpace,
-                Code::ResourceExhausted,
-                "etcdserver: mvcc: database space exceeded",
-            ),
-            (
-                Rejection::Corrupt,
-                Code::DataLoss,
-                "etcdserver: corrupt cluster",
-            ),
-        ];
-        for (rejection, code, text) in cases {
-            assert_eq!(
-                wire(rejected(rejection)),
-                (code, text.to_string()),
-                "{rejection:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn unavailability_has_etcds_codes_and_texts() {
-        let cases = [
-            (
-                Unavailable::NoLeader,
-                Code::Unavailable,
-                "etcdserver: no leader",
-            ),
-            (Unavailable::NotLeader, Code::Unavailable, "etcdserver: leader changed"),
-            (
-                Unavailable::LeaderChanged,
-                Code::Unavailable,
-                "etcdserver: leader changed",
-            ),
-            (
-                Unavailable::TimedOut,
-                Code::Unavailable,
-                "etcdserver: request timed out",
-            ),
-            (
-                Unavailable::TimedOutLeaderFailed,
-                Code::Unavailable,
-                "etcdserver: request timed out, possibly due to previous leader failure",
-            ),
-            (
-                Unavailable::Stopped,
-                Code::Unavailable,
-                "etcdserver: server stopped",
-            ),
-            (
-                Unavailable::TooManyRequests,
-                Code::Unknown,
-                "etcdserver: too many requests",
-            ),
-        ];
-        for (error, code, text) in cases {
-            assert_eq!(
-                wire(unavailable(error)),
-                (code, text.to_string()),
-                "{error:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn bad_requests_have_etcds_codes_and_texts() {
-        use BadRequest as Bad;
-        let cases = [
-            (Bad::EmptyKey, Code::InvalidArgument, "key is not provided"),
-            (Bad::EmptyOperation, Code::InvalidArgument, "key not found"),
-            (
-                Bad::ValueProvided,
-                Code::InvalidArgument,
-                "value is provided",
-            ),
-            (
-                Bad::LeaseProvided,
-                Code::InvalidArgument,
-                "lease is provided",
-            ),
-            (
-                Bad::InvalidSortOption,
-                Code::InvalidArgument,
-                "invalid sort option",
-            ),
-            (Bad::TooLarge, Code::InvalidArgument, "request is too large"),
-            (
-                Bad::LeaseTtlTooLarge,
-                Code::OutOfRange,
-                "too large lease TTL",
-            ),
-            (
-                Bad::InvalidClientApiVersion,
-                Code::InvalidArgument,
-                "invalid client api version",
-            ),
-            (
-                Bad::AuthNotEnabled,
-                Code::FailedPrecondition,
-                "authentication is not enabled",
-            ),
-            (
-                Bad::RootUserNotExist,
-                Code::FailedPrecondition,
-                "root user does not exist",
-            ),
-            (
-                Bad::NotSupportedForLearner,
-                Code::FailedPrecondition,
-                "rpc not supported for learner",
-            ),
-            (
-                TxnError::TooManyOperations.into(),
-                Code::InvalidArgument,
-                "too many operations in txn request",
-            ),
-            (
-                TxnError::DuplicateKey.into(),
-                Code::InvalidArgument,
-                "duplicate key given in txn request",
-            ),
-        ];
-        for (error, code, text) in cases {
-            assert_eq!(
-                wire(error.into()),
-                (code, format!("etcdserver: {text}")),
-                "{error:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn leadership_transfer_has_etcds_codes_and_texts() {
-        let not_leader = wire(move_leader(MoveLeaderError::NotLeader));
-        assert_eq!(
-            not_leader,
-            (Code::FailedPrecondition, "etcdserver: not leader".into())
-        );
-        let bad = wire(move_leader(MoveLeaderError::BadTransferee));
-        assert_eq!(
-            bad,
-            (
-                Code::FailedPrecondition,
-                "etcdserver: bad leader transferee".into()
-            )
-        );
-        let stopped = wire(move_leader(Unavailable::Stopped.into()));
-        assert_eq!(
-            stopped,
-            (Code::Unavailable, "etcdserver: server stopped".into())
-        );
-    }
-}
+mod tests;

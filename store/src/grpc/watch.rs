@@ -125,7 +125,10 @@ impl Session {
                 ..Default::default()
             },
         };
-        let answer = PlainResponse { created: true, ..answer };
+        let answer = PlainResponse {
+            created: true,
+            ..answer
+        };
         self.answers.push_back(WatchResponse::from(&answer));
     }
 
@@ -133,7 +136,12 @@ impl Session {
     fn cancel(&mut self, watch_id: i64) {
         if self.watches.cancel(watch_id) {
             let header = Some(self.header_now());
-            let answer = PlainResponse { header, watch_id, canceled: true, ..Default::default() };
+            let answer = PlainResponse {
+                header,
+                watch_id,
+                canceled: true,
+                ..Default::default()
+            };
             self.answers.push_back(WatchResponse::from(&answer));
         }
     }

@@ -174,7 +174,7 @@ impl Applier {
     /// Before the proposers are answered, so that a watch made after an answer starts behind it.
     fn tell(&self, events: Vec<RevisionEvents>, leases: &[LeaseChange]) {
         let Listeners { lessor, metrics, hub, .. } = &self.listeners;
-        lessor.changed(leases);
+        lessor.changed(leases, Instant::now());
         for change in leases {
             match change {
                 LeaseChange::Granted { .. } => metrics.count_lease_granted(),

@@ -150,7 +150,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
-        self.state.lock().last = last;
+        {
+            let mut state = self.state.lock();
+            state.last = state.last.min(last);
+        }
         self.wait(|done| self.wal.truncate_after(last.map(|id| id.index), done)).await
     }
 

@@ -13,8 +13,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::transport::MESSAGE_BYTES;
 use super::types::{LogId, Raft, TypeConfig};
-use super::{StateFolder, transfer, wire};
-use crate::replica::{Leader, Proposals, Unavailable};
+use super::{Leader, StateFolder, transfer, wire};
+use crate::replica::{Proposals, Unavailable};
 
 /// Metadata keys of every call, both in hex.
 pub(super) const CLUSTER_ID: &str = "mainstay-cluster-id";

@@ -196,7 +196,7 @@ impl NetVote<TypeConfig> for Link {
 impl NetStreamAppend<TypeConfig> for Link {
     fn stream_append<'s, S>(
         &'s mut self,
-        input: S,
+        mut input: S,
         option: RPCOption,
     ) -> BoxFuture<'s, Rpc<BoxStream<'s, Rpc<StreamAppendResult<TypeConfig>>>>>
     where
@@ -207,8 +207,13 @@ impl NetStreamAppend<TypeConfig> for Link {
             if self.lane == Lane::Control {
                 return Ok(heartbeats(client, input, option.hard_ttl()));
             }
+            // openraft rests after a failure inside its request stream, so the stream is asked before the peer is.
+            let Some(first) = input.next().await else {
+                return Ok(Box::pin(futures::stream::empty()) as BoxStream<'s, _>);
+            };
+            let requests = futures::stream::once(std::future::ready(first)).chain(input);
             let replies = client
-                .append(input.map(|request| wire::append_request(&request)))
+                .append(requests.map(|request| wire::append_request(&request)))
                 .await
                 .map_err(|status| rpc_error(&status))?
                 .into_inner();

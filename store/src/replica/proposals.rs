@@ -8,9 +8,9 @@ use state_machine::Command;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::{Leader, LeadershipWatch, Unavailable};
+use super::Unavailable;
 use crate::batch;
-use crate::raft::{Attributes, Peers};
+use crate::raft::{Attributes, Leader, LeadershipWatch, Peers};
 use crate::waiters::{Answer, Waiters};
 
 /// Requests that may wait for a place in a batch; one more is refused with "too many requests".

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::{Leader, LeadershipWatch, Unavailable};
-use crate::raft::{ApplyProgress, Peers};
+use super::Unavailable;
+use crate::raft::{ApplyProgress, Leader, LeadershipWatch, Peers};
 
 /// Reads that may wait for a round; one more is refused with "too many requests".
 const WAITING_READS: usize = 100_000;

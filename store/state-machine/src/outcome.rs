@@ -116,7 +116,7 @@ pub struct Event {
     pub kv: EncodedKeyValue,
     /// Whether this put made the key (create_revision == mod_revision).
     pub created: bool,
-    /// Where the value before this change stands, if there was one; see `View::key_value_at`.
+    /// Where the value before this change stands, if there was one; see `StateMachine::key_value_at`.
     pub prev: Option<Revision>,
 }
 

@@ -12,9 +12,9 @@ use state_machine::{Command, LeaseCheckpoint};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use super::{LeaseTime, Proposals, RaftStatus, Unavailable};
 use crate::lessor::{Lessor, Renewal};
-use crate::raft::{ApplyProgress, Batch, BatchError, Callback, Raft};
+use super::{ApplyProgress, Batch, BatchError, Callback, Raft};
+use crate::replica::{LeaseTime, Proposals, RaftStatus, Unavailable};
 
 /// How long a call to a leader that did not answer rests before it is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -159,7 +159,7 @@ impl Leader {
         lease: i64,
         proposals: &Proposals,
     ) -> Result<Option<i64>, Unavailable> {
-        match self.lessor.renew(lease) {
+        match self.lessor.renew(lease, Instant::now()) {
             Renewal::NotLeading => Err(Unavailable::NotLeader),
             Renewal::Unknown => Ok(None),
             Renewal::Done { ttl_seconds } => Ok(Some(ttl_seconds)),
@@ -175,7 +175,7 @@ impl Leader {
     }
 
     pub(crate) fn time_to_live(&self, lease: i64) -> Result<Option<LeaseTime>, Unavailable> {
-        self.lessor.time_to_live(lease)
+        self.lessor.time_to_live(lease, Instant::now())
     }
 }
 
