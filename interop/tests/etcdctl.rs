@@ -148,7 +148,12 @@ impl Session {
             true => fields_of(line),
             false => normal_words(line),
         });
-        lines.collect::<Vec<_>>().join("\n")
+        let mut lines: Vec<String> = lines.collect();
+        if arguments.first().is_some_and(|word| word == "member") {
+            // Listed by id, and ids are each cluster's own.
+            lines.sort();
+        }
+        lines.join("\n")
     }
 
     /// Starts a watch, lets `write` happen, and reads until `lines` lines are printed.
