@@ -385,18 +385,18 @@ fn serve_peers(tasks: &Tasks, service: PeerService, listeners: Vec<TcpListener>)
     );
     let server = service.into_server();
     tasks.spawn("peers", OnFailure::Stop, |stop| async move {
-        tonic::transport::Server::builder()
+        let serving = tonic::transport::Server::builder()
             .initial_stream_window_size(PEER_WINDOW_BYTES)
             .initial_connection_window_size(PEER_WINDOW_BYTES)
             .http2_keepalive_interval(Some(Duration::from_secs(2)))
             .http2_keepalive_timeout(Some(Duration::from_secs(3)))
             .add_service(server)
-            .serve_with_incoming_shutdown(incoming, async move {
-                stop.cancelled().await;
-                // Streams of other members never end by themselves: give them up soon.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            })
-            .await
+            .serve_with_incoming(incoming);
+        // Streams of other members never end by themselves, so nothing is waited for.
+        tokio::select! {
+            result = serving => result,
+            () = stop.cancelled() => Ok(()),
+        }
     });
 }
 

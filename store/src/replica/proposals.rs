@@ -19,7 +19,7 @@ const QUEUE_REQUESTS: usize = 16_384;
 const BATCH_REQUESTS: usize = 512;
 const BATCH_BYTES: usize = 128 << 10;
 /// Batches of this member under way at once: few, so that requests which arrive meanwhile share the next one.
-const BATCHES_UNDER_WAY: usize = 4;
+const BATCHES_UNDER_WAY: usize = 2;
 
 struct Pending {
     command: Bytes,
