@@ -12,7 +12,7 @@ mod step;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use proto::etcdserverpb as pb;
 
 use crate::random::Random;
@@ -47,10 +47,13 @@ pub struct Plan {
     pub requests: usize,
     /// Episodes that run at the same time.
     pub lanes: usize,
+    /// Print this many mismatches of an episode and go on, instead of shortening the first one.
+    pub survey: usize,
 }
 
 impl Plan {
-    /// `MAINSTAY_SEED` and `MAINSTAY_DIFF_REQUESTS`, else a fresh seed and `requests`.
+    /// `MAINSTAY_SEED`, `MAINSTAY_DIFF_REQUESTS` and `MAINSTAY_DIFF_SURVEY`, else a fresh seed,
+    /// `requests` and no survey.
     pub fn from_environment(requests: usize) -> Result<Plan> {
         let number = |name: &str| match std::env::var(name) {
             Ok(text) => text.parse::<u64>().map(Some),
@@ -60,6 +63,7 @@ impl Plan {
             seed: number("MAINSTAY_SEED")?.unwrap_or_else(Random::fresh_seed),
             requests: number("MAINSTAY_DIFF_REQUESTS")?.map_or(requests, |count| count as usize),
             lanes: 2,
+            survey: number("MAINSTAY_DIFF_SURVEY")?.map_or(0, |count| count as usize),
         })
     }
 }
@@ -83,9 +87,10 @@ pub async fn run(pair: &Pair, plan: Plan) -> Result<()> {
         for _ in 0..plan.lanes {
             let requests = left.min(EPISODE_REQUESTS);
             left -= requests;
+            let survey = plan.survey;
             if requests > 0 {
                 let pair = pair.clone();
-                lanes.spawn(async move { episode(&pair, seed, requests).await });
+                lanes.spawn(async move { episode(&pair, seed, requests, survey).await });
                 seed += 1;
             }
         }
@@ -105,7 +110,8 @@ pub async fn run(pair: &Pair, plan: Plan) -> Result<()> {
 
 type Counts = BTreeMap<&'static str, (usize, usize)>;
 
-async fn episode(pair: &Pair, seed: u64, requests: usize) -> Result<Counts> {
+async fn episode(pair: &Pair, seed: u64, requests: usize, survey: usize) -> Result<Counts> {
+    let mut surveyed = 0;
     let mut sides = start(pair).await?;
     let mut generator = Generator::new(seed);
     let mut steps = Vec::new();
@@ -127,15 +133,20 @@ async fn episode(pair: &Pair, seed: u64, requests: usize) -> Result<Counts> {
                 count.1 += usize::from(matches!(answer, Answer::Refused { .. }));
             }
             Err(mismatch) => {
-                drop(sides);
                 println!("seed {seed}, request {number} differs:\n{}", mismatch.text);
+                surveyed += 1;
+                if surveyed < survey {
+                    continue;
+                }
+                drop(sides);
+                ensure!(survey == 0, "{surveyed} mismatches");
                 let (steps, mismatch) = shrink::shrink(pair, steps, mismatch).await;
                 bail!(
                     "MAINSTAY_SEED={seed} MAINSTAY_DIFF_REQUESTS={} replays this; the shortest \
                      list of steps found has {}:\n{}\n{}",
                     number + 1,
                     steps.len(),
-                    shortened(&listed(&steps), 4 * PRINTED_CHARS),
+                    shortened(&listed(&steps), 2 * PRINTED_CHARS),
                     mismatch.text
                 );
             }
@@ -145,7 +156,7 @@ async fn episode(pair: &Pair, seed: u64, requests: usize) -> Result<Counts> {
 }
 
 fn listed(steps: &[Step]) -> String {
-    let from = steps.len().saturating_sub(40);
+    let from = steps.len().saturating_sub(15);
     let lines = steps[from..]
         .iter()
         .map(|step| format!("  {}", shortened(&format!("{step:?}"), 800)));
@@ -188,7 +199,24 @@ async fn perform(
         // Such a read may be late on a follower, by its definition.
         request.serializable = false;
     }
+    if matches!(step, Step::Compact(_)) {
+        let waits = (sides.0.wait_watches_synced(), sides.1.wait_watches_synced());
+        let (left, right) = tokio::join!(waits.0, waits.1);
+        left.and(right).map_err(mismatch)?;
+    }
     let (mut left, mut right) = tokio::join!(sides.0.perform(&asked), sides.1.perform(&asked));
+    for side in [&mut sides.0, &mut sides.1] {
+        for member in &mut side.cluster.members {
+            if !member.is_running() {
+                let log = member.log();
+                let from = log
+                    .find("panic")
+                    .unwrap_or(log.len().saturating_sub(PRINTED_CHARS));
+                let shown = shortened(&log[from..], PRINTED_CHARS);
+                return Err(mismatch(format!("{step:?}\nended a server: {shown}")));
+            }
+        }
+    }
     for (name, answer) in [("left", &mut left), ("right", &mut right)] {
         if let Err(fault) = normal::normalise(step, answer) {
             return Err(mismatch(format!("{step:?}\n{name}: {fault}: {answer:?}")));

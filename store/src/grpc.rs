@@ -2,6 +2,7 @@
 
 mod answer;
 mod auth;
+mod authority;
 mod check;
 mod cluster;
 mod connection;

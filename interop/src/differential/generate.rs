@@ -37,6 +37,10 @@ pub(super) struct Generator {
     compact_revision: i64,
     leases: Vec<i64>,
     watches: Vec<i64>,
+    /// Ids of watches the client has cancelled; they may be used again.
+    cancelled: Vec<i64>,
+    /// The next id no watch has had.
+    fresh_watch_id: i64,
     /// Largest start revision of a watch that may not have been reached.
     future_start: i64,
     /// Revisions of the sentinel; at each of them some key is alive.
@@ -53,6 +57,8 @@ impl Generator {
             compact_revision: 0,
             leases: Vec::new(),
             watches: Vec::new(),
+            cancelled: Vec::new(),
+            fresh_watch_id: 1_000,
             future_start: 0,
             sentinels: Vec::new(),
             planned: VecDeque::new(),
@@ -108,10 +114,18 @@ impl Generator {
             (Step::Grant(request), Answer::Grant(_)) => self.leases.push(request.id),
             (Step::Revoke(id), Answer::Revoke(_)) => self.leases.retain(|lease| lease != id),
             (Step::WatchCreate(request), Answer::Watch(created)) if !created.canceled => {
-                self.watches.push(created.watch_id);
                 self.future_start = self.future_start.max(request.start_revision);
+                self.cancelled.retain(|id| *id != created.watch_id);
+                // One that begins in what is compacted ends by itself. etcd keeps its id taken.
+                let start = request.start_revision;
+                if start == 0 || start >= self.compact_revision {
+                    self.watches.push(created.watch_id);
+                }
             }
-            (Step::WatchCancel(id), _) => self.watches.retain(|watch| watch != id),
+            (Step::WatchCancel(id), Answer::Watch(answer)) if answer.canceled => {
+                self.watches.retain(|watch| watch != id);
+                self.cancelled.push(*id);
+            }
             (Step::Sync { .. }, _) => self.sentinels.push(self.revision),
             _ => {}
         }
@@ -309,8 +323,21 @@ impl Generator {
             progress_notify: self.random.percent(5),
             filters,
             prev_kv: self.random.percent(30),
-            watch_id: *self.random.pick(&[0, 0, 0, 1, 2, 5, 9]),
+            watch_id: self.chosen_watch_id(),
             fragment: self.random.percent(10),
+        }
+    }
+
+    /// An id for a new watch: the server's choice, a new one, one that was used, one that is in use.
+    fn chosen_watch_id(&mut self) -> i64 {
+        match self.random.weighted(&[50, 30, 10, 10]) {
+            1 => {
+                self.fresh_watch_id += 1;
+                self.fresh_watch_id
+            }
+            2 if !self.cancelled.is_empty() => *self.random.pick(&self.cancelled),
+            3 if !self.watches.is_empty() => *self.random.pick(&self.watches),
+            _ => 0,
         }
     }
 

@@ -134,9 +134,13 @@ fn sorted_range(request: &pb::RangeRequest, answer: &mut pb::RangeResponse) -> R
     {
         return Err(format!("the keys are not sorted by {target:?}, {order:?}"));
     }
-    // With an order given, the limit cuts after the sort.
+    // With an order or a bound on revisions the limit cuts after the sort, otherwise before it.
+    let bounded = request.min_mod_revision != 0
+        || request.max_mod_revision != 0
+        || request.min_create_revision != 0
+        || request.max_create_revision != 0;
     if answer.more
-        && order != SortOrder::None
+        && (bounded || order != SortOrder::None)
         && let Some(last) = answer.kvs.last().cloned()
     {
         for kv in &mut answer.kvs {

@@ -1,5 +1,7 @@
 //! Looks for a shorter list of steps that shows the same kind of mismatch.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use tokio::time::Instant;
 
@@ -7,8 +9,8 @@ use super::step::Step;
 use super::{Mismatch, Pair, replay};
 
 /// Fresh servers are started for every attempt, so there are few.
-const ATTEMPTS_MAX: usize = 30;
-const SECONDS_MAX: u64 = 90;
+const ATTEMPTS_MAX: usize = 60;
+const SECONDS_MAX: u64 = 120;
 
 /// Shortens `steps`, the last of which showed `mismatch`. What is left still shows it.
 pub(super) async fn shrink(
@@ -19,6 +21,23 @@ pub(super) async fn shrink(
     let start = Instant::now();
     let mut best = (steps, mismatch);
     let mut attempts = 0;
+    // Whole kinds first: most play no part.
+    let kinds: BTreeSet<&str> = best.0.iter().map(Step::kind).collect();
+    for kind in kinds {
+        let last = best.0.len() - 1;
+        let kept = |(at, step): &(usize, &Step)| *at == last || step.kind() != kind;
+        let shorter: Vec<Step> = best
+            .0
+            .iter()
+            .enumerate()
+            .filter(kept)
+            .map(|(_, step)| step.clone())
+            .collect();
+        attempts += 1;
+        if let Ok(Some((steps, mismatch))) = attempt(pair, &shorter, best.1.kind).await {
+            best = (steps, mismatch);
+        }
+    }
     // Cut away ever smaller parts, from the front to the back.
     let mut part = best.0.len().next_power_of_two() / 2;
     while part > 0 {

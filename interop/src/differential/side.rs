@@ -4,14 +4,18 @@ use std::future::Future;
 
 use anyhow::Result;
 use proto::etcdserverpb as pb;
+use tokio::time::Instant;
 use tonic::{Response, Status};
 
 use super::feed::Feed;
 use super::step::{Answer, Step};
 use super::{SENTINEL, sentinel_watch};
 use crate::client::{ANSWER_TIMEOUT, Client};
-use crate::cluster::{Cluster, Options};
+use crate::cluster::{Cluster, Options, POLL_INTERVAL};
 use crate::target::Target;
+
+/// The metric that counts the watches which are catching up.
+const SLOW_WATCHERS: &str = "etcd_debugging_mvcc_slow_watcher_total ";
 
 /// A fresh cluster, a client of one member of it and one watch stream.
 #[derive(Debug)]
@@ -50,6 +54,30 @@ impl Side {
             Ok(Err(status)) => status.into(),
             Err(_) => Answer::Silent,
         }
+    }
+
+    /// Waits until no watch is catching up: one that is would be ended by a compaction.
+    pub(super) async fn wait_watches_synced(&self) -> Result<(), String> {
+        let ports: Vec<u16> = self
+            .cluster
+            .members
+            .iter()
+            .map(|member| member.client_port)
+            .collect();
+        let deadline = Instant::now() + ANSWER_TIMEOUT;
+        while Instant::now() < deadline {
+            let ports = ports.clone();
+            let lagging = tokio::task::spawn_blocking(move || lagging_watches(&ports)).await;
+            match lagging.map_err(|error| error.to_string())? {
+                Ok(0) => return Ok(()),
+                Ok(_) => tokio::time::sleep(POLL_INTERVAL).await,
+                Err(error) => return Err(format!("{error:#}")),
+            }
+        }
+        Err(format!(
+            "a watch of {} does not catch up",
+            self.cluster.target.name
+        ))
     }
 
     async fn ask(&mut self, step: &Step) -> Result<Answer, Status> {
@@ -134,4 +162,17 @@ impl Side {
 
 async fn body<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Status> {
     call.await.map(Response::into_inner)
+}
+
+/// Watches that are behind, as the members' metrics tell; none where there is no such metric.
+fn lagging_watches(ports: &[u16]) -> Result<usize> {
+    let mut lagging = 0;
+    for port in ports {
+        let metrics = crate::http::get(*port, "/metrics")?.body;
+        let line = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(SLOW_WATCHERS));
+        lagging += line.map_or(0, |count| count.trim().parse().unwrap_or(0));
+    }
+    Ok(lagging)
 }

@@ -14,6 +14,7 @@ use tonic::body::Body;
 
 use super::Edge;
 use super::answer::Answer;
+use super::authority::Repair;
 use super::router::Router;
 use super::sniff::{Protocol, Replayed, sniff};
 
@@ -79,6 +80,7 @@ impl Client {
             first,
             stream,
             metrics: edge.metrics.clone(),
+            repair: (protocol == Protocol::Http2).then(Repair::default),
         };
         let io = TokioIo::new(stream);
         let ended = match protocol {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
+use super::authority::Repair;
 use crate::metrics::Metrics;
 
 /// What every HTTP/2 client that needs no upgrade sends first.
@@ -47,6 +48,8 @@ pub(super) struct Replayed<S> {
     pub(super) first: BytesMut,
     pub(super) stream: S,
     pub(super) metrics: Arc<Metrics>,
+    /// For HTTP/2, whose frames begin after `first`.
+    pub(super) repair: Option<Repair>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Replayed<S> {
@@ -58,6 +61,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Replayed<S> {
         let before = buffer.filled().len();
         if self.first.is_empty() {
             ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+            if let Some(repair) = &mut self.repair {
+                repair.apply(&mut buffer.filled_mut()[before..]);
+            }
         } else {
             let length = self.first.len().min(buffer.remaining());
             buffer.put_slice(&self.first[..length]);
@@ -162,6 +168,7 @@ mod tests {
             first,
             stream: &b"two"[..],
             metrics: metrics.clone(),
+            repair: None,
         };
         let mut all = String::new();
         replayed

@@ -13,7 +13,13 @@ const OPERATIONS_AT_LIMIT: &[usize] = &[128, 129];
 
 impl Generator {
     pub(super) fn txn(&mut self) -> pb::TxnRequest {
-        self.nested_txn(0)
+        let mut request = self.nested_txn(0);
+        if has_delete(&request) {
+            // etcd 3.4 checks such puts before the txn and ends with a panic when a delete of the
+            // same txn has taken the key away.
+            clear_ignore_flags(&mut request);
+        }
+        request
     }
 
     fn nested_txn(&mut self, depth: usize) -> pb::TxnRequest {
@@ -105,5 +111,27 @@ impl Generator {
 fn operation(request: Request) -> pb::RequestOp {
     pb::RequestOp {
         request: Some(request),
+    }
+}
+
+fn has_delete(txn: &pb::TxnRequest) -> bool {
+    let mut operations = txn.success.iter().chain(&txn.failure);
+    operations.any(|operation| match &operation.request {
+        Some(Request::RequestDeleteRange(_)) => true,
+        Some(Request::RequestTxn(nested)) => has_delete(nested),
+        _ => false,
+    })
+}
+
+fn clear_ignore_flags(txn: &mut pb::TxnRequest) {
+    for operation in txn.success.iter_mut().chain(&mut txn.failure) {
+        match &mut operation.request {
+            Some(Request::RequestPut(put)) => {
+                put.ignore_value = false;
+                put.ignore_lease = false;
+            }
+            Some(Request::RequestTxn(nested)) => clear_ignore_flags(nested),
+            _ => {}
+        }
     }
 }

@@ -15,7 +15,7 @@ const ETCD_BUCKET: &[u8] = b"key";
 const ROWS_PER_LOCK: usize = 256;
 
 impl StateMachine {
-    /// etcd's HashKV up to `revision`; 0 for the newest.
+    /// etcd's HashKV up to `revision`; 0 for the newest, and nothing at all below that.
     pub fn hash_kv(&self, revision: i64) -> Result<HashKv, Rejection> {
         loop {
             let compact_revision = self.compact_revision();
@@ -26,7 +26,7 @@ impl StateMachine {
             if revision > newest {
                 return Err(Rejection::FutureRevision);
             }
-            let hash_revision = if revision <= 0 { newest } else { revision };
+            let hash_revision = if revision == 0 { newest } else { revision };
             let hashed = self.hash_rows(
                 crc32c_append(0, ETCD_BUCKET),
                 hash_revision,
@@ -77,27 +77,28 @@ impl StateMachine {
                 return Ok(ControlFlow::Break(()));
             }
             if row.at.main > compact_revision {
-                hash = self.hash_settled(&mut settled, hash, compact_revision)?;
+                hash = self.hash_settled(&mut settled, hash, last_revision)?;
                 hash = crc32c_append(crc32c_append(hash, row.row_key), row.kv);
             } else if !row.tombstone {
                 // A tombstone at the compact revision itself is left out too, as in etcd 3.5.16:
                 // older versions drop it.
                 settled.push(&row);
                 if settled.rows.len() >= ROWS_PER_LOCK {
-                    hash = self.hash_settled(&mut settled, hash, compact_revision)?;
+                    hash = self.hash_settled(&mut settled, hash, last_revision)?;
                 }
             }
             Ok(ControlFlow::Continue(()))
         })?;
-        self.hash_settled(&mut settled, hash, compact_revision)
+        self.hash_settled(&mut settled, hash, last_revision)
     }
 
-    /// Adds those of the gathered rows that are still the newest of their key at `compact_revision`.
+    /// Adds those of the gathered rows that are still the newest of their key at `last_revision`: what
+    /// is compacted and written again later does not count, whether its row is there or not.
     fn hash_settled(
         &self,
         settled: &mut Settled,
         mut hash: u32,
-        compact_revision: i64,
+        last_revision: i64,
     ) -> Result<u32, Fatal> {
         let Settled { rows, bytes } = std::mem::take(settled);
         if rows.is_empty() {
@@ -114,7 +115,7 @@ impl StateMachine {
             let visible = state
                 .index
                 .get(fields.key)
-                .and_then(|meta| meta.visible_at(compact_revision));
+                .and_then(|meta| meta.visible_at(last_revision));
             if visible == Some(row.at) {
                 hash = crc32c_append(crc32c_append(hash, row_key), kv);
             }

@@ -412,7 +412,7 @@ impl Model {
 
     /// Rows as etcd stores them, without those that a compaction takes away.
     pub(crate) fn hash_kv(&self, revision: i64) -> u32 {
-        let settled = self.view(self.compact_revision);
+        let settled = self.view(revision);
         let mut hash = crc32c::crc32c(b"key");
         for change in self
             .changes

@@ -1,0 +1,369 @@
+//! The same etcdctl commands against every member of both clusters print the same.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use interop::cluster::{Cluster, Options};
+use interop::target::{Target, etcdctl};
+use serde_json::Value;
+
+/// Time a watch gets to print the lines that are due.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Commands, one a line, and `<` before what goes to the standard input. `LEASE` is the lease that
+/// was granted last.
+const SCRIPT: &str = r#"
+put k one
+put k two --prev-kv
+put k three --prev-kv -w json
+put dir/a 1
+put dir/b 2
+put dir/c 3
+put dir/b 22
+put nowhere x --ignore-value
+put k --ignore-value
+put k x --lease=123abc
+get k
+get k -w json
+get k -w fields
+get k --hex
+get k --print-value-only
+get k --rev=2
+get k --rev=100000
+get none
+get dir/ --prefix
+get dir/ --prefix --keys-only
+get dir/ --prefix --limit=2
+get dir/ --prefix --limit=2 -w json
+get dir/ --prefix --sort-by=VALUE --order=DESCEND
+get dir/ --prefix --sort-by=MODIFY --order=ASCEND
+get dir/ --prefix --sort-by=VERSION --order=DESCEND --limit=1
+get dir/b --from-key
+get dir/a dir/c
+get --prefix --consistency=s dir/
+get "" --prefix --count-only -w fields
+del dir/a
+del none
+del dir/b --prev-kv
+txn < mod("k") > "0"\n\nput k four\nget k\n\ndel k\n\n
+txn < value("k") = "wrong"\n\nput k five\n\nget k\nput other x\n\n
+txn -w json < create("k") = "0"\n\nput k five\n\nget k\n\n
+lease grant 600
+put leased v --lease=LEASE
+get leased
+put leased2 v --lease=LEASE
+put leased2 w --ignore-lease
+lease timetolive LEASE --keys
+lease keep-alive LEASE --once
+lease list
+lease revoke LEASE
+lease revoke LEASE
+lease timetolive LEASE
+get leased
+endpoint health
+member list
+member list -w fields
+alarm list
+alarm disarm
+compaction 3
+compaction 3
+compaction 100000
+get k --rev=2
+endpoint hashkv
+endpoint status
+del k --from-key
+"#;
+
+/// One etcdctl against one member.
+struct Session {
+    url: String,
+    lease: String,
+}
+
+impl Session {
+    fn command(&self, arguments: &[String]) -> Result<Command> {
+        let mut command = Command::new(etcdctl()?);
+        command
+            .env("ETCDCTL_API", "3")
+            .args(["--endpoints", &self.url])
+            .args(arguments);
+        Ok(command)
+    }
+
+    /// Runs one line of the script; exit code and normalised output.
+    fn run(&mut self, line: &str) -> Result<String> {
+        let (arguments, input) = line.split_once(" < ").unwrap_or((line, ""));
+        let arguments: Vec<String> = arguments
+            .replace("LEASE", &self.lease)
+            .split_whitespace()
+            .map(|word| {
+                if word == "\"\"" {
+                    String::new()
+                } else {
+                    word.to_owned()
+                }
+            })
+            .collect();
+        let mut child = self
+            .command(&arguments)?
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut stdin = child.stdin.take().context("a piped input")?;
+        stdin.write_all(input.replace("\\n", "\n").as_bytes())?;
+        drop(stdin);
+        let output = child.wait_with_output()?;
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+        if let Some(rest) = printed.strip_prefix("lease ")
+            && rest.contains("granted")
+        {
+            self.lease = rest.split(' ').next().context("a lease id")?.to_owned();
+        }
+        let text = format!("{printed}{complaints}");
+        let normal = match arguments.iter().any(|word| word == "json") {
+            true => normal_json(&text),
+            false => self.normal_text(&arguments, &text),
+        };
+        Ok(format!("{}\n{normal}", output.status))
+    }
+
+    fn normal_text(&self, arguments: &[String], text: &str) -> String {
+        let mut text = text.replace(&self.url, "URL");
+        if !self.lease.is_empty() {
+            let decimal = i64::from_str_radix(&self.lease, 16)
+                .unwrap_or_default()
+                .to_string();
+            text = text
+                .replace(&self.lease, "LEASE")
+                .replace(&decimal, "LEASE");
+        }
+        let counted = arguments.first().is_some_and(|word| word == "endpoint");
+        let lines = text.lines().map(|line| match counted {
+            // Hashes follow the history before; sizes, terms and versions are each server's own.
+            true => fields_of(line),
+            false => normal_words(line),
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Starts a watch, lets `write` happen, and reads until `lines` lines are printed.
+    fn watch(&self, arguments: &str, lines: usize, write: &[&str]) -> Result<Vec<String>> {
+        let words: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
+        let mut child = self
+            .command(&words)?
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdout = child.stdout.take().context("a piped output")?;
+        let (sender, receiver) = mpsc::sync_channel(lines);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stdout)
+                .lines()
+                .map_while(Result::ok)
+                .take(lines)
+            {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        for line in write {
+            let mut other = Session {
+                url: self.url.clone(),
+                lease: String::new(),
+            };
+            other.run(line)?;
+        }
+        let mut printed = Vec::new();
+        while printed.len() < lines {
+            match receiver.recv_timeout(WATCH_TIMEOUT) {
+                Ok(line) => printed.push(line),
+                Err(error) => {
+                    child.kill()?;
+                    child.wait()?;
+                    bail!("watch {arguments}: {error} after {printed:?}");
+                }
+            }
+        }
+        child.kill()?;
+        child.wait()?;
+        reader.join().ok().context("the reader ends")?;
+        Ok(printed)
+    }
+}
+
+/// Ids and times out, everything else stays.
+fn normal_words(line: &str) -> String {
+    let is_id = |word: &str| word.len() >= 15 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let normal = |word: &str| {
+        let bare = word.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
+        if is_id(bare) {
+            return word.replace(bare, "ID");
+        }
+        match bare.strip_prefix("http://127.0.0.1:") {
+            Some(_) => word.replace(bare, "URL"),
+            None => word.to_owned(),
+        }
+    };
+    let line: Vec<String> = line.split(' ').map(normal).collect();
+    let line = line.join(" ");
+    let own = ["\"RaftTerm\"", "\"ClusterID\"", "\"MemberID\"", "\"ID\""];
+    match own.iter().find(|field| line.starts_with(*field)) {
+        Some(field) => format!("{field} : OWN"),
+        // "successfully committed proposal: took = 1.2ms", and etcd's log lines carry a time.
+        None => match line.split_once("took = ") {
+            Some((before, _)) => before.to_owned(),
+            None => without_log_time(&line),
+        },
+    }
+}
+
+/// etcdctl logs failures with a time and its own addresses before the message.
+fn without_log_time(line: &str) -> String {
+    match line.find("\"error\":") {
+        Some(at) if line.starts_with('{') => line[at..].to_owned(),
+        _ => line.to_owned(),
+    }
+}
+
+/// How many fields a line of a list has.
+fn fields_of(line: &str) -> String {
+    if line.contains("is healthy") {
+        return "healthy".to_owned();
+    }
+    format!("{} fields", line.split(", ").count())
+}
+
+fn normal_json(text: &str) -> String {
+    fn walk(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                for (name, field) in fields {
+                    if ["cluster_id", "member_id", "raft_term"].contains(&name.as_str()) {
+                        *field = Value::from("OWN");
+                    }
+                    walk(field);
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(walk),
+            _ => {}
+        }
+    }
+    // The answer is the last line; before it stand words of etcdctl's own.
+    let parsed = text
+        .lines()
+        .map(|line| match serde_json::from_str::<Value>(line) {
+            Ok(mut value) => {
+                walk(&mut value);
+                value.to_string()
+            }
+            Err(_) => line.to_owned(),
+        });
+    parsed.collect::<Vec<_>>().join("\n")
+}
+
+async fn clusters() -> Result<(Cluster, Cluster)> {
+    let options = Options {
+        members: 3,
+        ..Options::default()
+    };
+    let etcd = Cluster::start(&Target::etcd()?, &options).await?;
+    let mainstay = Cluster::start(&Target::mainstay()?, &options).await?;
+    Ok((etcd, mainstay))
+}
+
+fn session(cluster: &Cluster, index: usize) -> Session {
+    Session {
+        url: cluster.members[index].client_url(),
+        lease: String::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_prints_the_same_on_every_member() -> Result<()> {
+    let (etcd, mainstay) = clusters().await?;
+    let mut differences = Vec::new();
+    for index in 0..3 {
+        let (mut left, mut right) = (session(&etcd, index), session(&mainstay, index));
+        for line in SCRIPT.lines().filter(|line| !line.is_empty()) {
+            let (wanted, found) = (left.run(line)?, right.run(line)?);
+            if wanted != found {
+                differences.push(format!(
+                    "member {index}: etcdctl {line}\n-- etcd:\n{wanted}\n-- mainstay:\n{found}"
+                ));
+            }
+        }
+    }
+    ensure!(
+        differences.is_empty(),
+        "{} differ:\n{}",
+        differences.len(),
+        differences.join("\n\n")
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_print_the_same_on_every_member() -> Result<()> {
+    let (etcd, mainstay) = clusters().await?;
+    let past = ["put w/a 1", "put w/b 2", "put w/a 3", "del w/b"];
+    for index in 0..3 {
+        let (mut left, mut right) = (session(&etcd, index), session(&mainstay, index));
+        for line in past {
+            assert_eq!(left.run(line)?, right.run(line)?);
+        }
+        for (arguments, lines) in [
+            ("watch w/ --prefix --rev=2", 11),
+            ("watch w/a --rev=2 --prev-kv", 8),
+            ("watch w/a w/c --rev=2", 11),
+        ] {
+            let wanted = left.watch(arguments, lines, &[])?;
+            assert_eq!(
+                right.watch(arguments, lines, &[])?,
+                wanted,
+                "etcdctl {arguments}"
+            );
+        }
+        let now = ("watch w/ --prefix --rev=6 --prev-kv", 3, ["put w/new x"]);
+        let wanted = left.watch(now.0, now.1, &now.2)?;
+        assert_eq!(right.watch(now.0, now.1, &now.2)?, wanted);
+    }
+    Ok(())
+}
+
+/// The hash of the history is the same on all members, and the same as etcd's.
+#[tokio::test(flavor = "multi_thread")]
+async fn hashes_of_the_history_are_equal() -> Result<()> {
+    let (etcd, mainstay) = clusters().await?;
+    for cluster in [&etcd, &mainstay] {
+        let mut session = session(cluster, 0);
+        for line in [
+            "put h/a 1",
+            "put h/b 2",
+            "put h/a 3",
+            "del h/b",
+            "put h/c 4",
+            "compaction 4",
+        ] {
+            let printed = session.run(line)?;
+            ensure!(printed.contains(": 0\n"), "{line}: {printed}");
+        }
+    }
+    let mut hashes = Vec::new();
+    for cluster in [&etcd, &mainstay] {
+        for index in 0..3 {
+            let mut client = cluster.client(index).await?;
+            // A linearizable read first: the member has then applied everything.
+            client.get("h/a").await?;
+            let request = proto::etcdserverpb::HashKvRequest { revision: 0 };
+            hashes.push(client.maintenance.hash_kv(request).await?.into_inner().hash);
+        }
+    }
+    assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:?}");
+    Ok(())
+}
