@@ -83,5 +83,9 @@ pub(crate) fn decode(mut bytes: Bytes) -> Result<Batch, BatchError> {
         }
         _ => return Err(BatchError::Format),
     };
-    Ok(Batch { origin, number, content })
+    Ok(Batch {
+        origin,
+        number,
+        content,
+    })
 }

@@ -50,8 +50,16 @@ pub(crate) async fn run(
         AutoCompaction::Off => return,
         AutoCompaction::Revision(_) => (REVISION_INTERVAL, None),
         AutoCompaction::Periodic(period) => {
-            let interval = (period / NOTES_PER_PERIOD).min(NOTE_INTERVAL_MAX).max(Duration::from_millis(100));
-            (interval, Some(Ages { period, notes: VecDeque::new() }))
+            let interval = (period / NOTES_PER_PERIOD)
+                .min(NOTE_INTERVAL_MAX)
+                .max(Duration::from_millis(100));
+            (
+                interval,
+                Some(Ages {
+                    period,
+                    notes: VecDeque::new(),
+                }),
+            )
         }
     };
     let mut tick = tokio::time::interval(interval);
@@ -66,14 +74,19 @@ pub(crate) async fn run(
             }
             (None, _) => None,
         };
-        let Some(revision) = target.filter(|revision| *revision > machine.compact_revision().max(0)) else {
+        let Some(revision) =
+            target.filter(|revision| *revision > machine.compact_revision().max(0))
+        else {
             continue;
         };
         drop(machine);
         if leadership.leader() != Some(member_id) {
             continue;
         }
-        match proposals.propose(&Command::Compact(Compact { revision })).await {
+        match proposals
+            .propose(&Command::Compact(Compact { revision }))
+            .await
+        {
             Ok(Ok(_)) => tracing::info!(revision, "finished auto compaction"),
             Ok(Err(rejection)) => tracing::debug!(revision, %rejection, "nothing to compact"),
             Err(error) => tracing::warn!(revision, %error, "auto compaction failed"),
@@ -87,7 +100,10 @@ mod tests {
 
     #[test]
     fn a_revision_is_compacted_when_it_is_a_period_old() {
-        let mut ages = Ages { period: Duration::from_secs(10), notes: VecDeque::new() };
+        let mut ages = Ages {
+            period: Duration::from_secs(10),
+            notes: VecDeque::new(),
+        };
         let start = Instant::now();
         assert_eq!(ages.note(start, 5), None);
         assert_eq!(ages.note(start + Duration::from_secs(6), 7), None);

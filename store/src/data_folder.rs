@@ -42,8 +42,15 @@ impl DataFolder {
             "the data folder {} holds etcd's own files, which this program does not read; give another --data-dir",
             config.data_dir.display()
         );
-        let make = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-        make(&member).with_context(|| format!("cannot make the data folder {}", config.data_dir.display()))?;
+        let make = |path: &Path| {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+        };
+        make(&member).with_context(|| {
+            format!("cannot make the data folder {}", config.data_dir.display())
+        })?;
         let lock = take_lock(&member)?;
         let flags = config.initial_member().map(|me| Identity {
             cluster_id: config.cluster_id(),
@@ -68,7 +75,13 @@ impl DataFolder {
         };
         let wal = config.wal_dir.clone().unwrap_or_else(|| member.join("wal"));
         make(&wal).with_context(|| format!("cannot make the log folder {}", wal.display()))?;
-        Ok(DataFolder { member, wal, identity, is_new, _lock: lock })
+        Ok(DataFolder {
+            member,
+            wal,
+            identity,
+            is_new,
+            _lock: lock,
+        })
     }
 
     pub(crate) fn identity(&self) -> Identity {
@@ -91,12 +104,19 @@ impl DataFolder {
 
 fn take_lock(member: &Path) -> anyhow::Result<File> {
     let path = member.join("LOCK");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path);
     let file = file.with_context(|| format!("cannot open {}", path.display()))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => {
-            bail!("the data folder {} is in use by another process", member.display())
+            bail!(
+                "the data folder {} is in use by another process",
+                member.display()
+            )
         }
         Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
@@ -109,7 +129,12 @@ fn read_description(member: &Path) -> anyhow::Result<Option<Identity>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
-    let unreadable = || format!("{} does not describe a member of this program", path.display());
+    let unreadable = || {
+        format!(
+            "{} does not describe a member of this program",
+            path.display()
+        )
+    };
     let description: Description = serde_json::from_slice(&text).with_context(unreadable)?;
     ensure!(
         description.format == FORMAT,
@@ -118,7 +143,10 @@ fn read_description(member: &Path) -> anyhow::Result<Option<Identity>> {
         description.format
     );
     let id = |hex: &str| u64::from_str_radix(hex, 16).with_context(unreadable);
-    Ok(Some(Identity { cluster_id: id(&description.cluster_id)?, member_id: id(&description.member_id)? }))
+    Ok(Some(Identity {
+        cluster_id: id(&description.cluster_id)?,
+        member_id: id(&description.member_id)?,
+    }))
 }
 
 fn check_same(config: &Config, stored: Identity, flags: Identity) -> anyhow::Result<()> {

@@ -29,9 +29,14 @@ const CHECKPOINT_TTL_SECONDS: i64 = 300;
 pub(crate) enum Renewal {
     NotLeading,
     Unknown,
-    Done { ttl_seconds: i64 },
+    Done {
+        ttl_seconds: i64,
+    },
     /// The other replicas have to hear of it first.
-    Replicate { ttl_seconds: i64, asked_at: Instant },
+    Replicate {
+        ttl_seconds: i64,
+        asked_at: Instant,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +72,12 @@ fn seconds(count: i64) -> Duration {
 
 impl Timer {
     fn new(ttl_seconds: i64, left: Duration, now: Instant) -> Self {
-        Timer { ttl_seconds, deadline: now + left, bound: now, revoking: false }
+        Timer {
+            ttl_seconds,
+            deadline: now + left,
+            bound: now,
+            revoking: false,
+        }
     }
 }
 
@@ -76,7 +86,11 @@ impl Lessor {
     pub(crate) fn reset(&self, machine: &StateMachine) {
         let now = Instant::now();
         let timers = machine.leases().into_iter().map(|lease| {
-            let left = if lease.remaining_seconds > 0 { lease.remaining_seconds } else { lease.ttl_seconds };
+            let left = if lease.remaining_seconds > 0 {
+                lease.remaining_seconds
+            } else {
+                lease.ttl_seconds
+            };
             (lease.id, Timer::new(lease.ttl_seconds, seconds(left), now))
         });
         self.clock.lock().timers = timers.collect();
@@ -92,8 +106,15 @@ impl Lessor {
         for change in changes {
             match *change {
                 LeaseChange::Granted { id, ttl_seconds } => {
-                    let more = if leading { Duration::ZERO } else { slack(ttl_seconds) };
-                    clock.timers.insert(id, Timer::new(ttl_seconds, seconds(ttl_seconds) + more, now));
+                    let more = if leading {
+                        Duration::ZERO
+                    } else {
+                        slack(ttl_seconds)
+                    };
+                    clock.timers.insert(
+                        id,
+                        Timer::new(ttl_seconds, seconds(ttl_seconds) + more, now),
+                    );
                 }
                 LeaseChange::Revoked { id } => {
                     clock.timers.remove(&id);
@@ -129,7 +150,10 @@ impl Lessor {
             Some(timer) if !timer.revoking && now < timer.deadline => {
                 let (ttl_seconds, deadline) = (timer.ttl_seconds, now + seconds(timer.ttl_seconds));
                 if deadline > timer.bound {
-                    return Renewal::Replicate { ttl_seconds, asked_at: now };
+                    return Renewal::Replicate {
+                        ttl_seconds,
+                        asked_at: now,
+                    };
                 }
                 timer.deadline = timer.deadline.max(deadline);
                 Renewal::Done { ttl_seconds }
@@ -141,24 +165,44 @@ impl Lessor {
     /// A renewal that began at `asked_at` is replicated. False when the lease is gone all the same.
     pub(crate) fn renewed(&self, id: i64, asked_at: Instant) -> bool {
         let mut clock = self.clock.lock();
-        let Some(timer) = clock.timers.get_mut(&id) else { return false };
+        let Some(timer) = clock.timers.get_mut(&id) else {
+            return false;
+        };
         let whole = seconds(timer.ttl_seconds);
         timer.deadline = timer.deadline.max(asked_at + whole);
         timer.bound = timer.bound.max(asked_at + whole + slack(timer.ttl_seconds));
         true
     }
 
-    pub(crate) fn time_to_live(&self, id: i64, now: Instant) -> Result<Option<LeaseTime>, Unavailable> {
+    pub(crate) fn time_to_live(
+        &self,
+        id: i64,
+        now: Instant,
+    ) -> Result<Option<LeaseTime>, Unavailable> {
         let clock = self.clock.lock();
         if !clock.leading {
             return Err(Unavailable::NotLeader);
         }
-        Ok(clock.timers.get(&id).filter(|timer| timer.deadline > now).map(|timer| {
-            let left = timer.deadline.saturating_duration_since(now).as_secs_f64().floor();
-            #[expect(clippy::cast_possible_truncation, reason = "a time to live is below 2^53 seconds")]
-            let remaining_seconds = left as i64;
-            LeaseTime { granted_seconds: timer.ttl_seconds, remaining_seconds }
-        }))
+        Ok(clock
+            .timers
+            .get(&id)
+            .filter(|timer| timer.deadline > now)
+            .map(|timer| {
+                let left = timer
+                    .deadline
+                    .saturating_duration_since(now)
+                    .as_secs_f64()
+                    .floor();
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "a time to live is below 2^53 seconds"
+                )]
+                let remaining_seconds = left as i64;
+                LeaseTime {
+                    granted_seconds: timer.ttl_seconds,
+                    remaining_seconds,
+                }
+            }))
     }
 
     /// Leases whose time is over, the longest overdue first.
@@ -193,12 +237,17 @@ impl Lessor {
         let mut checkpoints = Vec::new();
         for (&id, timer) in &mut clock.timers {
             let left = timer.deadline.saturating_duration_since(now);
-            if timer.ttl_seconds < CHECKPOINT_TTL_SECONDS || left + CHECKPOINT_INTERVAL > seconds(timer.ttl_seconds) {
+            if timer.ttl_seconds < CHECKPOINT_TTL_SECONDS
+                || left + CHECKPOINT_INTERVAL > seconds(timer.ttl_seconds)
+            {
                 continue;
             }
             timer.bound = now;
             let remaining_seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX).max(1);
-            checkpoints.push(LeaseCheckpoint { id, remaining_seconds });
+            checkpoints.push(LeaseCheckpoint {
+                id,
+                remaining_seconds,
+            });
         }
         checkpoints
     }
@@ -232,7 +281,9 @@ pub(crate) async fn run(
             written = Instant::now();
             let checkpoints = lessor.checkpoints(Instant::now());
             if !checkpoints.is_empty()
-                && let Err(error) = proposals.propose(&Command::LeaseCheckpoint(checkpoints)).await
+                && let Err(error) = proposals
+                    .propose(&Command::LeaseCheckpoint(checkpoints))
+                    .await
             {
                 tracing::warn!(%error, "lease times not written down");
             }
@@ -241,13 +292,18 @@ pub(crate) async fn run(
 }
 
 async fn revoke_expired(lessor: &Arc<Lessor>, proposals: &Proposals) {
-    let revokes = lessor.expired(Instant::now()).into_iter().map(|id| async move {
-        let answer = proposals.propose(&Command::LeaseRevoke(LeaseRevoke { id })).await;
-        if let Err(error) = answer {
-            tracing::warn!(lease = id, %error, "an expired lease is not revoked yet");
-            lessor.not_revoked(id);
-        }
-    });
+    let revokes = lessor
+        .expired(Instant::now())
+        .into_iter()
+        .map(|id| async move {
+            let answer = proposals
+                .propose(&Command::LeaseRevoke(LeaseRevoke { id }))
+                .await;
+            if let Err(error) = answer {
+                tracing::warn!(lease = id, %error, "an expired lease is not revoked yet");
+                lessor.not_revoked(id);
+            }
+        });
     futures::future::join_all(revokes).await;
 }
 
@@ -288,8 +344,14 @@ mod tests {
         assert_eq!(granted(start, TTL).renew(1, start), Renewal::NotLeading);
         let lessor = leader(start, TTL);
         replicate(&lessor, after(start, 1));
-        assert_eq!(lessor.renew(1, after(start, 900)), Renewal::Done { ttl_seconds: TTL });
-        assert!(matches!(lessor.renew(1, after(start, 1100)), Renewal::Replicate { .. }));
+        assert_eq!(
+            lessor.renew(1, after(start, 900)),
+            Renewal::Done { ttl_seconds: TTL }
+        );
+        assert!(matches!(
+            lessor.renew(1, after(start, 1100)),
+            Renewal::Replicate { .. }
+        ));
     }
 
     #[test]
@@ -303,7 +365,11 @@ mod tests {
         new.lead(true, after(renewed, 1000));
         let promised = renewed + seconds(TTL);
         assert!(new.expired(promised).is_empty(), "it was promised");
-        assert_eq!(new.expired(promised + slack(TTL)), [1], "no full time to live again");
+        assert_eq!(
+            new.expired(promised + slack(TTL)),
+            [1],
+            "no full time to live again"
+        );
     }
 
     #[test]
@@ -326,7 +392,13 @@ mod tests {
         replicate(&lessor, after(start, 1));
         assert!(lessor.checkpoints(after(start, 10)).is_empty());
         let later = after(start, 100_001);
-        assert_eq!(lessor.checkpoints(later), [LeaseCheckpoint { id: 1, remaining_seconds: 3500 }]);
+        assert_eq!(
+            lessor.checkpoints(later),
+            [LeaseCheckpoint {
+                id: 1,
+                remaining_seconds: 3500
+            }]
+        );
         assert!(matches!(lessor.renew(1, later), Renewal::Replicate { .. }));
     }
 }

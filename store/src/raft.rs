@@ -22,8 +22,8 @@ pub(crate) use log_store::LogStore;
 pub(crate) use peer_service::{PeerService, RejoinGuard};
 pub(crate) use snapshot::StateFolder;
 pub(crate) use transport::{Client as PeerClient, Peers, Transport};
-pub(crate) use types::{Member, Raft};
 use types::{Batch, BatchError, Callback};
+pub(crate) use types::{Member, Raft};
 
 use std::future::Future;
 use std::sync::Arc;
@@ -60,7 +60,9 @@ pub(crate) fn failure(raft: &Raft) -> impl Future<Output = String> + Send + 'sta
 /// Refuses a log and a state that cannot belong together: one of them was removed, and with it acknowledged writes or
 /// this member's votes.
 pub(crate) fn check_together(log: &wal::Recovered, folder: &StateFolder) -> anyhow::Result<()> {
-    let applied = codec::decode_mark(folder.machine().applied_mark().as_ref())?.applied.map(|id| id.index);
+    let applied = codec::decode_mark(folder.machine().applied_mark().as_ref())?
+        .applied
+        .map(|id| id.index);
     let log_is_new = log.vote.is_none() && log.last_index.is_none() && log.purged.is_none();
     let advice = "this member must not vote or serve with what is left; remove its data folder and start it with \
                   --initial-cluster-state existing, so that it copies the data from the others before it votes again";
@@ -81,7 +83,10 @@ pub(crate) fn check_together(log: &wal::Recovered, folder: &StateFolder) -> anyh
 
 /// Makes the cluster of `members`. Every member writes the same first entry, so it does not matter who is first; that
 /// another one was, and a leader has written here already, is success too.
-pub(crate) async fn initialize(raft: &Raft, members: std::collections::BTreeMap<u64, Member>) -> anyhow::Result<()> {
+pub(crate) async fn initialize(
+    raft: &Raft,
+    members: std::collections::BTreeMap<u64, Member>,
+) -> anyhow::Result<()> {
     use openraft::errors::{InitializeError, RaftError};
     match raft.initialize(members).await {
         Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),

@@ -12,7 +12,9 @@ use state_machine::{Command, Outcome, StateMachine};
 pub(crate) use proposals::{Batcher, Proposals};
 pub(crate) use reads::{ReadRounds, Reads};
 
-use crate::raft::{Attributes, Leader, LeadershipWatch, MemberTable, PeerClient, Peers, Raft, StateFolder};
+use crate::raft::{
+    Attributes, Leader, LeadershipWatch, MemberTable, PeerClient, Peers, Raft, StateFolder,
+};
 use crate::watch::Hub;
 
 /// Who this replica is. Both ids are computed as etcd computes them.
@@ -131,11 +133,15 @@ impl Replica {
     pub async fn keep_alive(&self, lease: i64) -> Result<Option<i64>, Unavailable> {
         self.on_leader(
             || Box::pin(self.0.leader.keep_alive(lease, &self.0.proposals)),
-            |mut peer| Box::pin(async move {
-                let request = proto::peer::KeepAliveRequest { leases: vec![lease] };
-                let reply = peer.keep_alive(request).await?.into_inner();
-                Ok(reply.ttl_seconds.first().copied().filter(|ttl| *ttl > 0))
-            }),
+            |mut peer| {
+                Box::pin(async move {
+                    let request = proto::peer::KeepAliveRequest {
+                        leases: vec![lease],
+                    };
+                    let reply = peer.keep_alive(request).await?.into_inner();
+                    Ok(reply.ttl_seconds.first().copied().filter(|ttl| *ttl > 0))
+                })
+            },
         )
         .await
     }
@@ -144,13 +150,18 @@ impl Replica {
     pub async fn time_to_live(&self, lease: i64) -> Result<Option<LeaseTime>, Unavailable> {
         self.on_leader(
             || Box::pin(std::future::ready(self.0.leader.time_to_live(lease))),
-            |mut peer| Box::pin(async move {
-                let reply = peer.time_to_live(proto::peer::TimeToLiveRequest { lease }).await?.into_inner();
-                Ok(reply.found.then_some(LeaseTime {
-                    granted_seconds: reply.granted_seconds,
-                    remaining_seconds: reply.remaining_seconds,
-                }))
-            }),
+            |mut peer| {
+                Box::pin(async move {
+                    let reply = peer
+                        .time_to_live(proto::peer::TimeToLiveRequest { lease })
+                        .await?
+                        .into_inner();
+                    Ok(reply.found.then_some(LeaseTime {
+                        granted_seconds: reply.granted_seconds,
+                        remaining_seconds: reply.remaining_seconds,
+                    }))
+                })
+            },
         )
         .await
     }
@@ -217,7 +228,13 @@ impl Replica {
         if leadership.leader() != Some(me) {
             return Err(MoveLeaderError::NotLeader);
         }
-        if !self.0.members.all().iter().any(|m| m.id == target && !m.is_learner) {
+        if !self
+            .0
+            .members
+            .all()
+            .iter()
+            .any(|m| m.id == target && !m.is_learner)
+        {
             return Err(MoveLeaderError::BadTransferee);
         }
         if target == me {

@@ -19,8 +19,8 @@ use crate::data_folder::DataFolder;
 use crate::lessor::{self, Lessor};
 use crate::metrics::Metrics;
 use crate::raft::{
-    self, Applier, ApplyProgress, Attributes, Leader, LeadershipWatch, Listeners, LogStore, Member, MemberTable, PeerService, Peers, Raft,
-    RaftSettings, RejoinGuard, StateFolder, Transport,
+    self, Applier, ApplyProgress, Attributes, Leader, LeadershipWatch, Listeners, LogStore, Member,
+    MemberTable, PeerService, Peers, Raft, RaftSettings, RejoinGuard, StateFolder, Transport,
 };
 use crate::replica::{Batcher, Parts, Proposals, ReadRounds, Reads, Replica};
 use crate::waiters::Waiters;
@@ -46,7 +46,10 @@ pub fn run(config: Config) -> ExitCode {
     if let Err(error) = config.telemetry.install() {
         return fail(&format!("{error:#}"));
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start the runtime: {error}")),
     };
@@ -92,7 +95,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         clients: bind_all(&config.listen_client_urls).await?,
         pages: bind_all(&config.listen_client_http_urls).await?,
     };
-    client_listeners.pages.extend(bind_all(&config.listen_metrics_urls).await?);
+    client_listeners
+        .pages
+        .extend(bind_all(&config.listen_metrics_urls).await?);
     let tasks = Tasks::new();
     let metrics = Arc::new(Metrics::default());
     let assembly = open(&config, &data, &metrics).await?;
@@ -144,12 +149,18 @@ async fn open(
         let metrics = Arc::clone(metrics);
         wal::SyncObserver(Arc::new(move |took| metrics.wal_fsync.observe(took)))
     };
-    let wal_options = wal::Options { sync_observer: Some(observer), ..wal::Options::default() };
+    let wal_options = wal::Options {
+        sync_observer: Some(observer),
+        ..wal::Options::default()
+    };
     let (wal_dir, state_dir) = (data.wal().to_owned(), data.state());
     let (log, folder, wal) = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
         let (wal, recovered) = wal::Wal::open(&wal_dir, wal_options)?;
         if recovered.cut_bytes > 0 {
-            tracing::warn!(bytes = recovered.cut_bytes, "cut an unfinished write off the end of the log");
+            tracing::warn!(
+                bytes = recovered.cut_bytes,
+                "cut an unfinished write off the end of the log"
+            );
         }
         let folder = StateFolder::open(&state_dir, state_machine::Options::default())?;
         raft::check_together(&recovered, &folder)?;
@@ -160,7 +171,10 @@ async fn open(
     let machine = folder.machine();
     let lessor = Arc::new(Lessor::default());
     lessor.reset(&machine);
-    let hub_options = HubOptions { max_request_bytes: config.max_request_bytes, ..HubOptions::default() };
+    let hub_options = HubOptions {
+        max_request_bytes: config.max_request_bytes,
+        ..HubOptions::default()
+    };
     let hub = Hub::new(hub_options, machine);
     let members = MemberTable::default();
     let peers = Peers::new(identity.cluster_id, identity.member_id, members.clone());
@@ -180,9 +194,29 @@ async fn open(
     };
     let (applier, applied) = Applier::new(Arc::clone(&folder), listeners)?;
     let transport = Transport(peers.clone());
-    let raft = raft::build(identity.member_id, &raft_settings(config), transport, log, applier).await?;
+    let raft = raft::build(
+        identity.member_id,
+        &raft_settings(config),
+        transport,
+        log,
+        applier,
+    )
+    .await?;
     let (config, member_id) = (Arc::clone(config), identity.member_id);
-    Ok(Assembly { config, folder, lessor, hub, members, peers, waiters, unflushed_entries, wal, raft, applied, member_id })
+    Ok(Assembly {
+        config,
+        folder,
+        lessor,
+        hub,
+        members,
+        peers,
+        waiters,
+        unflushed_entries,
+        wal,
+        raft,
+        applied,
+        member_id,
+    })
 }
 
 fn raft_settings(config: &Config) -> RaftSettings {
@@ -201,7 +235,16 @@ async fn start(
     tasks: &Tasks,
     peer_listeners: Vec<TcpListener>,
 ) -> anyhow::Result<Arc<Replica>> {
-    let Assembly { config, folder, lessor, raft, applied, peers, waiters, .. } = assembly;
+    let Assembly {
+        config,
+        folder,
+        lessor,
+        raft,
+        applied,
+        peers,
+        waiters,
+        ..
+    } = assembly;
     let identity = data.identity();
     let request_timeout = REQUEST_TIMEOUT + 2 * config.election_timeout;
     let (leadership, follow) = LeadershipWatch::new(raft.clone(), applied.clone());
@@ -215,11 +258,18 @@ async fn start(
         ways,
     );
     let ways = (leader.clone(), peers.clone());
-    let (reads, rounds) =
-        Reads::new(identity.member_id, leadership.clone(), applied.clone(), request_timeout, ways);
+    let (reads, rounds) = Reads::new(
+        identity.member_id,
+        leadership.clone(),
+        applied.clone(),
+        request_timeout,
+        ways,
+    );
     let guard = Arc::new(RejoinGuard::new(data.rejoin_mark()));
     if !guard.may_vote() {
-        tracing::warn!("joined again without the old log; not voting until caught up with the leader");
+        tracing::warn!(
+            "joined again without the old log; not voting until caught up with the leader"
+        );
     }
     let replica = Arc::new(Replica::new(Parts {
         identity,
@@ -246,7 +296,18 @@ async fn start(
     serve_peers(tasks, service, peer_listeners);
     raft.run();
     raft.runtime_config().elect(guard.may_vote());
-    spawn_loops(assembly, tasks, Loops { follow, batcher, rounds, proposals, leadership, guard });
+    spawn_loops(
+        assembly,
+        tasks,
+        Loops {
+            follow,
+            batcher,
+            rounds,
+            proposals,
+            leadership,
+            guard,
+        },
+    );
     if data.is_new && config.initial_cluster_state == ClusterState::New {
         initialize(assembly).await?;
     }
@@ -284,7 +345,14 @@ fn spawn_loops(
     tasks: &Tasks,
     loops: Loops<impl Future<Output = ()> + Send + 'static>,
 ) {
-    let Loops { follow, batcher, rounds, proposals, leadership, guard } = loops;
+    let Loops {
+        follow,
+        batcher,
+        rounds,
+        proposals,
+        leadership,
+        guard,
+    } = loops;
     let member_id = assembly.member_id;
     spawn(tasks, "leadership", follow);
     spawn(tasks, "batcher", batcher.run());
@@ -292,11 +360,20 @@ fn spawn_loops(
     spawn(tasks, "watch", async move { hub.dispatch().await });
     spawn(tasks, "reads", rounds.run());
     let reserve_proposals = proposals.clone();
-    let lessor = lessor::run(Arc::clone(&assembly.lessor), proposals.clone(), leadership.clone(), member_id);
+    let lessor = lessor::run(
+        Arc::clone(&assembly.lessor),
+        proposals.clone(),
+        leadership.clone(),
+        member_id,
+    );
     spawn(tasks, "lessor", lessor);
     let mode = assembly.config.auto_compaction;
     let folder = Arc::clone(&assembly.folder);
-    spawn(tasks, "compactor", compactor::run(mode, folder, proposals, leadership, member_id));
+    spawn(
+        tasks,
+        "compactor",
+        compactor::run(mode, folder, proposals, leadership, member_id),
+    );
     spawn_raft_watch(assembly, tasks);
     spawn_housekeeping(assembly, tasks, guard);
     spawn_disk_watch(assembly, tasks, reserve_proposals);
@@ -344,17 +421,32 @@ fn spawn_housekeeping(assembly: &Assembly, tasks: &Tasks, guard: Arc<RejoinGuard
 
 /// Raises the NOSPACE alarm while the log can still be written, when there will soon be no room for it.
 fn spawn_disk_watch(assembly: &Assembly, tasks: &Tasks, proposals: Proposals) {
-    let (wal, folder, member) = (assembly.wal.clone(), Arc::clone(&assembly.folder), assembly.member_id);
+    let (wal, folder, member) = (
+        assembly.wal.clone(),
+        Arc::clone(&assembly.folder),
+        assembly.member_id,
+    );
     let work = async move {
         let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
         loop {
             tick.tick().await;
-            let full = wal.check_reserve().is_err_and(|error| error.kind() == ErrorKind::StorageFull);
-            if !full || folder.machine().alarms().contains(&(member, AlarmKind::NoSpace)) {
+            let full = wal
+                .check_reserve()
+                .is_err_and(|error| error.kind() == ErrorKind::StorageFull);
+            if !full
+                || folder
+                    .machine()
+                    .alarms()
+                    .contains(&(member, AlarmKind::NoSpace))
+            {
                 continue;
             }
             tracing::error!("the disk is full; raising the NOSPACE alarm");
-            let alarm = AlarmChange { action: AlarmAction::Activate, member, alarm: AlarmKind::NoSpace };
+            let alarm = AlarmChange {
+                action: AlarmAction::Activate,
+                member,
+                alarm: AlarmKind::NoSpace,
+            };
             if let Err(error) = proposals.propose(&Command::Alarm(alarm)).await {
                 tracing::warn!(%error, "the NOSPACE alarm is not replicated yet");
             }
@@ -381,22 +473,24 @@ fn spawn_sweeper(assembly: &Assembly, tasks: &Tasks) {
 
 fn serve_peers(tasks: &Tasks, service: PeerService, listeners: Vec<TcpListener>) {
     let incoming = futures::stream::select_all(
-        listeners.into_iter().map(|listener| TcpIncoming::from(listener).with_nodelay(Some(true))),
+        listeners
+            .into_iter()
+            .map(|listener| TcpIncoming::from(listener).with_nodelay(Some(true))),
     );
     let server = service.into_server();
     tasks.spawn("peers", OnFailure::Stop, |stop| async move {
-        tonic::transport::Server::builder()
+        let serving = tonic::transport::Server::builder()
             .initial_stream_window_size(PEER_WINDOW_BYTES)
             .initial_connection_window_size(PEER_WINDOW_BYTES)
             .http2_keepalive_interval(Some(Duration::from_secs(2)))
             .http2_keepalive_timeout(Some(Duration::from_secs(3)))
             .add_service(server)
-            .serve_with_incoming_shutdown(incoming, async move {
-                stop.cancelled().await;
-                // Streams of other members never end by themselves: give them up soon.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            })
-            .await
+            .serve_with_incoming(incoming);
+        // Streams of other members never end by themselves, so nothing is waited for.
+        tokio::select! {
+            result = serving => result,
+            () = stop.cancelled() => Ok(()),
+        }
     });
 }
 
@@ -407,7 +501,11 @@ async fn initialize(assembly: &Assembly) -> anyhow::Result<()> {
         .initial_cluster
         .iter()
         .map(|member| {
-            let peer_urls = member.peer_urls.iter().map(|url| url.as_str().to_owned()).collect();
+            let peer_urls = member
+                .peer_urls
+                .iter()
+                .map(|url| url.as_str().to_owned())
+                .collect();
             (member.id, Member { peer_urls })
         })
         .collect();
@@ -419,7 +517,11 @@ async fn become_ready(assembly: &Assembly, replica: &Replica) -> anyhow::Result<
     let config = &assembly.config;
     let attributes = Attributes {
         name: config.name.clone(),
-        client_urls: config.advertise_client_urls.iter().map(|url| url.as_str().to_owned()).collect(),
+        client_urls: config
+            .advertise_client_urls
+            .iter()
+            .map(|url| url.as_str().to_owned())
+            .collect(),
     };
     loop {
         let known = assembly.members.all().into_iter().any(|member| {
@@ -467,7 +569,10 @@ async fn hand_over(replica: &Replica) {
     for target in others {
         let moved = tokio::time::timeout(HANDOVER_TIMEOUT, replica.move_leader(target)).await;
         if matches!(moved, Ok(Ok(()))) {
-            tracing::info!(target_member = format_args!("{target:x}"), "handed over leadership");
+            tracing::info!(
+                target_member = format_args!("{target:x}"),
+                "handed over leadership"
+            );
             return;
         }
     }

@@ -26,7 +26,10 @@ struct Waiting {
 impl Waiters {
     /// `first_number` differs from run to run, so that a batch replayed from an earlier run finds nobody.
     pub(crate) fn new(first_number: u64) -> Self {
-        Waiters { next_number: AtomicU64::new(first_number), waiting: Mutex::default() }
+        Waiters {
+            next_number: AtomicU64::new(first_number),
+            waiting: Mutex::default(),
+        }
     }
 
     pub(crate) fn next_number(&self) -> u64 {
@@ -39,12 +42,16 @@ impl Waiters {
         senders: Vec<oneshot::Sender<Answer>>,
         permit: Option<OwnedSemaphorePermit>,
     ) {
-        self.waiting.lock().insert(number, Waiting { senders, permit });
+        self.waiting
+            .lock()
+            .insert(number, Waiting { senders, permit });
     }
 
     /// Answers a batch with its outcomes, in the order of its commands. Nobody may be waiting any more.
     pub(crate) fn answer(&self, number: u64, outcomes: impl Iterator<Item = Outcome>) {
-        let Some(waiting) = self.waiting.lock().remove(&number) else { return };
+        let Some(waiting) = self.waiting.lock().remove(&number) else {
+            return;
+        };
         for (sender, outcome) in waiting.senders.into_iter().zip(outcomes) {
             // A waiter that gave up has dropped its receiver; that is its right.
             _ = sender.send(Ok(outcome));
@@ -53,7 +60,9 @@ impl Waiters {
 
     /// Tells everyone who waits for the batch why it will not be answered.
     pub(crate) fn fail(&self, number: u64, why: Unavailable) {
-        let Some(waiting) = self.waiting.lock().remove(&number) else { return };
+        let Some(waiting) = self.waiting.lock().remove(&number) else {
+            return;
+        };
         for sender in waiting.senders {
             _ = sender.send(Err(why));
         }
@@ -75,6 +84,8 @@ impl Waiters {
 
     /// Forgets batches whose waiters have all given up.
     pub(crate) fn drop_abandoned(&self) {
-        self.waiting.lock().retain(|_, waiting| waiting.senders.iter().any(|s| !s.is_closed()));
+        self.waiting
+            .lock()
+            .retain(|_, waiting| waiting.senders.iter().any(|s| !s.is_closed()));
     }
 }

@@ -97,12 +97,26 @@ fn other(error: impl std::fmt::Display) -> io::Error {
 }
 
 impl Applier {
-    pub(crate) fn new(folder: Arc<StateFolder>, listeners: Listeners) -> io::Result<(Self, ApplyProgress)> {
-        let Mark { applied, settings } = codec::decode_mark(folder.machine().applied_mark().as_ref())?;
+    pub(crate) fn new(
+        folder: Arc<StateFolder>,
+        listeners: Listeners,
+    ) -> io::Result<(Self, ApplyProgress)> {
+        let Mark { applied, settings } =
+            codec::decode_mark(folder.machine().applied_mark().as_ref())?;
         let (progress, receiver) = watch::channel(applied.map_or(0, |id| id.index));
         let encoded_settings = settings.encode()?;
         listeners.members.set(&settings);
-        Ok((Applier { folder, listeners, progress, applied, settings, encoded_settings }, receiver))
+        Ok((
+            Applier {
+                folder,
+                listeners,
+                progress,
+                applied,
+                settings,
+                encoded_settings,
+            },
+            receiver,
+        ))
     }
 
     fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) -> io::Result<()> {
@@ -117,7 +131,9 @@ impl Applier {
         match entry.payload {
             EntryPayload::Blank => {}
             EntryPayload::Membership(membership) => {
-                self.change_settings(|s| s.membership = StoredMembership::new(Some(id), membership))?;
+                self.change_settings(|s| {
+                    s.membership = StoredMembership::new(Some(id), membership)
+                })?;
             }
             EntryPayload::Normal(bytes) => {
                 let batch = batch::decode(bytes.0).map_err(other)?;
@@ -133,7 +149,8 @@ impl Applier {
                     }
                     Content::Commands(commands) => {
                         if batch.origin == self.listeners.member_id {
-                            run.own.push((run.commands.len(), commands.len(), batch.number));
+                            run.own
+                                .push((run.commands.len(), commands.len(), batch.number));
                         }
                         run.commands.extend(commands);
                     }
@@ -146,17 +163,24 @@ impl Applier {
     }
 
     fn apply_run(&mut self, run: &mut Gathered) -> io::Result<()> {
-        let Some(last) = run.last.take() else { return Ok(()) };
+        let Some(last) = run.last.take() else {
+            return Ok(());
+        };
         let mark = codec::encode_mark(Some(&last), &self.encoded_settings);
         let machine = self.folder.machine();
         let commands = std::mem::take(&mut run.commands);
         let began = Instant::now();
         let applied = machine.apply(Run { commands, mark }).map_err(other)?;
-        self.listeners.metrics.backend_commit.observe(began.elapsed());
+        self.listeners
+            .metrics
+            .backend_commit
+            .observe(began.elapsed());
         self.applied = Some(last);
         self.tell(applied.events, &applied.leases);
         self.progress.send_replace(last.index);
-        self.listeners.unflushed_entries.fetch_add(run.entries, Ordering::Relaxed);
+        self.listeners
+            .unflushed_entries
+            .fetch_add(run.entries, Ordering::Relaxed);
         run.entries = 0;
         let mut outcomes = applied.outcomes.into_iter();
         let mut taken = 0;
@@ -173,7 +197,12 @@ impl Applier {
 
     /// Before the proposers are answered, so that a watch made after an answer starts behind it.
     fn tell(&self, events: Vec<RevisionEvents>, leases: &[LeaseChange]) {
-        let Listeners { lessor, metrics, hub, .. } = &self.listeners;
+        let Listeners {
+            lessor,
+            metrics,
+            hub,
+            ..
+        } = &self.listeners;
         lessor.changed(leases, Instant::now());
         for change in leases {
             match change {
@@ -224,7 +253,9 @@ impl RaftStateMachine<TypeConfig> for Applier {
     }
 
     async fn get_snapshot_builder(&mut self) -> Flush {
-        Flush { folder: Arc::clone(&self.folder) }
+        Flush {
+            folder: Arc::clone(&self.folder),
+        }
     }
 
     async fn install_snapshot(
@@ -233,7 +264,9 @@ impl RaftStateMachine<TypeConfig> for Applier {
         snapshot: SnapshotFiles,
     ) -> io::Result<()> {
         let folder = Arc::clone(&self.folder);
-        let machine = tokio::task::spawn_blocking(move || folder.adopt(snapshot)).await?.map_err(other)?;
+        let machine = tokio::task::spawn_blocking(move || folder.adopt(snapshot))
+            .await?
+            .map_err(other)?;
         let mark = codec::decode_mark(machine.applied_mark().as_ref())?;
         if mark.applied != meta.last_log_id {
             return Err(other(format!(
@@ -244,20 +277,28 @@ impl RaftStateMachine<TypeConfig> for Applier {
         self.applied = mark.applied;
         self.change_settings(|s| *s = mark.settings)?;
         self.listeners.lessor.reset(&machine);
-        self.progress.send_replace(self.applied.map_or(0, |id| id.index));
+        self.progress
+            .send_replace(self.applied.map_or(0, |id| id.index));
         self.listeners.hub.reset(machine);
         tracing::info!(applied = ?self.applied, "applied snapshot");
         Ok(())
     }
 
-    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotFiles>>> {
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotFiles>>> {
         if self.applied.is_none() {
             return Ok(None);
         }
         let (machine, dir) = (self.folder.machine(), self.folder.new_place());
         let files = SnapshotFiles::at(dir.clone());
-        tokio::task::spawn_blocking(move || machine.checkpoint(&dir)).await?.map_err(other)?;
-        Ok(Some(Snapshot { meta: self.meta(), snapshot: files }))
+        tokio::task::spawn_blocking(move || machine.checkpoint(&dir))
+            .await?
+            .map_err(other)?;
+        Ok(Some(Snapshot {
+            meta: self.meta(),
+            snapshot: files,
+        }))
     }
 }
 
@@ -271,11 +312,16 @@ impl RaftSnapshotBuilder<TypeConfig> for Flush {
 
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, SnapshotFiles>> {
         let machine = self.folder.machine();
-        let mark = tokio::task::spawn_blocking(move || machine.flush()).await?.map_err(other)?;
+        let mark = tokio::task::spawn_blocking(move || machine.flush())
+            .await?
+            .map_err(other)?;
         let Mark { applied, settings } = codec::decode_mark(mark.as_ref())?;
         tracing::info!(applied = ?applied, "saved snapshot");
         Ok(Snapshot {
-            meta: openraft::SnapshotMeta { last_log_id: applied, last_membership: settings.membership },
+            meta: openraft::SnapshotMeta {
+                last_log_id: applied,
+                last_membership: settings.membership,
+            },
             snapshot: SnapshotFiles::none(),
         })
     }

@@ -50,13 +50,20 @@ pub(super) fn decode_entry(term: u64, index: u64, mut bytes: Bytes) -> io::Resul
         PAYLOAD_BLANK => EntryPayload::Blank,
         PAYLOAD_BATCH => EntryPayload::Normal(Batch(bytes)),
         PAYLOAD_MEMBERSHIP => EntryPayload::Membership(serde_json::from_slice(&bytes)?),
-        tag => return Err(invalid(&format!("log entry with unknown payload tag {tag}"))),
+        tag => {
+            return Err(invalid(&format!(
+                "log entry with unknown payload tag {tag}"
+            )));
+        }
     };
     Ok(Entry::new(log_id(term, index), payload))
 }
 
 pub(super) fn log_id(term: u64, index: u64) -> LogId {
-    LogId::new(openraft::vote::leader_id_std::CommittedLeaderId::new(term), index)
+    LogId::new(
+        openraft::vote::leader_id_std::CommittedLeaderId::new(term),
+        index,
+    )
 }
 
 pub(super) fn term_of(log_id: &LogId) -> u64 {
@@ -136,14 +143,19 @@ pub(super) fn encode_mark(applied: Option<&LogId>, settings: &[u8]) -> Bytes {
 
 /// Reads what [`encode_mark`] wrote; no bytes are the mark of an empty state.
 pub(crate) fn decode_mark(bytes: Option<&Bytes>) -> io::Result<Mark> {
-    let Some(bytes) = bytes else { return Ok(Mark::default()) };
+    let Some(bytes) = bytes else {
+        return Ok(Mark::default());
+    };
     let mut rest = &bytes[..];
     if rest.len() < 18 || rest.get_u8() != MARK_FORMAT {
         return Err(invalid("applied mark of an unknown format"));
     }
     let some = rest.get_u8() != 0;
     let id = log_id(rest.get_u64(), rest.get_u64());
-    Ok(Mark { applied: some.then_some(id), settings: serde_json::from_slice(rest)? })
+    Ok(Mark {
+        applied: some.then_some(id),
+        settings: serde_json::from_slice(rest)?,
+    })
 }
 
 /// Keeps the alias of the configured entry in one place.
@@ -172,7 +184,10 @@ mod tests {
     fn votes_and_log_ids_come_back_as_they_went() {
         let vote = Vote::new_committed(5, 0xfeed);
         assert_eq!(decode_vote(&encode_vote(&vote)).unwrap(), vote);
-        assert_eq!(decode_log_id(&encode_log_id(&log_id(4, 9))).unwrap(), log_id(4, 9));
+        assert_eq!(
+            decode_log_id(&encode_log_id(&log_id(4, 9))).unwrap(),
+            log_id(4, 9)
+        );
     }
 
     #[test]
@@ -180,11 +195,20 @@ mod tests {
         let mut settings = Settings::default();
         settings.attributes.insert(
             1,
-            Attributes { name: "a".into(), client_urls: vec!["http://localhost:1".into()] },
+            Attributes {
+                name: "a".into(),
+                client_urls: vec!["http://localhost:1".into()],
+            },
         );
         let bytes = encode_mark(Some(&log_id(2, 3)), &settings.encode().unwrap());
         let mark = decode_mark(Some(&bytes)).unwrap();
-        assert_eq!(mark, Mark { applied: Some(log_id(2, 3)), settings });
+        assert_eq!(
+            mark,
+            Mark {
+                applied: Some(log_id(2, 3)),
+                settings
+            }
+        );
         assert_eq!(decode_mark(None).unwrap(), Mark::default());
         assert!(decode_mark(Some(&Bytes::from_static(b"\x07"))).is_err());
     }

@@ -12,8 +12,8 @@ use state_machine::{Command, LeaseCheckpoint};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use crate::lessor::{Lessor, Renewal};
 use super::{ApplyProgress, Batch, BatchError, Callback, Raft};
+use crate::lessor::{Lessor, Renewal};
 use crate::replica::{LeaseTime, Proposals, RaftStatus, Unavailable};
 
 /// How long a call to a leader that did not answer rests before it is tried again.
@@ -30,10 +30,18 @@ pub(crate) struct LeadershipWatch {
 
 impl LeadershipWatch {
     /// The second part is the task that keeps the watch current; it ends with raft.
-    pub(crate) fn new(raft: Raft, applied: ApplyProgress) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn new(
+        raft: Raft,
+        applied: ApplyProgress,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (tx, rx) = watch::channel((None, 0));
         let term = Arc::new(AtomicU64::new(0));
-        let watch = LeadershipWatch { raft: raft.clone(), term: Arc::clone(&term), leader: rx, applied };
+        let watch = LeadershipWatch {
+            raft: raft.clone(),
+            term: Arc::clone(&term),
+            leader: rx,
+            applied,
+        };
         let follow = async move {
             let mut metrics = raft.server_metrics();
             loop {
@@ -46,7 +54,11 @@ impl LeadershipWatch {
                     let changed = *old != now;
                     if changed && old.0 != now.0 {
                         match now.0 {
-                            Some(leader) => tracing::info!(leader = format_args!("{leader:x}"), term = now.1, "leader elected"),
+                            Some(leader) => tracing::info!(
+                                leader = format_args!("{leader:x}"),
+                                term = now.1,
+                                "leader elected"
+                            ),
                             None => tracing::info!(term = now.1, "lost leader"),
                         }
                     }
@@ -71,13 +83,20 @@ impl LeadershipWatch {
 
     /// Waits until the leader or the term changes.
     pub(crate) async fn changed(&mut self) -> Result<(), Unavailable> {
-        self.leader.changed().await.map_err(|_closed| Unavailable::Stopped)
+        self.leader
+            .changed()
+            .await
+            .map_err(|_closed| Unavailable::Stopped)
     }
 
     /// Waits for a change, but no longer than a retry should take. Fails once the deadline has passed.
     pub(crate) async fn changed_or_retry(&mut self, deadline: Instant) -> Result<(), Unavailable> {
         if Instant::now() >= deadline {
-            return Err(if self.leader().is_none() { Unavailable::NoLeader } else { Unavailable::TimedOut });
+            return Err(if self.leader().is_none() {
+                Unavailable::NoLeader
+            } else {
+                Unavailable::TimedOut
+            });
         }
         match tokio::time::timeout(RETRY_INTERVAL, self.leader.changed()).await {
             Ok(Err(_closed)) => Err(Unavailable::Stopped),
@@ -124,7 +143,10 @@ impl Leader {
                 refused(refusal(&error));
             }
         });
-        let submitted = self.raft.client_write_ff(Batch(batch), Some(callback)).await;
+        let submitted = self
+            .raft
+            .client_write_ff(Batch(batch), Some(callback))
+            .await;
         submitted.map_err(|_fatal| Unavailable::Stopped)
     }
 
@@ -147,8 +169,12 @@ impl Leader {
         let read_index = LinearizerOption::new(Some(Duration::ZERO), true);
         match self.raft.get_read_linearizer(read_index).await {
             Ok(linearizer) => Ok(linearizer.read_log_id().index()),
-            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => Err(Unavailable::NotLeader),
-            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => Err(Unavailable::TimedOut),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => {
+                Err(Unavailable::NotLeader)
+            }
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
+                Err(Unavailable::TimedOut)
+            }
             Err(RaftError::Fatal(_)) => Err(Unavailable::Stopped),
         }
     }
@@ -163,9 +189,17 @@ impl Leader {
             Renewal::NotLeading => Err(Unavailable::NotLeader),
             Renewal::Unknown => Ok(None),
             Renewal::Done { ttl_seconds } => Ok(Some(ttl_seconds)),
-            Renewal::Replicate { ttl_seconds, asked_at } => {
-                let renewal = LeaseCheckpoint { id: lease, remaining_seconds: 0 };
-                let outcome = proposals.propose(&Command::LeaseCheckpoint(vec![renewal])).await?;
+            Renewal::Replicate {
+                ttl_seconds,
+                asked_at,
+            } => {
+                let renewal = LeaseCheckpoint {
+                    id: lease,
+                    remaining_seconds: 0,
+                };
+                let outcome = proposals
+                    .propose(&Command::LeaseCheckpoint(vec![renewal]))
+                    .await?;
                 if outcome.is_err() || !self.lessor.renewed(lease, asked_at) {
                     return Ok(None);
                 }

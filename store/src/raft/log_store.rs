@@ -45,18 +45,30 @@ impl LogStore {
             _ => purged,
         };
         let state = State {
-            vote: recovered.vote.as_deref().map(codec::decode_vote).transpose()?,
-            committed: recovered.committed.as_deref().map(codec::decode_log_id).transpose()?,
+            vote: recovered
+                .vote
+                .as_deref()
+                .map(codec::decode_vote)
+                .transpose()?,
+            committed: recovered
+                .committed
+                .as_deref()
+                .map(codec::decode_log_id)
+                .transpose()?,
             purged,
             last,
         };
-        Ok(LogStore { wal, state: Arc::new(Mutex::new(state)) })
+        Ok(LogStore {
+            wal,
+            state: Arc::new(Mutex::new(state)),
+        })
     }
 
     async fn wait(&self, submit: impl FnOnce(wal::Done)) -> io::Result<()> {
         let (tx, rx) = oneshot::channel();
         submit(Box::new(move |result| drop(tx.send(result))));
-        rx.await.map_err(|_closed| io::Error::other("the write-ahead log has stopped"))?
+        rx.await
+            .map_err(|_closed| io::Error::other("the write-ahead log has stopped"))?
     }
 
     fn read(&self, start: u64, end: u64, max_bytes: usize) -> io::Result<Vec<Entry>> {
@@ -103,7 +115,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
         let state = self.state.lock();
-        Ok(LogState { last_purged_log_id: state.purged, last_log_id: state.last })
+        Ok(LogState {
+            last_purged_log_id: state.purged,
+            last_log_id: state.last,
+        })
     }
 
     async fn get_log_reader(&mut self) -> Self {
@@ -139,13 +154,20 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         for entry in entries {
             let id = entry.log_id();
             let payload: Bytes = codec::encode_payload(codec::payload_of(&entry))?;
-            records.push(wal::Entry { index: id.index, term: codec::term_of(&id), payload });
+            records.push(wal::Entry {
+                index: id.index,
+                term: codec::term_of(&id),
+                payload,
+            });
             last = Some(id);
         }
         if last.is_some() {
             self.state.lock().last = last;
         }
-        self.wal.append(records, Box::new(move |result| callback.io_completed(result)));
+        self.wal.append(
+            records,
+            Box::new(move |result| callback.io_completed(result)),
+        );
         Ok(())
     }
 
@@ -154,7 +176,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             let mut state = self.state.lock();
             state.last = state.last.min(last);
         }
-        self.wait(|done| self.wal.truncate_after(last.map(|id| id.index), done)).await
+        self.wait(|done| self.wal.truncate_after(last.map(|id| id.index), done))
+            .await
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
@@ -166,6 +189,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             }
         }
         let mark = codec::encode_log_id(&upto);
-        self.wait(|done| self.wal.purge(upto.index, mark, done)).await
+        self.wait(|done| self.wal.purge(upto.index, mark, done))
+            .await
     }
 }

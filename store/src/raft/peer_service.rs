@@ -33,7 +33,10 @@ pub(crate) struct RejoinGuard {
 impl RejoinGuard {
     /// The guard holds while the file `mark` exists.
     pub(crate) fn new(mark: std::path::PathBuf) -> Self {
-        RejoinGuard { waiting: AtomicBool::new(mark.exists()), mark }
+        RejoinGuard {
+            waiting: AtomicBool::new(mark.exists()),
+            mark,
+        }
     }
 
     pub(crate) fn may_vote(&self) -> bool {
@@ -49,7 +52,10 @@ impl RejoinGuard {
         match std::fs::remove_file(&self.mark) {
             Ok(()) => {
                 self.waiting.store(false, Ordering::Release);
-                tracing::info!(commit = commit.index, "caught up with the leader; voting again");
+                tracing::info!(
+                    commit = commit.index,
+                    "caught up with the leader; voting again"
+                );
             }
             Err(error) => tracing::warn!(%error, "cannot remove the rejoin mark; not voting yet"),
         }
@@ -74,17 +80,27 @@ impl PeerService {
     }
 
     fn check<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        let theirs = request.metadata().get(CLUSTER_ID).and_then(|id| id.to_str().ok());
+        let theirs = request
+            .metadata()
+            .get(CLUSTER_ID)
+            .and_then(|id| id.to_str().ok());
         if theirs == Some(format!("{:x}", self.cluster_id).as_str()) {
             return Ok(());
         }
-        let member = request.metadata().get(MEMBER_ID).and_then(|id| id.to_str().ok()).unwrap_or("?");
+        let member = request
+            .metadata()
+            .get(MEMBER_ID)
+            .and_then(|id| id.to_str().ok())
+            .unwrap_or("?");
         tracing::warn!(member, theirs, "refused a peer of another cluster");
         Err(Status::failed_precondition("cluster ID mismatch"))
     }
 
     fn commit_watcher(&self) -> CommitWatcher {
-        CommitWatcher { raft: self.raft.clone(), guard: Arc::clone(&self.guard) }
+        CommitWatcher {
+            raft: self.raft.clone(),
+            guard: Arc::clone(&self.guard),
+        }
     }
 }
 
@@ -97,7 +113,12 @@ struct CommitWatcher {
 impl CommitWatcher {
     fn note(&self, request: &AppendEntriesRequest<TypeConfig>) {
         if !self.guard.may_vote() {
-            let last = self.raft.data_metrics().borrow_watched().last_log.map(|id| id.index);
+            let last = self
+                .raft
+                .data_metrics()
+                .borrow_watched()
+                .last_log
+                .map(|id| id.index);
             self.guard.seen(request.leader_commit.as_ref(), last);
         }
     }
@@ -111,21 +132,29 @@ fn fatal(error: impl std::fmt::Display) -> Status {
 impl Peer for PeerService {
     type AppendStream = Pin<Box<dyn Stream<Item = Result<peer::AppendReply, Status>> + Send>>;
 
-    async fn append(&self, request: Request<Streaming<peer::AppendRequest>>) -> Reply<Self::AppendStream> {
+    async fn append(
+        &self,
+        request: Request<Streaming<peer::AppendRequest>>,
+    ) -> Reply<Self::AppendStream> {
         self.check(&request)?;
         let watcher = self.commit_watcher();
         // A broken stream or an unreadable request ends the requests; the leader starts over from what was acknowledged.
         let requests = request.into_inner().scan((), move |(), message| {
-            let request = message.ok().and_then(|message| wire::append_request_from(message).ok());
+            let request = message
+                .ok()
+                .and_then(|message| wire::append_request_from(message).ok());
             if let Some(request) = &request {
                 watcher.note(request);
             }
             futures::future::ready(request)
         });
-        let replies = self.raft.stream_append(requests).map(|result| match result {
-            Ok(result) => Ok(wire::append_reply(&result)),
-            Err(error) => Err(fatal(error)),
-        });
+        let replies = self
+            .raft
+            .stream_append(requests)
+            .map(|result| match result {
+                Ok(result) => Ok(wire::append_reply(&result)),
+                Err(error) => Err(fatal(error)),
+            });
         Ok(Response::new(Box::pin(replies)))
     }
 
@@ -143,7 +172,9 @@ impl Peer for PeerService {
     async fn vote(&self, request: Request<peer::VoteRequest>) -> Reply<peer::VoteReply> {
         self.check(&request)?;
         if !self.guard.may_vote() {
-            return Err(Status::failed_precondition("this member has not caught up since it joined again"));
+            return Err(Status::failed_precondition(
+                "this member has not caught up since it joined again",
+            ));
         }
         let message = request.into_inner();
         let vote = wire::vote_request_from(&message);
@@ -160,7 +191,12 @@ impl Peer for PeerService {
     ) -> Reply<peer::TransferLeaderReply> {
         self.check(&request)?;
         let transfer = wire::transfer_request_from(&request.into_inner());
-        let reason = match self.raft.handle_transfer_leader(transfer).await.map_err(fatal)? {
+        let reason = match self
+            .raft
+            .handle_transfer_leader(transfer)
+            .await
+            .map_err(fatal)?
+        {
             Ok(()) => None,
             Err(error) => Some(error.to_string()),
         };
@@ -178,42 +214,67 @@ impl Peer for PeerService {
         tracing::info!("receiving a snapshot");
         let place = self.folder.new_place();
         let (vote, snapshot) = transfer::receive(request.into_inner(), place).await?;
-        let SnapshotResponse { vote } =
-            self.raft.install_full_snapshot(vote, snapshot).await.map_err(fatal)?;
-        Ok(Response::new(peer::SnapshotReply { vote: Some(wire::vote_to(&vote)) }))
+        let SnapshotResponse { vote } = self
+            .raft
+            .install_full_snapshot(vote, snapshot)
+            .await
+            .map_err(fatal)?;
+        Ok(Response::new(peer::SnapshotReply {
+            vote: Some(wire::vote_to(&vote)),
+        }))
     }
 
     async fn propose(&self, request: Request<peer::ProposeRequest>) -> Reply<peer::ProposeReply> {
         self.check(&request)?;
         let refusal = match self.leader.propose(request.into_inner().batch).await {
             Ok(()) => None,
-            Err(Unavailable::NotLeader) => {
-                Some(peer::Refusal { not_leader: true, reason: "not leader".into() })
-            }
-            Err(error) => Some(peer::Refusal { not_leader: false, reason: error.to_string() }),
+            Err(Unavailable::NotLeader) => Some(peer::Refusal {
+                not_leader: true,
+                reason: "not leader".into(),
+            }),
+            Err(error) => Some(peer::Refusal {
+                not_leader: false,
+                reason: error.to_string(),
+            }),
         };
         Ok(Response::new(peer::ProposeReply { refusal }))
     }
 
-    async fn read_index(&self, request: Request<peer::ReadIndexRequest>) -> Reply<peer::ReadIndexReply> {
+    async fn read_index(
+        &self,
+        request: Request<peer::ReadIndexRequest>,
+    ) -> Reply<peer::ReadIndexReply> {
         self.check(&request)?;
         let index = self.leader.read_index().await.map_err(fatal)?;
         Ok(Response::new(peer::ReadIndexReply { index }))
     }
 
-    async fn keep_alive(&self, request: Request<peer::KeepAliveRequest>) -> Reply<peer::KeepAliveReply> {
+    async fn keep_alive(
+        &self,
+        request: Request<peer::KeepAliveRequest>,
+    ) -> Reply<peer::KeepAliveReply> {
         self.check(&request)?;
         let mut ttl_seconds = Vec::new();
         for lease in request.into_inner().leases {
-            let renewed = self.leader.keep_alive(lease, &self.proposals).await.map_err(fatal)?;
+            let renewed = self
+                .leader
+                .keep_alive(lease, &self.proposals)
+                .await
+                .map_err(fatal)?;
             ttl_seconds.push(renewed.unwrap_or(0));
         }
         Ok(Response::new(peer::KeepAliveReply { ttl_seconds }))
     }
 
-    async fn time_to_live(&self, request: Request<peer::TimeToLiveRequest>) -> Reply<peer::TimeToLiveReply> {
+    async fn time_to_live(
+        &self,
+        request: Request<peer::TimeToLiveRequest>,
+    ) -> Reply<peer::TimeToLiveReply> {
         self.check(&request)?;
-        let time = self.leader.time_to_live(request.into_inner().lease).map_err(fatal)?;
+        let time = self
+            .leader
+            .time_to_live(request.into_inner().lease)
+            .map_err(fatal)?;
         let reply = time.map(|time| peer::TimeToLiveReply {
             found: true,
             granted_seconds: time.granted_seconds,

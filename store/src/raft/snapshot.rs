@@ -68,9 +68,9 @@ impl StateFolder {
             }
             Err(error) => return Err(error.into()),
         };
-        let number: u64 = name
-            .parse()
-            .map_err(|_bad| anyhow::anyhow!("{} holds no folder's name", root.join(CURRENT).display()))?;
+        let number: u64 = name.parse().map_err(|_bad| {
+            anyhow::anyhow!("{} holds no folder's name", root.join(CURRENT).display())
+        })?;
         for entry in fs::read_dir(root)? {
             let path = entry?.path();
             if path.is_dir() && path.file_name() != Some(name.as_ref()) {
@@ -93,19 +93,29 @@ impl StateFolder {
 
     /// A new empty place below the root, for a checkpoint or a received snapshot. Not created.
     pub(crate) fn new_place(&self) -> PathBuf {
-        self.root.join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
+        self.root
+            .join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
     }
 
     /// Makes the received files the state of this replica. The old state goes when its last reader is done.
     pub(crate) fn adopt(&self, mut files: SnapshotFiles) -> anyhow::Result<Arc<StateMachine>> {
-        let dir = files.dir.clone().ok_or_else(|| anyhow::anyhow!("a snapshot without files"))?;
+        let dir = files
+            .dir
+            .clone()
+            .ok_or_else(|| anyhow::anyhow!("a snapshot without files"))?;
         let machine = Arc::new(StateMachine::open(&dir, &self.options)?);
-        let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let name = dir
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+            .to_owned();
         let old = fs::read_to_string(self.root.join(CURRENT))?;
         write_current(&self.root, &name)?;
         files.dir = None;
         let replaced = std::mem::replace(&mut *self.machine.write(), Arc::clone(&machine));
-        self.retired.lock().push((Arc::downgrade(&replaced), self.root.join(old.trim())));
+        self.retired
+            .lock()
+            .push((Arc::downgrade(&replaced), self.root.join(old.trim())));
         Ok(machine)
     }
 

@@ -14,12 +14,18 @@ struct Builder;
 
 /// Small files, so that the suite's many stores are made quickly.
 fn wal_options() -> wal::Options {
-    wal::Options { segment_bytes: 1 << 20, ..wal::Options::default() }
+    wal::Options {
+        segment_bytes: 1 << 20,
+        ..wal::Options::default()
+    }
 }
 
 fn open(dir: &TempDir) -> anyhow::Result<(LogStore, Applier)> {
     let (wal, recovered) = wal::Wal::open(&dir.path().join("wal"), wal_options())?;
-    let folder = Arc::new(StateFolder::open(&dir.path().join("state"), state_machine::Options::default())?);
+    let folder = Arc::new(StateFolder::open(
+        &dir.path().join("state"),
+        state_machine::Options::default(),
+    )?);
     let listeners = Listeners {
         member_id: 1,
         waiters: Arc::new(crate::waiters::Waiters::new(0)),
@@ -45,5 +51,7 @@ impl StoreBuilder<TypeConfig, LogStore, Applier, TempDir> for Builder {
 #[test]
 fn log_and_state_machine_pass_the_conformance_suite() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(Suite::test_all(Builder)).expect("every part of the suite passes");
+    runtime
+        .block_on(Suite::test_all(Builder))
+        .expect("every part of the suite passes");
 }

@@ -28,14 +28,28 @@ pub(super) async fn send(
     vote: Vote,
     snapshot: SnapshotOf<TypeConfig, SnapshotFiles>,
 ) -> io::Result<impl Stream<Item = SnapshotChunk> + Send + 'static> {
-    let Snapshot { meta, snapshot: files } = snapshot;
+    let Snapshot {
+        meta,
+        snapshot: files,
+    } = snapshot;
     let meta = Bytes::from(serde_json::to_vec(&meta)?);
-    let dir = files.dir().ok_or_else(|| io::Error::other("a snapshot without files"))?.to_owned();
+    let dir = files
+        .dir()
+        .ok_or_else(|| io::Error::other("a snapshot without files"))?
+        .to_owned();
     let manifest = tokio::task::spawn_blocking(move || manifest(&dir)).await??;
     let (tx, rx) = mpsc::channel(CHUNKS_AHEAD);
     tokio::task::spawn_blocking(move || {
-        let header = SnapshotHeader { format: FORMAT, vote: Some(wire::vote_to(&vote)), meta, files: manifest.clone() };
-        let first = SnapshotChunk { header: Some(header), data: Bytes::new() };
+        let header = SnapshotHeader {
+            format: FORMAT,
+            vote: Some(wire::vote_to(&vote)),
+            meta,
+            files: manifest.clone(),
+        };
+        let first = SnapshotChunk {
+            header: Some(header),
+            data: Bytes::new(),
+        };
         if tx.blocking_send(first).is_err() {
             return;
         }
@@ -52,7 +66,10 @@ fn manifest(dir: &Path) -> io::Result<Vec<SnapshotFile>> {
     let mut buffer = vec![0; CHUNK_BYTES];
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
-        let name = entry.file_name().into_string().map_err(|_name| io::Error::other("a file name is not text"))?;
+        let name = entry
+            .file_name()
+            .into_string()
+            .map_err(|_name| io::Error::other("a file name is not text"))?;
         let mut file = File::open(entry.path())?;
         let (mut size_bytes, mut crc) = (0u64, 0);
         loop {
@@ -63,7 +80,11 @@ fn manifest(dir: &Path) -> io::Result<Vec<SnapshotFile>> {
             crc = crc32c::crc32c_append(crc, &buffer[..count]);
             size_bytes += count as u64;
         }
-        files.push(SnapshotFile { name, size_bytes, crc32c: crc });
+        files.push(SnapshotFile {
+            name,
+            size_bytes,
+            crc32c: crc,
+        });
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(files)
@@ -74,7 +95,9 @@ fn send_files(
     manifest: &[SnapshotFile],
     tx: &mpsc::Sender<SnapshotChunk>,
 ) -> io::Result<()> {
-    let dir = files.dir().ok_or_else(|| io::Error::other("a snapshot without files"))?;
+    let dir = files
+        .dir()
+        .ok_or_else(|| io::Error::other("a snapshot without files"))?;
     for entry in manifest {
         let mut file = File::open(dir.join(&entry.name))?.take(entry.size_bytes);
         loop {
@@ -84,7 +107,13 @@ fn send_files(
                 break;
             }
             data.truncate(count);
-            if tx.blocking_send(SnapshotChunk { header: None, data: data.freeze() }).is_err() {
+            if tx
+                .blocking_send(SnapshotChunk {
+                    header: None,
+                    data: data.freeze(),
+                })
+                .is_err()
+            {
                 return Ok(());
             }
         }
@@ -101,7 +130,10 @@ pub(super) async fn receive(
     let first = chunks.message().await?.and_then(|chunk| chunk.header);
     let header = first.ok_or_else(|| refuse("it does not start with its manifest".into()))?;
     if header.format != FORMAT {
-        return Err(refuse(format!("format {} is not known here", header.format)));
+        return Err(refuse(format!(
+            "format {} is not known here",
+            header.format
+        )));
     }
     let vote = wire::vote_from(header.vote);
     let meta: SnapshotMetaOf<TypeConfig> =
@@ -116,35 +148,57 @@ pub(super) async fn receive(
     }
     drop(tx);
     match writer.await {
-        Ok(Ok(())) => Ok((vote, Snapshot { meta, snapshot: files })),
+        Ok(Ok(())) => Ok((
+            vote,
+            Snapshot {
+                meta,
+                snapshot: files,
+            },
+        )),
         Ok(Err(error)) => Err(refuse(error.to_string())),
         Err(error) => Err(refuse(error.to_string())),
     }
 }
 
-fn write_files(dir: &Path, manifest: &[SnapshotFile], mut data: mpsc::Receiver<Bytes>) -> io::Result<()> {
+fn write_files(
+    dir: &Path,
+    manifest: &[SnapshotFile],
+    mut data: mpsc::Receiver<Bytes>,
+) -> io::Result<()> {
     std::fs::create_dir_all(dir)?;
     let mut rest = Bytes::new();
     for entry in manifest {
         let name = Path::new(&entry.name);
-        if !matches!(name.components().collect::<Vec<_>>()[..], [Component::Normal(_)]) {
-            return Err(io::Error::other(format!("file name {:?} leads out of its folder", entry.name)));
+        if !matches!(
+            name.components().collect::<Vec<_>>()[..],
+            [Component::Normal(_)]
+        ) {
+            return Err(io::Error::other(format!(
+                "file name {:?} leads out of its folder",
+                entry.name
+            )));
         }
         let mut file = File::create_new(dir.join(name))?;
         let (mut missing, mut crc) = (entry.size_bytes, 0);
         while missing > 0 {
             if rest.is_empty() {
-                rest = data.blocking_recv().ok_or_else(|| io::Error::other("the stream ended early"))?;
+                rest = data
+                    .blocking_recv()
+                    .ok_or_else(|| io::Error::other("the stream ended early"))?;
                 continue;
             }
             let count = missing.min(rest.len() as u64);
-            let piece = rest.split_to(usize::try_from(count).expect("no longer than the piece at hand"));
+            let piece =
+                rest.split_to(usize::try_from(count).expect("no longer than the piece at hand"));
             crc = crc32c::crc32c_append(crc, &piece);
             file.write_all(&piece)?;
             missing -= count;
         }
         if crc != entry.crc32c {
-            return Err(io::Error::other(format!("checksum of {} does not match", entry.name)));
+            return Err(io::Error::other(format!(
+                "checksum of {} does not match",
+                entry.name
+            )));
         }
         file.sync_all()?;
     }

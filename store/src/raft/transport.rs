@@ -11,10 +11,10 @@ use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError
 use openraft::network::{
     Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
 };
-use openraft::raft::{TransferLeaderRequest, TransferLeaderResponse};
 use openraft::raft::{
     AppendEntriesRequest, SnapshotResponse, StreamAppendResult, VoteRequest, VoteResponse,
 };
+use openraft::raft::{TransferLeaderRequest, TransferLeaderResponse};
 use openraft::type_config::alias::SnapshotOf;
 use openraft::{OptionalSend, RaftNetworkFactory};
 use parking_lot::Mutex;
@@ -50,7 +50,10 @@ pub(crate) struct Identify {
 }
 
 impl Interceptor for Identify {
-    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
+    fn call(
+        &mut self,
+        mut request: tonic::Request<()>,
+    ) -> Result<tonic::Request<()>, tonic::Status> {
         let metadata = request.metadata_mut();
         let key = AsciiMetadataKey::from_static;
         metadata.insert(key(peer_service::CLUSTER_ID), self.cluster_id.clone());
@@ -80,13 +83,27 @@ impl Peers {
         let hex = |id: u64| {
             AsciiMetadataValue::try_from(format!("{id:x}")).expect("hex digits are plain ASCII")
         };
-        let identify = Identify { cluster_id: hex(cluster_id), member_id: hex(member_id) };
-        Peers { identify, clients: Arc::default(), members }
+        let identify = Identify {
+            cluster_id: hex(cluster_id),
+            member_id: hex(member_id),
+        };
+        Peers {
+            identify,
+            clients: Arc::default(),
+            members,
+        }
     }
 
     /// The connection for short calls to a member, if its address is known.
     pub(crate) fn control(&self, member: u64) -> Option<Client> {
-        let url = self.members.all().into_iter().find(|m| m.id == member)?.peer_urls.first()?.clone();
+        let url = self
+            .members
+            .all()
+            .into_iter()
+            .find(|m| m.id == member)?
+            .peer_urls
+            .first()?
+            .clone();
         self.client(member, Lane::Control, &url)
     }
 
@@ -119,7 +136,10 @@ pub(crate) struct Transport(pub(crate) Peers);
 impl Transport {
     fn link(&self, target: u64, node: &Member, lane: Lane) -> Link {
         let url = node.peer_urls.first().cloned().unwrap_or_default();
-        Link { client: self.0.client(target, lane, &url), lane }
+        Link {
+            client: self.0.client(target, lane, &url),
+            lane,
+        }
     }
 }
 
@@ -155,7 +175,9 @@ fn rpc_error(status: &tonic::Status) -> RPCError<TypeConfig> {
 }
 
 fn deadline_error() -> RPCError<TypeConfig> {
-    RPCError::Network(NetworkError::new(&std::io::Error::from(std::io::ErrorKind::TimedOut)))
+    RPCError::Network(NetworkError::new(&std::io::Error::from(
+        std::io::ErrorKind::TimedOut,
+    )))
 }
 
 impl Link {
@@ -166,7 +188,12 @@ impl Link {
         })
     }
 
-    async fn ask_vote(&self, rpc: VoteRequest<TypeConfig>, option: &RPCOption, pre_vote: bool) -> Rpc<VoteResponse<TypeConfig>> {
+    async fn ask_vote(
+        &self,
+        rpc: VoteRequest<TypeConfig>,
+        option: &RPCOption,
+        pre_vote: bool,
+    ) -> Rpc<VoteResponse<TypeConfig>> {
         let mut client = self.client()?;
         let call = client.vote(wire::vote_request(&rpc, pre_vote));
         match tokio::time::timeout(option.hard_ttl(), call).await {
@@ -184,11 +211,19 @@ impl NetBackoff<TypeConfig> for Link {
 }
 
 impl NetVote<TypeConfig> for Link {
-    async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Rpc<VoteResponse<TypeConfig>> {
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<VoteResponse<TypeConfig>> {
         self.ask_vote(rpc, &option, false).await
     }
 
-    async fn pre_vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Rpc<VoteResponse<TypeConfig>> {
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<VoteResponse<TypeConfig>> {
         self.ask_vote(rpc, &option, true).await
     }
 }
@@ -274,11 +309,16 @@ impl NetSnapshot<TypeConfig> for Link {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let unreachable = |error: &std::io::Error| StreamingError::Unreachable(Unreachable::new(error));
-        let mut client =
-            self.client.clone().ok_or_else(|| unreachable(&std::io::Error::other("no usable peer URL")))?;
+        let unreachable =
+            |error: &std::io::Error| StreamingError::Unreachable(Unreachable::new(error));
+        let mut client = self
+            .client
+            .clone()
+            .ok_or_else(|| unreachable(&std::io::Error::other("no usable peer URL")))?;
         tracing::info!(last_log_id = ?snapshot.meta.last_log_id, "sending a snapshot");
-        let chunks = super::transfer::send(vote, snapshot).await.map_err(|e| unreachable(&e))?;
+        let chunks = super::transfer::send(vote, snapshot)
+            .await
+            .map_err(|e| unreachable(&e))?;
         tokio::select! {
             reply = client.install_snapshot(chunks) => match reply {
                 Ok(reply) => {

@@ -5,8 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use openraft::impls::leader_id_std;
 use openraft::raft::responder::Responder;
-use openraft::vote::RaftLeaderId;
 use openraft::type_config::alias::{LogIdOf, VoteOf};
+use openraft::vote::RaftLeaderId;
 use serde::{Deserialize, Serialize};
 
 use super::Applier;

@@ -1,10 +1,10 @@
 //! openraft's messages as the peer protocol writes them.
 
+use openraft::errors::{NetworkError, RPCError};
+use openraft::raft::{AppendEntriesRequest, StreamAppendResult, VoteRequest, VoteResponse};
 use openraft::raft::{
     StreamAppendError, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
 };
-use openraft::raft::{AppendEntriesRequest, StreamAppendResult, VoteRequest, VoteResponse};
-use openraft::errors::{NetworkError, RPCError};
 use proto::peer;
 
 use super::codec;
@@ -14,7 +14,10 @@ type Append = AppendEntriesRequest<TypeConfig>;
 type AppendResult = StreamAppendResult<TypeConfig>;
 
 fn log_id_to(id: &LogId) -> peer::LogId {
-    peer::LogId { term: codec::term_of(id), index: id.index }
+    peer::LogId {
+        term: codec::term_of(id),
+        index: id.index,
+    }
 }
 
 fn log_id_from(id: &peer::LogId) -> LogId {
@@ -22,7 +25,11 @@ fn log_id_from(id: &peer::LogId) -> LogId {
 }
 
 pub(super) fn vote_to(vote: &Vote) -> peer::Vote {
-    peer::Vote { term: vote.leader_id.term, member: vote.leader_id.voted_for, committed: vote.committed }
+    peer::Vote {
+        term: vote.leader_id.term,
+        member: vote.leader_id.voted_for,
+        committed: vote.committed,
+    }
 }
 
 /// A missing vote is the lowest one, which no replica ever follows.
@@ -64,19 +71,27 @@ pub(super) fn append_request_from(request: peer::AppendRequest) -> std::io::Resu
 pub(super) fn append_reply(result: &AppendResult) -> peer::AppendReply {
     use peer::append_reply::Result as Reply;
     let reply = match result {
-        Ok(last) => Reply::Matched(peer::Matched { last: last.as_ref().map(log_id_to) }),
+        Ok(last) => Reply::Matched(peer::Matched {
+            last: last.as_ref().map(log_id_to),
+        }),
         Err(StreamAppendError::Conflict(id)) => Reply::Conflict(log_id_to(id)),
         Err(StreamAppendError::HigherVote(vote)) => Reply::HigherVote(vote_to(vote)),
     };
-    peer::AppendReply { result: Some(reply) }
+    peer::AppendReply {
+        result: Some(reply),
+    }
 }
 
-pub(super) fn append_result(reply: peer::AppendReply) -> Result<AppendResult, RPCError<TypeConfig>> {
+pub(super) fn append_result(
+    reply: peer::AppendReply,
+) -> Result<AppendResult, RPCError<TypeConfig>> {
     use peer::append_reply::Result as Reply;
     match reply.result {
         Some(Reply::Matched(matched)) => Ok(Ok(matched.last.as_ref().map(log_id_from))),
         Some(Reply::Conflict(id)) => Ok(Err(StreamAppendError::Conflict(log_id_from(&id)))),
-        Some(Reply::HigherVote(vote)) => Ok(Err(StreamAppendError::HigherVote(vote_from(Some(vote))))),
+        Some(Reply::HigherVote(vote)) => {
+            Ok(Err(StreamAppendError::HigherVote(vote_from(Some(vote)))))
+        }
         None => {
             let error = std::io::Error::other("append reply without a result");
             Err(RPCError::Network(NetworkError::new(&error)))
@@ -94,7 +109,10 @@ pub(super) fn vote_request(request: &VoteRequest<TypeConfig>, pre_vote: bool) ->
 }
 
 pub(super) fn vote_request_from(request: &peer::VoteRequest) -> VoteRequest<TypeConfig> {
-    let mut result = VoteRequest::new(vote_from(request.vote), request.last.as_ref().map(log_id_from));
+    let mut result = VoteRequest::new(
+        vote_from(request.vote),
+        request.last.as_ref().map(log_id_from),
+    );
     result.leadership_transfer = request.leadership_transfer;
     result
 }
@@ -108,10 +126,16 @@ pub(super) fn vote_reply(response: &VoteResponse<TypeConfig>) -> peer::VoteReply
 }
 
 pub(super) fn vote_response(reply: peer::VoteReply) -> VoteResponse<TypeConfig> {
-    VoteResponse::new(vote_from(reply.vote), reply.last.as_ref().map(log_id_from), reply.granted)
+    VoteResponse::new(
+        vote_from(reply.vote),
+        reply.last.as_ref().map(log_id_from),
+        reply.granted,
+    )
 }
 
-pub(super) fn transfer_request(request: &TransferLeaderRequest<TypeConfig>) -> peer::TransferLeaderRequest {
+pub(super) fn transfer_request(
+    request: &TransferLeaderRequest<TypeConfig>,
+) -> peer::TransferLeaderRequest {
     peer::TransferLeaderRequest {
         from: Some(vote_to(request.from_leader())),
         to: *request.to_node_id(),
@@ -119,7 +143,9 @@ pub(super) fn transfer_request(request: &TransferLeaderRequest<TypeConfig>) -> p
     }
 }
 
-pub(super) fn transfer_request_from(request: &peer::TransferLeaderRequest) -> TransferLeaderRequest<TypeConfig> {
+pub(super) fn transfer_request_from(
+    request: &peer::TransferLeaderRequest,
+) -> TransferLeaderRequest<TypeConfig> {
     TransferLeaderRequest::new(
         vote_from(request.from),
         request.to,
@@ -136,5 +162,8 @@ pub(super) fn transfer_response(
         return Ok(());
     }
     tracing::info!(reason = %reply.reason, "leadership transfer refused");
-    Err(TransferLeaderError::LogNotFlushed { expected: request.last_log_id().copied(), actual: None })
+    Err(TransferLeaderError::LogNotFlushed {
+        expected: request.last_log_id().copied(),
+        actual: None,
+    })
 }

@@ -19,7 +19,7 @@ const QUEUE_REQUESTS: usize = 16_384;
 const BATCH_REQUESTS: usize = 512;
 const BATCH_BYTES: usize = 128 << 10;
 /// Batches of this member under way at once: few, so that requests which arrive meanwhile share the next one.
-const BATCHES_UNDER_WAY: usize = 4;
+const BATCHES_UNDER_WAY: usize = 2;
 
 struct Pending {
     command: Bytes,
@@ -70,8 +70,16 @@ impl Proposals {
         };
         let under_way = Arc::new(Semaphore::new(BATCHES_UNDER_WAY));
         let forwards = JoinSet::new();
-        let batcher =
-            Batcher { queue: rx, waiters, leadership, member_id, leader, peers, under_way, forwards };
+        let batcher = Batcher {
+            queue: rx,
+            waiters,
+            leadership,
+            member_id,
+            leader,
+            peers,
+            under_way,
+            forwards,
+        };
         (proposals, batcher)
     }
 
@@ -81,13 +89,20 @@ impl Proposals {
         command.encode(&mut encoded);
         let (sender, receiver) = oneshot::channel();
         let term = self.leadership.term();
-        self.queue.try_send(Pending { command: encoded.freeze(), sender }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Unavailable::TooManyRequests,
-            mpsc::error::TrySendError::Closed(_) => Unavailable::Stopped,
-        })?;
+        self.queue
+            .try_send(Pending {
+                command: encoded.freeze(),
+                sender,
+            })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Unavailable::TooManyRequests,
+                mpsc::error::TrySendError::Closed(_) => Unavailable::Stopped,
+            })?;
         match tokio::time::timeout(self.request_timeout, receiver).await {
             Ok(answer) => answer.map_err(|_dropped| Unavailable::Stopped)?,
-            Err(_elapsed) if self.leadership.term() != term => Err(Unavailable::TimedOutLeaderFailed),
+            Err(_elapsed) if self.leadership.term() != term => {
+                Err(Unavailable::TimedOutLeaderFailed)
+            }
             Err(_elapsed) => Err(Unavailable::TimedOut),
         }
     }
@@ -102,7 +117,6 @@ impl Proposals {
             Some(id) => forward(&self.peers, id, batch).await,
         }
     }
-
 }
 
 impl Batcher {
@@ -122,7 +136,9 @@ impl Batcher {
                 }
             };
             let Ok(permit) = permit else { return };
-            let Some(first) = self.queue.recv().await else { return };
+            let Some(first) = self.queue.recv().await else {
+                return;
+            };
             let batch = self.fill(first);
             while self.forwards.try_join_next().is_some() {}
             self.submit(batch, permit).await;
@@ -133,7 +149,9 @@ impl Batcher {
         let mut bytes = first.command.len();
         let mut batch = vec![first];
         while batch.len() < BATCH_REQUESTS && bytes < BATCH_BYTES {
-            let Ok(next) = self.queue.try_recv() else { break };
+            let Ok(next) = self.queue.try_recv() else {
+                break;
+            };
             bytes += next.command.len();
             batch.push(next);
         }
@@ -141,15 +159,22 @@ impl Batcher {
     }
 
     async fn submit(&mut self, batch: Vec<Pending>, permit: OwnedSemaphorePermit) {
-        let Some(leader) = self.wait_for_leader(&batch).await else { return };
+        let Some(leader) = self.wait_for_leader(&batch).await else {
+            return;
+        };
         let number = self.waiters.next_number();
-        let bytes = batch::encode_commands(self.member_id, number, batch.iter().map(|p| &p.command[..]));
+        let bytes =
+            batch::encode_commands(self.member_id, number, batch.iter().map(|p| &p.command[..]));
         let senders = batch.into_iter().map(|pending| pending.sender).collect();
         self.waiters.register(number, senders, Some(permit));
         let waiters = Arc::clone(&self.waiters);
         if leader == self.member_id {
             let refused = Arc::clone(&waiters);
-            if let Err(why) = self.leader.submit(bytes, move |why| refused.fail(number, why)).await {
+            if let Err(why) = self
+                .leader
+                .submit(bytes, move |why| refused.fail(number, why))
+                .await
+            {
                 waiters.fail(number, why);
             }
             return;

@@ -50,8 +50,19 @@ impl Reads {
         (leader, peers): (Leader, Peers),
     ) -> (Self, ReadRounds) {
         let queue = Arc::new(Queue::default());
-        let reads = Reads { queue: Arc::clone(&queue), request_timeout };
-        let rounds = ReadRounds { queue, member_id, leader, peers, leadership, applied, request_timeout };
+        let reads = Reads {
+            queue: Arc::clone(&queue),
+            request_timeout,
+        };
+        let rounds = ReadRounds {
+            queue,
+            member_id,
+            leader,
+            peers,
+            leadership,
+            applied,
+            request_timeout,
+        };
         (reads, rounds)
     }
 
@@ -115,6 +126,8 @@ impl ReadRounds {
         }
         let mut peer = self.peers.control(leader).ok_or(Unavailable::NoLeader)?;
         let reply = peer.read_index(proto::peer::ReadIndexRequest {}).await;
-        reply.map(|reply| reply.into_inner().index).map_err(|_status| Unavailable::LeaderChanged)
+        reply
+            .map(|reply| reply.into_inner().index)
+            .map_err(|_status| Unavailable::LeaderChanged)
     }
 }
