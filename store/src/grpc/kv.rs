@@ -107,11 +107,12 @@ impl pb::kv_server::Kv for Kv {
         self.0.check_quota(check::txn_cost(&request)).await?;
         check::txn(&request, self.0.limits.txn_operations_max)?;
         let path = check::txn_path(&request);
-        if path == TxnPath::Write {
-            check::size(request.encoded_len(), self.0.limits.request_bytes_max)?;
-        }
+        let size = request.encoded_len();
         let txn = convert::txn(request);
         check_txn(&txn, self.0.limits.txn_operations_max).map_err(BadRequest::from)?;
+        if path == TxnPath::Write {
+            check::size(size, self.0.limits.request_bytes_max)?;
+        }
         let (revision, response) = match path {
             TxnPath::Write => {
                 let answer = self.0.propose(Command::Txn(txn)).await?;
