@@ -98,9 +98,14 @@ async fn all_data_comes_back_after_all_are_killed(target: Target) -> Result<()> 
 }
 
 async fn a_follower_catches_up_by_snapshot(target: Target) -> Result<()> {
+    let mut flags = vec![format!("--snapshot-count={SNAPSHOT_COUNT}")];
+    if target.name == "mainstay" {
+        // Many of our writes share one log entry; etcd 3.4 does not know the flag.
+        flags.push(format!("--snapshot-catchup-entries={SNAPSHOT_COUNT}"));
+    }
     let options = Options {
         members: 3,
-        flags: vec!["--snapshot-count".into(), SNAPSHOT_COUNT.to_string()],
+        flags,
         in_memory: true,
     };
     let mut cluster = Cluster::start(&target, &options).await?;
@@ -119,14 +124,19 @@ async fn a_follower_catches_up_by_snapshot(target: Target) -> Result<()> {
     check_nothing_missing(&mut client, &writes).await?;
     assert_equal_hashes(&cluster).await?;
 
-    let metrics = interop::http::get(cluster.members[follower].client_port, "/metrics")?;
+    let member = &cluster.members[follower];
+    let metrics = interop::http::get(member.client_port, "/metrics")?;
     let received: f64 = metrics
         .body
         .lines()
         .filter(|line| line.starts_with("etcd_network_snapshot_receive_success"))
         .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
         .sum();
-    assert!(received >= 1.0, "the follower received no snapshot");
+    assert!(
+        received >= 1.0 || member.log().contains("applied snapshot"),
+        "the follower received no snapshot: {}",
+        member.log_tail()
+    );
     Ok(())
 }
 

@@ -47,8 +47,9 @@ async fn main() -> Result<()> {
         load.wait_for_more(WRITES_AROUND_A_KILL).await?;
         let gap = longest_gap(&load.times(), killed);
         println!(
-            "trial {trial}: {} killed, {gap:.0?} without a write",
-            cluster.members[leader].name
+            "trial {trial}: {} killed, {} ms without a write",
+            cluster.members[leader].name,
+            gap.as_millis()
         );
         gaps.push(gap);
         cluster.start_all().await?;
@@ -63,9 +64,9 @@ async fn main() -> Result<()> {
 
 fn report(target: &Target, mut gaps: Vec<Duration>, writes: usize) {
     gaps.sort();
-    let at = |percent: usize| gaps[(gaps.len() * percent).div_ceil(100).max(1) - 1];
+    let at = |percent: usize| gaps[(gaps.len() * percent).div_ceil(100).max(1) - 1].as_millis();
     println!(
-        "{}: {} kills, p50 {:.0?}, p99 {:.0?}, max {:.0?}; none of {writes} acknowledged writes is missing",
+        "{}: {} kills, p50 {} ms, p99 {} ms, max {} ms; none of {writes} acknowledged writes is missing",
         target.name,
         gaps.len(),
         at(50),
