@@ -12,6 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::config::{ClusterState, Config};
 use crate::replica::Identity;
 
+/// Present until the first log entry of a new cluster is written.
+const UNINITIALIZED: &str = "uninitialized";
+/// Present while a member that joined again without its old log has not caught up.
+const REJOINING: &str = "rejoining";
+
 /// Layout of the folder that this program writes.
 const FORMAT: u32 = 1;
 
@@ -20,8 +25,6 @@ pub(crate) struct DataFolder {
     member: PathBuf,
     wal: PathBuf,
     identity: Identity,
-    /// Whether this start made it.
-    pub(crate) is_new: bool,
     _lock: File,
 }
 
@@ -56,21 +59,23 @@ impl DataFolder {
             cluster_id: config.cluster_id(),
             member_id: me.id,
         });
-        let (identity, is_new) = match read_description(&member)? {
+        let identity = match read_description(&member)? {
             Some(stored) => {
                 if let Some(flags) = flags {
                     check_same(config, stored, flags)?;
                 }
-                (stored, false)
+                stored
             }
             None => {
                 ensure_empty(&member)?;
                 let identity = flags.context("--initial-cluster does not name this member")?;
-                if config.initial_cluster_state == ClusterState::Existing {
-                    write_file(&member.join("rejoining"), b"")?;
-                }
+                let mark = match config.initial_cluster_state {
+                    ClusterState::New => UNINITIALIZED,
+                    ClusterState::Existing => REJOINING,
+                };
+                write_file(&member.join(mark), b"")?;
                 write_description(&member, identity)?;
-                (identity, true)
+                identity
             }
         };
         let wal = config.wal_dir.clone().unwrap_or_else(|| member.join("wal"));
@@ -79,13 +84,28 @@ impl DataFolder {
             member,
             wal,
             identity,
-            is_new,
             _lock: lock,
         })
     }
 
     pub(crate) fn identity(&self) -> Identity {
         self.identity
+    }
+
+    /// Whether this member of a new cluster has not written its first log entry yet.
+    pub(crate) fn may_initialize(&self) -> bool {
+        self.member.join(UNINITIALIZED).exists()
+    }
+
+    /// From here on a missing log is a lost log.
+    pub(crate) fn initialized(&self) -> io::Result<()> {
+        fs::remove_file(self.member.join(UNINITIALIZED))?;
+        File::open(&self.member)?.sync_all()
+    }
+
+    /// Whether a log without any record is what is expected here.
+    pub(crate) fn may_be_empty(&self) -> bool {
+        self.may_initialize() || self.rejoin_mark().exists()
     }
 
     pub(crate) fn wal(&self) -> &Path {
@@ -98,7 +118,7 @@ impl DataFolder {
 
     /// Exists while a member that joined again without its old log has not caught up.
     pub(crate) fn rejoin_mark(&self) -> PathBuf {
-        self.member.join("rejoining")
+        self.member.join(REJOINING)
     }
 }
 
@@ -172,7 +192,9 @@ fn ensure_empty(member: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(member)? {
         let name = entry?.file_name();
         ensure!(
-            name == "LOCK" || name == "identity.json.new" || name == "rejoining",
+            ["LOCK", "identity.json.new", UNINITIALIZED, REJOINING]
+                .iter()
+                .any(|known| name == *known),
             "{} holds {} but no identity.json; it is not a data folder of this program",
             member.display(),
             name.display()

@@ -13,12 +13,14 @@ use state_machine::{Command, LeaseChange, LeaseCheckpoint, LeaseRevoke, StateMac
 use tokio::time::Instant;
 
 use crate::raft::LeadershipWatch;
-use crate::replica::{LeaseTime, Proposals, Unavailable};
+use crate::replica::{LeaseTime, Proposals, Reads, Unavailable};
 
 /// How often the leader looks for leases whose time is over.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(250);
 /// Leases revoked in one look, as in etcd.
 const REVOKES_AT_ONCE: usize = 500;
+/// Leases in one replicated note of what is left, as in etcd.
+const CHECKPOINTS_AT_ONCE: usize = 1000;
 /// How often the time left of long leases is written down, for a start of the whole cluster.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 /// Leases shorter than this start over with the cluster: nothing is written down for them.
@@ -34,6 +36,7 @@ pub(crate) enum Renewal {
     },
     /// The other replicas have to hear of it first.
     Replicate {
+        term: u64,
         ttl_seconds: i64,
         asked_at: Instant,
     },
@@ -46,12 +49,17 @@ struct Timer {
     deadline: Instant,
     /// The leader may promise time up to here without telling anyone: no replica ends the lease before.
     bound: Instant,
+    /// How long replicated renewals of others let it live; counts once this replica stops or begins to lead.
+    allowed: Instant,
+    /// A replicated renewal is under way: what is left must not be written down behind it.
+    renewing: bool,
     revoking: bool,
 }
 
 #[derive(Default)]
 struct Clock {
-    leading: bool,
+    /// The term this replica leads in.
+    leading: Option<u64>,
     timers: HashMap<i64, Timer>,
 }
 
@@ -76,22 +84,27 @@ impl Timer {
             ttl_seconds,
             deadline: now + left,
             bound: now,
+            allowed: now,
+            renewing: false,
             revoking: false,
         }
     }
 }
 
 impl Lessor {
-    /// Starts the clock of every lease of a state that was opened or received.
+    /// Starts the clock of every lease of a state that was opened or received. A renewal may have been promised since
+    /// the last replicated one, so the slack is added.
     pub(crate) fn reset(&self, machine: &StateMachine) {
         let now = Instant::now();
         let timers = machine.leases().into_iter().map(|lease| {
-            let left = if lease.remaining_seconds > 0 {
-                lease.remaining_seconds
-            } else {
+            let whole = lease.remaining_seconds <= 0;
+            let left = if whole {
                 lease.ttl_seconds
+            } else {
+                lease.remaining_seconds
             };
-            (lease.id, Timer::new(lease.ttl_seconds, seconds(left), now))
+            let left = seconds(left) + slack(lease.ttl_seconds);
+            (lease.id, Timer::new(lease.ttl_seconds, left, now))
         });
         self.clock.lock().timers = timers.collect();
     }
@@ -102,7 +115,7 @@ impl Lessor {
             return;
         }
         let mut clock = self.clock.lock();
-        let leading = clock.leading;
+        let leading = clock.leading.is_some();
         for change in changes {
             match *change {
                 LeaseChange::Granted { id, ttl_seconds } => {
@@ -120,22 +133,25 @@ impl Lessor {
                     clock.timers.remove(&id);
                 }
                 LeaseChange::Renewed { id } => {
-                    if let Some(timer) = clock.timers.get_mut(&id)
-                        && !leading
-                    {
-                        let left = seconds(timer.ttl_seconds) + slack(timer.ttl_seconds);
-                        timer.deadline = timer.deadline.max(now + left);
+                    if let Some(timer) = clock.timers.get_mut(&id) {
+                        let until = now + seconds(timer.ttl_seconds) + slack(timer.ttl_seconds);
+                        timer.allowed = timer.allowed.max(until);
+                        if !leading {
+                            timer.deadline = timer.deadline.max(until);
+                        }
                     }
                 }
             }
         }
     }
 
-    fn lead(&self, leading: bool, now: Instant) {
+    fn lead(&self, leading: Option<u64>, now: Instant) {
         let mut clock = self.clock.lock();
         clock.leading = leading;
         for timer in clock.timers.values_mut() {
+            timer.deadline = timer.deadline.max(timer.allowed);
             timer.bound = now;
+            timer.renewing = false;
             timer.revoking = false;
         }
     }
@@ -143,14 +159,16 @@ impl Lessor {
     /// Renews a lease by the leader's clock.
     pub(crate) fn renew(&self, id: i64, now: Instant) -> Renewal {
         let mut clock = self.clock.lock();
-        if !clock.leading {
+        let Some(term) = clock.leading else {
             return Renewal::NotLeading;
-        }
+        };
         match clock.timers.get_mut(&id) {
             Some(timer) if !timer.revoking && now < timer.deadline => {
                 let (ttl_seconds, deadline) = (timer.ttl_seconds, now + seconds(timer.ttl_seconds));
                 if deadline > timer.bound {
+                    timer.renewing = true;
                     return Renewal::Replicate {
+                        term,
                         ttl_seconds,
                         asked_at: now,
                     };
@@ -162,13 +180,14 @@ impl Lessor {
         }
     }
 
-    /// A renewal that began at `asked_at` is replicated. False when the lease is gone all the same.
+    /// A renewal that began at `asked_at` is replicated. False when the lease is gone, or about to go, all the same.
     pub(crate) fn renewed(&self, id: i64, asked_at: Instant) -> bool {
         let mut clock = self.clock.lock();
-        let Some(timer) = clock.timers.get_mut(&id) else {
+        let Some(timer) = clock.timers.get_mut(&id).filter(|timer| !timer.revoking) else {
             return false;
         };
         let whole = seconds(timer.ttl_seconds);
+        timer.renewing = false;
         timer.deadline = timer.deadline.max(asked_at + whole);
         timer.bound = timer.bound.max(asked_at + whole + slack(timer.ttl_seconds));
         true
@@ -180,7 +199,7 @@ impl Lessor {
         now: Instant,
     ) -> Result<Option<LeaseTime>, Unavailable> {
         let clock = self.clock.lock();
-        if !clock.leading {
+        if clock.leading.is_none() {
             return Err(Unavailable::NotLeader);
         }
         Ok(clock
@@ -237,7 +256,9 @@ impl Lessor {
         let mut checkpoints = Vec::new();
         for (&id, timer) in &mut clock.timers {
             let left = timer.deadline.saturating_duration_since(now);
-            if timer.ttl_seconds < CHECKPOINT_TTL_SECONDS
+            if checkpoints.len() >= CHECKPOINTS_AT_ONCE
+                || timer.renewing
+                || timer.ttl_seconds < CHECKPOINT_TTL_SECONDS
                 || left + CHECKPOINT_INTERVAL > seconds(timer.ttl_seconds)
             {
                 continue;
@@ -253,58 +274,85 @@ impl Lessor {
     }
 }
 
-/// The leader's part: revokes what is over and writes down what is left.
-pub(crate) async fn run(
-    lessor: Arc<Lessor>,
-    proposals: Proposals,
-    mut leadership: LeadershipWatch,
-    member_id: u64,
-) {
-    let mut tick = tokio::time::interval(EXPIRY_INTERVAL);
-    let mut written = Instant::now();
-    let mut led_term = None;
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            changed = leadership.changed() => if changed.is_err() { return },
+/// What the leader's part works with.
+pub(crate) struct LeaderLoop {
+    pub(crate) lessor: Arc<Lessor>,
+    pub(crate) proposals: Proposals,
+    pub(crate) reads: Reads,
+    pub(crate) leadership: LeadershipWatch,
+    pub(crate) member_id: u64,
+}
+
+impl LeaderLoop {
+    /// Revokes what is over and writes down what is left, while this member leads.
+    pub(crate) async fn run(mut self) {
+        let mut tick = tokio::time::interval(EXPIRY_INTERVAL);
+        let mut written = Instant::now();
+        let mut led_term = None;
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                changed = self.leadership.changed() => if changed.is_err() { return },
+            }
+            if self.leading() != led_term {
+                self.lessor.lead(None, Instant::now());
+                led_term = self.begin_to_lead().await;
+            }
+            let Some(term) = led_term else { continue };
+            self.revoke_expired(term).await;
+            if written.elapsed() >= CHECKPOINT_INTERVAL {
+                written = Instant::now();
+                self.write_down(term).await;
+            }
         }
-        let leading = (leadership.leader() == Some(member_id)).then(|| leadership.term());
-        if leading != led_term {
-            lessor.lead(leading.is_some(), Instant::now());
-            led_term = leading;
+    }
+
+    /// The term in which this member leads.
+    fn leading(&self) -> Option<u64> {
+        (self.leadership.leader() == Some(self.member_id)).then(|| self.leadership.term())
+    }
+
+    /// The clock leads only once the renewals of earlier terms are applied here.
+    async fn begin_to_lead(&self) -> Option<u64> {
+        let term = self.leading()?;
+        if self.reads.barrier().await.is_err() || self.leading() != Some(term) {
+            return None;
         }
-        if leading.is_none() {
-            continue;
+        self.lessor.lead(Some(term), Instant::now());
+        Some(term)
+    }
+
+    /// What one leader decided by its clock must not be carried out by the next: the revokes are for this term only.
+    async fn revoke_expired(&self, term: u64) {
+        let expired = self.lessor.expired(Instant::now());
+        if expired.is_empty() {
+            return;
         }
-        revoke_expired(&lessor, &proposals).await;
-        if written.elapsed() >= CHECKPOINT_INTERVAL {
-            written = Instant::now();
-            let checkpoints = lessor.checkpoints(Instant::now());
-            if !checkpoints.is_empty()
-                && let Err(error) = proposals
-                    .propose(&Command::LeaseCheckpoint(checkpoints))
-                    .await
-            {
+        let revokes = expired
+            .iter()
+            .map(|&id| Command::LeaseRevoke(LeaseRevoke { id }))
+            .collect();
+        let answers = self.proposals.propose_in_term(term, revokes).await;
+        for (id, answer) in expired.into_iter().zip(answers) {
+            if let Err(error) = answer {
+                tracing::warn!(lease = id, %error, "an expired lease is not revoked yet");
+                self.lessor.not_revoked(id);
+            }
+        }
+    }
+
+    async fn write_down(&self, term: u64) {
+        let checkpoints = self.lessor.checkpoints(Instant::now());
+        if checkpoints.is_empty() {
+            return;
+        }
+        let note = vec![Command::LeaseCheckpoint(checkpoints)];
+        for answer in self.proposals.propose_in_term(term, note).await {
+            if let Err(error) = answer {
                 tracing::warn!(%error, "lease times not written down");
             }
         }
     }
-}
-
-async fn revoke_expired(lessor: &Arc<Lessor>, proposals: &Proposals) {
-    let revokes = lessor
-        .expired(Instant::now())
-        .into_iter()
-        .map(|id| async move {
-            let answer = proposals
-                .propose(&Command::LeaseRevoke(LeaseRevoke { id }))
-                .await;
-            if let Err(error) = answer {
-                tracing::warn!(lease = id, %error, "an expired lease is not revoked yet");
-                lessor.not_revoked(id);
-            }
-        });
-    futures::future::join_all(revokes).await;
 }
 
 #[cfg(test)]
@@ -325,7 +373,7 @@ mod tests {
 
     fn leader(start: Instant, ttl_seconds: i64) -> Lessor {
         let lessor = Lessor::default();
-        lessor.lead(true, start);
+        lessor.lead(Some(1), start);
         lessor.changed(&[LeaseChange::Granted { id: 1, ttl_seconds }], start);
         lessor
     }
@@ -362,7 +410,7 @@ mod tests {
         new.changed(&[LeaseChange::Renewed { id: 1 }], after(start, 5002));
         let renewed = after(start, 5500);
         assert_eq!(old.renew(1, renewed), Renewal::Done { ttl_seconds: TTL });
-        new.lead(true, after(renewed, 1000));
+        new.lead(Some(1), after(renewed, 1000));
         let promised = renewed + seconds(TTL);
         assert!(new.expired(promised).is_empty(), "it was promised");
         assert_eq!(
@@ -370,6 +418,32 @@ mod tests {
             [1],
             "no full time to live again"
         );
+    }
+
+    #[test]
+    fn renewals_replicated_by_another_leader_count_when_this_one_leads_again() {
+        let start = Instant::now();
+        let lessor = leader(start, TTL);
+        // Still leading by its own word while another leader renews.
+        lessor.changed(&[LeaseChange::Renewed { id: 1 }], after(start, 5000));
+        lessor.lead(None, after(start, 6000));
+        lessor.lead(Some(1), after(start, 7000));
+        assert!(
+            lessor.expired(after(start, 15_000)).is_empty(),
+            "the other leader promised it"
+        );
+        assert_eq!(lessor.expired(after(start, 16_001)), [1]);
+    }
+
+    #[test]
+    fn a_renewal_is_not_promised_for_a_lease_that_is_being_revoked() {
+        let start = Instant::now();
+        let lessor = leader(start, TTL);
+        let Renewal::Replicate { asked_at, .. } = lessor.renew(1, after(start, 9900)) else {
+            panic!("this renewal is replicated")
+        };
+        assert_eq!(lessor.expired(after(start, 10_001)), [1]);
+        assert!(!lessor.renewed(1, asked_at));
     }
 
     #[test]

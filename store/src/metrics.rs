@@ -74,6 +74,7 @@ pub struct Metrics {
     pub(crate) leases_revoked: Counter,
     pub(crate) bytes_received: Counter,
     pub(crate) bytes_sent: Counter,
+    pub(crate) snapshots_received: Counter,
     pub(crate) health_success: Counter,
     pub(crate) health_failures: Counter,
     pub(crate) connections_refused: Counter,
@@ -102,6 +103,7 @@ impl Default for Metrics {
             leases_revoked: Counter::default(),
             bytes_received: Counter::default(),
             bytes_sent: Counter::default(),
+            snapshots_received: Counter::default(),
             health_success: Counter::default(),
             health_failures: Counter::default(),
             connections_refused: Counter::default(),
@@ -151,6 +153,10 @@ impl Metrics {
 
     pub fn count_lease_granted(&self) {
         self.leases_granted.add(1);
+    }
+
+    pub fn count_snapshot_received(&self) {
+        self.snapshots_received.add(1);
     }
 
     pub fn count_lease_revoked(&self) {

@@ -59,7 +59,11 @@ pub(crate) fn failure(raft: &Raft) -> impl Future<Output = String> + Send + 'sta
 
 /// Refuses a log and a state that cannot belong together: one of them was removed, and with it acknowledged writes or
 /// this member's votes.
-pub(crate) fn check_together(log: &wal::Recovered, folder: &StateFolder) -> anyhow::Result<()> {
+pub(crate) fn check_together(
+    log: &wal::Recovered,
+    folder: &StateFolder,
+    may_be_empty: bool,
+) -> anyhow::Result<()> {
     let applied = codec::decode_mark(folder.machine().applied_mark().as_ref())?
         .applied
         .map(|id| id.index);
@@ -67,8 +71,8 @@ pub(crate) fn check_together(log: &wal::Recovered, folder: &StateFolder) -> anyh
     let advice = "this member must not vote or serve with what is left; remove its data folder and start it with \
                   --initial-cluster-state existing, so that it copies the data from the others before it votes again";
     anyhow::ensure!(
-        !(log_is_new && applied.is_some()),
-        "the state is at log index {} but the raft log is gone: {advice}",
+        !log_is_new || (may_be_empty && applied.is_none()),
+        "the raft log is gone (the state is at log index {}): {advice}",
         applied.unwrap_or(0)
     );
     if let Some((purged, _)) = log.purged {

@@ -69,6 +69,8 @@ pub enum Unavailable {
     TimedOutLeaderFailed,
     #[error("too many requests")]
     TooManyRequests,
+    #[error("request is too large")]
+    TooLarge,
     #[error("server stopped")]
     Stopped,
 }

@@ -14,9 +14,9 @@ use state_machine::{AlarmAction, AlarmChange, AlarmKind, Command};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 
-use crate::config::{ClusterState, Config, Url};
+use crate::config::{Config, Url};
 use crate::data_folder::DataFolder;
-use crate::lessor::{self, Lessor};
+use crate::lessor::{LeaderLoop, Lessor};
 use crate::metrics::Metrics;
 use crate::raft::{
     self, Applier, ApplyProgress, Attributes, Leader, LeadershipWatch, Listeners, LogStore, Member,
@@ -34,6 +34,8 @@ const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The state is made durable at least this often while it changes, so that the log can be cut.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
+/// How many times the usual entries the log may grow by while a snapshot is under way to a follower.
+const SNAPSHOT_PATIENCE: u64 = 10;
 /// Keys that one step of physical compaction looks at.
 const SWEEP_KEYS: usize = 1000;
 /// etcd's share of a request's time that is not elections.
@@ -121,11 +123,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!(%error, "raft did not stop cleanly");
     }
     let folder = Arc::clone(&assembly.folder);
-    tokio::task::spawn_blocking(move || folder.machine().flush()).await??;
+    let flushed = tokio::task::spawn_blocking(move || folder.machine().flush()).await?;
     drop(data);
     match report.failure {
         Some(failure) => Err(failure.into()),
-        None => Ok(()),
+        None => Ok(flushed.map(|_mark| ())?),
     }
 }
 
@@ -153,7 +155,8 @@ async fn open(
         sync_observer: Some(observer),
         ..wal::Options::default()
     };
-    let (wal_dir, state_dir) = (data.wal().to_owned(), data.state());
+    let (wal_dir, state_dir, may_be_empty) =
+        (data.wal().to_owned(), data.state(), data.may_be_empty());
     let (log, folder, wal) = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
         let (wal, recovered) = wal::Wal::open(&wal_dir, wal_options)?;
         if recovered.cut_bytes > 0 {
@@ -163,7 +166,7 @@ async fn open(
             );
         }
         let folder = StateFolder::open(&state_dir, state_machine::Options::default())?;
-        raft::check_together(&recovered, &folder)?;
+        raft::check_together(&recovered, &folder, may_be_empty)?;
         Ok((LogStore::new(wal.clone(), &recovered)?, folder, wal))
     })
     .await??;
@@ -279,14 +282,15 @@ async fn start(
         members: assembly.members.clone(),
         peers: peers.clone(),
         proposals: proposals.clone(),
-        reads,
+        reads: reads.clone(),
         leader: leader.clone(),
         leadership: leadership.clone(),
         request_timeout,
         minimum_lease_ttl_seconds: minimum_lease_ttl_seconds(config.election_timeout),
     }));
     let service = PeerService {
-        cluster_id: identity.cluster_id,
+        identity,
+        members: assembly.members.clone(),
         raft: raft.clone(),
         folder: Arc::clone(folder),
         guard: Arc::clone(&guard),
@@ -294,6 +298,9 @@ async fn start(
         proposals: proposals.clone(),
     };
     serve_peers(tasks, service, peer_listeners);
+    if data.may_initialize() {
+        refuse_second_bootstrap(assembly).await?;
+    }
     raft.run();
     raft.runtime_config().elect(guard.may_vote());
     spawn_loops(
@@ -304,12 +311,14 @@ async fn start(
             batcher,
             rounds,
             proposals,
+            reads: reads.clone(),
             leadership,
             guard,
         },
     );
-    if data.is_new && config.initial_cluster_state == ClusterState::New {
+    if data.may_initialize() {
         initialize(assembly).await?;
+        data.initialized()?;
     }
     Ok(replica)
 }
@@ -325,6 +334,7 @@ struct Loops<F> {
     batcher: Batcher,
     rounds: ReadRounds,
     proposals: Proposals,
+    reads: Reads,
     leadership: LeadershipWatch,
     guard: Arc<RejoinGuard>,
 }
@@ -350,6 +360,7 @@ fn spawn_loops(
         batcher,
         rounds,
         proposals,
+        reads,
         leadership,
         guard,
     } = loops;
@@ -360,13 +371,14 @@ fn spawn_loops(
     spawn(tasks, "watch", async move { hub.dispatch().await });
     spawn(tasks, "reads", rounds.run());
     let reserve_proposals = proposals.clone();
-    let lessor = lessor::run(
-        Arc::clone(&assembly.lessor),
-        proposals.clone(),
-        leadership.clone(),
+    let leader_loop = LeaderLoop {
+        lessor: Arc::clone(&assembly.lessor),
+        proposals: proposals.clone(),
+        reads,
+        leadership: leadership.clone(),
         member_id,
-    );
-    spawn(tasks, "lessor", lessor);
+    };
+    spawn(tasks, "lessor", leader_loop.run());
     let mode = assembly.config.auto_compaction;
     let folder = Arc::clone(&assembly.folder);
     spawn(
@@ -397,6 +409,7 @@ fn spawn_housekeeping(assembly: &Assembly, tasks: &Tasks, guard: Arc<RejoinGuard
     let unflushed = Arc::clone(&assembly.unflushed_entries);
     let waiters = Arc::clone(&assembly.waiters);
     let folder = Arc::clone(&assembly.folder);
+    let peers = assembly.peers.clone();
     let entries_max = assembly.config.snapshot_count.max(1);
     let work = async move {
         let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
@@ -404,9 +417,14 @@ fn spawn_housekeeping(assembly: &Assembly, tasks: &Tasks, guard: Arc<RejoinGuard
         loop {
             tick.tick().await;
             waiters.drop_abandoned();
-            folder.remove_retired();
+            let retired = Arc::clone(&folder);
+            _ = tokio::task::spawn_blocking(move || retired.remove_retired()).await;
             raft.runtime_config().elect(guard.may_vote());
             let entries = unflushed.load(Ordering::Relaxed);
+            // A follower that is being sent a snapshot needs the log from there on.
+            if peers.sending_snapshots() > 0 && entries < SNAPSHOT_PATIENCE * entries_max {
+                continue;
+            }
             if entries >= entries_max || (entries > 0 && flushed.elapsed() >= FLUSH_INTERVAL) {
                 unflushed.store(0, Ordering::Relaxed);
                 flushed = tokio::time::Instant::now();
@@ -492,6 +510,30 @@ fn serve_peers(tasks: &Tasks, service: PeerService, listeners: Vec<TcpListener>)
             () = stop.cancelled() => Ok(()),
         }
     });
+}
+
+/// A member that the others know and that has no data has lost it: as a new member it would vote again and could undo
+/// what it had acknowledged. Whoever does not answer is not waited for, as in etcd.
+async fn refuse_second_bootstrap(assembly: &Assembly) -> anyhow::Result<()> {
+    let others = assembly
+        .config
+        .initial_cluster
+        .iter()
+        .filter(|member| member.id != assembly.member_id);
+    let asked = others.map(|member| {
+        assembly
+            .peers
+            .started_members(member.id, member.peer_urls[0].as_str())
+    });
+    for known in futures::future::join_all(asked).await {
+        anyhow::ensure!(
+            !known.contains(&assembly.member_id),
+            "member {:x} has already been bootstrapped and its data is gone; start it with --initial-cluster-state \
+             existing, so that it copies the data from the others before it votes again",
+            assembly.member_id
+        );
+    }
+    Ok(())
 }
 
 /// Makes the cluster that the flags describe.

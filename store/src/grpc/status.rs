@@ -111,6 +111,7 @@ pub(crate) fn unavailable(error: Unavailable) -> Status {
             Code::Unavailable,
             "etcdserver: request timed out, possibly due to previous leader failure",
         ),
+        Unavailable::TooLarge => (Code::InvalidArgument, "etcdserver: request is too large"),
         Unavailable::Stopped => (Code::Unavailable, "etcdserver: server stopped"),
         // etcd maps this one to an error of its client package, which has no code on the wire.
         Unavailable::TooManyRequests => (Code::Unknown, "etcdserver: too many requests"),

@@ -127,6 +127,11 @@ fn raft(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
 
 fn server(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
     page.counter(
+        "etcd_network_snapshot_receive_success",
+        "Snapshots received from other members and applied.",
+        &metrics.snapshots_received,
+    );
+    page.counter(
         "etcd_server_health_success",
         "Successful health checks.",
         &metrics.health_success,

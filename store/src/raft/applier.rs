@@ -128,6 +128,10 @@ impl Applier {
 
     fn gather(&mut self, entry: super::types::Entry, run: &mut Gathered) -> io::Result<()> {
         let id = entry.log_id;
+        let before = run.last.or(self.applied);
+        if before.is_some_and(|before| id.index != before.index + 1) {
+            return Err(other(format!("log entry {id} does not follow {before:?}")));
+        }
         match entry.payload {
             EntryPayload::Blank => {}
             EntryPayload::Membership(membership) => {
@@ -277,9 +281,10 @@ impl RaftStateMachine<TypeConfig> for Applier {
         self.applied = mark.applied;
         self.change_settings(|s| *s = mark.settings)?;
         self.listeners.lessor.reset(&machine);
+        self.listeners.metrics.count_snapshot_received();
+        self.listeners.hub.reset(machine);
         self.progress
             .send_replace(self.applied.map_or(0, |id| id.index));
-        self.listeners.hub.reset(machine);
         tracing::info!(applied = ?self.applied, "applied snapshot");
         Ok(())
     }

@@ -28,14 +28,20 @@ fn milliseconds(duration: Duration) -> u64 {
 /// openraft's configuration for a replica.
 pub(super) fn build(settings: &RaftSettings) -> anyhow::Result<Config> {
     let election = milliseconds(settings.election_timeout);
+    let heartbeat = milliseconds(settings.heartbeat);
     let config = Config {
         cluster_name: "mainstay".to_owned(),
-        heartbeat_interval: milliseconds(settings.heartbeat),
-        election_timeout_min: election,
-        election_timeout_max: election + election / 2,
+        heartbeat_interval: heartbeat,
+        // A follower waits for the leader's lease, which is the larger of the two, and then for a random time between
+        // them: together one election timeout, to one and a fifth.
+        election_timeout_min: (election * 2 / 5).max(heartbeat + 1),
+        election_timeout_max: (election * 3 / 5).max(heartbeat + 2),
         enable_pre_vote: Some(settings.pre_vote),
         // The state is durable only up to the last flush, so leadership of an earlier run must not be resumed.
         enable_leader_restore: Some(false),
+        // A member that joined again has less than it once acknowledged: it is fed anew. A log that shrank by damage is
+        // refused by the log itself, and by the rejoin guard's mark.
+        allow_log_reversion: Some(true),
         // Replicators see entries as soon as they are handed to the log, before they are synced.
         broadcast_submitted_on_append: Some(true),
         install_snapshot_timeout: milliseconds(SNAPSHOT_TIMEOUT),

@@ -150,8 +150,33 @@ impl Leader {
         submitted.map_err(|_fatal| Unavailable::Stopped)
     }
 
+    /// The same, but only in this term: what a leader decided by its own clock must not outlive it.
+    pub(crate) async fn submit_in_term(
+        &self,
+        term: u64,
+        batch: Bytes,
+        refused: impl FnOnce(Unavailable) + Send + 'static,
+    ) -> Result<(), Unavailable> {
+        let callback = Callback::new(move |result: Result<_, BatchError>| {
+            if let Err(error) = result {
+                refused(refusal(&error));
+            }
+        });
+        let write = self
+            .raft
+            .write(Batch(batch))
+            .with_leader(term)
+            .responder(callback);
+        write.await.map_err(|_fatal| Unavailable::Stopped)
+    }
+
     /// Appends a batch of another member and waits until it is applied here.
     pub(crate) async fn propose(&self, batch: Bytes) -> Result<(), Unavailable> {
+        // What this program cannot read must not get into the log, where every replica would stop at it.
+        if let Err(error) = crate::batch::decode(batch.clone()) {
+            tracing::error!(%error, "refused a batch of another member");
+            return Err(Unavailable::NotLeader);
+        }
         let (tx, rx) = oneshot::channel();
         let callback = Callback::new(move |result: Result<_, BatchError>| {
             _ = tx.send(result.map(|_written| ()).map_err(|error| refusal(&error)));
@@ -190,6 +215,7 @@ impl Leader {
             Renewal::Unknown => Ok(None),
             Renewal::Done { ttl_seconds } => Ok(Some(ttl_seconds)),
             Renewal::Replicate {
+                term,
                 ttl_seconds,
                 asked_at,
             } => {
@@ -197,9 +223,9 @@ impl Leader {
                     id: lease,
                     remaining_seconds: 0,
                 };
-                let outcome = proposals
-                    .propose(&Command::LeaseCheckpoint(vec![renewal]))
-                    .await?;
+                let command = vec![Command::LeaseCheckpoint(vec![renewal])];
+                let mut answers = proposals.propose_in_term(term, command).await;
+                let outcome = answers.pop().ok_or(Unavailable::Stopped)??;
                 if outcome.is_err() || !self.lessor.renewed(lease, asked_at) {
                     return Ok(None);
                 }

@@ -13,12 +13,13 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::transport::MESSAGE_BYTES;
 use super::types::{LogId, Raft, TypeConfig};
-use super::{Leader, StateFolder, transfer, wire};
-use crate::replica::{Proposals, Unavailable};
+use super::{Leader, MemberTable, StateFolder, transfer, wire};
+use crate::replica::{Identity, Proposals, Unavailable};
 
-/// Metadata keys of every call, both in hex.
+/// Metadata keys of every call, all in hex.
 pub(super) const CLUSTER_ID: &str = "mainstay-cluster-id";
 pub(super) const MEMBER_ID: &str = "mainstay-member-id";
+pub(super) const TARGET_ID: &str = "mainstay-target-id";
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -44,9 +45,9 @@ impl RejoinGuard {
     }
 
     /// Told of every leader's commit index and how far this log reaches.
-    fn seen(&self, leader_commit: Option<&LogId>, last: Option<u64>) {
+    fn seen(&self, leader_commit: Option<&LogId>, last: Option<LogId>) {
         let Some(commit) = leader_commit else { return };
-        if self.may_vote() || last.is_none_or(|last| last < commit.index) {
+        if self.may_vote() || last.is_none_or(|last| last < *commit) {
             return;
         }
         match std::fs::remove_file(&self.mark) {
@@ -64,7 +65,8 @@ impl RejoinGuard {
 
 /// Answers the other members.
 pub(crate) struct PeerService {
-    pub(crate) cluster_id: u64,
+    pub(crate) identity: Identity,
+    pub(crate) members: MemberTable,
     pub(crate) raft: Raft,
     pub(crate) folder: Arc<StateFolder>,
     pub(crate) guard: Arc<RejoinGuard>,
@@ -80,20 +82,37 @@ impl PeerService {
     }
 
     fn check<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        let theirs = request
-            .metadata()
-            .get(CLUSTER_ID)
-            .and_then(|id| id.to_str().ok());
-        if theirs == Some(format!("{:x}", self.cluster_id).as_str()) {
-            return Ok(());
+        let id = |key| {
+            request
+                .metadata()
+                .get(key)
+                .and_then(|id| id.to_str().ok())
+                .unwrap_or("none")
+        };
+        let Identity {
+            cluster_id,
+            member_id,
+        } = self.identity;
+        let (cluster, target) = (id(CLUSTER_ID), id(TARGET_ID));
+        if cluster != format!("{cluster_id:x}") {
+            tracing::warn!(
+                member = id(MEMBER_ID),
+                cluster,
+                "refused a peer of another cluster"
+            );
+            return Err(Status::failed_precondition("cluster ID mismatch"));
         }
-        let member = request
-            .metadata()
-            .get(MEMBER_ID)
-            .and_then(|id| id.to_str().ok())
-            .unwrap_or("?");
-        tracing::warn!(member, theirs, "refused a peer of another cluster");
-        Err(Status::failed_precondition("cluster ID mismatch"))
+        if target != format!("{member_id:x}") {
+            tracing::warn!(
+                member = id(MEMBER_ID),
+                target,
+                "refused a call for another member"
+            );
+            return Err(Status::failed_precondition(
+                "member ID mismatch: the peer URL leads to another member",
+            ));
+        }
+        Ok(())
     }
 
     fn commit_watcher(&self) -> CommitWatcher {
@@ -113,12 +132,7 @@ struct CommitWatcher {
 impl CommitWatcher {
     fn note(&self, request: &AppendEntriesRequest<TypeConfig>) {
         if !self.guard.may_vote() {
-            let last = self
-                .raft
-                .data_metrics()
-                .borrow_watched()
-                .last_log
-                .map(|id| id.index);
+            let last = self.raft.data_metrics().borrow_watched().last_log;
             self.guard.seen(request.leader_commit.as_ref(), last);
         }
     }
@@ -282,6 +296,18 @@ impl Peer for PeerService {
         });
         Ok(Response::new(reply.unwrap_or_default()))
     }
+
+    async fn started(&self, request: Request<peer::StartedRequest>) -> Reply<peer::StartedReply> {
+        self.check(&request)?;
+        let started = self
+            .members
+            .all()
+            .into_iter()
+            .filter(|member| !member.name.is_empty());
+        Ok(Response::new(peer::StartedReply {
+            members: started.map(|member| member.id).collect(),
+        }))
+    }
 }
 
 #[cfg(test)]
@@ -296,10 +322,11 @@ mod tests {
         std::fs::write(&mark, b"").unwrap();
         let guard = RejoinGuard::new(mark.clone());
         assert!(!guard.may_vote());
-        guard.seen(Some(&codec::log_id(2, 10)), Some(9));
-        guard.seen(None, Some(20));
+        guard.seen(Some(&codec::log_id(2, 10)), Some(codec::log_id(2, 9)));
+        guard.seen(Some(&codec::log_id(2, 10)), Some(codec::log_id(1, 200)));
+        guard.seen(None, Some(codec::log_id(2, 20)));
         assert!(!guard.may_vote());
-        guard.seen(Some(&codec::log_id(2, 10)), Some(10));
+        guard.seen(Some(&codec::log_id(2, 10)), Some(codec::log_id(2, 10)));
         assert!(guard.may_vote() && !mark.exists());
     }
 }

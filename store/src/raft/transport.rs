@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
@@ -38,6 +39,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const WINDOW_BYTES: u32 = 16 << 20;
 /// Wait before a peer that could not be reached is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// The same for a snapshot, which costs a flush and a checkpoint to offer.
+const SNAPSHOT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) type Client = PeerClient<InterceptedService<Channel, Identify>>;
 type Rpc<T> = Result<T, RPCError<TypeConfig>>;
@@ -47,6 +50,7 @@ type Rpc<T> = Result<T, RPCError<TypeConfig>>;
 pub(crate) struct Identify {
     cluster_id: AsciiMetadataValue,
     member_id: AsciiMetadataValue,
+    target_id: AsciiMetadataValue,
 }
 
 impl Interceptor for Identify {
@@ -58,6 +62,7 @@ impl Interceptor for Identify {
         let key = AsciiMetadataKey::from_static;
         metadata.insert(key(peer_service::CLUSTER_ID), self.cluster_id.clone());
         metadata.insert(key(peer_service::MEMBER_ID), self.member_id.clone());
+        metadata.insert(key(peer_service::TARGET_ID), self.target_id.clone());
         Ok(request)
     }
 }
@@ -73,24 +78,57 @@ enum Lane {
 /// Connections to the other members, made on first use and kept.
 #[derive(Clone)]
 pub(crate) struct Peers {
-    identify: Identify,
+    cluster_id: u64,
+    member_id: u64,
     clients: Arc<Mutex<BTreeMap<(u64, Lane), Client>>>,
     members: super::MemberTable,
+    sending: Arc<AtomicUsize>,
+}
+
+/// Counts a snapshot that is under way, while this lives.
+struct Sending(Arc<AtomicUsize>);
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn hex(id: u64) -> AsciiMetadataValue {
+    AsciiMetadataValue::try_from(format!("{id:x}")).expect("hex digits are plain ASCII")
 }
 
 impl Peers {
     pub(crate) fn new(cluster_id: u64, member_id: u64, members: super::MemberTable) -> Self {
-        let hex = |id: u64| {
-            AsciiMetadataValue::try_from(format!("{id:x}")).expect("hex digits are plain ASCII")
-        };
-        let identify = Identify {
-            cluster_id: hex(cluster_id),
-            member_id: hex(member_id),
-        };
+        let (clients, sending) = Default::default();
         Peers {
-            identify,
-            clients: Arc::default(),
+            cluster_id,
+            member_id,
+            clients,
             members,
+            sending,
+        }
+    }
+
+    /// Snapshots on their way to other members.
+    pub(crate) fn sending_snapshots(&self) -> usize {
+        self.sending.load(Ordering::Relaxed)
+    }
+
+    fn count_sending(&self) -> Sending {
+        self.sending.fetch_add(1, Ordering::Relaxed);
+        Sending(Arc::clone(&self.sending))
+    }
+
+    /// The members that another one has seen come up; none when it does not answer.
+    pub(crate) async fn started_members(&self, member: u64, url: &str) -> Vec<u64> {
+        let Some(mut client) = self.client(member, Lane::Control, url) else {
+            return Vec::new();
+        };
+        let asked = client.started(proto::peer::StartedRequest {});
+        match tokio::time::timeout(CONNECT_TIMEOUT, asked).await {
+            Ok(Ok(reply)) => reply.into_inner().members,
+            Ok(Err(_)) | Err(_) => Vec::new(),
         }
     }
 
@@ -122,7 +160,12 @@ impl Peers {
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
             .connect_lazy();
-        let client = PeerClient::with_interceptor(channel, self.identify.clone())
+        let identify = Identify {
+            cluster_id: hex(self.cluster_id),
+            member_id: hex(self.member_id),
+            target_id: hex(member),
+        };
+        let client = PeerClient::with_interceptor(channel, identify)
             .max_decoding_message_size(MESSAGE_BYTES)
             .max_encoding_message_size(MESSAGE_BYTES);
         clients.insert((member, lane), client.clone());
@@ -139,6 +182,7 @@ impl Transport {
         Link {
             client: self.0.client(target, lane, &url),
             lane,
+            peers: self.0.clone(),
         }
     }
 }
@@ -163,6 +207,7 @@ impl RaftNetworkFactory<TypeConfig> for Transport {
 pub(crate) struct Link {
     client: Option<Client>,
     lane: Lane,
+    peers: Peers,
 }
 
 fn rpc_error(status: &tonic::Status) -> RPCError<TypeConfig> {
@@ -206,7 +251,11 @@ impl Link {
 
 impl NetBackoff<TypeConfig> for Link {
     fn backoff(&self) -> Option<Backoff> {
-        Some(Backoff::new(std::iter::repeat(RETRY_INTERVAL)))
+        let rest = match self.lane {
+            Lane::Snapshot => SNAPSHOT_RETRY_INTERVAL,
+            Lane::Append | Lane::Control => RETRY_INTERVAL,
+        };
+        Some(Backoff::new(std::iter::repeat(rest)))
     }
 }
 
@@ -315,6 +364,15 @@ impl NetSnapshot<TypeConfig> for Link {
             .client
             .clone()
             .ok_or_else(|| unreachable(&std::io::Error::other("no usable peer URL")))?;
+        // Asked before every file is read for its checksum: is anybody there?
+        let asked = client.started(proto::peer::StartedRequest {});
+        let reached = tokio::time::timeout(CONNECT_TIMEOUT, asked).await;
+        match reached {
+            Ok(Ok(_)) => {}
+            Ok(Err(status)) => return Err(StreamingError::Unreachable(Unreachable::new(&status))),
+            Err(_elapsed) => return Err(unreachable(&std::io::ErrorKind::TimedOut.into())),
+        }
+        let _sending = self.peers.count_sending();
         tracing::info!(last_log_id = ?snapshot.meta.last_log_id, "sending a snapshot");
         let chunks = super::transfer::send(vote, snapshot)
             .await

@@ -1,6 +1,7 @@
 //! Client requests on their way into the log: many of them in one entry, appended here or on the leader.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,12 +10,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::Unavailable;
+use super::reads::read_index;
 use crate::batch;
 use crate::raft::{Attributes, Leader, LeadershipWatch, Peers};
 use crate::waiters::{Answer, Waiters};
 
 /// Requests that may wait for a place in a batch; one more is refused with "too many requests".
 const QUEUE_REQUESTS: usize = 16_384;
+/// The same in bytes.
+const QUEUE_BYTES: usize = 256 << 20;
+/// Largest request: with its batch it must fit the log's largest entry.
+const REQUEST_BYTES: usize = 24 << 20;
 /// Most requests and bytes in one log entry. A larger single request goes alone.
 const BATCH_REQUESTS: usize = 512;
 const BATCH_BYTES: usize = 128 << 10;
@@ -35,6 +41,7 @@ pub(crate) struct Proposals {
     member_id: u64,
     leader: Leader,
     peers: Peers,
+    queued_bytes: Arc<AtomicUsize>,
     request_timeout: Duration,
 }
 
@@ -46,8 +53,11 @@ pub(crate) struct Batcher {
     member_id: u64,
     leader: Leader,
     peers: Peers,
+    queued_bytes: Arc<AtomicUsize>,
     under_way: Arc<Semaphore>,
     forwards: JoinSet<()>,
+    /// The last term whose leader is known to reach a quorum.
+    confirmed_term: u64,
 }
 
 impl Proposals {
@@ -59,6 +69,7 @@ impl Proposals {
         (leader, peers): (Leader, Peers),
     ) -> (Self, Batcher) {
         let (tx, rx) = mpsc::channel(QUEUE_REQUESTS);
+        let queued_bytes = Arc::new(AtomicUsize::new(0));
         let proposals = Proposals {
             queue: tx,
             waiters: Arc::clone(&waiters),
@@ -66,6 +77,7 @@ impl Proposals {
             member_id,
             leader: leader.clone(),
             peers: peers.clone(),
+            queued_bytes: Arc::clone(&queued_bytes),
             request_timeout,
         };
         let under_way = Arc::new(Semaphore::new(BATCHES_UNDER_WAY));
@@ -77,8 +89,10 @@ impl Proposals {
             member_id,
             leader,
             peers,
+            queued_bytes,
             under_way,
             forwards,
+            confirmed_term: 0,
         };
         (proposals, batcher)
     }
@@ -87,6 +101,14 @@ impl Proposals {
     pub(crate) async fn propose(&self, command: &Command) -> Answer {
         let mut encoded = BytesMut::new();
         command.encode(&mut encoded);
+        let size = encoded.len();
+        if size > REQUEST_BYTES {
+            return Err(Unavailable::TooLarge);
+        }
+        if self.queued_bytes.fetch_add(size, Ordering::Relaxed) > QUEUE_BYTES {
+            self.queued_bytes.fetch_sub(size, Ordering::Relaxed);
+            return Err(Unavailable::TooManyRequests);
+        }
         let (sender, receiver) = oneshot::channel();
         let term = self.leadership.term();
         self.queue
@@ -94,9 +116,12 @@ impl Proposals {
                 command: encoded.freeze(),
                 sender,
             })
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => Unavailable::TooManyRequests,
-                mpsc::error::TrySendError::Closed(_) => Unavailable::Stopped,
+            .map_err(|error| {
+                self.queued_bytes.fetch_sub(size, Ordering::Relaxed);
+                match error {
+                    mpsc::error::TrySendError::Full(_) => Unavailable::TooManyRequests,
+                    mpsc::error::TrySendError::Closed(_) => Unavailable::Stopped,
+                }
             })?;
         match tokio::time::timeout(self.request_timeout, receiver).await {
             Ok(answer) => answer.map_err(|_dropped| Unavailable::Stopped)?,
@@ -105,6 +130,37 @@ impl Proposals {
             }
             Err(_elapsed) => Err(Unavailable::TimedOut),
         }
+    }
+
+    /// Appends commands here, in one batch, and only while this member leads in `term`. For what the leader decides by
+    /// its own clock: it is never handed to another leader.
+    pub(crate) async fn propose_in_term(&self, term: u64, commands: Vec<Command>) -> Vec<Answer> {
+        let encoded: Vec<BytesMut> = commands
+            .iter()
+            .map(|command| {
+                let mut bytes = BytesMut::new();
+                command.encode(&mut bytes);
+                bytes
+            })
+            .collect();
+        let number = self.waiters.next_number();
+        let batch = batch::encode_commands(self.member_id, number, encoded.iter().map(|c| &c[..]));
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            commands.iter().map(|_| oneshot::channel()).unzip();
+        self.waiters.register(number, senders, None);
+        let waiters = Arc::clone(&self.waiters);
+        let refused = move |why| waiters.fail(number, why);
+        if let Err(why) = self.leader.submit_in_term(term, batch, refused).await {
+            self.waiters.fail(number, why);
+        }
+        let deadline = tokio::time::Instant::now() + self.request_timeout;
+        let answers = receivers.into_iter().map(|receiver| async move {
+            match tokio::time::timeout_at(deadline, receiver).await {
+                Ok(answer) => answer.map_err(|_dropped| Unavailable::Stopped)?,
+                Err(_elapsed) => Err(Unavailable::TimedOut),
+            }
+        });
+        futures::future::join_all(answers).await
     }
 
     /// Publishes what this member says of itself; returns when the leader has applied it.
@@ -147,21 +203,32 @@ impl Batcher {
 
     fn fill(&mut self, first: Pending) -> Vec<Pending> {
         let mut bytes = first.command.len();
+        self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         let mut batch = vec![first];
         while batch.len() < BATCH_REQUESTS && bytes < BATCH_BYTES {
             let Ok(next) = self.queue.try_recv() else {
                 break;
             };
-            bytes += next.command.len();
+            let size = next.command.len();
+            self.queued_bytes.fetch_sub(size, Ordering::Relaxed);
+            if next.sender.is_closed() {
+                continue;
+            }
+            bytes += size;
             batch.push(next);
         }
         batch
     }
 
-    async fn submit(&mut self, batch: Vec<Pending>, permit: OwnedSemaphorePermit) {
+    async fn submit(&mut self, mut batch: Vec<Pending>, permit: OwnedSemaphorePermit) {
         let Some(leader) = self.wait_for_leader(&batch).await else {
             return;
         };
+        // Whoever gave up meanwhile was told that the effect is unknown; nothing is gained by writing it now.
+        batch.retain(|pending| !pending.sender.is_closed());
+        if batch.is_empty() {
+            return;
+        }
         let number = self.waiters.next_number();
         let bytes =
             batch::encode_commands(self.member_id, number, batch.iter().map(|p| &p.command[..]));
@@ -192,11 +259,21 @@ impl Batcher {
         });
     }
 
-    /// The leader's id, or none when everybody gave up before there was one.
+    /// The leader's id, or none when everybody gave up before there was one. A leader refuses writes until it has heard
+    /// from a quorum, so the first batch of a term waits for that.
     async fn wait_for_leader(&mut self, batch: &[Pending]) -> Option<u64> {
         loop {
+            let term = self.leadership.term();
             if let Some(leader) = self.leadership.leader() {
-                return Some(leader);
+                let known = self.confirmed_term == term;
+                if known
+                    || read_index(leader, self.member_id, &self.leader, &self.peers)
+                        .await
+                        .is_ok()
+                {
+                    self.confirmed_term = term;
+                    return Some(leader);
+                }
             }
             if batch.iter().all(|pending| pending.sender.is_closed()) {
                 return None;

@@ -105,10 +105,15 @@ impl ReadRounds {
     async fn round(&mut self) -> Result<(), Unavailable> {
         let deadline = Instant::now() + self.request_timeout;
         let index = loop {
-            match tokio::time::timeout(ROUND_TIMEOUT, self.read_index()).await {
-                Ok(Ok(index)) => break index,
-                Ok(Err(Unavailable::Stopped)) => return Err(Unavailable::Stopped),
-                Ok(Err(_)) | Err(_) => self.leadership.changed_or_retry(deadline).await?,
+            let leading = self.leadership.leader();
+            let asked = match leading {
+                Some(id) => read_index(id, self.member_id, &self.leader, &self.peers).await,
+                None => Err(Unavailable::NoLeader),
+            };
+            match asked {
+                Ok(index) => break index,
+                Err(Unavailable::Stopped) => return Err(Unavailable::Stopped),
+                Err(_) => self.leadership.changed_or_retry(deadline).await?,
             }
         };
         let reached = self.applied.wait_for(|applied| *applied >= index);
@@ -118,16 +123,22 @@ impl ReadRounds {
             Err(_elapsed) => Err(Unavailable::TimedOut),
         }
     }
+}
 
-    async fn read_index(&self) -> Result<u64, Unavailable> {
-        let leader = self.leadership.leader().ok_or(Unavailable::NoLeader)?;
-        if leader == self.member_id {
-            return self.leader.read_index().await;
-        }
-        let mut peer = self.peers.control(leader).ok_or(Unavailable::NoLeader)?;
-        let reply = peer.read_index(proto::peer::ReadIndexRequest {}).await;
-        reply
-            .map(|reply| reply.into_inner().index)
-            .map_err(|_status| Unavailable::LeaderChanged)
+/// The log index that a linearizable read has to see applied, asked of whoever leads.
+pub(super) async fn read_index(
+    leading: u64,
+    member_id: u64,
+    leader: &Leader,
+    peers: &Peers,
+) -> Result<u64, Unavailable> {
+    if leading == member_id {
+        return leader.read_index().await;
+    }
+    let mut peer = peers.control(leading).ok_or(Unavailable::NoLeader)?;
+    let call = peer.read_index(proto::peer::ReadIndexRequest {});
+    match tokio::time::timeout(ROUND_TIMEOUT, call).await {
+        Ok(Ok(reply)) => Ok(reply.into_inner().index),
+        Ok(Err(_)) | Err(_) => Err(Unavailable::LeaderChanged),
     }
 }
