@@ -157,6 +157,43 @@ async fn a_paused_leader_is_replaced_and_comes_back(target: Target) -> Result<()
 }
 
 /// Each test for our server; the same for etcd, which shows that the test itself is fair.
+/// A member whose disk was lost must not come back as if it were new: it would vote again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_lost_its_data_joins_again_only_on_purpose() -> Result<()> {
+    let mut cluster = Cluster::start(&Target::mainstay()?, &three()).await?;
+    let mut load = Load::start(&cluster.client_urls(), WRITERS, VALUE_BYTES)?;
+    load.wait_for_more(500).await?;
+    let leader = cluster.wait_leader().await?;
+    let lost = (leader + 1) % 3;
+    cluster.members[lost].kill()?;
+    std::fs::remove_dir_all(&cluster.members[lost].data_dir)?;
+
+    cluster.members[lost].start()?;
+    let status = cluster.members[lost].wait_exit().await?;
+    assert!(!status.success(), "it started as a new member");
+    let log = cluster.members[lost].log();
+    assert!(log.contains("has already been bootstrapped"), "{log}");
+
+    std::fs::remove_dir_all(&cluster.members[lost].data_dir)?;
+    for flag in &mut cluster.members[lost].flags {
+        if flag == "new" {
+            *flag = "existing".to_owned();
+        }
+    }
+    cluster.members[lost].start()?;
+    cluster.members[lost].wait_ready().await?;
+    load.wait_for_more(200).await?;
+    let writes = load.stop().await;
+    let mut client = cluster.client(lost).await?;
+    check_nothing_missing(&mut client, &writes).await?;
+    assert_equal_hashes(&cluster).await?;
+    // With the other follower gone, the cluster needs the vote of the member that joined again.
+    let other = 3 - leader - lost;
+    cluster.members[other].kill()?;
+    client.put(&format!("{PREFIX}again"), "x").await?;
+    Ok(())
+}
+
 macro_rules! on_both {
     ($($test:ident)*) => {
         mod mainstay {

@@ -1,43 +1,31 @@
 //! Builds a replica from its parts, starts them in order and stops them in reverse; tasks are born here.
 
+mod assembly;
+mod loops;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use daemon::{CancellationToken, OnFailure, Signals, Tasks};
-use state_machine::{AlarmAction, AlarmChange, AlarmKind, Command};
+use daemon::{OnFailure, Signals, Tasks};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 
+use self::assembly::{Assembly, open};
+use self::loops::{Loops, spawn_loops};
 use crate::config::{Config, Url};
 use crate::data_folder::DataFolder;
-use crate::lessor::{LeaderLoop, Lessor};
+use crate::grpc;
 use crate::metrics::Metrics;
-use crate::raft::{
-    self, Applier, ApplyProgress, Attributes, Leader, LeadershipWatch, Listeners, LogStore, Member,
-    MemberTable, PeerService, Peers, Raft, RaftSettings, RejoinGuard, StateFolder, Transport,
-};
-use crate::replica::{Batcher, Parts, Proposals, ReadRounds, Reads, Replica};
-use crate::waiters::Waiters;
-use crate::watch::{Hub, HubOptions};
-use crate::{compactor, grpc};
+use crate::raft::{self, Attributes, Leader, LeadershipWatch, Member, PeerService, RejoinGuard};
+use crate::replica::{Identity, Parts, Proposals, Reads, Replica};
 
 /// Time that stopping may take before the process gives up on what is left.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// Time that handing over leadership may take when a leader stops.
 const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
-/// The state is made durable at least this often while it changes, so that the log can be cut.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
-const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
-/// How many times the usual entries the log may grow by while a snapshot is under way to a follower.
-const SNAPSHOT_PATIENCE: u64 = 10;
-/// Keys that one step of physical compaction looks at.
-const SWEEP_KEYS: usize = 1000;
 /// etcd's share of a request's time that is not elections.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// HTTP/2 windows between replicas: large enough that replication never waits for one.
@@ -64,22 +52,6 @@ pub fn run(config: Config) -> ExitCode {
 fn fail(why: &str) -> ExitCode {
     tracing::error!("{why}");
     ExitCode::FAILURE
-}
-
-/// Everything of a replica that the start has to hand from step to step.
-struct Assembly {
-    config: Arc<Config>,
-    folder: Arc<StateFolder>,
-    lessor: Arc<Lessor>,
-    hub: Arc<Hub>,
-    members: MemberTable,
-    peers: Peers,
-    waiters: Arc<Waiters>,
-    unflushed_entries: Arc<AtomicU64>,
-    wal: wal::Wal,
-    raft: Raft,
-    applied: ApplyProgress,
-    member_id: u64,
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
@@ -140,97 +112,6 @@ async fn bind_all(urls: &[Url]) -> anyhow::Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
-/// Opens log and state, and builds raft on them without starting it.
-async fn open(
-    config: &Arc<Config>,
-    data: &DataFolder,
-    metrics: &Arc<Metrics>,
-) -> anyhow::Result<Assembly> {
-    let identity = data.identity();
-    let observer = {
-        let metrics = Arc::clone(metrics);
-        wal::SyncObserver(Arc::new(move |took| metrics.wal_fsync.observe(took)))
-    };
-    let wal_options = wal::Options {
-        sync_observer: Some(observer),
-        ..wal::Options::default()
-    };
-    let (wal_dir, state_dir, may_be_empty) =
-        (data.wal().to_owned(), data.state(), data.may_be_empty());
-    let (log, folder, wal) = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
-        let (wal, recovered) = wal::Wal::open(&wal_dir, wal_options)?;
-        if recovered.cut_bytes > 0 {
-            tracing::warn!(
-                bytes = recovered.cut_bytes,
-                "cut an unfinished write off the end of the log"
-            );
-        }
-        let folder = StateFolder::open(&state_dir, state_machine::Options::default())?;
-        raft::check_together(&recovered, &folder, may_be_empty)?;
-        Ok((LogStore::new(wal.clone(), &recovered)?, folder, wal))
-    })
-    .await??;
-    let folder = Arc::new(folder);
-    let machine = folder.machine();
-    let lessor = Arc::new(Lessor::default());
-    lessor.reset(&machine);
-    let hub_options = HubOptions {
-        max_request_bytes: config.max_request_bytes,
-        ..HubOptions::default()
-    };
-    let hub = Hub::new(hub_options, machine);
-    let members = MemberTable::default();
-    let peers = Peers::new(identity.cluster_id, identity.member_id, members.clone());
-    let waiters = Arc::new(Waiters::new(std::hash::BuildHasher::hash_one(
-        &std::hash::RandomState::new(),
-        identity.member_id,
-    )));
-    let unflushed_entries = Arc::new(AtomicU64::new(0));
-    let listeners = Listeners {
-        member_id: identity.member_id,
-        waiters: Arc::clone(&waiters),
-        hub: Arc::clone(&hub),
-        lessor: Arc::clone(&lessor),
-        members: members.clone(),
-        unflushed_entries: Arc::clone(&unflushed_entries),
-        metrics: Arc::clone(metrics),
-    };
-    let (applier, applied) = Applier::new(Arc::clone(&folder), listeners)?;
-    let transport = Transport(peers.clone());
-    let raft = raft::build(
-        identity.member_id,
-        &raft_settings(config),
-        transport,
-        log,
-        applier,
-    )
-    .await?;
-    let (config, member_id) = (Arc::clone(config), identity.member_id);
-    Ok(Assembly {
-        config,
-        folder,
-        lessor,
-        hub,
-        members,
-        peers,
-        waiters,
-        unflushed_entries,
-        wal,
-        raft,
-        applied,
-        member_id,
-    })
-}
-
-fn raft_settings(config: &Config) -> RaftSettings {
-    RaftSettings {
-        heartbeat: config.heartbeat_interval,
-        election_timeout: config.election_timeout,
-        pre_vote: config.pre_vote,
-        log_entries_kept: config.snapshot_catchup_entries,
-    }
-}
-
 /// Starts raft, the peer service and every loop.
 async fn start(
     assembly: &Assembly,
@@ -268,12 +149,7 @@ async fn start(
         request_timeout,
         ways,
     );
-    let guard = Arc::new(RejoinGuard::new(data.rejoin_mark()));
-    if !guard.may_vote() {
-        tracing::warn!(
-            "joined again without the old log; not voting until caught up with the leader"
-        );
-    }
+    let guard = rejoin_guard(data);
     let replica = Arc::new(Replica::new(Parts {
         identity,
         raft: raft.clone(),
@@ -288,19 +164,9 @@ async fn start(
         request_timeout,
         minimum_lease_ttl_seconds: minimum_lease_ttl_seconds(config.election_timeout),
     }));
-    let service = PeerService {
-        identity,
-        members: assembly.members.clone(),
-        raft: raft.clone(),
-        folder: Arc::clone(folder),
-        guard: Arc::clone(&guard),
-        leader,
-        proposals: proposals.clone(),
-    };
+    let service = peer_service(identity, assembly, &guard, (leader, proposals.clone()));
     serve_peers(tasks, service, peer_listeners);
-    if data.may_initialize() {
-        refuse_second_bootstrap(assembly).await?;
-    }
+    refuse_second_bootstrap(assembly, data).await?;
     raft.run();
     raft.runtime_config().elect(guard.may_vote());
     spawn_loops(
@@ -316,177 +182,41 @@ async fn start(
             guard,
         },
     );
-    if data.may_initialize() {
-        initialize(assembly).await?;
-        data.initialized()?;
-    }
+    initialize(assembly, data).await?;
     Ok(replica)
+}
+
+fn peer_service(
+    identity: Identity,
+    assembly: &Assembly,
+    guard: &Arc<RejoinGuard>,
+    (leader, proposals): (Leader, Proposals),
+) -> PeerService {
+    PeerService {
+        identity,
+        members: assembly.members.clone(),
+        raft: assembly.raft.clone(),
+        folder: Arc::clone(&assembly.folder),
+        guard: Arc::clone(guard),
+        leader,
+        proposals,
+    }
+}
+
+fn rejoin_guard(data: &DataFolder) -> Arc<RejoinGuard> {
+    let guard = RejoinGuard::new(data.rejoin_mark());
+    if !guard.may_vote() {
+        tracing::warn!(
+            "joined again without the old log; not voting until caught up with the leader"
+        );
+    }
+    Arc::new(guard)
 }
 
 /// etcd's rule: one and a half election timeouts, rounded up to seconds.
 fn minimum_lease_ttl_seconds(election_timeout: Duration) -> i64 {
     let milliseconds = i64::try_from(election_timeout.as_millis()).unwrap_or(i64::MAX / 3);
     (milliseconds * 3).div_euclid(2000) + i64::from((milliseconds * 3) % 2000 != 0)
-}
-
-struct Loops<F> {
-    follow: F,
-    batcher: Batcher,
-    rounds: ReadRounds,
-    proposals: Proposals,
-    reads: Reads,
-    leadership: LeadershipWatch,
-    guard: Arc<RejoinGuard>,
-}
-
-/// Runs a loop until it ends or is told to.
-fn spawn(tasks: &Tasks, name: &str, work: impl Future<Output = ()> + Send + 'static) {
-    tasks.spawn(name, OnFailure::Stop, |stop| async move {
-        tokio::select! {
-            () = work => {}
-            () = stop.cancelled() => {}
-        }
-        Ok::<(), anyhow::Error>(())
-    });
-}
-
-fn spawn_loops(
-    assembly: &Assembly,
-    tasks: &Tasks,
-    loops: Loops<impl Future<Output = ()> + Send + 'static>,
-) {
-    let Loops {
-        follow,
-        batcher,
-        rounds,
-        proposals,
-        reads,
-        leadership,
-        guard,
-    } = loops;
-    let member_id = assembly.member_id;
-    spawn(tasks, "leadership", follow);
-    spawn(tasks, "batcher", batcher.run());
-    let hub = Arc::clone(&assembly.hub);
-    spawn(tasks, "watch", async move { hub.dispatch().await });
-    spawn(tasks, "reads", rounds.run());
-    let reserve_proposals = proposals.clone();
-    let leader_loop = LeaderLoop {
-        lessor: Arc::clone(&assembly.lessor),
-        proposals: proposals.clone(),
-        reads,
-        leadership: leadership.clone(),
-        member_id,
-    };
-    spawn(tasks, "lessor", leader_loop.run());
-    let mode = assembly.config.auto_compaction;
-    let folder = Arc::clone(&assembly.folder);
-    spawn(
-        tasks,
-        "compactor",
-        compactor::run(mode, folder, proposals, leadership, member_id),
-    );
-    spawn_raft_watch(assembly, tasks);
-    spawn_housekeeping(assembly, tasks, guard);
-    spawn_disk_watch(assembly, tasks, reserve_proposals);
-    spawn_sweeper(assembly, tasks);
-}
-
-/// A raft that cannot go on (a disk error, a broken invariant) stops the process.
-fn spawn_raft_watch(assembly: &Assembly, tasks: &Tasks) {
-    let failure = raft::failure(&assembly.raft);
-    tasks.spawn("raft", OnFailure::Stop, |stop| async move {
-        tokio::select! {
-            why = failure => Err(anyhow::anyhow!("raft stopped: {why}")),
-            () = stop.cancelled() => Ok(()),
-        }
-    });
-}
-
-/// Makes the state durable from time to time, so that the log behind it can go, and clears up.
-fn spawn_housekeeping(assembly: &Assembly, tasks: &Tasks, guard: Arc<RejoinGuard>) {
-    let raft = assembly.raft.clone();
-    let unflushed = Arc::clone(&assembly.unflushed_entries);
-    let waiters = Arc::clone(&assembly.waiters);
-    let folder = Arc::clone(&assembly.folder);
-    let peers = assembly.peers.clone();
-    let entries_max = assembly.config.snapshot_count.max(1);
-    let work = async move {
-        let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
-        let mut flushed = tokio::time::Instant::now();
-        loop {
-            tick.tick().await;
-            waiters.drop_abandoned();
-            let retired = Arc::clone(&folder);
-            _ = tokio::task::spawn_blocking(move || retired.remove_retired()).await;
-            raft.runtime_config().elect(guard.may_vote());
-            let entries = unflushed.load(Ordering::Relaxed);
-            // A follower that is being sent a snapshot needs the log from there on.
-            if peers.sending_snapshots() > 0 && entries < SNAPSHOT_PATIENCE * entries_max {
-                continue;
-            }
-            if entries >= entries_max || (entries > 0 && flushed.elapsed() >= FLUSH_INTERVAL) {
-                unflushed.store(0, Ordering::Relaxed);
-                flushed = tokio::time::Instant::now();
-                if raft.trigger().snapshot().await.is_err() {
-                    return;
-                }
-            }
-        }
-    };
-    spawn(tasks, "housekeeping", work);
-}
-
-/// Raises the NOSPACE alarm while the log can still be written, when there will soon be no room for it.
-fn spawn_disk_watch(assembly: &Assembly, tasks: &Tasks, proposals: Proposals) {
-    let (wal, folder, member) = (
-        assembly.wal.clone(),
-        Arc::clone(&assembly.folder),
-        assembly.member_id,
-    );
-    let work = async move {
-        let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
-        loop {
-            tick.tick().await;
-            let full = wal
-                .check_reserve()
-                .is_err_and(|error| error.kind() == ErrorKind::StorageFull);
-            if !full
-                || folder
-                    .machine()
-                    .alarms()
-                    .contains(&(member, AlarmKind::NoSpace))
-            {
-                continue;
-            }
-            tracing::error!("the disk is full; raising the NOSPACE alarm");
-            let alarm = AlarmChange {
-                action: AlarmAction::Activate,
-                member,
-                alarm: AlarmKind::NoSpace,
-            };
-            if let Err(error) = proposals.propose(&Command::Alarm(alarm)).await {
-                tracing::warn!(%error, "the NOSPACE alarm is not replicated yet");
-            }
-        }
-    };
-    spawn(tasks, "disk", work);
-}
-
-/// Physical compaction in small steps on its own thread.
-fn spawn_sweeper(assembly: &Assembly, tasks: &Tasks) {
-    let folder = Arc::clone(&assembly.folder);
-    let sweep = move |stop: CancellationToken| -> anyhow::Result<()> {
-        while !stop.is_cancelled() {
-            if !folder.machine().sweep(SWEEP_KEYS) {
-                std::thread::park_timeout(Duration::from_millis(200));
-            }
-        }
-        Ok(())
-    };
-    if let Err(error) = tasks.spawn_thread("sweeper", OnFailure::Stop, sweep) {
-        tracing::error!(%error, "no thread for physical compaction; history will not be removed");
-    }
 }
 
 fn serve_peers(tasks: &Tasks, service: PeerService, listeners: Vec<TcpListener>) {
@@ -514,7 +244,10 @@ fn serve_peers(tasks: &Tasks, service: PeerService, listeners: Vec<TcpListener>)
 
 /// A member that the others know and that has no data has lost it: as a new member it would vote again and could undo
 /// what it had acknowledged. Whoever does not answer is not waited for, as in etcd.
-async fn refuse_second_bootstrap(assembly: &Assembly) -> anyhow::Result<()> {
+async fn refuse_second_bootstrap(assembly: &Assembly, data: &DataFolder) -> anyhow::Result<()> {
+    if !data.may_initialize() {
+        return Ok(());
+    }
     let others = assembly
         .config
         .initial_cluster
@@ -536,8 +269,11 @@ async fn refuse_second_bootstrap(assembly: &Assembly) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes the cluster that the flags describe.
-async fn initialize(assembly: &Assembly) -> anyhow::Result<()> {
+/// Makes the cluster that the flags describe, unless that was done.
+async fn initialize(assembly: &Assembly, data: &DataFolder) -> anyhow::Result<()> {
+    if !data.may_initialize() {
+        return Ok(());
+    }
     let members: BTreeMap<u64, Member> = assembly
         .config
         .initial_cluster
@@ -551,7 +287,8 @@ async fn initialize(assembly: &Assembly) -> anyhow::Result<()> {
             (member.id, Member { peer_urls })
         })
         .collect();
-    raft::initialize(&assembly.raft, members).await
+    raft::initialize(&assembly.raft, members).await?;
+    Ok(data.initialized()?)
 }
 
 /// Waits until there is a leader and the cluster knows this member's name and client URLs.

@@ -1,0 +1,130 @@
+//! The parts of a replica that exist before anything runs: log, state, raft and what the applier tells.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::config::Config;
+use crate::data_folder::DataFolder;
+use crate::lessor::Lessor;
+use crate::metrics::Metrics;
+use crate::raft::{
+    self, Applier, ApplyProgress, Listeners, LogStore, MemberTable, Peers, Raft, RaftSettings,
+    StateFolder, Transport,
+};
+use crate::waiters::Waiters;
+use crate::watch::{Hub, HubOptions};
+
+/// Everything of a replica that the start has to hand from step to step.
+pub(super) struct Assembly {
+    pub(super) config: Arc<Config>,
+    pub(super) folder: Arc<StateFolder>,
+    pub(super) lessor: Arc<Lessor>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) members: MemberTable,
+    pub(super) peers: Peers,
+    pub(super) waiters: Arc<Waiters>,
+    pub(super) unflushed_entries: Arc<AtomicU64>,
+    pub(super) wal: wal::Wal,
+    pub(super) raft: Raft,
+    pub(super) applied: ApplyProgress,
+    pub(super) member_id: u64,
+}
+
+/// Opens log and state, and builds raft on them without starting it.
+pub(super) async fn open(
+    config: &Arc<Config>,
+    data: &DataFolder,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Assembly> {
+    let identity = data.identity();
+    let (log, folder, wal) = open_storage(data, metrics).await?;
+    let folder = Arc::new(folder);
+    let machine = folder.machine();
+    let lessor = Arc::new(Lessor::default());
+    lessor.reset(&machine);
+    let hub_options = HubOptions {
+        max_request_bytes: config.max_request_bytes,
+        ..HubOptions::default()
+    };
+    let hub = Hub::new(hub_options, machine);
+    let members = MemberTable::default();
+    let peers = Peers::new(identity.cluster_id, identity.member_id, members.clone());
+    let waiters = Arc::new(Waiters::new(std::hash::BuildHasher::hash_one(
+        &std::hash::RandomState::new(),
+        identity.member_id,
+    )));
+    let unflushed_entries = Arc::new(AtomicU64::new(0));
+    let listeners = Listeners {
+        member_id: identity.member_id,
+        waiters: Arc::clone(&waiters),
+        hub: Arc::clone(&hub),
+        lessor: Arc::clone(&lessor),
+        members: members.clone(),
+        unflushed_entries: Arc::clone(&unflushed_entries),
+        metrics: Arc::clone(metrics),
+    };
+    let (applier, applied) = Applier::new(Arc::clone(&folder), listeners)?;
+    let transport = Transport(peers.clone());
+    let raft = raft::build(
+        identity.member_id,
+        &raft_settings(config),
+        transport,
+        log,
+        applier,
+    )
+    .await?;
+    let (config, member_id) = (Arc::clone(config), identity.member_id);
+    Ok(Assembly {
+        config,
+        folder,
+        lessor,
+        hub,
+        members,
+        peers,
+        waiters,
+        unflushed_entries,
+        wal,
+        raft,
+        applied,
+        member_id,
+    })
+}
+
+fn raft_settings(config: &Config) -> RaftSettings {
+    RaftSettings {
+        heartbeat: config.heartbeat_interval,
+        election_timeout: config.election_timeout,
+        pre_vote: config.pre_vote,
+        log_entries_kept: config.snapshot_catchup_entries,
+    }
+}
+
+/// Opens the log and the state, which scan what they hold, off the runtime's threads.
+async fn open_storage(
+    data: &DataFolder,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<(LogStore, StateFolder, wal::Wal)> {
+    let observer = {
+        let metrics = Arc::clone(metrics);
+        wal::SyncObserver(Arc::new(move |took| metrics.wal_fsync.observe(took)))
+    };
+    let wal_options = wal::Options {
+        sync_observer: Some(observer),
+        ..wal::Options::default()
+    };
+    let (wal_dir, state_dir, may_be_empty) =
+        (data.wal().to_owned(), data.state(), data.may_be_empty());
+    tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+        let (wal, recovered) = wal::Wal::open(&wal_dir, wal_options)?;
+        if recovered.cut_bytes > 0 {
+            tracing::warn!(
+                bytes = recovered.cut_bytes,
+                "cut an unfinished write off the end of the log"
+            );
+        }
+        let folder = StateFolder::open(&state_dir, state_machine::Options::default())?;
+        raft::check_together(&recovered, &folder, may_be_empty)?;
+        Ok((LogStore::new(wal.clone(), &recovered)?, folder, wal))
+    })
+    .await?
+}

@@ -1,0 +1,186 @@
+//! The loops of a running replica, each a task with a name.
+
+use std::future::Future;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use daemon::{CancellationToken, OnFailure, Tasks};
+use state_machine::{AlarmAction, AlarmChange, AlarmKind, Command};
+
+use super::assembly::Assembly;
+use crate::compactor;
+use crate::lessor::LeaderLoop;
+use crate::raft::{self, LeadershipWatch, RejoinGuard};
+use crate::replica::{Batcher, Proposals, ReadRounds, Reads};
+
+/// The state is made durable at least this often while it changes, so that the log can be cut.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
+/// How many times the usual entries the log may grow by while a snapshot is under way to a follower.
+const SNAPSHOT_PATIENCE: u64 = 10;
+/// Keys that one step of physical compaction looks at.
+const SWEEP_KEYS: usize = 1000;
+
+/// The loops that are made with their handles, and what the others need.
+pub(super) struct Loops<F> {
+    pub(super) follow: F,
+    pub(super) batcher: Batcher,
+    pub(super) rounds: ReadRounds,
+    pub(super) proposals: Proposals,
+    pub(super) reads: Reads,
+    pub(super) leadership: LeadershipWatch,
+    pub(super) guard: Arc<RejoinGuard>,
+}
+
+/// Runs a loop until it ends or is told to.
+fn spawn(tasks: &Tasks, name: &str, work: impl Future<Output = ()> + Send + 'static) {
+    tasks.spawn(name, OnFailure::Stop, |stop| async move {
+        tokio::select! {
+            () = work => {}
+            () = stop.cancelled() => {}
+        }
+        Ok::<(), anyhow::Error>(())
+    });
+}
+
+/// Starts every loop of a replica.
+pub(super) fn spawn_loops(
+    assembly: &Assembly,
+    tasks: &Tasks,
+    loops: Loops<impl Future<Output = ()> + Send + 'static>,
+) {
+    let Loops {
+        follow,
+        batcher,
+        rounds,
+        proposals,
+        reads,
+        leadership,
+        guard,
+    } = loops;
+    let member_id = assembly.member_id;
+    spawn(tasks, "leadership", follow);
+    spawn(tasks, "batcher", batcher.run());
+    let hub = Arc::clone(&assembly.hub);
+    spawn(tasks, "watch", async move { hub.dispatch().await });
+    spawn(tasks, "reads", rounds.run());
+    let reserve_proposals = proposals.clone();
+    let leader_loop = LeaderLoop {
+        lessor: Arc::clone(&assembly.lessor),
+        proposals: proposals.clone(),
+        reads,
+        leadership: leadership.clone(),
+        member_id,
+    };
+    spawn(tasks, "lessor", leader_loop.run());
+    let mode = assembly.config.auto_compaction;
+    let folder = Arc::clone(&assembly.folder);
+    spawn(
+        tasks,
+        "compactor",
+        compactor::run(mode, folder, proposals, leadership, member_id),
+    );
+    spawn_raft_watch(assembly, tasks);
+    spawn_housekeeping(assembly, tasks, guard);
+    spawn_disk_watch(assembly, tasks, reserve_proposals);
+    spawn_sweeper(assembly, tasks);
+}
+
+/// A raft that cannot go on (a disk error, a broken invariant) stops the process.
+fn spawn_raft_watch(assembly: &Assembly, tasks: &Tasks) {
+    let failure = raft::failure(&assembly.raft);
+    tasks.spawn("raft", OnFailure::Stop, |stop| async move {
+        tokio::select! {
+            why = failure => Err(anyhow::anyhow!("raft stopped: {why}")),
+            () = stop.cancelled() => Ok(()),
+        }
+    });
+}
+
+/// Makes the state durable from time to time, so that the log behind it can go, and clears up.
+fn spawn_housekeeping(assembly: &Assembly, tasks: &Tasks, guard: Arc<RejoinGuard>) {
+    let raft = assembly.raft.clone();
+    let unflushed = Arc::clone(&assembly.unflushed_entries);
+    let waiters = Arc::clone(&assembly.waiters);
+    let folder = Arc::clone(&assembly.folder);
+    let peers = assembly.peers.clone();
+    let entries_max = assembly.config.snapshot_count.max(1);
+    let work = async move {
+        let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+        let mut flushed = tokio::time::Instant::now();
+        loop {
+            tick.tick().await;
+            waiters.drop_abandoned();
+            let retired = Arc::clone(&folder);
+            _ = tokio::task::spawn_blocking(move || retired.remove_retired()).await;
+            raft.runtime_config().elect(guard.may_vote());
+            let entries = unflushed.load(Ordering::Relaxed);
+            // A follower that is being sent a snapshot needs the log from there on.
+            if peers.sending_snapshots() > 0 && entries < SNAPSHOT_PATIENCE * entries_max {
+                continue;
+            }
+            if entries >= entries_max || (entries > 0 && flushed.elapsed() >= FLUSH_INTERVAL) {
+                unflushed.store(0, Ordering::Relaxed);
+                flushed = tokio::time::Instant::now();
+                if raft.trigger().snapshot().await.is_err() {
+                    return;
+                }
+            }
+        }
+    };
+    spawn(tasks, "housekeeping", work);
+}
+
+/// Raises the NOSPACE alarm while the log can still be written, when there will soon be no room for it.
+fn spawn_disk_watch(assembly: &Assembly, tasks: &Tasks, proposals: Proposals) {
+    let (wal, folder, member) = (
+        assembly.wal.clone(),
+        Arc::clone(&assembly.folder),
+        assembly.member_id,
+    );
+    let work = async move {
+        let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+        loop {
+            tick.tick().await;
+            let full = wal
+                .check_reserve()
+                .is_err_and(|error| error.kind() == ErrorKind::StorageFull);
+            if !full
+                || folder
+                    .machine()
+                    .alarms()
+                    .contains(&(member, AlarmKind::NoSpace))
+            {
+                continue;
+            }
+            tracing::error!("the disk is full; raising the NOSPACE alarm");
+            let alarm = AlarmChange {
+                action: AlarmAction::Activate,
+                member,
+                alarm: AlarmKind::NoSpace,
+            };
+            if let Err(error) = proposals.propose(&Command::Alarm(alarm)).await {
+                tracing::warn!(%error, "the NOSPACE alarm is not replicated yet");
+            }
+        }
+    };
+    spawn(tasks, "disk", work);
+}
+
+/// Physical compaction in small steps on its own thread.
+fn spawn_sweeper(assembly: &Assembly, tasks: &Tasks) {
+    let folder = Arc::clone(&assembly.folder);
+    let sweep = move |stop: CancellationToken| -> anyhow::Result<()> {
+        while !stop.is_cancelled() {
+            if !folder.machine().sweep(SWEEP_KEYS) {
+                std::thread::park_timeout(Duration::from_millis(200));
+            }
+        }
+        Ok(())
+    };
+    if let Err(error) = tasks.spawn_thread("sweeper", OnFailure::Stop, sweep) {
+        tracing::error!(%error, "no thread for physical compaction; history will not be removed");
+    }
+}
