@@ -133,12 +133,14 @@ impl Replica {
 
     /// Renews a lease and returns its time to live in seconds; none when there is no such lease.
     pub async fn keep_alive(&self, lease: i64) -> Result<Option<i64>, Unavailable> {
+        let applied_index = self.0.leadership.applied_index();
         self.on_leader(
             || Box::pin(self.0.leader.keep_alive(lease, &self.0.proposals)),
             |mut peer| {
                 Box::pin(async move {
                     let request = proto::peer::KeepAliveRequest {
                         leases: vec![lease],
+                        applied_index,
                     };
                     let reply = peer.keep_alive(request).await?.into_inner();
                     Ok(reply.ttl_seconds.first().copied().filter(|ttl| *ttl > 0))
@@ -150,14 +152,16 @@ impl Replica {
 
     /// Time left of a lease, as the leader's clock has it.
     pub async fn time_to_live(&self, lease: i64) -> Result<Option<LeaseTime>, Unavailable> {
+        let applied_index = self.0.leadership.applied_index();
         self.on_leader(
             || Box::pin(std::future::ready(self.0.leader.time_to_live(lease))),
             |mut peer| {
                 Box::pin(async move {
-                    let reply = peer
-                        .time_to_live(proto::peer::TimeToLiveRequest { lease })
-                        .await?
-                        .into_inner();
+                    let request = proto::peer::TimeToLiveRequest {
+                        lease,
+                        applied_index,
+                    };
+                    let reply = peer.time_to_live(request).await?.into_inner();
                     Ok(reply.found.then_some(LeaseTime {
                         granted_seconds: reply.granted_seconds,
                         remaining_seconds: reply.remaining_seconds,

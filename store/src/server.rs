@@ -195,6 +195,7 @@ fn peer_service(
     PeerService {
         identity,
         members: assembly.members.clone(),
+        applied: assembly.applied.clone(),
         raft: assembly.raft.clone(),
         folder: Arc::clone(&assembly.folder),
         guard: Arc::clone(guard),

@@ -81,6 +81,11 @@ impl LeadershipWatch {
         self.term.load(Ordering::Relaxed)
     }
 
+    /// How far the log is applied here.
+    pub(crate) fn applied_index(&self) -> u64 {
+        *self.applied.borrow()
+    }
+
     /// Waits until the leader or the term changes.
     pub(crate) async fn changed(&mut self) -> Result<(), Unavailable> {
         self.leader

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use openraft::async_runtime::watch::WatchReceiver;
@@ -13,13 +14,16 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::transport::MESSAGE_BYTES;
 use super::types::{LogId, Raft, TypeConfig};
-use super::{Leader, MemberTable, StateFolder, transfer, wire};
+use super::{ApplyProgress, Leader, MemberTable, StateFolder, transfer, wire};
 use crate::replica::{Identity, Proposals, Unavailable};
 
 /// Metadata keys of every call, all in hex.
 pub(super) const CLUSTER_ID: &str = "mainstay-cluster-id";
 pub(super) const MEMBER_ID: &str = "mainstay-member-id";
 pub(super) const TARGET_ID: &str = "mainstay-target-id";
+
+/// Longest wait for this member to apply what the caller has applied.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -67,6 +71,7 @@ impl RejoinGuard {
 pub(crate) struct PeerService {
     pub(crate) identity: Identity,
     pub(crate) members: MemberTable,
+    pub(crate) applied: ApplyProgress,
     pub(crate) raft: Raft,
     pub(crate) folder: Arc<StateFolder>,
     pub(crate) guard: Arc<RejoinGuard>,
@@ -113,6 +118,18 @@ impl PeerService {
             ));
         }
         Ok(())
+    }
+
+    /// Waits until the log is applied here as far as it is where the call comes from.
+    async fn catch_up(&self, index: u64) -> Result<(), Status> {
+        let mut applied = self.applied.clone();
+        let reached = applied.wait_for(|applied| *applied >= index);
+        match tokio::time::timeout(CATCH_UP_TIMEOUT, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Status::unavailable(
+                "waiting for the applied index took too long",
+            )),
+        }
     }
 
     fn commit_watcher(&self) -> CommitWatcher {
@@ -268,8 +285,10 @@ impl Peer for PeerService {
         request: Request<peer::KeepAliveRequest>,
     ) -> Reply<peer::KeepAliveReply> {
         self.check(&request)?;
+        let request = request.into_inner();
+        self.catch_up(request.applied_index).await?;
         let mut ttl_seconds = Vec::new();
-        for lease in request.into_inner().leases {
+        for lease in request.leases {
             let renewed = self
                 .leader
                 .keep_alive(lease, &self.proposals)
@@ -285,10 +304,9 @@ impl Peer for PeerService {
         request: Request<peer::TimeToLiveRequest>,
     ) -> Reply<peer::TimeToLiveReply> {
         self.check(&request)?;
-        let time = self
-            .leader
-            .time_to_live(request.into_inner().lease)
-            .map_err(fatal)?;
+        let request = request.into_inner();
+        self.catch_up(request.applied_index).await?;
+        let time = self.leader.time_to_live(request.lease).map_err(fatal)?;
         let reply = time.map(|time| peer::TimeToLiveReply {
             found: true,
             granted_seconds: time.granted_seconds,
