@@ -24,12 +24,14 @@ const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// Consecutive revisions, one at least.
 pub(super) struct Chunk {
+    /// The revision it was read from. It need not exist itself: the first write of a store has revision 2.
+    from: i64,
     entries: Vec<Arc<Entry>>,
 }
 
 impl Chunk {
     pub(super) fn first(&self) -> i64 {
-        self.entries.first().map_or(0, |entry| entry.revision())
+        self.from
     }
 
     pub(super) fn last(&self) -> i64 {
@@ -116,7 +118,7 @@ impl ChunkCache {
                 }
             }
         }
-        let chunk = Arc::new(Chunk { entries });
+        let chunk = Arc::new(Chunk { from, entries });
         self.insert(chunk.clone());
         Ok(Some(chunk))
     }

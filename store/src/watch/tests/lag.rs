@@ -38,6 +38,25 @@ async fn a_slow_watcher_reads_history_and_misses_nothing() {
     assert_eq!(shown(&mut stream).await, "0 3002: a@3002.0");
 }
 
+/// No store has an event of revision 1, so a watch from there begins between two revisions.
+#[tokio::test]
+async fn a_watch_from_before_the_first_write_sees_all_of_it() {
+    for setup in [Setup::new(), Setup::with_tiny_ring()] {
+        for _ in 0..5 {
+            setup.put("a");
+        }
+        let mut stream = setup.hub.open_stream();
+        let from_the_start = WatchSpec {
+            start_revision: 1,
+            ..spec("a", "")
+        };
+        stream.create(from_the_start).unwrap();
+        assert_eq!(revisions(&mut stream).await, [2, 3, 4, 5, 6]);
+        stream.request_progress();
+        assert_eq!(shown(&mut stream).await, "-1 6 progress");
+    }
+}
+
 #[tokio::test]
 async fn the_ring_serves_a_watch_from_the_recent_past_without_reading_history() {
     let setup = Setup::new();
