@@ -53,7 +53,7 @@ async fn a_watch_from_before_the_first_write_sees_all_of_it() {
         stream.create(from_the_start).unwrap();
         assert_eq!(revisions(&mut stream).await, [2, 3, 4, 5, 6]);
         stream.request_progress();
-        assert_eq!(shown(&mut stream).await, "-1 6 progress");
+        assert_eq!(shown(&mut stream).await, "-1 6: progress");
     }
 }
 
