@@ -218,6 +218,12 @@ fn normal_words(line: &str) -> String {
     let line: Vec<String> = line.split(' ').map(normal).collect();
     let line = line.join(" ");
     let own = ["\"RaftTerm\"", "\"ClusterID\"", "\"MemberID\"", "\"ID\""];
+    if let Some((before, keys)) = line.split_once("attached keys([") {
+        // etcd keeps a lease's keys in a hash map.
+        let mut keys: Vec<&str> = keys.trim_end_matches("])").split(' ').collect();
+        keys.sort_unstable();
+        return format!("{before}attached keys {keys:?}");
+    }
     match own.iter().find(|field| line.starts_with(*field)) {
         Some(field) => format!("{field} : OWN"),
         // "successfully committed proposal: took = 1.2ms", and etcd's log lines carry a time.

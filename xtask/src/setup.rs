@@ -87,12 +87,15 @@ fn find_libclang() -> Option<PathBuf> {
 
 fn holds_libclang(folder: &Path) -> bool {
     let files = fs::read_dir(folder).into_iter().flatten().flatten();
-    files.map(|file| file.file_name()).any(|name| {
-        let name = name.to_string_lossy();
-        name == "libclang.so"
-            || name.starts_with("libclang.so.")
-            || name.starts_with("libclang-") && name.contains(".so")
-    })
+    files
+        .map(|file| file.file_name())
+        .any(|name| is_libclang(&name.to_string_lossy()))
+}
+
+/// Clang's C++ interface, `libclang-cpp.so.14`, has a similar name and is another library.
+fn is_libclang(name: &str) -> bool {
+    let versioned = name.starts_with("libclang-") && !name.starts_with("libclang-cpp");
+    name == "libclang.so" || name.starts_with("libclang.so.") || versioned && name.contains(".so")
 }
 
 /// Installs with apt when that is possible, else says what to install.
@@ -192,4 +195,29 @@ pub(crate) fn python() -> Result<PathBuf> {
         .run()?;
     fs::write(&done, wanted).context("cannot write into the Python folder")?;
     Ok(interpreter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_libclang;
+
+    #[test]
+    fn the_library_is_told_from_its_neighbours() {
+        for name in [
+            "libclang.so",
+            "libclang.so.1",
+            "libclang-14.so.1",
+            "libclang-14.so",
+        ] {
+            assert!(is_libclang(name), "{name}");
+        }
+        for name in [
+            "libclang-cpp.so.14",
+            "libclang-cpp14.so",
+            "libclangAST.a",
+            "libclang.a",
+        ] {
+            assert!(!is_libclang(name), "{name}");
+        }
+    }
 }
