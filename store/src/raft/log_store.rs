@@ -75,11 +75,52 @@ impl LogStore {
         if start >= end {
             return Ok(Vec::new());
         }
-        self.wal
-            .read(start..end, max_bytes)?
+        let entries = self.wal.read(start..end, max_bytes)?;
+        let purged = self.state.lock().purged.map(|id| id.index);
+        if Some(start) > purged {
+            check_start(start, self.wal.last_index(), &entries)?;
+        }
+        entries
             .into_iter()
             .map(|entry| codec::decode_entry(entry.term, entry.index, entry.payload))
             .collect()
+    }
+}
+
+/// What is read of entries that were not purged begins where it was asked to, or lies behind the end. Anything else would
+/// be applied, or sent on, with a hole in it.
+fn check_start(start: u64, last: Option<u64>, entries: &[wal::Entry]) -> io::Result<()> {
+    let first = entries.first().map(|entry| entry.index);
+    let is_behind_end = first.is_none() && last.is_none_or(|last| last < start);
+    if first == Some(start) || is_behind_end {
+        return Ok(());
+    }
+    let found = first.map_or("nothing".to_owned(), |first| format!("index {first}"));
+    Err(io::Error::new(
+        io::ErrorKind::NotFound,
+        format!("the raft log was asked for entries from index {start} and has {found}"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(index: u64) -> wal::Entry {
+        wal::Entry {
+            index,
+            term: 1,
+            payload: Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn a_read_that_begins_late_is_an_error() {
+        assert!(check_start(5, Some(9), &[entry(5), entry(6)]).is_ok());
+        assert!(check_start(5, Some(9), &[entry(6)]).is_err());
+        assert!(check_start(5, Some(9), &[]).is_err());
+        assert!(check_start(5, Some(4), &[]).is_ok());
+        assert!(check_start(5, None, &[]).is_ok());
     }
 }
 

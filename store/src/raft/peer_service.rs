@@ -2,19 +2,19 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use openraft::async_runtime::watch::WatchReceiver;
-use openraft::raft::{AppendEntriesRequest, SnapshotResponse};
+use openraft::raft::{SnapshotResponse, StreamAppendError, StreamAppendResult};
 use proto::peer;
 use proto::peer::peer_server::{Peer, PeerServer};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::transport::MESSAGE_BYTES;
-use super::types::{LogId, Raft, TypeConfig};
-use super::{ApplyProgress, Leader, MemberTable, StateFolder, transfer, wire};
+use super::types::{Raft, TypeConfig};
+use super::{
+    ApplyProgress, Contact, Leader, MemberTable, RejoinGuard, StateFolder, transfer, wire,
+};
 use crate::replica::{Identity, Proposals, Unavailable};
 
 /// Metadata keys of every call, all in hex.
@@ -27,51 +27,12 @@ const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Reply<T> = Result<Response<T>, Status>;
 
-/// Keeps a replica that joined again without its old log from voting before it has caught up: its earlier votes and
-/// acknowledgements are forgotten, and a vote now could elect a leader that lacks what was acknowledged.
-#[derive(Debug)]
-pub(crate) struct RejoinGuard {
-    waiting: AtomicBool,
-    mark: std::path::PathBuf,
-}
-
-impl RejoinGuard {
-    /// The guard holds while the file `mark` exists.
-    pub(crate) fn new(mark: std::path::PathBuf) -> Self {
-        RejoinGuard {
-            waiting: AtomicBool::new(mark.exists()),
-            mark,
-        }
-    }
-
-    pub(crate) fn may_vote(&self) -> bool {
-        !self.waiting.load(Ordering::Acquire)
-    }
-
-    /// Told of every leader's commit index and how far this log reaches.
-    fn seen(&self, leader_commit: Option<&LogId>, last: Option<LogId>) {
-        let Some(commit) = leader_commit else { return };
-        if self.may_vote() || last.is_none_or(|last| last < *commit) {
-            return;
-        }
-        match std::fs::remove_file(&self.mark) {
-            Ok(()) => {
-                self.waiting.store(false, Ordering::Release);
-                tracing::info!(
-                    commit = commit.index,
-                    "caught up with the leader; voting again"
-                );
-            }
-            Err(error) => tracing::warn!(%error, "cannot remove the rejoin mark; not voting yet"),
-        }
-    }
-}
-
 /// Answers the other members.
 pub(crate) struct PeerService {
     pub(crate) identity: Identity,
     pub(crate) members: MemberTable,
     pub(crate) applied: ApplyProgress,
+    pub(crate) contact: Contact,
     pub(crate) raft: Raft,
     pub(crate) folder: Arc<StateFolder>,
     pub(crate) guard: Arc<RejoinGuard>,
@@ -99,7 +60,7 @@ impl PeerService {
             member_id,
         } = self.identity;
         let (cluster, target) = (id(CLUSTER_ID), id(TARGET_ID));
-        if cluster != format!("{cluster_id:x}") {
+        if !names(cluster, cluster_id) {
             tracing::warn!(
                 member = id(MEMBER_ID),
                 cluster,
@@ -107,7 +68,7 @@ impl PeerService {
             );
             return Err(Status::failed_precondition("cluster ID mismatch"));
         }
-        if target != format!("{member_id:x}") {
+        if !names(target, member_id) {
             tracing::warn!(
                 member = id(MEMBER_ID),
                 target,
@@ -131,28 +92,25 @@ impl PeerService {
             )),
         }
     }
-
-    fn commit_watcher(&self) -> CommitWatcher {
-        CommitWatcher {
-            raft: self.raft.clone(),
-            guard: Arc::clone(&self.guard),
-        }
-    }
 }
 
-/// Shows every leader's commit index to the rejoin guard.
-struct CommitWatcher {
-    raft: Raft,
-    guard: Arc<RejoinGuard>,
+/// Whether the hex digits of a call's metadata are this id.
+fn names(digits: &str, id: u64) -> bool {
+    u64::from_str_radix(digits, 16) == Ok(id)
 }
 
-impl CommitWatcher {
-    fn note(&self, request: &AppendEntriesRequest<TypeConfig>) {
-        if !self.guard.may_vote() {
-            let last = self.raft.data_metrics().borrow_watched().last_log;
-            self.guard.seen(request.leader_commit.as_ref(), last);
-        }
+/// Whoever was not refused for its vote is the leader.
+fn note(contact: &Contact, guard: &RejoinGuard, result: &StreamAppendResult<TypeConfig>) {
+    match result {
+        Ok(last) => guard.matched(last.as_ref()),
+        Err(StreamAppendError::Conflict(_)) => {}
+        Err(StreamAppendError::HigherVote(_)) => return,
     }
+    contact.heard();
+}
+
+fn rejoining() -> Status {
+    Status::failed_precondition("this member has not caught up since it joined again")
 }
 
 fn fatal(error: impl std::fmt::Display) -> Status {
@@ -168,22 +126,25 @@ impl Peer for PeerService {
         request: Request<Streaming<peer::AppendRequest>>,
     ) -> Reply<Self::AppendStream> {
         self.check(&request)?;
-        let watcher = self.commit_watcher();
-        // A broken stream or an unreadable request ends the requests; the leader starts over from what was acknowledged.
+        let guard = Arc::clone(&self.guard);
+        // A broken stream, an unreadable request or one that is refused ends the requests; the leader starts over from
+        // what was acknowledged.
         let requests = request.into_inner().scan((), move |(), message| {
             let request = message
                 .ok()
-                .and_then(|message| wire::append_request_from(message).ok());
-            if let Some(request) = &request {
-                watcher.note(request);
-            }
+                .and_then(|message| wire::append_request_from(message).ok())
+                .filter(|request| guard.admit(request));
             futures::future::ready(request)
         });
+        let (contact, guard) = (self.contact.clone(), Arc::clone(&self.guard));
         let replies = self
             .raft
             .stream_append(requests)
-            .map(|result| match result {
-                Ok(result) => Ok(wire::append_reply(&result)),
+            .map(move |result| match result {
+                Ok(result) => {
+                    note(&contact, &guard, &result);
+                    Ok(wire::append_reply(&result))
+                }
                 Err(error) => Err(fatal(error)),
             });
         Ok(Response::new(Box::pin(replies)))
@@ -193,19 +154,20 @@ impl Peer for PeerService {
         self.check(&request)?;
         let append = wire::append_request_from(request.into_inner())
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        self.commit_watcher().note(&append);
+        if !self.guard.admit(&append) {
+            return Err(rejoining());
+        }
         let (previous, last) = (append.prev_log_id, append.entries.last().map(|e| e.log_id));
         let response = self.raft.append_entries(append).await.map_err(fatal)?;
         let result = response.into_stream_result(previous, last.or(previous));
+        note(&self.contact, &self.guard, &result);
         Ok(Response::new(wire::append_reply(&result)))
     }
 
     async fn vote(&self, request: Request<peer::VoteRequest>) -> Reply<peer::VoteReply> {
         self.check(&request)?;
         if !self.guard.may_vote() {
-            return Err(Status::failed_precondition(
-                "this member has not caught up since it joined again",
-            ));
+            return Err(rejoining());
         }
         let message = request.into_inner();
         let vote = wire::vote_request_from(&message);
@@ -221,6 +183,9 @@ impl Peer for PeerService {
         request: Request<peer::TransferLeaderRequest>,
     ) -> Reply<peer::TransferLeaderReply> {
         self.check(&request)?;
+        if !self.guard.may_vote() {
+            return Err(rejoining());
+        }
         let transfer = wire::transfer_request_from(&request.into_inner());
         let reason = match self
             .raft
@@ -245,6 +210,9 @@ impl Peer for PeerService {
         tracing::info!("receiving a snapshot");
         let place = self.folder.new_place();
         let (vote, snapshot) = transfer::receive(request.into_inner(), place).await?;
+        if !self.guard.admits(vote.leader_id.term) {
+            return Err(rejoining());
+        }
         let SnapshotResponse { vote } = self
             .raft
             .install_full_snapshot(vote, snapshot)
@@ -276,8 +244,11 @@ impl Peer for PeerService {
         request: Request<peer::ReadIndexRequest>,
     ) -> Reply<peer::ReadIndexReply> {
         self.check(&request)?;
-        let index = self.leader.read_index().await.map_err(fatal)?;
-        Ok(Response::new(peer::ReadIndexReply { index }))
+        let read = self.leader.read_index().await.map_err(fatal)?;
+        Ok(Response::new(peer::ReadIndexReply {
+            index: read.index,
+            term: read.term,
+        }))
     }
 
     async fn keep_alive(
@@ -325,26 +296,5 @@ impl Peer for PeerService {
         Ok(Response::new(peer::StartedReply {
             members: started.map(|member| member.id).collect(),
         }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::codec;
-    use super::*;
-
-    #[test]
-    fn a_rejoining_member_votes_only_after_it_has_caught_up() {
-        let dir = tempfile::tempdir().unwrap();
-        let mark = dir.path().join("rejoining");
-        std::fs::write(&mark, b"").unwrap();
-        let guard = RejoinGuard::new(mark.clone());
-        assert!(!guard.may_vote());
-        guard.seen(Some(&codec::log_id(2, 10)), Some(codec::log_id(2, 9)));
-        guard.seen(Some(&codec::log_id(2, 10)), Some(codec::log_id(1, 200)));
-        guard.seen(None, Some(codec::log_id(2, 20)));
-        assert!(!guard.may_vote());
-        guard.seen(Some(&codec::log_id(2, 10)), Some(codec::log_id(2, 10)));
-        assert!(guard.may_vote() && !mark.exists());
     }
 }
