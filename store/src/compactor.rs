@@ -47,7 +47,7 @@ pub(crate) async fn run(
     member_id: u64,
 ) {
     let (interval, mut ages) = match mode {
-        AutoCompaction::Off => return,
+        AutoCompaction::Off => return std::future::pending().await,
         AutoCompaction::Revision(_) => (REVISION_INTERVAL, None),
         AutoCompaction::Periodic(period) => {
             let interval = (period / NOTES_PER_PERIOD)

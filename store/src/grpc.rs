@@ -33,9 +33,9 @@ use crate::metrics::Metrics;
 use crate::replica::Replica;
 
 pub(crate) use convert::alarm_name;
-pub use listener::{Listeners, serve};
+pub use listener::{serve, serve_pages};
 pub(crate) use method::{METHODS, Method};
-pub(crate) use status::unavailable;
+pub(crate) use status::{NO_LEADER, unavailable};
 
 /// Version of the cluster as etcd gives it: the smallest of the members', without the patch.
 pub const CLUSTER_VERSION: &str = "3.6.0";
@@ -116,6 +116,23 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
+    fn new(
+        replica: Arc<Replica>,
+        (metrics, limits): (Arc<Metrics>, Limits),
+        leaderless: tokio::sync::watch::Receiver<bool>,
+        shutdown: CancellationToken,
+    ) -> Edge {
+        let learner = AtomicBool::new(replica.raft_status().is_learner);
+        Edge {
+            replica,
+            limits,
+            metrics,
+            leaderless,
+            learner,
+            shutdown,
+        }
+    }
+
     /// Proposes a command and waits until it is applied here.
     async fn propose(&self, command: Command) -> Result<Response, Status> {
         let pending = self.metrics.proposal_pending();

@@ -61,6 +61,8 @@ struct Clock {
     /// The term this replica leads in.
     leading: Option<u64>,
     timers: HashMap<i64, Timer>,
+    /// The lease that the last note of what is left ended with; the next one goes on behind it.
+    noted_through: i64,
 }
 
 /// Time left of every lease.
@@ -193,6 +195,13 @@ impl Lessor {
         true
     }
 
+    /// A renewal was not replicated.
+    pub(crate) fn not_renewed(&self, id: i64) {
+        if let Some(timer) = self.clock.lock().timers.get_mut(&id) {
+            timer.renewing = false;
+        }
+    }
+
     pub(crate) fn time_to_live(
         &self,
         id: i64,
@@ -253,24 +262,31 @@ impl Lessor {
     /// What is left of long leases that were not renewed lately. From here on their renewals are replicated first.
     fn checkpoints(&self, now: Instant) -> Vec<LeaseCheckpoint> {
         let mut clock = self.clock.lock();
-        let mut checkpoints = Vec::new();
-        for (&id, timer) in &mut clock.timers {
+        let after = clock.noted_through;
+        let is_due = |timer: &Timer| {
             let left = timer.deadline.saturating_duration_since(now);
-            if checkpoints.len() >= CHECKPOINTS_AT_ONCE
-                || timer.renewing
-                || timer.ttl_seconds < CHECKPOINT_TTL_SECONDS
-                || left + CHECKPOINT_INTERVAL > seconds(timer.ttl_seconds)
-            {
-                continue;
-            }
+            let whole = seconds(timer.ttl_seconds);
+            !timer.renewing
+                && timer.ttl_seconds >= CHECKPOINT_TTL_SECONDS
+                && left + CHECKPOINT_INTERVAL <= whole
+        };
+        let timers = clock.timers.iter().filter(|(_, timer)| is_due(timer));
+        let mut due: Vec<i64> = timers.map(|(id, _)| *id).collect();
+        // Everyone's turn comes: in a circle, from where the last note ended.
+        due.sort_unstable_by_key(|id| (*id <= after, *id));
+        due.truncate(CHECKPOINTS_AT_ONCE);
+        clock.noted_through = due.last().copied().unwrap_or(after);
+        let mut note = |id: i64| {
+            let timer = clock.timers.get_mut(&id)?;
             timer.bound = now;
+            let left = timer.deadline.saturating_duration_since(now);
             let remaining_seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX).max(1);
-            checkpoints.push(LeaseCheckpoint {
+            Some(LeaseCheckpoint {
                 id,
                 remaining_seconds,
-            });
-        }
-        checkpoints
+            })
+        };
+        due.into_iter().filter_map(&mut note).collect()
     }
 }
 
@@ -474,5 +490,24 @@ mod tests {
             }]
         );
         assert!(matches!(lessor.renew(1, later), Renewal::Replicate { .. }));
+    }
+
+    #[test]
+    fn every_long_lease_has_its_turn_to_be_noted() {
+        let start = Instant::now();
+        let lessor = Lessor::default();
+        lessor.lead(Some(1), start);
+        let (count, ttl_seconds) = (2 * CHECKPOINTS_AT_ONCE as i64 + 500, CHECKPOINT_TTL_SECONDS);
+        let grants: Vec<LeaseChange> = (1..=count)
+            .map(|id| LeaseChange::Granted { id, ttl_seconds })
+            .collect();
+        lessor.changed(&grants, start);
+        let mut noted = std::collections::BTreeSet::new();
+        for turn in 1..=3 {
+            let notes = lessor.checkpoints(start + turn * CHECKPOINT_INTERVAL);
+            assert_eq!(notes.len(), CHECKPOINTS_AT_ONCE);
+            noted.extend(notes.into_iter().map(|note| note.id));
+        }
+        assert_eq!(noted.len(), count as usize);
     }
 }

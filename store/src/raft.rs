@@ -3,9 +3,11 @@
 mod applier;
 mod codec;
 mod config;
+mod contact;
 mod leader;
 mod log_store;
 mod peer_service;
+mod rejoin;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -17,9 +19,11 @@ mod wire;
 pub(crate) use applier::{Applier, ApplyProgress, Listeners, MemberTable};
 pub(crate) use codec::Attributes;
 pub(crate) use config::RaftSettings;
+pub(crate) use contact::Contact;
 pub(crate) use leader::{Leader, LeadershipWatch};
 pub(crate) use log_store::LogStore;
-pub(crate) use peer_service::{PeerService, RejoinGuard};
+pub(crate) use peer_service::PeerService;
+pub(crate) use rejoin::RejoinGuard;
 pub(crate) use snapshot::StateFolder;
 pub(crate) use transport::{Client as PeerClient, Peers, Transport};
 use types::{Batch, BatchError, Callback};
@@ -44,15 +48,14 @@ pub(crate) async fn build(
 
 /// Returns once raft cannot go on, with the reason: a disk error or a broken invariant.
 pub(crate) fn failure(raft: &Raft) -> impl Future<Output = String> + Send + 'static {
-    let mut metrics = raft.metrics();
+    // Changes rarely, unlike the metrics that hold the reason; both end with raft's task.
+    let mut changes = raft.server_metrics();
+    let metrics = raft.metrics();
     async move {
-        loop {
-            if let Err(fatal) = &metrics.borrow_and_update().running_state {
-                return fatal.to_string();
-            }
-            if metrics.changed().await.is_err() {
-                return "its task ended".to_owned();
-            }
+        while changes.changed().await.is_ok() {}
+        match &metrics.borrow_watched().running_state {
+            Err(fatal) => fatal.to_string(),
+            Ok(()) => "its task ended".to_owned(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The waist of the store: what the edge may ask of this replica, wherever the leader is.
 
+mod batcher;
 mod proposals;
 mod reads;
 
@@ -9,7 +10,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use state_machine::{Command, Outcome, StateMachine};
 
-pub(crate) use proposals::{Batcher, Proposals};
+pub(crate) use batcher::Batcher;
+pub(crate) use proposals::Proposals;
 pub(crate) use reads::{ReadRounds, Reads};
 
 use crate::raft::{
@@ -133,6 +135,17 @@ impl Replica {
 
     /// Renews a lease and returns its time to live in seconds; none when there is no such lease.
     pub async fn keep_alive(&self, lease: i64) -> Result<Option<i64>, Unavailable> {
+        match self.try_keep_alive(lease).await? {
+            Some(ttl_seconds) => Ok(Some(ttl_seconds)),
+            // Another member may have acknowledged a grant that the leader has not applied yet.
+            None => {
+                self.read_barrier().await?;
+                self.try_keep_alive(lease).await
+            }
+        }
+    }
+
+    async fn try_keep_alive(&self, lease: i64) -> Result<Option<i64>, Unavailable> {
         let applied_index = self.0.leadership.applied_index();
         self.on_leader(
             || Box::pin(self.0.leader.keep_alive(lease, &self.0.proposals)),
@@ -152,6 +165,17 @@ impl Replica {
 
     /// Time left of a lease, as the leader's clock has it.
     pub async fn time_to_live(&self, lease: i64) -> Result<Option<LeaseTime>, Unavailable> {
+        match self.try_time_to_live(lease).await? {
+            Some(time) => Ok(Some(time)),
+            // As for a renewal.
+            None => {
+                self.read_barrier().await?;
+                self.try_time_to_live(lease).await
+            }
+        }
+    }
+
+    async fn try_time_to_live(&self, lease: i64) -> Result<Option<LeaseTime>, Unavailable> {
         let applied_index = self.0.leadership.applied_index();
         self.on_leader(
             || Box::pin(std::future::ready(self.0.leader.time_to_live(lease))),
@@ -227,7 +251,13 @@ impl Replica {
         self.0.proposals.publish(attributes).await
     }
 
-    /// Hands leadership to another voter and waits until it has it.
+    /// Whom this member can hand leadership to, the best first; none while it does not lead.
+    pub(crate) fn successors(&self) -> Vec<u64> {
+        self.0.leadership.successors()
+    }
+
+    /// Hands leadership to another voter and waits until it has it. One that does not answer is not tried: writes would
+    /// stand still until the next election.
     pub async fn move_leader(&self, target: u64) -> Result<(), MoveLeaderError> {
         let me = self.0.identity.member_id;
         let mut leadership = self.0.leadership.clone();
@@ -245,6 +275,9 @@ impl Replica {
         }
         if target == me {
             return Ok(());
+        }
+        if !leadership.successors().contains(&target) {
+            return Err(Unavailable::TimedOut.into());
         }
         let transfer = self.0.raft.trigger().transfer_leader(target).await;
         transfer.map_err(|_fatal| Unavailable::Stopped)?;

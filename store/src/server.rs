@@ -3,7 +3,7 @@
 mod assembly;
 mod loops;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,9 @@ use crate::config::{Config, Url};
 use crate::data_folder::DataFolder;
 use crate::grpc;
 use crate::metrics::Metrics;
-use crate::raft::{self, Attributes, Leader, LeadershipWatch, Member, PeerService, RejoinGuard};
+use crate::raft::{
+    self, Attributes, Contact, Leader, LeadershipWatch, Member, PeerService, RejoinGuard,
+};
 use crate::replica::{Identity, Parts, Proposals, Reads, Replica};
 
 /// Time that stopping may take before the process gives up on what is left.
@@ -36,6 +38,7 @@ pub fn run(config: Config) -> ExitCode {
     if let Err(error) = config.telemetry.install() {
         return fail(&format!("{error:#}"));
     }
+    stop_on_panic();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -47,6 +50,17 @@ pub fn run(config: Config) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{error:#}")),
     }
+}
+
+/// A panic anywhere is a broken invariant: a replica that went on without the task it ended, in a library's care too,
+/// could be deaf or wrong.
+fn stop_on_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tracing::error!(%panic, "stopping at a broken invariant");
+        print(panic);
+        std::process::abort();
+    }));
 }
 
 fn fail(why: &str) -> ExitCode {
@@ -65,17 +79,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let data = DataFolder::open(&config)?;
     let peer_listeners = bind_all(&config.listen_peer_urls).await?;
-    let mut client_listeners = grpc::Listeners {
-        clients: bind_all(&config.listen_client_urls).await?,
-        pages: bind_all(&config.listen_client_http_urls).await?,
-    };
-    client_listeners
-        .pages
-        .extend(bind_all(&config.listen_metrics_urls).await?);
+    let client_listeners = bind_all(&config.listen_client_urls).await?;
+    let mut page_listeners = bind_all(&config.listen_client_http_urls).await?;
+    page_listeners.extend(bind_all(&config.listen_metrics_urls).await?);
     let tasks = Tasks::new();
     let metrics = Arc::new(Metrics::default());
     let assembly = open(&config, &data, &metrics).await?;
     let replica = start(&assembly, &data, &tasks, peer_listeners).await?;
+    serve_pages(&assembly, &replica, &tasks, page_listeners, &metrics);
     let stopped = tokio::select! {
         ready = become_ready(&assembly, &replica) => { ready?; false }
         _ = signals.next() => true,
@@ -131,7 +142,8 @@ async fn start(
     } = assembly;
     let identity = data.identity();
     let request_timeout = REQUEST_TIMEOUT + 2 * config.election_timeout;
-    let (leadership, follow) = LeadershipWatch::new(raft.clone(), applied.clone());
+    let contact = Contact::new(config.election_timeout);
+    let (leadership, follow) = LeadershipWatch::new(raft.clone(), applied.clone(), contact.clone());
     let leader = Leader::new(raft.clone(), Arc::clone(lessor));
     let ways = (leader.clone(), peers.clone());
     let (proposals, batcher) = Proposals::new(
@@ -164,9 +176,11 @@ async fn start(
         request_timeout,
         minimum_lease_ttl_seconds: minimum_lease_ttl_seconds(config.election_timeout),
     }));
-    let service = peer_service(identity, assembly, &guard, (leader, proposals.clone()));
+    let ways = (leader, proposals.clone(), contact);
+    let service = peer_service(identity, assembly, &guard, ways);
     serve_peers(tasks, service, peer_listeners);
     refuse_second_bootstrap(assembly, data).await?;
+    spawn_floor(assembly, tasks, &guard);
     raft.run();
     raft.runtime_config().elect(guard.may_vote());
     spawn_loops(
@@ -190,12 +204,13 @@ fn peer_service(
     identity: Identity,
     assembly: &Assembly,
     guard: &Arc<RejoinGuard>,
-    (leader, proposals): (Leader, Proposals),
+    (leader, proposals, contact): (Leader, Proposals, Contact),
 ) -> PeerService {
     PeerService {
         identity,
         members: assembly.members.clone(),
         applied: assembly.applied.clone(),
+        contact,
         raft: assembly.raft.clone(),
         folder: Arc::clone(&assembly.folder),
         guard: Arc::clone(guard),
@@ -212,6 +227,26 @@ fn rejoin_guard(data: &DataFolder) -> Arc<RejoinGuard> {
         );
     }
     Arc::new(guard)
+}
+
+/// A member that joined again follows nobody until it knows whom the others follow.
+fn spawn_floor(assembly: &Assembly, tasks: &Tasks, guard: &Arc<RejoinGuard>) {
+    let others: Vec<(u64, String)> = others(assembly)
+        .map(|(id, url)| (id, url.to_owned()))
+        .collect();
+    let (guard, peers) = (Arc::clone(guard), assembly.peers.clone());
+    tasks.spawn("rejoin", OnFailure::Stop, |stop| async move {
+        let ask = || async {
+            let asked = others.iter().map(|(id, url)| peers.led_term(*id, url));
+            let answers = futures::future::join_all(asked).await;
+            answers.into_iter().flatten().collect()
+        };
+        tokio::select! {
+            () = guard.learn_floor(ask) => {}
+            () = stop.cancelled() => {}
+        }
+        Ok::<(), anyhow::Error>(())
+    });
 }
 
 /// etcd's rule: one and a half election timeouts, rounded up to seconds.
@@ -249,16 +284,7 @@ async fn refuse_second_bootstrap(assembly: &Assembly, data: &DataFolder) -> anyh
     if !data.may_initialize() {
         return Ok(());
     }
-    let others = assembly
-        .config
-        .initial_cluster
-        .iter()
-        .filter(|member| member.id != assembly.member_id);
-    let asked = others.map(|member| {
-        assembly
-            .peers
-            .started_members(member.id, member.peer_urls[0].as_str())
-    });
+    let asked = others(assembly).map(|(id, url)| assembly.peers.started_members(id, url));
     for known in futures::future::join_all(asked).await {
         anyhow::ensure!(
             !known.contains(&assembly.member_id),
@@ -268,6 +294,14 @@ async fn refuse_second_bootstrap(assembly: &Assembly, data: &DataFolder) -> anyh
         );
     }
     Ok(())
+}
+
+/// The other members that the flags name, and where they are reached.
+fn others(assembly: &Assembly) -> impl Iterator<Item = (u64, &str)> {
+    let members = assembly.config.initial_cluster.iter();
+    members
+        .filter(|member| member.id != assembly.member_id)
+        .map(|member| (member.id, member.peer_urls[0].as_str()))
 }
 
 /// Makes the cluster that the flags describe, unless that was done.
@@ -323,7 +357,7 @@ fn serve_clients(
     assembly: &Assembly,
     replica: &Arc<Replica>,
     tasks: &Tasks,
-    listeners: grpc::Listeners,
+    listeners: Vec<TcpListener>,
     metrics: &Arc<Metrics>,
 ) {
     let limits = grpc::Limits::from_config(&assembly.config);
@@ -333,20 +367,27 @@ fn serve_clients(
     });
 }
 
-/// A leader that stops hands over first, so that its clients' requests go on elsewhere.
-async fn hand_over(replica: &Replica) {
-    let status = replica.raft_status();
-    let me = replica.identity().member_id;
-    if status.leader != Some(me) {
+/// Pages with listeners of their own, from the start: probes ask while there is no leader yet.
+fn serve_pages(
+    assembly: &Assembly,
+    replica: &Arc<Replica>,
+    tasks: &Tasks,
+    listeners: Vec<TcpListener>,
+    metrics: &Arc<Metrics>,
+) {
+    if listeners.is_empty() {
         return;
     }
-    let others: BTreeSet<u64> = replica
-        .members()
-        .into_iter()
-        .filter(|member| member.id != me && !member.is_learner)
-        .map(|member| member.id)
-        .collect();
-    for target in others {
+    let limits = grpc::Limits::from_config(&assembly.config);
+    let (replica, metrics) = (Arc::clone(replica), Arc::clone(metrics));
+    tasks.spawn("pages", OnFailure::Stop, |stop| {
+        grpc::serve_pages(listeners, replica, metrics, limits, stop)
+    });
+}
+
+/// A leader that stops hands over first, so that its clients' requests go on elsewhere.
+async fn hand_over(replica: &Replica) {
+    for target in replica.successors() {
         let moved = tokio::time::timeout(HANDOVER_TIMEOUT, replica.move_leader(target)).await;
         if matches!(moved, Ok(Ok(()))) {
             tracing::info!(

@@ -68,6 +68,15 @@ impl Waiters {
         }
     }
 
+    /// Takes back whoever waits for a batch that was never appended, with its place among the batches under way.
+    pub(crate) fn take_back(
+        &self,
+        number: u64,
+    ) -> Option<(Vec<oneshot::Sender<Answer>>, Option<OwnedSemaphorePermit>)> {
+        let waiting = self.waiting.lock().remove(&number)?;
+        Some((waiting.senders, waiting.permit))
+    }
+
     /// Lets another batch go, though this one may still be answered.
     pub(crate) fn release_permit(&self, number: u64) {
         if let Some(waiting) = self.waiting.lock().get_mut(&number) {

@@ -118,9 +118,10 @@ impl pb::lease_server::Lease for Lease {
             };
             return Ok(Response::new(unknown));
         };
-        let machine = self.edge.replica.machine();
         let keys = if request.keys {
-            machine.lease_keys(id)
+            // All that was attached before the call, on whichever member.
+            self.edge.read_barrier().await?;
+            self.edge.replica.machine().lease_keys(id)
         } else {
             Vec::new()
         };

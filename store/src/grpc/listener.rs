@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::stream::SelectAll;
@@ -29,51 +29,63 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
 /// Election timeouts without a leader after which streams that want one are ended. etcd's figure.
 const LEADERLESS_ELECTIONS: u32 = 3;
 
-/// Where clients connect.
-#[derive(Debug, Default)]
-pub struct Listeners {
-    /// gRPC, and plain HTTP beside it.
-    pub clients: Vec<TcpListener>,
-    /// Plain HTTP alone.
-    pub pages: Vec<TcpListener>,
-}
-
-/// Serves until `shutdown`. Then no connection is accepted, streams end with an error that clients retry elsewhere, and
-/// running requests get [`Limits::shutdown_grace`].
+/// Serves gRPC, and plain HTTP beside it, until `shutdown`. Then no connection is accepted, streams end with an error that
+/// clients retry elsewhere, and running requests get [`Limits::shutdown_grace`].
 ///
 /// # Errors
 /// When every listener has failed.
 pub async fn serve(
-    listeners: Listeners,
+    listeners: Vec<TcpListener>,
     replica: Arc<Replica>,
     metrics: Arc<Metrics>,
     limits: Limits,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let (leaderless, leaderless_seen) = watch::channel(false);
-    let learner = AtomicBool::new(replica.raft_status().is_learner);
-    let edge = Arc::new(Edge {
+    let edge = Arc::new(Edge::new(
         replica,
-        limits,
-        metrics,
-        leaderless: leaderless_seen,
-        learner,
+        (metrics, limits),
+        leaderless_seen,
         shutdown,
-    });
+    ));
+    let watched = edge.clone();
+    let watch = async move { watch_raft(&watched, &leaderless).await };
+    accept_until_shutdown(edge, Face::Client, listeners, watch).await
+}
+
+/// The same for plain HTTP alone: it answers before the replica has found a leader, and while it has none.
+///
+/// # Errors
+/// When every listener has failed.
+pub async fn serve_pages(
+    listeners: Vec<TcpListener>,
+    replica: Arc<Replica>,
+    metrics: Arc<Metrics>,
+    limits: Limits,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let (_leaderless, leaderless_seen) = watch::channel(false);
+    let edge = Arc::new(Edge::new(
+        replica,
+        (metrics, limits),
+        leaderless_seen,
+        shutdown,
+    ));
+    accept_until_shutdown(edge, Face::Pages, listeners, std::future::pending()).await
+}
+
+async fn accept_until_shutdown(
+    edge: Arc<Edge>,
+    face: Face,
+    listeners: Vec<TcpListener>,
+    beside: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let mut clients = SelectAll::new();
-    for (face, listeners) in [
-        (Face::Client, listeners.clients),
-        (Face::Pages, listeners.pages),
-    ] {
-        for listener in listeners {
-            let accepted = TcpListenerStream::new(listener);
-            clients.push(accepted.map(move |stream| (face, stream)));
-        }
-    }
+    clients.extend(listeners.into_iter().map(TcpListenerStream::new));
     let mut connections = JoinSet::new();
     tokio::select! {
-        () = accept(&edge, &mut clients, &mut connections) => {}
-        () = watch_raft(&edge, &leaderless) => {}
+        () = accept(&edge, face, &mut clients, &mut connections) => {}
+        () = beside => {}
         () = edge.shutdown.cancelled() => {}
     }
     drop(clients);
@@ -87,13 +99,14 @@ pub async fn serve(
 /// Serves connections until the listeners end, which they do not.
 async fn accept(
     edge: &Arc<Edge>,
-    clients: &mut (impl Stream<Item = (Face, io::Result<TcpStream>)> + Unpin),
+    face: Face,
+    clients: &mut (impl Stream<Item = io::Result<TcpStream>> + Unpin),
     connections: &mut JoinSet<()>,
 ) {
     let router = Arc::new(Router::new(edge.clone()));
     let connections_max = edge.limits.connections_max;
     loop {
-        let (face, stream) = tokio::select! {
+        let stream = tokio::select! {
             client = clients.next() => match client {
                 Some(client) => client,
                 None => return,

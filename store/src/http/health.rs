@@ -10,7 +10,7 @@ use state_machine::AlarmKind;
 
 use super::query::Query;
 use super::{TEXT, error, page_of};
-use crate::grpc::{Edge, alarm_name};
+use crate::grpc::{Edge, NO_LEADER, alarm_name};
 
 /// Checks of `/livez`.
 pub(super) const LIVEZ: &[&str] = &["serializable_read"];
@@ -92,6 +92,10 @@ async fn run(edge: &Edge, check: &str) -> Result<(), String> {
             } else {
                 Ok(())
             }
+        }
+        // Answered at once where it could only wait.
+        "linearizable_read" if edge.replica.raft_status().leader.is_none() => {
+            Err(NO_LEADER.to_string())
         }
         "linearizable_read" => edge
             .read_barrier()

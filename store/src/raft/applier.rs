@@ -39,6 +39,11 @@ impl MemberTable {
         self.0.read().values().cloned().collect()
     }
 
+    /// Where the others reach a member.
+    pub(crate) fn peer_url(&self, member: u64) -> Option<String> {
+        self.0.read().get(&member)?.peer_urls.first().cloned()
+    }
+
     fn set(&self, settings: &Settings) {
         let learners: std::collections::BTreeSet<u64> =
             settings.membership.membership().learner_ids().collect();

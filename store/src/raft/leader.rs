@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use openraft::LinearizerOption;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
+use openraft::{Instant as _, LinearizerOption};
 use state_machine::{Command, LeaseCheckpoint};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use super::{ApplyProgress, Batch, BatchError, Callback, Raft};
+use super::{ApplyProgress, Batch, BatchError, Callback, Contact, Raft, codec};
 use crate::lessor::{Lessor, Renewal};
 use crate::replica::{LeaseTime, Proposals, RaftStatus, Unavailable};
 
@@ -26,6 +26,7 @@ pub(crate) struct LeadershipWatch {
     term: Arc<AtomicU64>,
     leader: watch::Receiver<(Option<u64>, u64)>,
     applied: ApplyProgress,
+    contact: Contact,
 }
 
 impl LeadershipWatch {
@@ -33,6 +34,7 @@ impl LeadershipWatch {
     pub(crate) fn new(
         raft: Raft,
         applied: ApplyProgress,
+        contact: Contact,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (tx, rx) = watch::channel((None, 0));
         let term = Arc::new(AtomicU64::new(0));
@@ -41,6 +43,7 @@ impl LeadershipWatch {
             term: Arc::clone(&term),
             leader: rx,
             applied,
+            contact,
         };
         let follow = async move {
             let mut metrics = raft.server_metrics();
@@ -73,6 +76,7 @@ impl LeadershipWatch {
         (watch, follow)
     }
 
+    /// Whom requests go to: the last leader that raft knows of, whether it still answers or not.
     pub(crate) fn leader(&self) -> Option<u64> {
         self.leader.borrow().0
     }
@@ -109,20 +113,57 @@ impl LeadershipWatch {
         }
     }
 
+    /// How raft stands. A leader counts while it is heard: by a follower itself, by a leader from a quorum.
     pub(crate) fn status(&self) -> RaftStatus {
         let data = self.raft.data_metrics();
         let data = data.borrow_watched();
         let server = self.raft.server_metrics();
         let server = server.borrow_watched();
+        let leads = server.current_leader == Some(server.id);
+        let is_alone = server.membership_config.voter_ids().count() == 1;
+        let is_heard = match (leads, data.last_quorum_acked) {
+            (false, _) => self.contact.is_recent(),
+            (true, Some(acked)) => is_alone || self.contact.is_short(acked.elapsed()),
+            (true, None) => is_alone,
+        };
         RaftStatus {
             term: server.vote.leader_id.term,
-            leader: server.current_leader,
+            leader: server.current_leader.filter(|_| is_heard),
             last_index: data.last_log.map_or(0, |id| id.index),
             committed_index: data.local_committed.map_or(0, |id| id.index),
             applied_index: *self.applied.borrow(),
             is_learner: server.state == openraft::ServerState::Learner,
         }
     }
+
+    /// The other voters that answer this leader, the one with the most of its log first: whom leadership can go to.
+    pub(crate) fn successors(&self) -> Vec<u64> {
+        let data = self.raft.data_metrics();
+        let data = data.borrow_watched();
+        let server = self.raft.server_metrics();
+        let server = server.borrow_watched();
+        let matched = |id: &u64| data.replication.as_ref()?.get(id).copied().flatten();
+        let answers = |id: &u64| {
+            let acked = data.heartbeat.as_ref().and_then(|acked| *acked.get(id)?);
+            acked.is_some_and(|acked| self.contact.is_short(acked.elapsed()))
+        };
+        let mut voters: Vec<u64> = server
+            .membership_config
+            .voter_ids()
+            .filter(|id| *id != server.id && answers(id))
+            .collect();
+        voters.sort_by_key(|id| std::cmp::Reverse(matched(id)));
+        voters
+    }
+}
+
+/// An answer to a linearizable read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReadIndex {
+    /// Log index that has to be applied where the read happens.
+    pub(crate) index: u64,
+    /// Term of the leader that a quorum confirmed: its own first entry is at or below the index.
+    pub(crate) term: u64,
 }
 
 /// This member's powers while it leads. Every call fails with `NotLeader` when it does not.
@@ -193,12 +234,17 @@ impl Leader {
         rx.await.map_err(|_dropped| Unavailable::LeaderChanged)?
     }
 
-    /// The log index that a linearizable read has to see applied: one round to a quorum confirms that this member
-    /// still leads.
-    pub(crate) async fn read_index(&self) -> Result<u64, Unavailable> {
+    /// What a linearizable read has to see applied: one round to a quorum confirms that this member still leads.
+    pub(crate) async fn read_index(&self) -> Result<ReadIndex, Unavailable> {
         let read_index = LinearizerOption::new(Some(Duration::ZERO), true);
         match self.raft.get_read_linearizer(read_index).await {
-            Ok(linearizer) => Ok(linearizer.read_log_id().index()),
+            Ok(linearizer) => {
+                let read = linearizer.read_log_id().log_id();
+                Ok(ReadIndex {
+                    index: read.index,
+                    term: codec::term_of(read),
+                })
+            }
             Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => {
                 Err(Unavailable::NotLeader)
             }
@@ -230,7 +276,8 @@ impl Leader {
                 };
                 let command = vec![Command::LeaseCheckpoint(vec![renewal])];
                 let mut answers = proposals.propose_in_term(term, command).await;
-                let outcome = answers.pop().ok_or(Unavailable::Stopped)??;
+                let answer = answers.pop().ok_or(Unavailable::Stopped)?;
+                let outcome = answer.inspect_err(|_unavailable| self.lessor.not_renewed(lease))?;
                 if outcome.is_err() || !self.lessor.renewed(lease, asked_at) {
                     return Ok(None);
                 }

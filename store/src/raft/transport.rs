@@ -132,17 +132,24 @@ impl Peers {
         }
     }
 
+    /// The term in which a member leads a quorum; none when it does not, or does not answer.
+    pub(crate) async fn led_term(&self, member: u64, url: &str) -> Option<u64> {
+        let mut client = self.client(member, Lane::Control, url)?;
+        let asked = client.read_index(proto::peer::ReadIndexRequest {});
+        let reply = tokio::time::timeout(CONNECT_TIMEOUT, asked)
+            .await
+            .ok()?
+            .ok()?;
+        Some(reply.into_inner().term)
+    }
+
     /// The connection for short calls to a member, if its address is known.
     pub(crate) fn control(&self, member: u64) -> Option<Client> {
-        let url = self
-            .members
-            .all()
-            .into_iter()
-            .find(|m| m.id == member)?
-            .peer_urls
-            .first()?
-            .clone();
-        self.client(member, Lane::Control, &url)
+        let known = self.clients.lock().get(&(member, Lane::Control)).cloned();
+        known.or_else(|| {
+            let url = self.members.peer_url(member)?;
+            self.client(member, Lane::Control, &url)
+        })
     }
 
     fn client(&self, member: u64, lane: Lane, url: &str) -> Option<Client> {

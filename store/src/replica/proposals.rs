@@ -1,16 +1,15 @@
-//! Client requests on their way into the log: many of them in one entry, appended here or on the leader.
+//! Client requests on their way into the log: accepted, bounded, and answered once they are applied here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use state_machine::Command;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Unavailable;
-use super::reads::read_index;
+use super::batcher::{Batcher, Pending, forward};
 use crate::batch;
 use crate::raft::{Attributes, Leader, LeadershipWatch, Peers};
 use crate::waiters::{Answer, Waiters};
@@ -21,43 +20,20 @@ const QUEUE_REQUESTS: usize = 16_384;
 const QUEUE_BYTES: usize = 256 << 20;
 /// Largest request: with its batch it must fit the log's largest entry.
 const REQUEST_BYTES: usize = 24 << 20;
-/// Most requests and bytes in one log entry. A larger single request goes alone.
-const BATCH_REQUESTS: usize = 512;
-const BATCH_BYTES: usize = 128 << 10;
-/// Batches of this member under way at once: few, so that requests which arrive meanwhile share the next one.
-const BATCHES_UNDER_WAY: usize = 2;
-
-struct Pending {
-    command: Bytes,
-    sender: oneshot::Sender<Answer>,
-}
+/// Longest wait for one try to tell the cluster about this member.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Accepts requests; clones share one queue.
 #[derive(Clone)]
 pub(crate) struct Proposals {
     queue: mpsc::Sender<Pending>,
-    waiters: Arc<Waiters>,
-    leadership: LeadershipWatch,
-    member_id: u64,
-    leader: Leader,
-    peers: Peers,
-    queued_bytes: Arc<AtomicUsize>,
-    request_timeout: Duration,
-}
-
-/// The task that fills log entries from the queue.
-pub(crate) struct Batcher {
-    queue: mpsc::Receiver<Pending>,
-    waiters: Arc<Waiters>,
-    leadership: LeadershipWatch,
-    member_id: u64,
-    leader: Leader,
-    peers: Peers,
-    queued_bytes: Arc<AtomicUsize>,
-    under_way: Arc<Semaphore>,
-    forwards: JoinSet<()>,
-    /// The last term whose leader is known to reach a quorum.
-    confirmed_term: u64,
+    pub(super) waiters: Arc<Waiters>,
+    pub(super) leadership: LeadershipWatch,
+    pub(super) member_id: u64,
+    pub(super) leader: Leader,
+    pub(super) peers: Peers,
+    pub(super) queued_bytes: Arc<AtomicUsize>,
+    pub(super) request_timeout: Duration,
 }
 
 impl Proposals {
@@ -69,31 +45,17 @@ impl Proposals {
         (leader, peers): (Leader, Peers),
     ) -> (Self, Batcher) {
         let (tx, rx) = mpsc::channel(QUEUE_REQUESTS);
-        let queued_bytes = Arc::new(AtomicUsize::new(0));
         let proposals = Proposals {
             queue: tx,
-            waiters: Arc::clone(&waiters),
-            leadership: leadership.clone(),
-            member_id,
-            leader: leader.clone(),
-            peers: peers.clone(),
-            queued_bytes: Arc::clone(&queued_bytes),
-            request_timeout,
-        };
-        let under_way = Arc::new(Semaphore::new(BATCHES_UNDER_WAY));
-        let forwards = JoinSet::new();
-        let batcher = Batcher {
-            queue: rx,
             waiters,
             leadership,
             member_id,
             leader,
             peers,
-            queued_bytes,
-            under_way,
-            forwards,
-            confirmed_term: 0,
+            queued_bytes: Arc::default(),
+            request_timeout,
         };
+        let batcher = Batcher::new(&proposals, rx);
         (proposals, batcher)
     }
 
@@ -167,130 +129,13 @@ impl Proposals {
     pub(crate) async fn publish(&self, attributes: &Attributes) -> Result<(), Unavailable> {
         let json = serde_json::to_vec(attributes).expect("strings can always be written as JSON");
         let batch = batch::encode_publish(self.member_id, self.waiters.next_number(), &json);
-        match self.leadership.leader() {
-            None => Err(Unavailable::NoLeader),
-            Some(id) if id == self.member_id => self.leader.propose(batch).await,
-            Some(id) => forward(&self.peers, id, batch).await,
-        }
-    }
-}
-
-impl Batcher {
-    /// Runs until the queue closes. A change of leader frees the places of batches that may never be answered.
-    pub(crate) async fn run(mut self) {
-        let mut leadership = self.leadership.clone();
-        loop {
-            let permit = loop {
-                tokio::select! {
-                    permit = Arc::clone(&self.under_way).acquire_owned() => break permit,
-                    changed = leadership.changed() => {
-                        if changed.is_err() {
-                            return;
-                        }
-                        self.waiters.release_permits();
-                    }
-                }
-            };
-            let Ok(permit) = permit else { return };
-            let Some(first) = self.queue.recv().await else {
-                return;
-            };
-            let batch = self.fill(first);
-            while self.forwards.try_join_next().is_some() {}
-            self.submit(batch, permit).await;
-        }
-    }
-
-    fn fill(&mut self, first: Pending) -> Vec<Pending> {
-        let mut bytes = first.command.len();
-        self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        let mut batch = vec![first];
-        while batch.len() < BATCH_REQUESTS && bytes < BATCH_BYTES {
-            let Ok(next) = self.queue.try_recv() else {
-                break;
-            };
-            let size = next.command.len();
-            self.queued_bytes.fetch_sub(size, Ordering::Relaxed);
-            if next.sender.is_closed() {
-                continue;
-            }
-            bytes += size;
-            batch.push(next);
-        }
-        batch
-    }
-
-    async fn submit(&mut self, mut batch: Vec<Pending>, permit: OwnedSemaphorePermit) {
-        let Some(leader) = self.wait_for_leader(&batch).await else {
-            return;
+        let Some(leader) = self.leadership.leader() else {
+            return Err(Unavailable::NoLeader);
         };
-        // Whoever gave up meanwhile was told that the effect is unknown; nothing is gained by writing it now.
-        batch.retain(|pending| !pending.sender.is_closed());
-        if batch.is_empty() {
-            return;
+        if leader != self.member_id {
+            return forward(&self.peers, leader, batch, PUBLISH_TIMEOUT).await;
         }
-        let number = self.waiters.next_number();
-        let bytes =
-            batch::encode_commands(self.member_id, number, batch.iter().map(|p| &p.command[..]));
-        let senders = batch.into_iter().map(|pending| pending.sender).collect();
-        self.waiters.register(number, senders, Some(permit));
-        let waiters = Arc::clone(&self.waiters);
-        if leader == self.member_id {
-            let refused = Arc::clone(&waiters);
-            if let Err(why) = self
-                .leader
-                .submit(bytes, move |why| refused.fail(number, why))
-                .await
-            {
-                waiters.fail(number, why);
-            }
-            return;
-        }
-        let peers = self.peers.clone();
-        self.forwards.spawn(async move {
-            match forward(&peers, leader, bytes).await {
-                // The applier answers, or has answered already.
-                Ok(()) => {}
-                // Nothing was appended.
-                Err(why @ Unavailable::NotLeader) => waiters.fail(number, why),
-                // It may have been appended: the applier may still answer, but others need not wait for it.
-                Err(_) => waiters.release_permit(number),
-            }
-        });
-    }
-
-    /// The leader's id, or none when everybody gave up before there was one. A leader refuses writes until it has heard
-    /// from a quorum, so the first batch of a term waits for that.
-    async fn wait_for_leader(&mut self, batch: &[Pending]) -> Option<u64> {
-        loop {
-            let term = self.leadership.term();
-            if let Some(leader) = self.leadership.leader() {
-                let known = self.confirmed_term == term;
-                if known
-                    || read_index(leader, self.member_id, &self.leader, &self.peers)
-                        .await
-                        .is_ok()
-                {
-                    self.confirmed_term = term;
-                    return Some(leader);
-                }
-            }
-            if batch.iter().all(|pending| pending.sender.is_closed()) {
-                return None;
-            }
-            let soon = tokio::time::Instant::now() + Duration::from_secs(1);
-            self.leadership.changed_or_retry(soon).await.ok()?;
-        }
-    }
-}
-
-/// Hands a batch to the leader and waits until it is applied there.
-async fn forward(peers: &Peers, leader: u64, batch: Bytes) -> Result<(), Unavailable> {
-    let mut peer = peers.control(leader).ok_or(Unavailable::NoLeader)?;
-    let reply = peer.propose(proto::peer::ProposeRequest { batch }).await;
-    match reply.map(|reply| reply.into_inner().refusal) {
-        Ok(None) => Ok(()),
-        Ok(Some(refusal)) if refusal.not_leader => Err(Unavailable::NotLeader),
-        Ok(Some(_)) | Err(_) => Err(Unavailable::LeaderChanged),
+        let appended = tokio::time::timeout(PUBLISH_TIMEOUT, self.leader.propose(batch)).await;
+        appended.unwrap_or(Err(Unavailable::TimedOut))
     }
 }

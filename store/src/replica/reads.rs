@@ -133,7 +133,8 @@ pub(super) async fn read_index(
     peers: &Peers,
 ) -> Result<u64, Unavailable> {
     if leading == member_id {
-        return leader.read_index().await;
+        let asked = tokio::time::timeout(ROUND_TIMEOUT, leader.read_index()).await;
+        return asked.map_or(Err(Unavailable::TimedOut), |read| Ok(read?.index));
     }
     let mut peer = peers.control(leading).ok_or(Unavailable::NoLeader)?;
     let call = peer.read_index(proto::peer::ReadIndexRequest {});

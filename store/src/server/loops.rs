@@ -20,6 +20,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 /// How many times the usual entries the log may grow by while a snapshot is under way to a follower.
 const SNAPSHOT_PATIENCE: u64 = 10;
+/// Time that a loop which ended by itself leaves to the task that knows why.
+const REASON_TIMEOUT: Duration = Duration::from_secs(1);
 /// Keys that one step of physical compaction looks at.
 const SWEEP_KEYS: usize = 1000;
 
@@ -34,14 +36,18 @@ pub(super) struct Loops<F> {
     pub(super) guard: Arc<RejoinGuard>,
 }
 
-/// Runs a loop until it ends or is told to.
+/// Runs a loop until it is told to end. One that ends by itself has lost what it lives on, and the replica stops.
 fn spawn(tasks: &Tasks, name: &str, work: impl Future<Output = ()> + Send + 'static) {
     tasks.spawn(name, OnFailure::Stop, |stop| async move {
         tokio::select! {
+            () = stop.cancelled() => return Ok(()),
             () = work => {}
-            () = stop.cancelled() => {}
         }
-        Ok::<(), anyhow::Error>(())
+        // What it lived on ends the replica with a better reason, if it can.
+        match tokio::time::timeout(REASON_TIMEOUT, stop.cancelled()).await {
+            Ok(()) => Ok(()),
+            Err(_elapsed) => Err(anyhow::anyhow!("it ended before it was told to")),
+        }
     });
 }
 
