@@ -19,8 +19,9 @@ use super::subscription::{NO_NEWS, WatcherRef};
 pub(super) struct CatchingUp {
     /// Those that may find their revisions in memory.
     lagging: VecDeque<WatcherRef>,
-    /// Those that wait for a chunk of history.
-    waiting: Vec<WatcherRef>,
+    /// Those that wait for a chunk of history. Chunks are read for the first of them, and whoever was served goes to the
+    /// end, so that one far behind does not hold up the others.
+    waiting: VecDeque<WatcherRef>,
     turn_queued: bool,
     fetch: Option<Fetch>,
     /// The chunk that was waited for; held only until something is sent.
@@ -136,7 +137,7 @@ impl WatchStream {
             .clone()
             .filter(|chunk| chunk.holds(next));
         let Some(chunk) = held.or_else(|| self.hub.chunks.get(next)) else {
-            self.catching_up.waiting.push(reference);
+            self.catching_up.waiting.push_back(reference);
             return None;
         };
         self.catching_up.lagging.push_back(reference);
@@ -202,7 +203,7 @@ impl WatchStream {
     }
 
     fn start_fetch(&mut self) {
-        let mut from = i64::MAX;
+        let mut from = None;
         let mut groups: Vec<Arc<Group>> = Vec::new();
         for reference in &self.catching_up.waiting {
             let watcher = self
@@ -210,7 +211,7 @@ impl WatchStream {
                 .get(reference.slot)
                 .filter(|watcher| watcher.serial == reference.serial);
             let Some(watcher) = watcher else { continue };
-            from = from.min(watcher.next);
+            from = from.or(Some(watcher.next));
             let subscription = self
                 .subscriptions
                 .get(watcher.subscription)
@@ -223,11 +224,12 @@ impl WatchStream {
                 groups.push(group.clone());
             }
         }
-        if from == i64::MAX {
-            self.catching_up.waiting.clear();
-            return;
+        match from {
+            Some(from) => {
+                self.catching_up.fetch = Some(Fetch::start(self.hub.clone(), from, groups));
+            }
+            None => self.catching_up.waiting.clear(),
         }
-        self.catching_up.fetch = Some(Fetch::start(self.hub.clone(), from, groups));
     }
 
     pub(super) fn poll_fetch(&mut self, context: &mut Context<'_>) {
@@ -238,9 +240,12 @@ impl WatchStream {
             return;
         };
         self.catching_up.fetch = None;
+        let waiting = &mut self.catching_up.waiting;
         match fetched {
             Fetched::Chunk(chunk) => self.catching_up.chunk = Some(chunk),
-            Fetched::Look => {}
+            Fetched::Cached => {}
+            // The others may find something.
+            Fetched::Nothing => waiting.rotate_left(usize::from(!waiting.is_empty())),
             Fetched::Compacted {
                 from,
                 compact_revision,
@@ -251,9 +256,9 @@ impl WatchStream {
                 };
             }
         }
-        self.catching_up
-            .lagging
-            .extend(self.catching_up.waiting.drain(..));
+        // Those that waited keep their places before those that came meanwhile.
+        waiting.append(&mut self.catching_up.lagging);
+        self.catching_up.lagging = std::mem::take(waiting);
         self.queue_catch_up();
     }
 }
