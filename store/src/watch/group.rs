@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use state_machine::{Event, EventKind, KeyRange};
 
 use super::NO_END;
+use super::encode::concatenate;
 use super::entry::{Entry, Gauge, weight};
 use super::hub::Hub;
 use super::inbox::Inbox;
@@ -16,8 +17,9 @@ use super::slab::Slab;
 
 /// Most revisions in one response. etcd sends a lagging watcher as many at a time.
 pub(super) const RESPONSE_REVISIONS_MAX: usize = 1000;
-/// A response that holds more than one revision stays below this.
-pub(super) const RESPONSE_BYTES_MAX: usize = 1 << 20;
+/// A response that holds more than one revision stays within this, since a client that does not read its responses keeps
+/// one or two of them in memory. A larger revision is a response of its own.
+pub(super) const RESPONSE_BYTES_MAX: usize = 128 << 10;
 /// Counted for each matched revision: the log entry and its places in the log and the ring.
 const LOG_ENTRY_BYTES: usize = 112;
 
@@ -217,9 +219,7 @@ impl Group {
             .iter()
             .map(|entry| entry.encoded(self.interest.prev_kv, hub))
             .collect();
-        let mut out = BytesMut::with_capacity(parts.iter().map(|part| part.len()).sum());
-        parts.iter().for_each(|part| out.extend_from_slice(part));
-        let encoded = out.freeze();
+        let encoded = concatenate(&parts);
         if self.watchers.load(Relaxed) > 1 {
             let mut joined = self.joined.lock();
             if first > self.evicted_through() {

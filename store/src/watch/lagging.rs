@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
-
 use super::Delivery;
 use super::catch_up::{Chunk, Fetch, Fetched, READ_AHEAD_GROUPS_MAX};
+use super::encode::concatenate;
 use super::entry::Entry;
 use super::group::{Group, RESPONSE_BYTES_MAX, Taken};
 use super::stream::{Turn, WatchStream};
@@ -167,26 +166,27 @@ impl WatchStream {
         // Read before the log of the group, which holds everything up to it.
         let published = self.hub.revision();
         let prev_kv = group.interest.prev_kv;
-        let mut events = BytesMut::new();
-        let (mut seen, mut last, mut count) = (empty_through, 0, 0);
+        let mut parts = Vec::new();
+        let (mut seen, mut last, mut bytes) = (empty_through, 0, 0);
         for entry in entries {
-            let before = events.len();
             let matching = entry
                 .events()
                 .iter()
                 .enumerate()
                 .filter(|(_, event)| group.interest.matches(event));
-            for (index, _) in matching {
-                events.extend_from_slice(entry.encoded(index, prev_kv, &self.hub));
-                count += 1;
-            }
-            seen = entry.revision();
-            if events.len() > before {
-                last = seen;
-            }
-            if events.len() >= RESPONSE_BYTES_MAX {
+            let revision: Vec<_> = matching
+                .map(|(index, _)| entry.encoded(index, prev_kv, &self.hub))
+                .collect();
+            let revision_bytes: usize = revision.iter().map(|part| part.len()).sum();
+            if !parts.is_empty() && bytes + revision_bytes > RESPONSE_BYTES_MAX {
                 break;
             }
+            seen = entry.revision();
+            if !revision.is_empty() {
+                last = seen;
+            }
+            bytes += revision_bytes;
+            parts.extend(revision);
         }
         let all_sent = matches!(group.take(seen + 1), Taken::Nothing);
         let sent_through = if all_sent { seen.max(published) } else { seen };
@@ -195,11 +195,12 @@ impl WatchStream {
             .get_mut(slot)
             .expect("the caller has found the watcher");
         watcher.next = watcher.next.max(sent_through + 1);
-        if count == 0 {
+        if parts.is_empty() {
             return None;
         }
         let revision = if all_sent { sent_through } else { last };
-        Some(self.deliver(slot, revision, events.freeze(), count))
+        let events = concatenate(&parts);
+        Some(self.deliver(slot, revision, events, parts.len()))
     }
 
     fn start_fetch(&mut self) {
