@@ -96,7 +96,10 @@ pub(super) enum Matched {
 /// Several revisions encoded in one piece, kept for the next watcher that lags equally.
 struct Joined {
     first: i64,
+    /// Last of the revisions that were to be joined.
     last: i64,
+    /// How many of them fit.
+    count: usize,
     encoded: Bytes,
     gauge: Arc<Gauge>,
 }
@@ -203,22 +206,29 @@ impl Group {
         }
     }
 
-    /// The events of consecutive entries of the log in one piece.
-    pub(super) fn join(&self, entries: &[Arc<LogEntry>], hub: &Hub) -> Bytes {
+    /// The events of consecutive entries of the log in one piece, and how many entries fit: one at least. Only now are
+    /// the values before known.
+    pub(super) fn join(&self, entries: &[Arc<LogEntry>], hub: &Hub) -> (Bytes, usize) {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
-            return Bytes::new();
+            return (Bytes::new(), 0);
         };
         let (first, last, gauge) = (first.revision(), last.revision(), last.entry.gauge());
         if let Some(joined) = &*self.joined.lock()
             && joined.first == first
             && joined.last == last
         {
-            return joined.encoded.clone();
+            return (joined.encoded.clone(), joined.count);
         }
-        let parts: Vec<_> = entries
-            .iter()
-            .map(|entry| entry.encoded(self.interest.prev_kv, hub))
-            .collect();
+        let (mut parts, mut bytes) = (Vec::new(), 0);
+        for entry in entries {
+            let part = entry.encoded(self.interest.prev_kv, hub);
+            bytes += part.len();
+            if !parts.is_empty() && bytes > RESPONSE_BYTES_MAX {
+                break;
+            }
+            parts.push(part);
+        }
+        let count = parts.len();
         let encoded = concatenate(&parts);
         if self.watchers.load(Relaxed) > 1 {
             let mut joined = self.joined.lock();
@@ -227,12 +237,13 @@ impl Group {
                 *joined = Some(Joined {
                     first,
                     last,
+                    count,
                     encoded: encoded.clone(),
                     gauge: gauge.clone(),
                 });
             }
         }
-        encoded
+        (encoded, count)
     }
 
     /// Marks up to `count` members from number `start` on; returns where to go on.

@@ -355,7 +355,9 @@ impl WatchStream {
                 (events, entry.revision(), entry.event_count(), false)
             }
             Taken::Many { entries, more } => {
-                let events = group.join(&entries, &self.hub);
+                let (events, fitting) = group.join(&entries, &self.hub);
+                let more = more || fitting < entries.len();
+                let entries = &entries[..fitting];
                 let last = entries
                     .last()
                     .map_or(watcher.next, |entry| entry.revision());

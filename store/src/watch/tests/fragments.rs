@@ -167,3 +167,24 @@ async fn revisions_of_history_are_joined_up_to_the_same_bound() {
         assert_eq!(counts, RESPONSES, "ring of {ring_bytes} bytes");
     }
 }
+
+#[tokio::test]
+async fn previous_values_count_for_the_bound() {
+    let setup = setup();
+    let key = |number| format!("key{number}").into();
+    (0..20).for_each(|number| {
+        setup.write(&[Change::Put(key(number), 50 << 10)]);
+    });
+    let mut stream = setup.hub.open_stream();
+    for _ in 0..2 {
+        let with_prev = WatchSpec {
+            prev_kv: true,
+            ..spec("k", "l")
+        };
+        stream.create(with_prev).unwrap();
+    }
+    (0..20).for_each(|number| {
+        setup.write(&[Change::Delete(key(number))]);
+    });
+    assert_eq!(revisions_per_response(&mut stream).await, [2; 20]);
+}
