@@ -19,7 +19,7 @@ use pb::watch_create_request::FilterType;
 use pb::watch_request::RequestUnion;
 
 use super::{Edge, stream as streams};
-use crate::watch::{Delivery, WatchSpec, WatchStream};
+use crate::watch::{Delivery, Hub, WatchSpec, WatchStream};
 
 mod response;
 
@@ -40,7 +40,13 @@ impl pb::watch_server::Watch for Watch {
         request: Request<Streaming<pb::WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let requires_leader = streams::requires_leader(request.metadata());
-        let session = Session::new(self.0.clone(), request.into_inner());
+        let edge = self.0.clone();
+        let session = Session::new(
+            edge.replica.watch_hub().clone(),
+            request.into_inner(),
+            progress_interval(edge.limits.watch_progress_interval),
+            move |revision| edge.header(revision),
+        );
         // No task and no queue: the connection polls for the next answer when it has room for one, and until then the
         // hub's cursors wait.
         let answers = stream::unfold(Box::new(session), |mut session| async move {
@@ -56,36 +62,47 @@ impl pb::watch_server::Watch for Watch {
 }
 
 /// One gRPC stream and its watches.
-struct Session {
-    edge: Arc<Edge>,
-    requests: Streaming<pb::WatchRequest>,
+struct Session<R, H> {
+    hub: Arc<Hub>,
+    requests: R,
     /// The client has said all it will say. Its watches live on.
     half_closed: bool,
     watches: WatchStream,
     progress: Interval,
     /// Answers to requests, at most one of each.
     answers: VecDeque<WatchResponse>,
+    /// The header of an answer that shows the store at a revision.
+    header: H,
 }
 
-impl Session {
-    fn new(edge: Arc<Edge>, requests: Streaming<pb::WatchRequest>) -> Session {
-        let interval = progress_interval(edge.limits.watch_progress_interval);
-        let mut progress =
-            tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
+impl<R, H> Session<R, H>
+where
+    R: Stream<Item = Result<pb::WatchRequest, Status>> + Unpin,
+    H: Fn(i64) -> pb::ResponseHeader,
+{
+    fn new(hub: Arc<Hub>, requests: R, progress_interval: Duration, header: H) -> Self {
+        let first_tick = tokio::time::Instant::now() + progress_interval;
+        let mut progress = tokio::time::interval_at(first_tick, progress_interval);
         progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Session {
             requests,
             half_closed: false,
-            watches: edge.replica.watch_hub().open_stream(),
+            watches: hub.open_stream(),
             progress,
             answers: VecDeque::new(),
-            edge,
+            header,
+            hub,
         }
     }
 
     /// The next answer; an error ends the stream.
     async fn next(&mut self) -> Result<WatchResponse, Status> {
         loop {
+            // A client puts the parts of a response together only if nothing comes between them.
+            if self.watches.is_mid_response() {
+                let part = self.watches.next().await;
+                return Ok(self.deliver(part));
+            }
             if let Some(answer) = self.answers.pop_front() {
                 return Ok(answer);
             }
@@ -113,7 +130,7 @@ impl Session {
         let answer = match self.watches.create(spec(request)) {
             Ok(watch_id) => PlainResponse {
                 // Everything after this revision, and nothing up to it, reaches a watch of the present.
-                header: Some(self.edge.header(self.watches.created_revision())),
+                header: Some((self.header)(self.watches.created_revision())),
                 watch_id,
                 ..Default::default()
             },
@@ -148,7 +165,7 @@ impl Session {
 
     /// Watchers know the store as far as its events were published.
     fn header_now(&self) -> pb::ResponseHeader {
-        self.edge.header(self.edge.replica.watch_hub().revision())
+        (self.header)(self.hub.revision())
     }
 
     fn deliver(&self, delivery: Delivery) -> WatchResponse {
@@ -159,14 +176,14 @@ impl Session {
                 events,
                 fragment,
             } => {
-                let header = self.edge.header(revision);
+                let header = (self.header)(revision);
                 WatchResponse {
                     head: response::events_head(&header, watch_id, fragment),
                     tail: events,
                 }
             }
             Delivery::Progress { watch_id, revision } => {
-                let header = self.edge.header(revision);
+                let header = (self.header)(revision);
                 let head = response::events_head(&header, watch_id, false);
                 WatchResponse {
                     head,
@@ -177,7 +194,7 @@ impl Session {
                 watch_id,
                 compact_revision,
             } => WatchResponse::from(&PlainResponse {
-                header: Some(self.edge.header(0)),
+                header: Some((self.header)(0)),
                 watch_id,
                 canceled: true,
                 compact_revision,

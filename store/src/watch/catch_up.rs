@@ -127,8 +127,10 @@ impl ChunkCache {
 /// What a read of history found.
 pub(super) enum Fetched {
     Chunk(Arc<Chunk>),
-    /// The chunk is in the cache, or there was nothing: look again.
-    Look,
+    /// The chunk is in the cache.
+    Cached,
+    /// History does not show what it should have; it may later.
+    Nothing,
     Compacted {
         from: i64,
         compact_revision: i64,
@@ -178,7 +180,7 @@ async fn read(
         let _permit = permit;
         match hub.chunks.load(from, &hub, &groups) {
             Ok(Some(chunk)) if awaited.load(Ordering::Relaxed) => Some(Fetched::Chunk(chunk)),
-            Ok(Some(_)) => Some(Fetched::Look),
+            Ok(Some(_)) => Some(Fetched::Cached),
             Ok(None) => None,
             Err(Rejection::Compacted { compact_revision }) => Some(Fetched::Compacted {
                 from,
@@ -196,5 +198,5 @@ async fn read(
         Err(error) => tracing::error!(from, %error, "reading history for a watch failed"),
     }
     tokio::time::sleep(RETRY_AFTER).await;
-    Fetched::Look
+    Fetched::Nothing
 }

@@ -30,6 +30,16 @@ pub(super) fn write_event(out: &mut BytesMut, event: &Event, prev: Option<&Encod
     }
 }
 
+/// `parts` in one piece that is no larger than it has to be.
+pub(super) fn concatenate(parts: &[impl AsRef<[u8]>]) -> Bytes {
+    let bytes = parts.iter().map(|part| part.as_ref().len()).sum();
+    let mut out = BytesMut::with_capacity(bytes);
+    parts
+        .iter()
+        .for_each(|part| out.extend_from_slice(part.as_ref()));
+    out.freeze()
+}
+
 /// Cuts `events` between events into parts of at most `max_bytes`; an event larger than that is a part of its own.
 pub(super) fn split(events: &Bytes, max_bytes: usize) -> Vec<Bytes> {
     let mut parts = Vec::new();

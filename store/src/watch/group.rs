@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use state_machine::{Event, EventKind, KeyRange};
 
 use super::NO_END;
+use super::encode::concatenate;
 use super::entry::{Entry, Gauge, weight};
 use super::hub::Hub;
 use super::inbox::Inbox;
@@ -16,8 +17,9 @@ use super::slab::Slab;
 
 /// Most revisions in one response. etcd sends a lagging watcher as many at a time.
 pub(super) const RESPONSE_REVISIONS_MAX: usize = 1000;
-/// A response that holds more than one revision stays below this.
-pub(super) const RESPONSE_BYTES_MAX: usize = 1 << 20;
+/// A response that holds more than one revision stays within this, since a client that does not read its responses keeps
+/// one or two of them in memory. A larger revision is a response of its own.
+pub(super) const RESPONSE_BYTES_MAX: usize = 128 << 10;
 /// Counted for each matched revision: the log entry and its places in the log and the ring.
 const LOG_ENTRY_BYTES: usize = 112;
 
@@ -94,7 +96,10 @@ pub(super) enum Matched {
 /// Several revisions encoded in one piece, kept for the next watcher that lags equally.
 struct Joined {
     first: i64,
+    /// Last of the revisions that were to be joined.
     last: i64,
+    /// How many of them fit.
+    count: usize,
     encoded: Bytes,
     gauge: Arc<Gauge>,
 }
@@ -201,25 +206,30 @@ impl Group {
         }
     }
 
-    /// The events of consecutive entries of the log in one piece.
-    pub(super) fn join(&self, entries: &[Arc<LogEntry>], hub: &Hub) -> Bytes {
+    /// The events of consecutive entries of the log in one piece, and how many entries fit: one at least. Only now are
+    /// the values before known.
+    pub(super) fn join(&self, entries: &[Arc<LogEntry>], hub: &Hub) -> (Bytes, usize) {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
-            return Bytes::new();
+            return (Bytes::new(), 0);
         };
         let (first, last, gauge) = (first.revision(), last.revision(), last.entry.gauge());
         if let Some(joined) = &*self.joined.lock()
             && joined.first == first
             && joined.last == last
         {
-            return joined.encoded.clone();
+            return (joined.encoded.clone(), joined.count);
         }
-        let parts: Vec<_> = entries
-            .iter()
-            .map(|entry| entry.encoded(self.interest.prev_kv, hub))
-            .collect();
-        let mut out = BytesMut::with_capacity(parts.iter().map(|part| part.len()).sum());
-        parts.iter().for_each(|part| out.extend_from_slice(part));
-        let encoded = out.freeze();
+        let (mut parts, mut bytes) = (Vec::new(), 0);
+        for entry in entries {
+            let part = entry.encoded(self.interest.prev_kv, hub);
+            bytes += part.len();
+            if !parts.is_empty() && bytes > RESPONSE_BYTES_MAX {
+                break;
+            }
+            parts.push(part);
+        }
+        let count = parts.len();
+        let encoded = concatenate(&parts);
         if self.watchers.load(Relaxed) > 1 {
             let mut joined = self.joined.lock();
             if first > self.evicted_through() {
@@ -227,12 +237,13 @@ impl Group {
                 *joined = Some(Joined {
                     first,
                     last,
+                    count,
                     encoded: encoded.clone(),
                     gauge: gauge.clone(),
                 });
             }
         }
-        encoded
+        (encoded, count)
     }
 
     /// Marks up to `count` members from number `start` on; returns where to go on.

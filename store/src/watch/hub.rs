@@ -170,10 +170,7 @@ impl Hub {
         core.ring.trim();
         self.published.store(core.published, Ordering::Release);
         core.mark_few();
-        let quiet = core.dirty.is_empty() && !core.dispatching;
-        if quiet {
-            self.dispatched.store(core.published, Ordering::Release);
-        }
+        let quiet = self.skip_dispatch(&core);
         drop(core);
         if !quiet || !self.waiting.lock().is_empty() {
             self.work.notify_one();
@@ -189,6 +186,7 @@ impl Hub {
         core.reset(seen, published);
         self.chunks.clear();
         self.published.store(published, Ordering::Release);
+        self.skip_dispatch(&core);
         drop(core);
         self.work.notify_one();
     }
@@ -313,16 +311,23 @@ impl Hub {
         self.core.lock().groups.iter().count()
     }
 
-    /// Whether the dispatcher has nothing to do.
     #[cfg(test)]
     pub(super) fn is_quiet(&self) -> bool {
-        let core = self.core.lock();
-        core.dirty.is_empty() && !core.dispatching
+        self.core.lock().is_quiet()
     }
 
     #[cfg(test)]
     pub(super) fn ring_bytes(&self) -> usize {
         self.ring_gauge.bytes()
+    }
+
+    /// Counts what was published as dispatched if no stream is left to be marked for it; says whether that is so.
+    fn skip_dispatch(&self, core: &Core) -> bool {
+        let quiet = core.is_quiet();
+        if quiet {
+            self.dispatched.store(core.published, Ordering::Release);
+        }
+        quiet
     }
 
     fn wake_waiting(&self) {
@@ -359,6 +364,11 @@ impl Hub {
 }
 
 impl Core {
+    /// Whether the dispatcher has nothing to do.
+    fn is_quiet(&self) -> bool {
+        self.dirty.is_empty() && !self.dispatching
+    }
+
     fn append(&mut self, events: RevisionEvents) {
         let revision = events.revision;
         if revision <= self.published {

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
-
 use super::Delivery;
 use super::catch_up::{Chunk, Fetch, Fetched, READ_AHEAD_GROUPS_MAX};
+use super::encode::concatenate;
 use super::entry::Entry;
 use super::group::{Group, RESPONSE_BYTES_MAX, Taken};
 use super::stream::{Turn, WatchStream};
@@ -19,8 +18,9 @@ use super::subscription::{NO_NEWS, WatcherRef};
 pub(super) struct CatchingUp {
     /// Those that may find their revisions in memory.
     lagging: VecDeque<WatcherRef>,
-    /// Those that wait for a chunk of history.
-    waiting: Vec<WatcherRef>,
+    /// Those that wait for a chunk of history. Chunks are read for the first of them, and whoever was served goes to the
+    /// end, so that one far behind does not hold up the others.
+    waiting: VecDeque<WatcherRef>,
     turn_queued: bool,
     fetch: Option<Fetch>,
     /// The chunk that was waited for; held only until something is sent.
@@ -136,7 +136,7 @@ impl WatchStream {
             .clone()
             .filter(|chunk| chunk.holds(next));
         let Some(chunk) = held.or_else(|| self.hub.chunks.get(next)) else {
-            self.catching_up.waiting.push(reference);
+            self.catching_up.waiting.push_back(reference);
             return None;
         };
         self.catching_up.lagging.push_back(reference);
@@ -166,26 +166,27 @@ impl WatchStream {
         // Read before the log of the group, which holds everything up to it.
         let published = self.hub.revision();
         let prev_kv = group.interest.prev_kv;
-        let mut events = BytesMut::new();
-        let (mut seen, mut last, mut count) = (empty_through, 0, 0);
+        let mut parts = Vec::new();
+        let (mut seen, mut last, mut bytes) = (empty_through, 0, 0);
         for entry in entries {
-            let before = events.len();
             let matching = entry
                 .events()
                 .iter()
                 .enumerate()
                 .filter(|(_, event)| group.interest.matches(event));
-            for (index, _) in matching {
-                events.extend_from_slice(entry.encoded(index, prev_kv, &self.hub));
-                count += 1;
-            }
-            seen = entry.revision();
-            if events.len() > before {
-                last = seen;
-            }
-            if events.len() >= RESPONSE_BYTES_MAX {
+            let revision: Vec<_> = matching
+                .map(|(index, _)| entry.encoded(index, prev_kv, &self.hub))
+                .collect();
+            let revision_bytes: usize = revision.iter().map(|part| part.len()).sum();
+            if !parts.is_empty() && bytes + revision_bytes > RESPONSE_BYTES_MAX {
                 break;
             }
+            seen = entry.revision();
+            if !revision.is_empty() {
+                last = seen;
+            }
+            bytes += revision_bytes;
+            parts.extend(revision);
         }
         let all_sent = matches!(group.take(seen + 1), Taken::Nothing);
         let sent_through = if all_sent { seen.max(published) } else { seen };
@@ -194,15 +195,16 @@ impl WatchStream {
             .get_mut(slot)
             .expect("the caller has found the watcher");
         watcher.next = watcher.next.max(sent_through + 1);
-        if count == 0 {
+        if parts.is_empty() {
             return None;
         }
         let revision = if all_sent { sent_through } else { last };
-        Some(self.deliver(slot, revision, events.freeze(), count))
+        let events = concatenate(&parts);
+        Some(self.deliver(slot, revision, events, parts.len()))
     }
 
     fn start_fetch(&mut self) {
-        let mut from = i64::MAX;
+        let mut from = None;
         let mut groups: Vec<Arc<Group>> = Vec::new();
         for reference in &self.catching_up.waiting {
             let watcher = self
@@ -210,7 +212,7 @@ impl WatchStream {
                 .get(reference.slot)
                 .filter(|watcher| watcher.serial == reference.serial);
             let Some(watcher) = watcher else { continue };
-            from = from.min(watcher.next);
+            from = from.or(Some(watcher.next));
             let subscription = self
                 .subscriptions
                 .get(watcher.subscription)
@@ -223,11 +225,12 @@ impl WatchStream {
                 groups.push(group.clone());
             }
         }
-        if from == i64::MAX {
-            self.catching_up.waiting.clear();
-            return;
+        match from {
+            Some(from) => {
+                self.catching_up.fetch = Some(Fetch::start(self.hub.clone(), from, groups));
+            }
+            None => self.catching_up.waiting.clear(),
         }
-        self.catching_up.fetch = Some(Fetch::start(self.hub.clone(), from, groups));
     }
 
     pub(super) fn poll_fetch(&mut self, context: &mut Context<'_>) {
@@ -238,9 +241,12 @@ impl WatchStream {
             return;
         };
         self.catching_up.fetch = None;
+        let waiting = &mut self.catching_up.waiting;
         match fetched {
             Fetched::Chunk(chunk) => self.catching_up.chunk = Some(chunk),
-            Fetched::Look => {}
+            Fetched::Cached => {}
+            // The others may find something.
+            Fetched::Nothing => waiting.rotate_left(usize::from(!waiting.is_empty())),
             Fetched::Compacted {
                 from,
                 compact_revision,
@@ -251,9 +257,9 @@ impl WatchStream {
                 };
             }
         }
-        self.catching_up
-            .lagging
-            .extend(self.catching_up.waiting.drain(..));
+        // Those that waited keep their places before those that came meanwhile.
+        waiting.append(&mut self.catching_up.lagging);
+        self.catching_up.lagging = std::mem::take(waiting);
         self.queue_catch_up();
     }
 }

@@ -117,6 +117,12 @@ impl WatchStream {
         self.ids.is_empty()
     }
 
+    /// Whether a response was sent in part. The rest is there without waiting, and the caller sends nothing else before
+    /// it.
+    pub fn is_mid_response(&self) -> bool {
+        !self.fragments.is_empty()
+    }
+
     /// What to send next; waits until there is something. Cancel-safe.
     pub async fn next(&mut self) -> Delivery {
         poll_fn(|context| {
@@ -349,7 +355,9 @@ impl WatchStream {
                 (events, entry.revision(), entry.event_count(), false)
             }
             Taken::Many { entries, more } => {
-                let events = group.join(&entries, &self.hub);
+                let (events, fitting) = group.join(&entries, &self.hub);
+                let more = more || fitting < entries.len();
+                let entries = &entries[..fitting];
                 let last = entries
                     .last()
                     .map_or(watcher.next, |entry| entry.revision());

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -28,8 +28,8 @@ pub(super) struct Fake {
     state: Mutex<State>,
     pub(super) history_reads: AtomicUsize,
     pub(super) value_reads: AtomicUsize,
-    /// Whether reads of history find nothing.
-    pub(super) blind: AtomicBool,
+    /// Reads of history from below this revision find nothing.
+    pub(super) blind_below: AtomicI64,
 }
 
 /// A change to make.
@@ -138,7 +138,7 @@ impl History for Fake {
                 compact_revision: state.compact_revision,
             });
         }
-        if self.blind.load(Ordering::Relaxed) {
+        if from < self.blind_below.load(Ordering::Relaxed) {
             return Ok(Vec::new());
         }
         let mut bytes = 0;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::fake::{Change, Fake, Setup, decode, next, put, shown, spec};
 use crate::watch::{Delivery, HubOptions, WatchSpec, WatchStream};
@@ -156,12 +157,59 @@ async fn a_cancelled_lagging_watch_leaves_the_others_alone() {
 }
 
 #[tokio::test]
+async fn watches_far_apart_in_history_take_turns() {
+    let setup = Setup::with_tiny_ring();
+    for _ in 0..12_000 {
+        setup.put("a");
+    }
+    let mut stream = setup.hub.open_stream();
+    for start_revision in [2, 4_000, 8_000] {
+        let from_the_past = WatchSpec {
+            start_revision,
+            ..spec("a", "")
+        };
+        stream.create(from_the_past).unwrap();
+    }
+    let mut ids = Vec::new();
+    for _ in 0..9 {
+        let Some(Delivery::Events { watch_id, .. }) = next(&mut stream).await else {
+            panic!("every watch has more to come");
+        };
+        ids.push(watch_id);
+    }
+    assert_eq!(ids, [0, 1, 2, 0, 1, 2, 0, 1, 2]);
+}
+
+/// The first watch waits for a revision that its history will never show, as a damaged disk would have it.
+#[tokio::test]
+async fn a_watch_whose_history_shows_nothing_does_not_hold_up_the_others() {
+    let setup = Setup::with_tiny_ring();
+    for _ in 0..3000 {
+        setup.put("a");
+    }
+    setup.fake.blind_below.store(1000, Ordering::Relaxed);
+    let mut stream = setup.hub.open_stream();
+    for start_revision in [2, 2000] {
+        let from_the_past = WatchSpec {
+            start_revision,
+            ..spec("a", "")
+        };
+        stream.create(from_the_past).unwrap();
+    }
+    let delivery = tokio::time::timeout(Duration::from_secs(60), stream.next()).await;
+    assert!(
+        matches!(delivery, Ok(Delivery::Events { watch_id: 1, .. })),
+        "{delivery:?}"
+    );
+}
+
+#[tokio::test]
 async fn history_that_shows_nothing_is_asked_again() {
     let setup = Setup::with_tiny_ring();
     for _ in 0..10 {
         setup.put("a");
     }
-    setup.fake.blind.store(true, Ordering::Relaxed);
+    setup.fake.blind_below.store(i64::MAX, Ordering::Relaxed);
     let mut stream = setup.hub.open_stream();
     stream
         .create(WatchSpec {
@@ -173,7 +221,7 @@ async fn history_that_shows_nothing_is_asked_again() {
         assert!(futures::poll!(std::pin::pin!(stream.next())).is_pending());
         tokio::task::yield_now().await;
     }
-    setup.fake.blind.store(false, Ordering::Relaxed);
+    setup.fake.blind_below.store(0, Ordering::Relaxed);
     assert_eq!(revisions(&mut stream).await, (2..=11).collect::<Vec<_>>());
 }
 

@@ -125,3 +125,37 @@ async fn a_tick_does_not_overtake_events() {
     let expected = ["0 1: progress", "0 2: a@2.0..."];
     assert!(expected.contains(&&first[..]), "{first}");
 }
+
+/// A hub that took a snapshot up to revision 6 while nobody watched.
+fn after_a_snapshot() -> Setup {
+    let setup = Setup::new();
+    for _ in 0..5 {
+        setup.fake.apply(&[put("a")]).unwrap();
+    }
+    setup.hub.reset(setup.fake.clone());
+    setup
+}
+
+#[tokio::test]
+async fn a_request_is_answered_after_a_snapshot_that_no_watch_saw() {
+    let setup = after_a_snapshot();
+    let mut stream = setup.hub.open_stream();
+    stream.create(spec("a", "")).unwrap();
+    stream.request_progress();
+    assert_eq!(shown(&mut stream).await, "-1 6: progress");
+}
+
+#[tokio::test]
+async fn a_tick_after_a_snapshot_is_no_older_than_the_watch() {
+    let setup = after_a_snapshot();
+    let mut stream = setup.hub.open_stream();
+    stream
+        .create(WatchSpec {
+            progress_notify: true,
+            ..spec("a", "")
+        })
+        .unwrap();
+    assert_eq!(stream.created_revision(), 6);
+    stream.progress_tick();
+    assert_eq!(shown(&mut stream).await, "0 6: progress");
+}
