@@ -1,7 +1,7 @@
 //! Reads from any thread, at a revision that is stored, without holding up the applier.
 
 use super::{Fatal, StateMachine};
-use crate::command::{Range, Txn};
+use crate::command::{KeyRange, Range, Txn};
 use crate::index::KeyMeta;
 use crate::key_value::Fields;
 use crate::outcome::{EncodedKeyValue, RangeResponse, Rejection, Revision, TxnResponse};
@@ -41,6 +41,12 @@ impl StateMachine {
                 other => other,
             })
         })
+    }
+
+    /// Keys that a read of `keys` looks at, counted up to `most`. Deleted keys whose history is kept are among them.
+    pub fn keys_looked_at(&self, keys: &KeyRange, most: usize) -> usize {
+        let state = self.shared.state.read();
+        state.index.range(keys, None).take(most).count()
     }
 
     /// Runs a transaction whose branches hold only ranges, under one revision.
