@@ -41,8 +41,8 @@ impl pb::kv_server::Kv for Kv {
             self.0.read_barrier().await?;
         }
         self.0.metrics.count_range();
-        let (revision, response) =
-            read_range(&self.0.replica.machine(), convert::range(request)).await?;
+        let (machine, range) = (self.0.replica.machine(), convert::range(request));
+        let (revision, response) = read_range(StateMachine::range, &machine, range).await?;
         Ok(Response::new(convert::range_response(
             self.0.header(revision),
             response,
@@ -150,16 +150,20 @@ impl pb::kv_server::Kv for Kv {
     }
 }
 
+/// [`StateMachine::range`] or [`StateMachine::range_page`].
+type ReadRange = fn(&StateMachine, &Range) -> Result<(i64, RangeResponse), Rejection>;
+
 /// Reads here, away from the runtime when that may take long.
 async fn read_range(
+    read: ReadRange,
     machine: &Arc<StateMachine>,
     range: Range,
 ) -> Result<(i64, RangeResponse), Status> {
     if !may_be_long(machine, [&range.keys]) {
-        return machine.range(&range).map_err(status::rejected);
+        return read(machine, &range).map_err(status::rejected);
     }
     let machine = machine.clone();
-    blocking(move || machine.range(&range)).await
+    blocking(move || read(&machine, &range)).await
 }
 
 async fn read_txn(edge: &Edge, txn: Txn) -> Result<(i64, TxnResponse), Status> {
