@@ -99,7 +99,7 @@ impl Limits {
 
     /// Largest gRPC message that is received, and the size at which watch answers are split.
     pub(crate) fn message_bytes_max(&self) -> usize {
-        self.request_bytes_max + GRPC_OVERHEAD_BYTES
+        self.request_bytes_max.saturating_add(GRPC_OVERHEAD_BYTES)
     }
 }
 

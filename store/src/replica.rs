@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use state_machine::{Command, Outcome, StateMachine};
 
-pub(crate) use proposals::{Batcher, Proposals};
+pub(crate) use proposals::{Batcher, Proposals, REQUEST_BYTES_MAX};
 pub(crate) use reads::{ReadRounds, Reads};
 
 use crate::raft::{
