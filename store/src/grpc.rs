@@ -138,6 +138,12 @@ impl Edge {
         })
     }
 
+    /// Refuses a proposal of a request that is too large.
+    fn check_size(&self, request_bytes: usize) -> Result<(), status::BadRequest> {
+        let member_id = self.replica.identity().member_id;
+        check::size(request_bytes, member_id, self.limits.request_bytes_max)
+    }
+
     /// Refuses a write of `cost_bytes` for which the quota has no room, and raises the alarm first.
     async fn check_quota(&self, cost_bytes: u64) -> Result<(), Status> {
         let Some(quota_bytes) = self.limits.quota_bytes else {

@@ -71,7 +71,7 @@ impl pb::kv_server::Kv for Kv {
         let request = request.into_inner();
         self.0.check_quota(check::put_cost(&request)).await?;
         check::put(&request)?;
-        check::size(request.encoded_len(), self.0.limits.request_bytes_max)?;
+        self.0.check_size(request.encoded_len())?;
         let answer = self.0.propose(Command::Put(convert::put(request))).await?;
         let Body::Put(response) = answer.body else {
             return Err(convert::unexpected(&answer.body));
@@ -88,7 +88,7 @@ impl pb::kv_server::Kv for Kv {
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
         let request = request.into_inner();
         check::delete_range(&request)?;
-        check::size(request.encoded_len(), self.0.limits.request_bytes_max)?;
+        self.0.check_size(request.encoded_len())?;
         let command = Command::DeleteRange(convert::delete_range(request));
         let answer = self.0.propose(command).await?;
         let Body::DeleteRange(response) = answer.body else {
@@ -112,7 +112,7 @@ impl pb::kv_server::Kv for Kv {
         let txn = convert::txn(request);
         check_txn(&txn, self.0.limits.txn_operations_max).map_err(BadRequest::from)?;
         if path == TxnPath::Write {
-            check::size(size, self.0.limits.request_bytes_max)?;
+            self.0.check_size(size)?;
         }
         let (revision, response) = match path {
             TxnPath::Write => {
