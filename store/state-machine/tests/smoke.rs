@@ -77,3 +77,16 @@ fn a_page_is_the_range_up_to_its_limit_and_counts_no_further() {
     };
     assert_eq!(machine.range_page(&counted).unwrap().1.count, 5);
 }
+
+#[test]
+fn the_total_counts_what_is_not_flushed_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = StateMachine::open(dir.path(), &Options::default()).unwrap();
+    let commands = vec![put("a", &"x".repeat(1 << 20))];
+    let mark = Bytes::new();
+    machine.apply(Run { commands, mark }).unwrap();
+    assert!(machine.disk_bytes() < 1 << 20);
+    assert_eq!(machine.total_bytes(), machine.live_bytes());
+    machine.flush().unwrap();
+    assert!(machine.total_bytes() >= machine.disk_bytes().max(1 << 20));
+}
