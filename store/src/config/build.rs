@@ -78,7 +78,6 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         grpc_keepalive_interval: Some(interval).filter(|interval| !interval.is_zero()),
         grpc_keepalive_timeout: values.duration("grpc-keepalive-timeout"),
         watch_progress_notify_interval: watch_progress_notify_interval(&mut values),
-        extensive_metrics: values.text("metrics") == "extensive",
         telemetry,
         warnings: values.warnings,
         remarks: values.remarks,

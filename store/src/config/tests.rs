@@ -62,7 +62,7 @@ fn no_flags_give_etcds_defaults() {
         Duration::from_secs(600)
     );
     assert_eq!(format!("{:x}", config.cluster_id()), "cdf818194e3a8c32");
-    assert!(config.pre_vote && config.strict_reconfig_check && !config.extensive_metrics);
+    assert!(config.pre_vote && config.strict_reconfig_check);
     config.verify_bootstrap().unwrap();
 }
 
@@ -356,9 +356,10 @@ fn old_names_mean_the_flags_of_today() {
 fn flags_without_effect_are_taken_and_remarked() {
     let config = config(
         "--enable-v2 --feature-gates=InitialCorruptCheck=true --backend-batch-interval=10ms \
-         --logger=zap --proxy=off --enable-pprof=false --client-cert-auth=false",
+         --logger=zap --proxy=off --enable-pprof=false --client-cert-auth=false \
+         --metrics=extensive",
     );
-    assert_eq!(config.remarks.len(), 4, "{:?}", config.remarks);
+    assert_eq!(config.remarks.len(), 5, "{:?}", config.remarks);
 }
 
 #[test]
@@ -405,7 +406,6 @@ fn every_used_flag_changes_the_configuration() {
             }
             "initial-cluster" => "default=http://127.0.0.1:9",
             "initial-cluster-state" => "existing",
-            "metrics" => "extensive",
             "log-format" => "console",
             "log-level" => "warn",
             "election-timeout" => "1001",
