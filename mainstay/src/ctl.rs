@@ -78,7 +78,7 @@ async fn dispatch(cli: Cli) -> Result<()> {
         Command::Endpoint(command) => cluster::endpoint(&session, command).await,
         Command::Alarm(command) => cluster::alarm(&session, command).await,
         Command::Version => {
-            println!(
+            outln!(
                 "mainstay ctl version: {}\nAPI version: 3.6",
                 env!("CARGO_PKG_VERSION")
             );

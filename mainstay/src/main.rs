@@ -1,5 +1,13 @@
 //! The one binary: a replica of the store, a whole cluster on this machine, or a client, by its first argument.
 
+#![warn(
+    clippy::print_stdout,
+    reason = "print! panics when nobody reads any more: out! and outln! end the program"
+)]
+
+#[macro_use]
+mod output;
+
 mod client;
 mod ctl;
 mod up;
@@ -51,7 +59,7 @@ fn main() -> ExitCode {
         "up" => up::run(words),
         "ctl" => ctl::run(words),
         "version" | "--version" | "-V" => {
-            print!(
+            out!(
                 "Mainstay {}\n{}",
                 env!("CARGO_PKG_VERSION"),
                 version_lines()
@@ -59,7 +67,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         "help" | "--help" | "-h" => {
-            print!("{HELP}");
+            out!("{HELP}");
             ExitCode::SUCCESS
         }
         "" => {
@@ -81,7 +89,7 @@ fn run_store(arguments: Vec<String>) -> ExitCode {
     match Config::parse(arguments, environment) {
         Ok(Parsed::Run(config)) => store::run(*config),
         Ok(Parsed::Print(text)) => {
-            print!("{text}");
+            out!("{text}");
             ExitCode::SUCCESS
         }
         Err(error) => {

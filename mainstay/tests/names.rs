@@ -71,3 +71,40 @@ fn a_client_without_a_server_says_so() {
         "{errors}"
     );
 }
+
+#[test]
+fn a_closed_pipe_ends_the_program_quietly() {
+    for words in [&["ctl", "version"][..], &["version"], &["help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(PROGRAM)
+            .args(words)
+            .env_clear()
+            .stdout(writer)
+            .output()
+            .unwrap();
+        // As a shell shows the end by SIGPIPE.
+        assert_eq!(output.status.code(), Some(141), "{words:?}");
+        assert_eq!(output.stderr, b"", "{words:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_behind_standard_output_is_told() {
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = Command::new(PROGRAM)
+        .arg("version")
+        .env_clear()
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        errors.starts_with("mainstay: cannot write to standard output: No space left"),
+        "{errors}"
+    );
+}

@@ -58,8 +58,6 @@ pub struct Config {
     pub grpc_keepalive_interval: Option<Duration>,
     pub grpc_keepalive_timeout: Duration,
     pub watch_progress_notify_interval: Duration,
-    /// Whether request histograms are kept.
-    pub extensive_metrics: bool,
     pub telemetry: Telemetry,
     /// What the operator should see at warning level once there is a log.
     pub warnings: Vec<String>,

@@ -99,7 +99,7 @@ impl Limits {
 
     /// Largest gRPC message that is received, and the size at which watch answers are split.
     pub(crate) fn message_bytes_max(&self) -> usize {
-        self.request_bytes_max + GRPC_OVERHEAD_BYTES
+        self.request_bytes_max.saturating_add(GRPC_OVERHEAD_BYTES)
     }
 }
 
@@ -153,6 +153,12 @@ impl Edge {
             self.metrics.count_read_index_failed();
             unavailable(error)
         })
+    }
+
+    /// Refuses a proposal of a request that is too large.
+    fn check_size(&self, request_bytes: usize) -> Result<(), status::BadRequest> {
+        let member_id = self.replica.identity().member_id;
+        check::size(request_bytes, member_id, self.limits.request_bytes_max)
     }
 
     /// Refuses a write of `cost_bytes` for which the quota has no room, and raises the alarm first.

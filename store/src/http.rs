@@ -74,7 +74,7 @@ fn gauges(edge: &Edge) -> Gauges {
         compact_revision: machine.compact_revision(),
         key_count: machine.key_count(),
         live_bytes: machine.live_bytes(),
-        disk_bytes: machine.disk_bytes(),
+        total_bytes: machine.total_bytes(),
         quota_bytes: edge.limits.quota_bytes.unwrap_or(0),
         watch_streams: watches.streams(),
         watchers: watches.watchers(),

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use state_machine::{Command, Outcome, StateMachine};
 
 pub(crate) use batcher::Batcher;
-pub(crate) use proposals::Proposals;
+pub(crate) use proposals::{Proposals, REQUEST_BYTES_MAX};
 pub(crate) use reads::{ReadRounds, Reads};
 
 use crate::raft::{

@@ -25,21 +25,21 @@ pub(super) async fn member(session: &Session, command: Member) -> Result<()> {
     match session.printer.format {
         Format::Simple => member_rows(&answer)
             .iter()
-            .for_each(|row| println!("{}", row.join(", "))),
-        Format::Json => println!("{}", member_list_json(&answer)),
+            .for_each(|row| outln!("{}", row.join(", "))),
+        Format::Json => outln!("{}", member_list_json(&answer)),
         Format::Fields => {
             header_fields(answer.header.as_ref());
             for member in &answer.members {
-                println!("\"ID\" : {}\n\"Name\" : {:?}", member.id, member.name);
+                outln!("\"ID\" : {}\n\"Name\" : {:?}", member.id, member.name);
                 member
                     .peer_ur_ls
                     .iter()
-                    .for_each(|url| println!("\"PeerURL\" : {url:?}"));
+                    .for_each(|url| outln!("\"PeerURL\" : {url:?}"));
                 member
                     .client_ur_ls
                     .iter()
-                    .for_each(|url| println!("\"ClientURL\" : {url:?}"));
-                println!("\"IsLearner\" : {}\n", member.is_learner);
+                    .for_each(|url| outln!("\"ClientURL\" : {url:?}"));
+                outln!("\"IsLearner\" : {}\n", member.is_learner);
             }
         }
         Format::Table => {
@@ -51,7 +51,7 @@ pub(super) async fn member(session: &Session, command: Member) -> Result<()> {
                 "CLIENT ADDRS",
                 "IS LEARNER",
             ];
-            print!("{}", table::draw(&headings, &member_rows(&answer)));
+            out!("{}", table::draw(&headings, &member_rows(&answer)));
         }
     }
     Ok(())
@@ -160,8 +160,8 @@ fn print_status(format: Format, answers: &[(&str, StatusResponse)]) {
             .map(|(endpoint, answer)| status_row(endpoint, answer))
     };
     match format {
-        Format::Simple => rows().for_each(|row| println!("{}", row.join(", "))),
-        Format::Json => println!("{}", Json::list(answers, status_json)),
+        Format::Simple => rows().for_each(|row| outln!("{}", row.join(", "))),
+        Format::Json => outln!("{}", Json::list(answers, status_json)),
         Format::Fields => answers.iter().for_each(status_fields),
         Format::Table => {
             let headings = [
@@ -176,7 +176,7 @@ fn print_status(format: Format, answers: &[(&str, StatusResponse)]) {
                 "RAFT APPLIED INDEX",
                 "ERRORS",
             ];
-            print!("{}", table::draw(&headings, &rows().collect::<Vec<_>>()));
+            out!("{}", table::draw(&headings, &rows().collect::<Vec<_>>()));
         }
     }
 }
@@ -224,15 +224,15 @@ fn status_json((endpoint, answer): &(&str, StatusResponse)) -> Json {
 
 fn status_fields((endpoint, answer): &(&str, StatusResponse)) {
     header_fields(answer.header.as_ref());
-    println!("\"Version\" : {:?}", answer.version);
-    println!("\"DBSize\" : {}", answer.db_size);
-    println!("\"Leader\" : {}", answer.leader);
-    println!("\"IsLearner\" : {}", answer.is_learner);
-    println!("\"RaftIndex\" : {}", answer.raft_index);
-    println!("\"RaftTerm\" : {}", answer.raft_term);
-    println!("\"RaftAppliedIndex\" : {}", answer.raft_applied_index);
-    println!("\"Errors\" : {:?}", answer.errors);
-    println!("\"Endpoint\" : {endpoint:?}\n");
+    outln!("\"Version\" : {:?}", answer.version);
+    outln!("\"DBSize\" : {}", answer.db_size);
+    outln!("\"Leader\" : {}", answer.leader);
+    outln!("\"IsLearner\" : {}", answer.is_learner);
+    outln!("\"RaftIndex\" : {}", answer.raft_index);
+    outln!("\"RaftTerm\" : {}", answer.raft_term);
+    outln!("\"RaftAppliedIndex\" : {}", answer.raft_applied_index);
+    outln!("\"Errors\" : {:?}", answer.errors);
+    outln!("\"Endpoint\" : {endpoint:?}\n");
 }
 
 struct Health<'a> {
@@ -277,12 +277,12 @@ fn print_health(format: Format, answers: &[Health<'_>]) {
                 error,
             } in answers
             {
-                println!(
+                outln!(
                     "\"Endpoint\" : {endpoint:?}\n\"Health\" : {}",
                     error.is_none()
                 );
-                println!("\"Took\" : {}", go::duration(*took));
-                println!("\"Error\" : {}\n", error.as_deref().unwrap_or_default());
+                outln!("\"Took\" : {}", go::duration(*took));
+                outln!("\"Error\" : {}\n", error.as_deref().unwrap_or_default());
             }
         }
         Format::Simple => {
@@ -294,16 +294,16 @@ fn print_health(format: Format, answers: &[Health<'_>]) {
             {
                 let took = go::duration(*took);
                 match error {
-                    None => println!(
+                    None => outln!(
                         "{endpoint} is healthy: successfully committed proposal: took = {took}"
                     ),
                     Some(error) => {
-                        println!("{endpoint} is unhealthy: failed to commit proposal: {error}");
+                        outln!("{endpoint} is unhealthy: failed to commit proposal: {error}");
                     }
                 }
             }
         }
-        Format::Json => println!("{}", Json::list(answers, health_json)),
+        Format::Json => outln!("{}", Json::list(answers, health_json)),
         Format::Table => {
             let rows = answers.iter().map(
                 |Health {
@@ -317,7 +317,7 @@ fn print_health(format: Format, answers: &[Health<'_>]) {
                 },
             );
             let rows: Vec<_> = rows.collect();
-            print!(
+            out!(
                 "{}",
                 table::draw(&["ENDPOINT", "HEALTH", "TOOK", "ERROR"], &rows)
             );
@@ -355,16 +355,16 @@ async fn hash(session: &Session, endpoints: &[String], revision: i64) -> Result<
             .map(|(endpoint, answer)| vec![(*endpoint).to_owned(), answer.hash.to_string()])
     };
     match session.printer.format {
-        Format::Simple => rows().for_each(|row| println!("{}", row.join(", "))),
-        Format::Json => println!("{}", Json::list(&answers, hash_json)),
+        Format::Simple => rows().for_each(|row| outln!("{}", row.join(", "))),
+        Format::Json => outln!("{}", Json::list(&answers, hash_json)),
         Format::Fields => {
             for (endpoint, answer) in &answers {
                 header_fields(answer.header.as_ref());
-                println!("\"Endpoint\" : {endpoint:?}\n\"Hash\" : {}\n", answer.hash);
+                outln!("\"Endpoint\" : {endpoint:?}\n\"Hash\" : {}\n", answer.hash);
             }
         }
         Format::Table => {
-            print!(
+            out!(
                 "{}",
                 table::draw(&["ENDPOINT", "HASH"], &rows().collect::<Vec<_>>())
             );
@@ -412,7 +412,7 @@ fn print_alarms(format: Format, answer: &AlarmResponse) -> Result<()> {
     match format {
         Format::Simple => {
             for alarm in &answer.alarms {
-                println!(
+                outln!(
                     "memberID:{} alarm:{} ",
                     alarm.member_id,
                     alarm.alarm().as_str_name()
@@ -426,7 +426,7 @@ fn print_alarms(format: Format, answer: &AlarmResponse) -> Result<()> {
                     ("alarm", Json::number(alarm.alarm)),
                 ])
             });
-            println!(
+            outln!(
                 "{}",
                 Json::sparse([header_json(answer.header.as_ref()), ("alarms", alarms)])
             );
@@ -434,9 +434,10 @@ fn print_alarms(format: Format, answer: &AlarmResponse) -> Result<()> {
         Format::Fields => {
             header_fields(answer.header.as_ref());
             for alarm in &answer.alarms {
-                println!(
+                outln!(
                     "\"MemberID\" : {}\n\"AlarmType\" : {:?}\n",
-                    alarm.member_id, alarm.alarm
+                    alarm.member_id,
+                    alarm.alarm
                 );
             }
         }

@@ -48,7 +48,7 @@ pub(super) async fn compact(session: &Session, revision: i64, physical: bool) ->
     session
         .within(client.compact(CompactionRequest { revision, physical }))
         .await?;
-    println!("compacted revision {revision}");
+    outln!("compacted revision {revision}");
     Ok(())
 }
 

@@ -38,10 +38,10 @@ pub(super) async fn run(session: &Session, command: Lease) -> Result<()> {
                 .await;
             let answer = answer.map_err(|error| failed("revoke", &error))?;
             match session.printer.format {
-                Format::Simple => println!("lease {id:016x} revoked"),
+                Format::Simple => outln!("lease {id:016x} revoked"),
                 Format::Json => {
                     let header = header_json_fields(answer.header.as_ref());
-                    println!("{}", Json::Object(vec![("header", Json::Object(header))]));
+                    outln!("{}", Json::Object(vec![("header", Json::Object(header))]));
                 }
                 Format::Fields => header_fields(answer.header.as_ref()),
                 Format::Table => return no_table(),
@@ -82,7 +82,7 @@ async fn keep_alive(
     while let Some(answer) = answers.next().await {
         let answer = answer?;
         if answer.ttl <= 0 {
-            println!("lease {id:016x} expired or revoked.");
+            outln!("lease {id:016x} expired or revoked.");
             return Ok(());
         }
         print_keep_alive(&session.printer, &answer)?;
@@ -98,17 +98,17 @@ async fn keep_alive(
 
 fn print_grant(printer: &Printer, answer: &LeaseGrantResponse) -> Result<()> {
     match printer.format {
-        Format::Simple => println!("lease {:016x} granted with TTL({}s)", answer.id, answer.ttl),
+        Format::Simple => outln!("lease {:016x} granted with TTL({}s)", answer.id, answer.ttl),
         Format::Json => {
             let mut fields = header_json_fields(answer.header.as_ref());
             fields.push(("ID", Json::number(answer.id)));
             fields.push(("TTL", Json::number(answer.ttl)));
             fields.push(("Error", Json::Text(answer.error.clone())));
-            println!("{}", Json::Object(fields));
+            outln!("{}", Json::Object(fields));
         }
         Format::Fields => {
             header_fields(answer.header.as_ref());
-            println!("\"ID\" : {}\n\"TTL\" : {}", answer.id, answer.ttl);
+            outln!("\"ID\" : {}\n\"TTL\" : {}", answer.id, answer.ttl);
         }
         Format::Table => return no_table(),
     }
@@ -117,19 +117,20 @@ fn print_grant(printer: &Printer, answer: &LeaseGrantResponse) -> Result<()> {
 
 fn print_keep_alive(printer: &Printer, answer: &LeaseKeepAliveResponse) -> Result<()> {
     match printer.format {
-        Format::Simple => println!(
+        Format::Simple => outln!(
             "lease {:016x} keepalived with TTL({})",
-            answer.id, answer.ttl
+            answer.id,
+            answer.ttl
         ),
         Format::Json => {
             let mut fields = header_json_fields(answer.header.as_ref());
             fields.push(("ID", Json::number(answer.id)));
             fields.push(("TTL", Json::number(answer.ttl)));
-            println!("{}", Json::Object(fields));
+            outln!("{}", Json::Object(fields));
         }
         Format::Fields => {
             header_fields(answer.header.as_ref());
-            println!("\"ID\" : {}\n\"TTL\" : {}", answer.id, answer.ttl);
+            outln!("\"ID\" : {}\n\"TTL\" : {}", answer.id, answer.ttl);
         }
         Format::Table => return no_table(),
     }
@@ -143,7 +144,7 @@ fn print_time_to_live(
 ) -> Result<()> {
     match printer.format {
         Format::Simple if answer.granted_ttl == 0 && answer.ttl == -1 => {
-            println!("lease {:016x} already expired", answer.id);
+            outln!("lease {:016x} already expired", answer.id);
         }
         Format::Simple => {
             let LeaseTimeToLiveResponse {
@@ -152,12 +153,12 @@ fn print_time_to_live(
                 granted_ttl,
                 ..
             } = answer;
-            print!("lease {id:016x} granted with TTL({granted_ttl}s), remaining({ttl}s)");
+            out!("lease {id:016x} granted with TTL({granted_ttl}s), remaining({ttl}s)");
             if keys {
                 let names = answer.keys.iter().map(|key| String::from_utf8_lossy(key));
-                print!(", attached keys([{}])", names.collect::<Vec<_>>().join(" "));
+                out!(", attached keys([{}])", names.collect::<Vec<_>>().join(" "));
             }
-            println!();
+            outln!();
         }
         Format::Json => {
             let attached = match answer.keys.as_slice() {
@@ -169,16 +170,16 @@ fn print_time_to_live(
             fields.push(("ttl", Json::number(answer.ttl)));
             fields.push(("granted-ttl", Json::number(answer.granted_ttl)));
             fields.push(("keys", attached));
-            println!("{}", Json::Object(fields));
+            outln!("{}", Json::Object(fields));
         }
         Format::Fields => {
             header_fields(answer.header.as_ref());
-            println!("\"ID\" : {}\n\"TTL\" : {}", answer.id, answer.ttl);
-            println!("\"GrantedTTL\" : {}", answer.granted_ttl);
+            outln!("\"ID\" : {}\n\"TTL\" : {}", answer.id, answer.ttl);
+            outln!("\"GrantedTTL\" : {}", answer.granted_ttl);
             answer
                 .keys
                 .iter()
-                .for_each(|key| println!("\"Key\" : {}", printer.quoted(key)));
+                .for_each(|key| outln!("\"Key\" : {}", printer.quoted(key)));
         }
         Format::Table => return no_table(),
     }
@@ -188,11 +189,11 @@ fn print_time_to_live(
 fn print_list(printer: &Printer, answer: &LeaseLeasesResponse) -> Result<()> {
     match printer.format {
         Format::Simple => {
-            println!("found {} leases", answer.leases.len());
+            outln!("found {} leases", answer.leases.len());
             answer
                 .leases
                 .iter()
-                .for_each(|lease| println!("{:016x}", lease.id));
+                .for_each(|lease| outln!("{:016x}", lease.id));
         }
         Format::Json => {
             let leases = Json::list(&answer.leases, |lease| {
@@ -200,14 +201,14 @@ fn print_list(printer: &Printer, answer: &LeaseLeasesResponse) -> Result<()> {
             });
             let mut fields = header_json_fields(answer.header.as_ref());
             fields.push(("leases", leases));
-            println!("{}", Json::Object(fields));
+            outln!("{}", Json::Object(fields));
         }
         Format::Fields => {
             header_fields(answer.header.as_ref());
             answer
                 .leases
                 .iter()
-                .for_each(|lease| println!("\"ID\" : {}", lease.id));
+                .for_each(|lease| outln!("\"ID\" : {}", lease.id));
         }
         Format::Table => return no_table(),
     }

@@ -9,6 +9,7 @@ use proto::mvccpb::KeyValue;
 
 use super::arguments::{Format, Global};
 use super::json::Json;
+use crate::output;
 
 /// Prints to standard output.
 #[derive(Debug, Clone)]
@@ -34,10 +35,10 @@ impl Printer {
     pub(super) fn put(&self, answer: &PutResponse) -> Result<()> {
         match self.format {
             Format::Simple => {
-                println!("OK");
+                outln!("OK");
                 answer.prev_kv.iter().for_each(|pair| self.pair(pair));
             }
-            Format::Json => println!("{}", put_json(answer)),
+            Format::Json => outln!("{}", put_json(answer)),
             Format::Fields => self.put_fields(answer),
             Format::Table => return no_table(),
         }
@@ -46,9 +47,9 @@ impl Printer {
 
     pub(super) fn get(&self, answer: &RangeResponse) -> Result<()> {
         match self.format {
-            Format::Simple if self.count_only => println!("{}", answer.count),
+            Format::Simple if self.count_only => outln!("{}", answer.count),
             Format::Simple => answer.kvs.iter().for_each(|pair| self.pair(pair)),
-            Format::Json => println!("{}", range_json(answer)),
+            Format::Json => outln!("{}", range_json(answer)),
             Format::Fields => self.range_fields(answer),
             Format::Table => return no_table(),
         }
@@ -58,10 +59,10 @@ impl Printer {
     pub(super) fn delete(&self, answer: &DeleteRangeResponse) -> Result<()> {
         match self.format {
             Format::Simple => {
-                println!("{}", answer.deleted);
+                outln!("{}", answer.deleted);
                 answer.prev_kvs.iter().for_each(|pair| self.pair(pair));
             }
-            Format::Json => println!("{}", delete_json(answer)),
+            Format::Json => outln!("{}", delete_json(answer)),
             Format::Fields => self.delete_fields(answer),
             Format::Table => return no_table(),
         }
@@ -71,7 +72,7 @@ impl Printer {
     pub(super) fn txn(&self, answer: &TxnResponse) -> Result<()> {
         match self.format {
             Format::Simple => {
-                println!(
+                outln!(
                     "{}",
                     if answer.succeeded {
                         "SUCCESS"
@@ -80,17 +81,17 @@ impl Printer {
                     }
                 );
                 for response in &answer.responses {
-                    println!();
+                    outln!();
                     match &response.response {
                         Some(OpResponse::ResponsePut(put)) => self.put(put)?,
                         Some(OpResponse::ResponseRange(range)) => self.get(range)?,
                         Some(OpResponse::ResponseDeleteRange(delete)) => self.delete(delete)?,
                         Some(OpResponse::ResponseTxn(txn)) => self.txn(txn)?,
-                        None => println!("no answer"),
+                        None => outln!("no answer"),
                     }
                 }
             }
-            Format::Json => println!("{}", txn_json(answer)),
+            Format::Json => outln!("{}", txn_json(answer)),
             Format::Fields => self.txn_fields(answer),
             Format::Table => return no_table(),
         }
@@ -106,15 +107,13 @@ impl Printer {
     }
 
     pub(super) fn line(&self, bytes: &[u8]) {
-        use std::io::Write;
         let mut line = if self.hex {
             hexadecimal(bytes).into_bytes()
         } else {
             bytes.to_vec()
         };
         line.push(b'\n');
-        // A closed pipe ends the program at the next `println!` as well.
-        let _ = std::io::stdout().write_all(&line);
+        output::write(&line);
     }
 
     pub(super) fn quoted(&self, bytes: &[u8]) -> String {
@@ -126,12 +125,12 @@ impl Printer {
     }
 
     pub(super) fn pair_fields(&self, prefix: &str, pair: &KeyValue) {
-        println!("\"{prefix}Key\" : {}", self.quoted(&pair.key));
-        println!("\"{prefix}CreateRevision\" : {}", pair.create_revision);
-        println!("\"{prefix}ModRevision\" : {}", pair.mod_revision);
-        println!("\"{prefix}Version\" : {}", pair.version);
-        println!("\"{prefix}Value\" : {}", self.quoted(&pair.value));
-        println!("\"{prefix}Lease\" : {}", pair.lease);
+        outln!("\"{prefix}Key\" : {}", self.quoted(&pair.key));
+        outln!("\"{prefix}CreateRevision\" : {}", pair.create_revision);
+        outln!("\"{prefix}ModRevision\" : {}", pair.mod_revision);
+        outln!("\"{prefix}Version\" : {}", pair.version);
+        outln!("\"{prefix}Value\" : {}", self.quoted(&pair.value));
+        outln!("\"{prefix}Lease\" : {}", pair.lease);
     }
 
     fn put_fields(&self, answer: &PutResponse) {
@@ -148,13 +147,13 @@ impl Printer {
             .kvs
             .iter()
             .for_each(|pair| self.pair_fields("", pair));
-        println!("\"More\" : {}", answer.more);
-        println!("\"Count\" : {}", answer.count);
+        outln!("\"More\" : {}", answer.more);
+        outln!("\"Count\" : {}", answer.count);
     }
 
     fn delete_fields(&self, answer: &DeleteRangeResponse) {
         header_fields(answer.header.as_ref());
-        println!("\"Deleted\" : {}", answer.deleted);
+        outln!("\"Deleted\" : {}", answer.deleted);
         answer
             .prev_kvs
             .iter()
@@ -163,14 +162,14 @@ impl Printer {
 
     fn txn_fields(&self, answer: &TxnResponse) {
         header_fields(answer.header.as_ref());
-        println!("\"Succeeded\" : {}", answer.succeeded);
+        outln!("\"Succeeded\" : {}", answer.succeeded);
         for response in &answer.responses {
             match &response.response {
                 Some(OpResponse::ResponsePut(put)) => self.put_fields(put),
                 Some(OpResponse::ResponseRange(range)) => self.range_fields(range),
                 Some(OpResponse::ResponseDeleteRange(delete)) => self.delete_fields(delete),
                 Some(OpResponse::ResponseTxn(txn)) => self.txn_fields(txn),
-                None => println!("\"Unknown\" : \"no answer\""),
+                None => outln!("\"Unknown\" : \"no answer\""),
             }
         }
     }
@@ -182,10 +181,10 @@ pub(super) fn no_table() -> Result<()> {
 
 pub(super) fn header_fields(header: Option<&ResponseHeader>) {
     let header = header.cloned().unwrap_or_default();
-    println!("\"ClusterID\" : {}", header.cluster_id);
-    println!("\"MemberID\" : {}", header.member_id);
-    println!("\"Revision\" : {}", header.revision);
-    println!("\"RaftTerm\" : {}", header.raft_term);
+    outln!("\"ClusterID\" : {}", header.cluster_id);
+    outln!("\"MemberID\" : {}", header.member_id);
+    outln!("\"Revision\" : {}", header.revision);
+    outln!("\"RaftTerm\" : {}", header.raft_term);
 }
 
 pub(super) fn header_json_fields(header: Option<&ResponseHeader>) -> Vec<(&'static str, Json)> {

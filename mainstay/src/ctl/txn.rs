@@ -15,7 +15,7 @@ use super::{Session, kv};
 pub(super) async fn run(session: &Session, interactive: bool) -> Result<()> {
     let say = |text: &str| {
         if interactive {
-            println!("{text}");
+            outln!("{text}");
         }
     };
     let mut lines = std::io::stdin().lock().lines();

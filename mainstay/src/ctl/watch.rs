@@ -54,20 +54,20 @@ fn print(printer: &Printer, answer: &WatchResponse) -> Result<()> {
     match printer.format {
         Format::Simple if answer.events.is_empty() => {
             let revision = answer.header.as_ref().map_or(0, |header| header.revision);
-            println!("progress notify: {revision}");
+            outln!("progress notify: {revision}");
         }
         Format::Simple => {
             for event in &answer.events {
-                println!("{}", event.r#type().as_str_name());
+                outln!("{}", event.r#type().as_str_name());
                 event.prev_kv.iter().for_each(|pair| printer.pair(pair));
                 printer.pair(event.kv.as_ref().context("an event without a key")?);
             }
         }
-        Format::Json => println!("{}", watch_json(answer)),
+        Format::Json => outln!("{}", watch_json(answer)),
         Format::Fields => {
             header_fields(answer.header.as_ref());
             for event in &answer.events {
-                println!("\"Type\" : {}", event.r#type().as_str_name());
+                outln!("\"Type\" : {}", event.r#type().as_str_name());
                 event
                     .prev_kv
                     .iter()

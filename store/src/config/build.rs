@@ -13,8 +13,10 @@ use super::identity::member_id;
 use super::url::{self, Url};
 use super::values::Values;
 use super::{AutoCompaction, ClusterState, Config, InitialMember};
+use crate::replica::REQUEST_BYTES_MAX;
 
 const ELECTION_MILLISECONDS_MAX: u64 = 50_000;
+/// etcd's `minWatchProgressInterval`.
 const PROGRESS_INTERVAL_MIN: Duration = Duration::from_millis(100);
 const QUOTA_BYTES_DEFAULT: u64 = 2 << 30;
 /// Above this etcd warns.
@@ -42,10 +44,6 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         );
     }
     let initial_cluster = initial_cluster(&values, &name, &urls.advertise_peer)?;
-    let watch_progress_notify_interval = values.duration("watch-progress-notify-interval");
-    if watch_progress_notify_interval < PROGRESS_INTERVAL_MIN {
-        return Err("--watch-progress-notify-interval must be at least 100ms".to_owned());
-    }
     let interval = values.duration("grpc-keepalive-interval");
     Ok(Config {
         name,
@@ -69,18 +67,17 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         pre_vote: values.bool("pre-vote"),
         strict_reconfig_check: values.bool("strict-reconfig-check"),
         max_learners: values.unsigned("max-learners"),
-        snapshot_count: at_least_one(&values, "snapshot-count")?,
-        snapshot_catchup_entries: values.unsigned("snapshot-catchup-entries"),
+        snapshot_count: not_zero(&values, "snapshot-count"),
+        snapshot_catchup_entries: not_zero(&values, "snapshot-catchup-entries"),
         quota_bytes: quota_bytes(&mut values),
         auto_compaction: auto_compaction(&values)?,
         max_txn_ops: fitting(&values, "max-txn-ops")?,
-        max_request_bytes: fitting(&values, "max-request-bytes")?,
+        max_request_bytes: max_request_bytes(&values)?,
         max_concurrent_streams: fitting(&values, "max-concurrent-streams")?,
         grpc_keepalive_min_time: values.duration("grpc-keepalive-min-time"),
         grpc_keepalive_interval: Some(interval).filter(|interval| !interval.is_zero()),
         grpc_keepalive_timeout: values.duration("grpc-keepalive-timeout"),
-        watch_progress_notify_interval,
-        extensive_metrics: values.text("metrics") == "extensive",
+        watch_progress_notify_interval: watch_progress_notify_interval(&mut values),
         telemetry,
         warnings: values.warnings,
         remarks: values.remarks,
@@ -277,6 +274,33 @@ fn quota_bytes(values: &mut Values) -> Option<u64> {
     Some(quota)
 }
 
+/// etcd takes the default for zero, and raises what is shorter than it can keep to.
+fn watch_progress_notify_interval(values: &mut Values) -> Duration {
+    const FLAG: &str = "watch-progress-notify-interval";
+    let interval = values.duration(FLAG);
+    if interval.is_zero() {
+        return values.default_duration(FLAG);
+    }
+    if interval < PROGRESS_INTERVAL_MIN {
+        values
+            .warnings
+            .push(format!("--{FLAG} is raised to its least, 100ms"));
+    }
+    interval.max(PROGRESS_INTERVAL_MIN)
+}
+
+/// A request that the log cannot take must not be admitted by a flag.
+fn max_request_bytes(values: &Values) -> Result<usize, String> {
+    let bytes = fitting(values, "max-request-bytes")?;
+    if bytes > REQUEST_BYTES_MAX {
+        return Err(format!(
+            "--max-request-bytes[{bytes}] is too large: the log takes requests of at most \
+             {REQUEST_BYTES_MAX} bytes"
+        ));
+    }
+    Ok(bytes)
+}
+
 fn auto_compaction(values: &Values) -> Result<AutoCompaction, String> {
     let mode = values.text("auto-compaction-mode");
     let retention = values.text("auto-compaction-retention");
@@ -300,6 +324,14 @@ fn auto_compaction(values: &Values) -> Result<AutoCompaction, String> {
             Some(kept) => Ok(AutoCompaction::Periodic(kept)),
         },
         _ => Err(format!("unknown auto-compaction-mode {mode:?}")),
+    }
+}
+
+/// etcd takes the default for zero.
+fn not_zero(values: &Values, flag: &str) -> u64 {
+    match values.unsigned(flag) {
+        0 => values.default_unsigned(flag),
+        value => value,
     }
 }
 

@@ -62,7 +62,7 @@ fn no_flags_give_etcds_defaults() {
         Duration::from_secs(600)
     );
     assert_eq!(format!("{:x}", config.cluster_id()), "cdf818194e3a8c32");
-    assert!(config.pre_vote && config.strict_reconfig_check && !config.extensive_metrics);
+    assert!(config.pre_vote && config.strict_reconfig_check);
     config.verify_bootstrap().unwrap();
 }
 
@@ -227,8 +227,14 @@ fn settings_that_cannot_be_are_refused_with_etcds_texts() {
             "http://127.0.0.1:1 stands in --listen-peer-urls and again in --listen-metrics-urls",
         ),
         (
-            "--watch-progress-notify-interval=99ms",
-            "--watch-progress-notify-interval must be at least 100ms",
+            "--max-request-bytes=25165825",
+            "--max-request-bytes[25165825] is too large: the log takes requests of at most \
+             25165824 bytes",
+        ),
+        (
+            "--max-request-bytes=18446744073709551615",
+            "--max-request-bytes[18446744073709551615] is too large: the log takes requests of \
+             at most 25165824 bytes",
         ),
     ] {
         assert_eq!(error(line), (1, text.to_owned()), "{line}");
@@ -312,6 +318,32 @@ fn retention_is_hours_a_duration_or_revisions() {
 }
 
 #[test]
+fn zero_means_the_default_where_it_does_for_etcd() {
+    let line = "--snapshot-count=0 --snapshot-catchup-entries=0 --watch-progress-notify-interval=0";
+    assert_eq!(config(line), config(""));
+}
+
+#[test]
+fn a_progress_interval_below_the_least_is_raised_with_a_warning() {
+    let raised = config("--watch-progress-notify-interval=99ms");
+    let interval = raised.watch_progress_notify_interval;
+    assert_eq!(interval, Duration::from_millis(100));
+    assert_eq!(
+        raised.warnings,
+        ["--watch-progress-notify-interval is raised to its least, 100ms"]
+    );
+    let least = config("--watch-progress-notify-interval=100ms");
+    assert_eq!(least.watch_progress_notify_interval, interval);
+    assert!(least.warnings.is_empty());
+}
+
+#[test]
+fn the_largest_request_may_be_as_large_as_the_log_takes() {
+    let largest = config("--max-request-bytes=25165824");
+    assert_eq!(largest.max_request_bytes, 25_165_824);
+}
+
+#[test]
 fn old_names_mean_the_flags_of_today() {
     let old = config("--experimental-watch-progress-notify-interval=5s");
     assert_eq!(old.watch_progress_notify_interval, Duration::from_secs(5));
@@ -324,9 +356,10 @@ fn old_names_mean_the_flags_of_today() {
 fn flags_without_effect_are_taken_and_remarked() {
     let config = config(
         "--enable-v2 --feature-gates=InitialCorruptCheck=true --backend-batch-interval=10ms \
-         --logger=zap --proxy=off --enable-pprof=false --client-cert-auth=false",
+         --logger=zap --proxy=off --enable-pprof=false --client-cert-auth=false \
+         --metrics=extensive",
     );
-    assert_eq!(config.remarks.len(), 4, "{:?}", config.remarks);
+    assert_eq!(config.remarks.len(), 5, "{:?}", config.remarks);
 }
 
 #[test]
@@ -373,7 +406,6 @@ fn every_used_flag_changes_the_configuration() {
             }
             "initial-cluster" => "default=http://127.0.0.1:9",
             "initial-cluster-state" => "existing",
-            "metrics" => "extensive",
             "log-format" => "console",
             "log-level" => "warn",
             "election-timeout" => "1001",

@@ -156,6 +156,16 @@ impl Values {
         go::parse_duration(self.text(name)).expect("checked when set")
     }
 
+    /// What the flag is when it is not given.
+    pub(super) fn default_unsigned(&self, name: &str) -> u64 {
+        go::parse_unsigned(flag(name).default).expect("defaults are good values")
+    }
+
+    /// What the flag is when it is not given.
+    pub(super) fn default_duration(&self, name: &str) -> Duration {
+        go::parse_duration(flag(name).default).expect("defaults are good values")
+    }
+
     /// Sorted; empty when the flag is empty.
     pub(super) fn urls(&self, name: &str) -> Vec<Url> {
         match self.text(name) {

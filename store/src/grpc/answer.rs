@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response};
 use http_body::Frame;
 use tonic::body::Body;
 use tonic::codegen::BoxFuture;
@@ -71,7 +71,7 @@ impl Future for Answer {
         };
         match Status::from_header_map(response.headers()) {
             Some(status) => {
-                let status = as_etcd(status);
+                let status = as_etcd(status, call.method.kind);
                 call.count(status.code());
                 tracing::debug!(method = call.method.name, code = ?status.code(), "refused");
                 response = status.into_http();
@@ -99,11 +99,18 @@ impl Drop for Answer {
     }
 }
 
-/// grpc-go has its own code for a message above the limit, and its own words for one that cannot be read.
-fn as_etcd(status: Status) -> Status {
+/// grpc-go has its own code for a message above the limit, and its own words for one that cannot be read: others for
+/// the message of a stream.
+fn as_etcd(status: Status, kind: Kind) -> Status {
     let text = status.message();
     if let Some(detail) = text.strip_prefix(TONIC_MALFORMED) {
-        return Status::internal(format!("grpc: error unmarshalling request: {detail}"));
+        let what = match kind {
+            Kind::Unary => "grpc: error unmarshalling request",
+            Kind::ServerStream | Kind::BidirectionalStream => {
+                "grpc: failed to unmarshal the received message"
+            }
+        };
+        return Status::internal(format!("{what}: {detail}"));
     }
     if status.code() != Code::OutOfRange || !text.starts_with(TONIC_TOO_LONG) {
         return status;
@@ -115,6 +122,18 @@ fn as_etcd(status: Status) -> Status {
     Status::resource_exhausted(format!(
         "grpc: received message larger than max ({found} vs. {limit})"
     ))
+}
+
+/// Puts the status that ends a stream into etcd's words. Gives its code.
+fn end_as_etcd(trailers: &mut HeaderMap, kind: Kind) -> Code {
+    let Some(status) = Status::from_header_map(trailers) else {
+        return Code::Ok;
+    };
+    let status = as_etcd(status, kind);
+    status
+        .add_header(trailers)
+        .expect("a status can be written whatever its text: it is percent-encoded");
+    status.code()
 }
 
 /// The body of a stream, counted by the status in its trailers.
@@ -132,13 +151,12 @@ impl http_body::Body for CountedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let counted = self.get_mut();
-        let frame = ready!(Pin::new(&mut counted.body).poll_frame(context));
-        if let Some(Ok(frame)) = &frame
-            && let Some(trailers) = frame.trailers_ref()
+        let mut frame = ready!(Pin::new(&mut counted.body).poll_frame(context));
+        if let Some(Ok(frame)) = &mut frame
+            && let Some(trailers) = frame.trailers_mut()
             && let Some(call) = counted.call.take()
         {
-            let status = Status::from_header_map(trailers);
-            call.count(status.map_or(Code::Ok, |status| status.code()));
+            call.count(end_as_etcd(trailers, call.method.kind));
         }
         Poll::Ready(frame)
     }
@@ -160,24 +178,30 @@ impl Drop for CountedBody {
 mod tests {
     use super::*;
 
+    fn too_long() -> Status {
+        Status::out_of_range(format!(
+            "{TONIC_TOO_LONG}: found 3000000 bytes, the limit is: 2097152 bytes"
+        ))
+    }
+
+    fn malformed() -> Status {
+        Status::internal(format!("{TONIC_MALFORMED}RangeRequest.key: invalid varint"))
+    }
+
+    const TOO_LONG: &str = "grpc: received message larger than max (3000000 vs. 2097152)";
+
     #[test]
     fn a_message_above_the_limit_is_answered_as_grpc_go_does() {
-        let tonic = Status::out_of_range(format!(
-            "{TONIC_TOO_LONG}: found 3000000 bytes, the limit is: 2097152 bytes"
-        ));
-        let status = as_etcd(tonic);
+        let status = as_etcd(too_long(), Kind::Unary);
         assert_eq!(status.code(), Code::ResourceExhausted);
-        assert_eq!(
-            status.message(),
-            "grpc: received message larger than max (3000000 vs. 2097152)"
-        );
+        assert_eq!(status.message(), TOO_LONG);
     }
 
     #[test]
     fn other_statuses_stay() {
         let compacted = crate::grpc::status::rejected(state_machine::Rejection::FutureRevision);
         let text = compacted.message().to_string();
-        let status = as_etcd(compacted);
+        let status = as_etcd(compacted, Kind::Unary);
         assert_eq!(
             (status.code(), status.message()),
             (Code::OutOfRange, text.as_str())
@@ -186,10 +210,52 @@ mod tests {
 
     #[test]
     fn a_message_that_cannot_be_read_is_answered_as_grpc_go_does() {
-        let tonic = Status::internal(format!("{TONIC_MALFORMED}RangeRequest.key: invalid varint"));
-        let status = as_etcd(tonic);
+        for (kind, text) in [
+            (
+                Kind::Unary,
+                "grpc: error unmarshalling request: RangeRequest.key: invalid varint",
+            ),
+            (
+                Kind::BidirectionalStream,
+                "grpc: failed to unmarshal the received message: RangeRequest.key: invalid varint",
+            ),
+        ] {
+            let status = as_etcd(malformed(), kind);
+            assert_eq!((status.code(), status.message()), (Code::Internal, text));
+        }
+    }
+
+    /// The trailers as the client of a stream gets them.
+    fn ended(status: &Status) -> Status {
+        let mut trailers = HeaderMap::new();
+        status.add_header(&mut trailers).unwrap();
+        trailers.insert("x-kept", http::HeaderValue::from_static("1"));
+        let code = end_as_etcd(&mut trailers, Kind::BidirectionalStream);
+        assert_eq!(trailers.get_all("x-kept").iter().count(), 1);
+        let status = Status::from_header_map(&trailers).unwrap();
+        assert_eq!(status.code(), code);
+        status
+    }
+
+    #[test]
+    fn the_end_of_an_open_stream_is_told_as_grpc_go_does() {
+        let status = ended(&too_long());
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::ResourceExhausted, TOO_LONG)
+        );
+        let status = ended(&malformed());
         assert_eq!(status.code(), Code::Internal);
-        let text = "grpc: error unmarshalling request: RangeRequest.key: invalid varint";
-        assert_eq!(status.message(), text);
+        assert!(
+            status
+                .message()
+                .starts_with("grpc: failed to unmarshal the received message: ")
+        );
+        let status = ended(&Status::new(Code::Ok, ""));
+        assert_eq!((status.code(), status.message()), (Code::Ok, ""));
+        assert_eq!(
+            end_as_etcd(&mut HeaderMap::new(), Kind::BidirectionalStream),
+            Code::Ok
+        );
     }
 }

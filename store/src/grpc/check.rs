@@ -1,5 +1,7 @@
 //! What is wrong with a request in itself, found in the order in which etcd looks.
 
+use prost::encoding::{encoded_len_varint, key_len};
+use prost::length_delimiter_len;
 use proto::server::etcdserverpb as pb;
 
 use pb::range_request::{SortOrder, SortTarget};
@@ -10,9 +12,12 @@ use super::status::BadRequest;
 /// etcd's `MaxLeaseTTL`, in seconds.
 pub(crate) const LEASE_TTL_SECONDS_MAX: i64 = 9_000_000_000;
 
-/// Bytes that etcd's own envelope of a proposal adds to the request: its header with an id, and the request's tag.
-/// etcd holds the request with its envelope against `--max-request-bytes`.
-const ENVELOPE_BYTES: usize = 14;
+/// Bits of a proposal's id in etcd below those of the member: milliseconds and a counter. `idutil.Generator`.
+const PROPOSAL_ID_MEMBER_SHIFT: u32 = 48;
+/// Fields of etcd's `InternalRaftRequest` and of its header: the header, the proposal's id in it, and any request.
+const HEADER_FIELD: u32 = 100;
+const HEADER_ID_FIELD: u32 = 1;
+const REQUEST_FIELD_MAX: u32 = 15;
 
 /// Bytes the quota counts for a put beside key and value, and for a lease. etcd's figures.
 const PUT_OVERHEAD_BYTES: u64 = 256;
@@ -101,12 +106,27 @@ pub(crate) fn txn_path(request: &pb::TxnRequest) -> TxnPath {
     path
 }
 
-/// Refuses a request that etcd would not propose for its size.
-pub(crate) fn size(encoded_bytes: usize, request_bytes_max: usize) -> Result<(), BadRequest> {
-    if encoded_bytes + ENVELOPE_BYTES > request_bytes_max {
+/// Refuses a request that etcd would not propose for its size. The size is that of etcd's own message around it.
+pub(crate) fn size(
+    request_bytes: usize,
+    member_id: u64,
+    request_bytes_max: usize,
+) -> Result<(), BadRequest> {
+    if proposal_bytes(request_bytes, member_id) > request_bytes_max {
         return Err(BadRequest::TooLarge);
     }
     Ok(())
+}
+
+/// Bytes of the `InternalRaftRequest` in which etcd's member proposes a request: a header with the proposal's id, and
+/// the request. The id has the last 16 bits of the member's on top, which decide how long it is as a varint.
+fn proposal_bytes(request_bytes: usize, member_id: u64) -> usize {
+    // Without bits of the member the clock decides: its highest bit is set until 2039.
+    let clock = 1 << (PROPOSAL_ID_MEMBER_SHIFT - 1);
+    let id = member_id << PROPOSAL_ID_MEMBER_SHIFT | clock;
+    let header_bytes = key_len(HEADER_ID_FIELD) + encoded_len_varint(id);
+    let field = |number, bytes| key_len(number) + length_delimiter_len(bytes) + bytes;
+    field(HEADER_FIELD, header_bytes) + field(REQUEST_FIELD_MAX, request_bytes)
 }
 
 /// Bytes the quota counts for a put.

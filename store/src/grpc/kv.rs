@@ -7,7 +7,8 @@ use futures::Stream;
 use prost::Message;
 use proto::server::etcdserverpb as pb;
 use state_machine::{
-    Body, Command, Compact, Range, RangeResponse, Rejection, StateMachine, TxnResponse, check_txn,
+    Body, Command, Compact, KeyRange, Op, Range, RangeResponse, Rejection, StateMachine, Txn,
+    TxnResponse, check_txn,
 };
 use tonic::{Request, Response, Status};
 
@@ -17,8 +18,8 @@ use super::{Edge, convert, status};
 
 mod range_stream;
 
-/// Keys up to which a range is read on the runtime's own threads; the runtime can spare the time that takes.
-const RANGE_KEYS_INLINE_MAX: u64 = 4096;
+/// Keys up to which a request's ranges are read on the runtime's own threads; the runtime can spare the time that takes.
+const RANGE_KEYS_INLINE_MAX: usize = 4096;
 
 pub(super) struct Kv(pub(super) Arc<Edge>);
 
@@ -40,8 +41,8 @@ impl pb::kv_server::Kv for Kv {
             self.0.read_barrier().await?;
         }
         self.0.metrics.count_range();
-        let (revision, response) =
-            read_range(&self.0.replica.machine(), convert::range(request)).await?;
+        let (machine, range) = (self.0.replica.machine(), convert::range(request));
+        let (revision, response) = read_range(StateMachine::range, &machine, range).await?;
         Ok(Response::new(convert::range_response(
             self.0.header(revision),
             response,
@@ -70,7 +71,7 @@ impl pb::kv_server::Kv for Kv {
         let request = request.into_inner();
         self.0.check_quota(check::put_cost(&request)).await?;
         check::put(&request)?;
-        check::size(request.encoded_len(), self.0.limits.request_bytes_max)?;
+        self.0.check_size(request.encoded_len())?;
         let answer = self.0.propose(Command::Put(convert::put(request))).await?;
         let Body::Put(response) = answer.body else {
             return Err(convert::unexpected(&answer.body));
@@ -87,7 +88,7 @@ impl pb::kv_server::Kv for Kv {
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
         let request = request.into_inner();
         check::delete_range(&request)?;
-        check::size(request.encoded_len(), self.0.limits.request_bytes_max)?;
+        self.0.check_size(request.encoded_len())?;
         let command = Command::DeleteRange(convert::delete_range(request));
         let answer = self.0.propose(command).await?;
         let Body::DeleteRange(response) = answer.body else {
@@ -111,7 +112,7 @@ impl pb::kv_server::Kv for Kv {
         let txn = convert::txn(request);
         check_txn(&txn, self.0.limits.txn_operations_max).map_err(BadRequest::from)?;
         if path == TxnPath::Write {
-            check::size(size, self.0.limits.request_bytes_max)?;
+            self.0.check_size(size)?;
         }
         let (revision, response) = match path {
             TxnPath::Write => {
@@ -149,27 +150,26 @@ impl pb::kv_server::Kv for Kv {
     }
 }
 
+/// [`StateMachine::range`] or [`StateMachine::range_page`].
+type ReadRange = fn(&StateMachine, &Range) -> Result<(i64, RangeResponse), Rejection>;
+
 /// Reads here, away from the runtime when that may take long.
 async fn read_range(
+    read: ReadRange,
     machine: &Arc<StateMachine>,
     range: Range,
 ) -> Result<(i64, RangeResponse), Status> {
-    if !may_be_large(machine, &range) {
-        return machine.range(&range).map_err(status::rejected);
+    if !may_be_long(machine, [&range.keys]) {
+        return read(machine, &range).map_err(status::rejected);
     }
     let machine = machine.clone();
-    blocking(move || machine.range(&range)).await
+    blocking(move || read(&machine, &range)).await
 }
 
-async fn read_txn(edge: &Edge, txn: state_machine::Txn) -> Result<(i64, TxnResponse), Status> {
+async fn read_txn(edge: &Edge, txn: Txn) -> Result<(i64, TxnResponse), Status> {
     edge.metrics.count_txn();
     let machine = edge.replica.machine();
-    let ranges = txn.success.iter().chain(&txn.failure);
-    let large = ranges.into_iter().any(|operation| match operation {
-        state_machine::Op::Range(range) => may_be_large(&machine, range),
-        _ => false,
-    });
-    if !large {
+    if !may_be_long(&machine, keys_of(&txn)) {
         return machine.read_txn(&txn).map_err(status::rejected);
     }
     blocking(move || machine.read_txn(&txn)).await
@@ -184,22 +184,34 @@ async fn blocking<T: Send + 'static>(
         .map_err(status::rejected)
 }
 
-fn may_be_large(machine: &StateMachine, range: &Range) -> bool {
-    let one_key = range.keys.end.is_empty();
-    let limited = u64::try_from(range.limit)
-        .is_ok_and(|limit| (1..=RANGE_KEYS_INLINE_MAX).contains(&limit))
-        && in_key_order(range);
-    !one_key && !limited && machine.key_count() > RANGE_KEYS_INLINE_MAX
+/// What a transaction of ranges may look at.
+fn keys_of(txn: &Txn) -> impl Iterator<Item = &KeyRange> {
+    let ranges = txn.success.iter().chain(&txn.failure);
+    let ranges = ranges.filter_map(|operation| match operation {
+        Op::Range(range) => Some(&range.keys),
+        _ => None,
+    });
+    txn.compares
+        .iter()
+        .map(|compare| &compare.keys)
+        .chain(ranges)
 }
 
-/// Whether a limit bounds the keys that are looked at: they come in key order and none is left out.
-fn in_key_order(range: &Range) -> bool {
-    use state_machine::{SortOrder, SortTarget};
-    let ordered = range.sort_order == SortOrder::None
-        || (range.sort_order == SortOrder::Ascend && range.sort_target == SortTarget::Key);
-    ordered
-        && range.min_mod_revision <= 0
-        && range.max_mod_revision <= 0
-        && range.min_create_revision <= 0
-        && range.max_create_revision <= 0
+/// Whether reads of all these together look at more keys than the runtime can spare the time for. A limit spares
+/// nothing: an answer carries the number of all keys in its range, and they are counted one by one.
+fn may_be_long<'a>(machine: &StateMachine, ranges: impl IntoIterator<Item = &'a KeyRange>) -> bool {
+    let mut left = RANGE_KEYS_INLINE_MAX;
+    ranges.into_iter().any(|keys| {
+        let looked_at = if keys.end.is_empty() {
+            1
+        } else {
+            machine.keys_looked_at(keys, left + 1)
+        };
+        let over = looked_at > left;
+        left = left.saturating_sub(looked_at);
+        over
+    })
 }
+
+#[cfg(test)]
+mod tests;

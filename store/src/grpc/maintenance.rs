@@ -67,8 +67,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         Ok(Response::new(pb::StatusResponse {
             header: Some(self.0.header(machine.revision())),
             version: SERVER_VERSION.to_string(),
-            // What is not flushed yet takes space too, soon.
-            db_size: signed(machine.disk_bytes().max(machine.live_bytes())),
+            db_size: signed(machine.total_bytes()),
             leader: raft.leader.unwrap_or(0),
             raft_index: raft.committed_index,
             raft_term: raft.term,

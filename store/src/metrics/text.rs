@@ -41,7 +41,7 @@ pub(crate) struct Gauges {
     pub(crate) compact_revision: i64,
     pub(crate) key_count: u64,
     pub(crate) live_bytes: u64,
-    pub(crate) disk_bytes: u64,
+    pub(crate) total_bytes: u64,
     pub(crate) quota_bytes: u64,
     pub(crate) watch_streams: i64,
     pub(crate) watchers: i64,
@@ -186,8 +186,8 @@ fn mvcc(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
     );
     page.gauge(
         "etcd_mvcc_db_total_size_in_bytes",
-        "Bytes of the store's files.",
-        gauges.disk_bytes,
+        "Bytes of the store's files, or of live data while that is more.",
+        gauges.total_bytes,
     );
     page.gauge(
         "etcd_mvcc_db_total_size_in_use_in_bytes",

@@ -18,8 +18,8 @@ use crate::waiters::{Answer, Waiters};
 const QUEUE_REQUESTS: usize = 16_384;
 /// The same in bytes.
 const QUEUE_BYTES: usize = 256 << 20;
-/// Largest request: with its batch it must fit the log's largest entry.
-const REQUEST_BYTES: usize = 24 << 20;
+/// Largest request, and the most that `--max-request-bytes` may be: with its batch it must fit the log's largest entry.
+pub(crate) const REQUEST_BYTES_MAX: usize = 24 << 20;
 /// Longest wait for one try to tell the cluster about this member.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -64,7 +64,7 @@ impl Proposals {
         let mut encoded = BytesMut::new();
         command.encode(&mut encoded);
         let size = encoded.len();
-        if size > REQUEST_BYTES {
+        if size > REQUEST_BYTES_MAX {
             return Err(Unavailable::TooLarge);
         }
         if self.queued_bytes.fetch_add(size, Ordering::Relaxed) > QUEUE_BYTES {

@@ -152,7 +152,9 @@ impl Hub {
             waiting: Mutex::default(),
             chunks: ChunkCache::default(),
             catch_up_permits: Arc::new(Semaphore::new(catch_up::READS_MAX)),
-            fragment_bytes: options.max_request_bytes + GRPC_OVERHEAD_BYTES,
+            fragment_bytes: options
+                .max_request_bytes
+                .saturating_add(GRPC_OVERHEAD_BYTES),
             counters: Counters::default(),
         })
     }

@@ -218,7 +218,7 @@ impl Writer<'_> {
         } else {
             self.state.revision + 1
         };
-        read::range(self, range, at)
+        read::range(self, range, at, read::Count::Range)
     }
 
     fn delete_range(&mut self, delete: &DeleteRange) -> Result<DeleteRangeResponse, Fatal> {

@@ -302,6 +302,12 @@ impl StateMachine {
         self.disk.bytes().unwrap_or(0)
     }
 
+    /// Bytes of the store as an operator counts them: on disk, or of live data while that is more, because what is not
+    /// flushed yet takes space soon. Never below what a quota on live bytes counts.
+    pub fn total_bytes(&self) -> u64 {
+        self.disk_bytes().max(self.live_bytes())
+    }
+
     /// Keys that are not deleted.
     pub fn key_count(&self) -> u64 {
         self.shared.state.read().index.live_keys()

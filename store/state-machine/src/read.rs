@@ -26,9 +26,20 @@ pub(crate) trait Source {
 /// The part of a range that is answered while walking the index.
 pub(crate) struct Query<'a> {
     pub(crate) keys: &'a KeyRange,
-    /// Items to collect; keys are counted beyond.
+    /// Items to collect; keys are counted beyond unless the query ends there.
     items_max: usize,
+    ends_when_full: bool,
     wants: Wants,
+}
+
+/// What the count of an answer is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Count {
+    /// Every key of the range.
+    Range,
+    /// The keys up to the first one beyond the limit: the rest is not looked at. The same as [`Count::Range`] for a
+    /// range whose limit cannot end the walk: without one, sorted, filtered or only counted.
+    Page,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,6 +80,9 @@ pub(crate) fn collect(
     out: &mut Collected,
 ) -> Option<Box<[u8]>> {
     for (walked, (key, meta)) in index.range(query.keys, resume).enumerate() {
+        if query.ends_when_full && out.items.len() == query.items_max {
+            return None;
+        }
         if let Some(visible) = meta.visible_at(at) {
             out.count += 1;
             if out.items.len() < query.items_max {
@@ -155,10 +169,12 @@ pub(crate) fn range<S: Source>(
     source: &S,
     range: &Range,
     at: i64,
+    count: Count,
 ) -> Result<RangeResponse, S::Error> {
     let mut query = Query {
         keys: &range.keys,
         items_max: usize::MAX,
+        ends_when_full: false,
         wants: Wants::Values,
     };
     if range.count_only {
@@ -178,6 +194,7 @@ pub(crate) fn range<S: Source>(
     if let (SortOrder::None, false, Some(limit)) = (range.sort_order, filtered, limit) {
         // One more tells whether there is more. etcd sorts that one with the rest.
         query.items_max = limit.saturating_add(1);
+        query.ends_when_full = count == Count::Page;
     }
     let sorts_values = matches!(sort, Some((SortTarget::Value, _)));
     if range.keys_only && !sorts_values {
@@ -306,6 +323,7 @@ pub(crate) fn compare<S: Source>(source: &S, compare: &Compare, at: i64) -> Resu
     let query = Query {
         keys: &compare.keys,
         items_max: usize::MAX,
+        ends_when_full: false,
         wants,
     };
     let mut items = source.collect(&query, at)?.items;

@@ -52,3 +52,41 @@ fn what_is_applied_is_read_back_after_reopening() {
         assert_eq!(machine.applied_mark(), Some(Bytes::from_static(b"m")));
     }
 }
+
+#[test]
+fn a_page_is_the_range_up_to_its_limit_and_counts_no_further() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = StateMachine::open(dir.path(), &Options::default()).unwrap();
+    let commands = ["a", "b", "c", "d", "e"].map(|key| put(key, "1")).into();
+    let mark = Bytes::new();
+    machine.apply(Run { commands, mark }).unwrap();
+    for (limit, page_count) in [(2, 3), (4, 5), (5, 5), (9, 5), (0, 5)] {
+        let limited = Range { limit, ..all() };
+        let (revision, whole) = machine.range(&limited).unwrap();
+        assert_eq!(whole.count, 5, "limit {limit}");
+        let page = RangeResponse {
+            count: page_count,
+            ..whole
+        };
+        assert_eq!(machine.range_page(&limited).unwrap(), (revision, page));
+    }
+    let counted = Range {
+        count_only: true,
+        limit: 2,
+        ..all()
+    };
+    assert_eq!(machine.range_page(&counted).unwrap().1.count, 5);
+}
+
+#[test]
+fn the_total_counts_what_is_not_flushed_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = StateMachine::open(dir.path(), &Options::default()).unwrap();
+    let commands = vec![put("a", &"x".repeat(1 << 20))];
+    let mark = Bytes::new();
+    machine.apply(Run { commands, mark }).unwrap();
+    assert!(machine.disk_bytes() < 1 << 20);
+    assert_eq!(machine.total_bytes(), machine.live_bytes());
+    machine.flush().unwrap();
+    assert!(machine.total_bytes() >= machine.disk_bytes().max(1 << 20));
+}

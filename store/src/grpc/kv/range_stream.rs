@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Stream, stream};
 use proto::server::etcdserverpb as pb;
-use state_machine::{Range, decode_key_value};
+use state_machine::{Range, StateMachine, decode_key_value};
 use tonic::Status;
 
 use super::read_range;
@@ -77,7 +77,12 @@ impl Cursor {
             self.range.limit = wanted;
         }
         let machine = self.edge.replica.machine();
-        let (revision, response) = read_range(&machine, self.range.clone()).await?;
+        // The first chunk counts for all of them.
+        let read = match self.first {
+            None => StateMachine::range,
+            Some(_) => StateMachine::range_page,
+        };
+        let (revision, response) = read_range(read, &machine, self.range.clone()).await?;
         let (header_revision, count) = *self.first.get_or_insert((revision, response.count));
         if self.range.revision <= 0 {
             self.range.revision = header_revision;

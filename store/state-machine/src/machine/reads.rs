@@ -1,11 +1,11 @@
 //! Reads from any thread, at a revision that is stored, without holding up the applier.
 
 use super::{Fatal, StateMachine};
-use crate::command::{Range, Txn};
+use crate::command::{KeyRange, Range, Txn};
 use crate::index::KeyMeta;
 use crate::key_value::Fields;
 use crate::outcome::{EncodedKeyValue, RangeResponse, Rejection, Revision, TxnResponse};
-use crate::read::{self, Collected, Item, Query, Source};
+use crate::read::{self, Collected, Count, Item, Query, Source};
 
 use std::sync::atomic::Ordering;
 
@@ -29,18 +29,39 @@ impl From<Fatal> for Stopped {
 impl StateMachine {
     /// Reads keys. The number is the store revision of the read, for the header.
     pub fn range(&self, range: &Range) -> Result<(i64, RangeResponse), Rejection> {
+        self.range_counting(range, Count::Range)
+    }
+
+    /// Reads keys as [`StateMachine::range`] does, but ends at the limit: of the keys behind it only the first is
+    /// looked at, and `count` is the keys so far. A range whose limit cannot end it is read whole: one that has none,
+    /// or that is sorted, filtered or only counted.
+    pub fn range_page(&self, range: &Range) -> Result<(i64, RangeResponse), Rejection> {
+        self.range_counting(range, Count::Page)
+    }
+
+    fn range_counting(
+        &self,
+        range: &Range,
+        count: Count,
+    ) -> Result<(i64, RangeResponse), Rejection> {
         self.at_newest(|revision| {
             if range.revision > revision {
                 return Err(Stopped::Rejected(Rejection::FutureRevision));
             }
             if range.revision <= 0 {
-                return read::range(self, range, revision);
+                return read::range(self, range, revision, count);
             }
-            read::range(self, range, range.revision).map_err(|stopped| match stopped {
+            read::range(self, range, range.revision, count).map_err(|stopped| match stopped {
                 Stopped::Compacted => Stopped::Rejected(self.compacted()),
                 other => other,
             })
         })
+    }
+
+    /// Keys that a read of `keys` looks at, counted up to `most`. Deleted keys whose history is kept are among them.
+    pub fn keys_looked_at(&self, keys: &KeyRange, most: usize) -> usize {
+        let state = self.shared.state.read();
+        state.index.range(keys, None).take(most).count()
     }
 
     /// Runs a transaction whose branches hold only ranges, under one revision.

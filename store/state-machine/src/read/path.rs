@@ -1,6 +1,6 @@
 //! The way a transaction goes: its compares are all evaluated before anything is written.
 
-use super::{Source, compare, range};
+use super::{Count, Source, compare, range};
 use crate::command::{Op, Txn};
 use crate::outcome::{OpResponse, Rejection, TxnResponse};
 
@@ -93,7 +93,7 @@ pub(crate) fn read_txn<S: Source>(
                 };
                 OpResponse::Range {
                     revision: at,
-                    response: range(source, asked, range_at)?,
+                    response: range(source, asked, range_at, Count::Range)?,
                 }
             }
             Step::Op(_) => panic!("a read-only transaction holds only ranges"),
