@@ -4,19 +4,19 @@
 //! or renewal reaches a little further than the time to live ([`slack`]). A new leader goes on with its own clock, so a
 //! lease never ends before an acknowledged renewal says, and at most the slack later; it does not start over.
 
+mod leader_loop;
+
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use state_machine::{Command, LeaseChange, LeaseCheckpoint, LeaseRevoke, StateMachine};
+use state_machine::{LeaseChange, LeaseCheckpoint, StateMachine};
 use tokio::time::Instant;
 
-use crate::raft::LeadershipWatch;
-use crate::replica::{LeaseTime, Proposals, Reads, Unavailable};
+pub(crate) use leader_loop::LeaderLoop;
 
-/// How often the leader looks for leases whose time is over.
-const EXPIRY_INTERVAL: Duration = Duration::from_millis(250);
+use crate::replica::{LeaseTime, Unavailable};
+
 /// Leases revoked in one look, as in etcd.
 const REVOKES_AT_ONCE: usize = 500;
 /// Leases in one replicated note of what is left, as in etcd.
@@ -287,87 +287,6 @@ impl Lessor {
             })
         };
         due.into_iter().filter_map(&mut note).collect()
-    }
-}
-
-/// What the leader's part works with.
-pub(crate) struct LeaderLoop {
-    pub(crate) lessor: Arc<Lessor>,
-    pub(crate) proposals: Proposals,
-    pub(crate) reads: Reads,
-    pub(crate) leadership: LeadershipWatch,
-    pub(crate) member_id: u64,
-}
-
-impl LeaderLoop {
-    /// Revokes what is over and writes down what is left, while this member leads.
-    pub(crate) async fn run(mut self) {
-        let mut tick = tokio::time::interval(EXPIRY_INTERVAL);
-        let mut written = Instant::now();
-        let mut led_term = None;
-        loop {
-            tokio::select! {
-                _ = tick.tick() => {}
-                changed = self.leadership.changed() => if changed.is_err() { return },
-            }
-            if self.leading() != led_term {
-                self.lessor.lead(None, Instant::now());
-                led_term = self.begin_to_lead().await;
-            }
-            let Some(term) = led_term else { continue };
-            self.revoke_expired(term).await;
-            if written.elapsed() >= CHECKPOINT_INTERVAL {
-                written = Instant::now();
-                self.write_down(term).await;
-            }
-        }
-    }
-
-    /// The term in which this member leads.
-    fn leading(&self) -> Option<u64> {
-        (self.leadership.leader() == Some(self.member_id)).then(|| self.leadership.term())
-    }
-
-    /// The clock leads only once the renewals of earlier terms are applied here.
-    async fn begin_to_lead(&self) -> Option<u64> {
-        let term = self.leading()?;
-        if self.reads.barrier().await.is_err() || self.leading() != Some(term) {
-            return None;
-        }
-        self.lessor.lead(Some(term), Instant::now());
-        Some(term)
-    }
-
-    /// What one leader decided by its clock must not be carried out by the next: the revokes are for this term only.
-    async fn revoke_expired(&self, term: u64) {
-        let expired = self.lessor.expired(Instant::now());
-        if expired.is_empty() {
-            return;
-        }
-        let revokes = expired
-            .iter()
-            .map(|&id| Command::LeaseRevoke(LeaseRevoke { id }))
-            .collect();
-        let answers = self.proposals.propose_in_term(term, revokes).await;
-        for (id, answer) in expired.into_iter().zip(answers) {
-            if let Err(error) = answer {
-                tracing::warn!(lease = id, %error, "an expired lease is not revoked yet");
-                self.lessor.not_revoked(id);
-            }
-        }
-    }
-
-    async fn write_down(&self, term: u64) {
-        let checkpoints = self.lessor.checkpoints(Instant::now());
-        if checkpoints.is_empty() {
-            return;
-        }
-        let note = vec![Command::LeaseCheckpoint(checkpoints)];
-        for answer in self.proposals.propose_in_term(term, note).await {
-            if let Err(error) = answer {
-                tracing::warn!(%error, "lease times not written down");
-            }
-        }
     }
 }
 
