@@ -60,6 +60,19 @@ pub(crate) fn failure(raft: &Raft) -> impl Future<Output = String> + Send + 'sta
     }
 }
 
+/// The way back of a member that has lost some of what it promised.
+const REJOIN_ADVICE: &str = "this member must not vote or serve with what is left; remove its data folder and start it \
+                             with --initial-cluster-state existing, so that it copies the data from the others before \
+                             it votes again";
+
+/// Why a log cannot be opened, and what to do about it.
+pub(crate) fn log_error(error: wal::OpenError) -> anyhow::Error {
+    match error {
+        wal::OpenError::Damaged { .. } => anyhow::anyhow!("{error}; {REJOIN_ADVICE}"),
+        other => other.into(),
+    }
+}
+
 /// Refuses a log and a state that cannot belong together: one of them was removed, and with it acknowledged writes or
 /// this member's votes.
 pub(crate) fn check_together(
@@ -71,17 +84,15 @@ pub(crate) fn check_together(
         .applied
         .map(|id| id.index);
     let log_is_new = log.vote.is_none() && log.last_index.is_none() && log.purged.is_none();
-    let advice = "this member must not vote or serve with what is left; remove its data folder and start it with \
-                  --initial-cluster-state existing, so that it copies the data from the others before it votes again";
     anyhow::ensure!(
         !log_is_new || (may_be_empty && applied.is_none()),
-        "the raft log is gone (the state is at log index {}): {advice}",
+        "the raft log is gone (the state is at log index {}): {REJOIN_ADVICE}",
         applied.unwrap_or(0)
     );
     if let Some((purged, _)) = log.purged {
         anyhow::ensure!(
             applied >= Some(purged),
-            "the raft log begins after index {purged} but the state reaches only to {}: {advice}",
+            "the raft log begins after index {purged} but the state reaches only to {}: {REJOIN_ADVICE}",
             applied.map_or("nothing".to_owned(), |index| index.to_string())
         );
     }

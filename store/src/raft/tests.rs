@@ -55,3 +55,14 @@ fn log_and_state_machine_pass_the_conformance_suite() {
         .block_on(Suite::test_all(Builder))
         .expect("every part of the suite passes");
 }
+
+#[test]
+fn a_damaged_log_names_the_way_back() {
+    let damaged = wal::OpenError::Damaged {
+        directory: "wal".into(),
+        what: "record 7 is missing".to_owned(),
+    };
+    let told = super::log_error(damaged).to_string();
+    assert!(told.contains("record 7 is missing"), "{told}");
+    assert!(told.contains("--initial-cluster-state existing"), "{told}");
+}

@@ -115,7 +115,7 @@ async fn open_storage(
     let (wal_dir, state_dir, may_be_empty) =
         (data.wal().to_owned(), data.state(), data.may_be_empty());
     tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
-        let (wal, recovered) = wal::Wal::open(&wal_dir, wal_options)?;
+        let (wal, recovered) = wal::Wal::open(&wal_dir, wal_options).map_err(raft::log_error)?;
         if recovered.cut_bytes > 0 {
             tracing::warn!(
                 bytes = recovered.cut_bytes,

@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Records that were acknowledged are lost or unreadable. Serving or voting from what is left could
-    /// undo an acknowledged write, so this replica must not.
+    /// undo an acknowledged write, so this replica must not. How it comes back is its owner's business.
     #[error(
-        "the raft log in {} is damaged: {what}; this member must not serve or vote with it. Remove the \
-         member from the cluster, delete its data directory, and add it again so that it joins as a new \
-         member and copies the data from the others", directory.display()
+        "the raft log in {} is damaged: {what}", directory.display()
     )]
     Damaged {
         directory: PathBuf,
