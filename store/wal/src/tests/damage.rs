@@ -344,19 +344,14 @@ fn a_segment_of_another_log_is_not_taken() {
 }
 
 #[test]
-fn damage_says_how_to_go_on() {
+fn damage_says_what_is_missing() {
     let directory = tempfile::tempdir().unwrap();
     build(directory.path(), 30);
     let mut content = files(directory.path());
     let (name, begin, _end) = tail(&content);
     content.get_mut(&name).unwrap()[begin + 4] ^= 1;
     let message = open_files(&content).unwrap_err().to_string();
-    for part in [
-        "entries before index 30",
-        "with entries 9 to 28",
-        "add it again",
-        "must not serve or vote",
-    ] {
+    for part in ["entries before index 30", "with entries 9 to 28"] {
         assert!(message.contains(part), "{message}");
     }
 }
