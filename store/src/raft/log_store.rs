@@ -75,10 +75,11 @@ impl LogStore {
         if start >= end {
             return Ok(Vec::new());
         }
+        // Looked at first: what is appended meanwhile is no hole.
+        let last = self.wal.last_index();
         let entries = self.wal.read(start..end, max_bytes)?;
-        let purged = self.state.lock().purged.map(|id| id.index);
-        if Some(start) > purged {
-            check_start(start, self.wal.last_index(), &entries)?;
+        if self.wal.first_index().is_some_and(|first| first <= start) {
+            check_start(start, last, &entries)?;
         }
         entries
             .into_iter()
@@ -87,7 +88,7 @@ impl LogStore {
     }
 }
 
-/// What is read of entries that were not purged begins where it was asked to, or lies behind the end. Anything else would
+/// What is read from behind the log's first entry begins where it was asked to, or lies behind the end. Anything else would
 /// be applied, or sent on, with a hole in it.
 fn check_start(start: u64, last: Option<u64>, entries: &[wal::Entry]) -> io::Result<()> {
     let first = entries.first().map(|entry| entry.index);
