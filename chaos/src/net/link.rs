@@ -111,6 +111,12 @@ impl Link {
         self.state.borrow().cut
     }
 
+    /// How often connections were reset and truncated so far.
+    pub(super) fn steps(&self) -> (u64, u64) {
+        let state = self.state.borrow();
+        (state.resets, state.truncations)
+    }
+
     pub(super) fn subscribe(&self) -> watch::Receiver<LinkState> {
         self.state.subscribe()
     }

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::Shared;
-use super::link::{Counters, Link, LinkState, count};
+use super::link::{Link, LinkState, count};
 use crate::random::Random;
 
 /// About the largest piece: what is delayed, held and truncated as one.
@@ -39,6 +39,8 @@ pub(super) async fn carry(
     if !open(out).await || !open(back).await {
         return;
     }
+    // Taken before anybody can use the connection, so that no step of a counter is missed.
+    let (out_before, back_before) = (out.steps(), back.steps());
     let Ok(mut answering) = TcpStream::connect(("127.0.0.1", port)).await else {
         // Nobody listens: the dialler's connection is refused as well as it can still be.
         dialling.set_zero_linger().ok();
@@ -50,13 +52,21 @@ pub(super) async fn carry(
         let (dialling_reads, dialling_writes) = dialling.split();
         let (answering_reads, answering_writes) = answering.split();
         let seed = random.draw();
-        let there = pass(dialling_reads, answering_writes, out, random);
-        let here = pass(answering_reads, dialling_writes, back, Random::new(seed));
-        let both = async { tokio::try_join!(there, here) };
+        let there = Direction {
+            link: out,
+            before: out_before,
+        };
+        let here = Direction {
+            link: back,
+            before: back_before,
+        };
+        let there_ended = there.pass(dialling_reads, answering_writes, random);
+        let here_ended = here.pass(answering_reads, dialling_writes, Random::new(seed));
+        let both = async { tokio::try_join!(there_ended, here_ended) };
         tokio::select! {
             ended = both => ended.is_err(),
-            () = was_reset(out) => true,
-            () = was_reset(back) => true,
+            () = there.was_reset() => true,
+            () = here.was_reset() => true,
         }
     };
     if broken {
@@ -82,37 +92,80 @@ async fn open(link: &Link) -> bool {
     state.wait_for(|state| !state.cut).await.is_ok()
 }
 
-/// Returns when the connections of the link are reset.
-async fn was_reset(link: &Link) {
-    let mut state = link.subscribe();
-    let before = state.borrow().resets;
-    if state.wait_for(|state| state.resets != before).await.is_ok() {
-        count(&link.counters.resets);
-    }
-}
-
 /// A piece, or the end of what the sender has to say.
 struct Piece {
     due: Instant,
     bytes: Option<Bytes>,
 }
 
-/// Carries one direction until its sender closes it.
-async fn pass(
-    reads: impl AsyncReadExt + Unpin,
-    writes: impl AsyncWriteExt + Unpin,
-    link: &Link,
-    random: Random,
-) -> Result<(), Broken> {
-    let (queue, waiting) = mpsc::channel(PIECES_WAITING);
-    let state = link.subscribe();
-    let reading = read(reads, queue, state.clone(), random);
-    let writing = write(writes, waiting, state, &link.counters);
-    // A broken side ends the other at once, as the kernel does for a process that is gone; but what the sender said
-    // before its death is still on its way.
-    let (read, written) = tokio::join!(reading, writing);
-    read.map_err(|_: io::Error| Broken)?;
-    written
+/// One direction of a connection.
+struct Direction<'a> {
+    link: &'a Link,
+    /// The link's counters of resets and truncations when the connection was made.
+    before: (u64, u64),
+}
+
+impl Direction<'_> {
+    /// Returns when the connections of the link are reset.
+    async fn was_reset(&self) {
+        let mut state = self.link.subscribe();
+        let reset = state.wait_for(|state| state.resets != self.before.0).await;
+        if reset.is_ok() {
+            count(&self.link.counters.resets);
+        }
+    }
+
+    /// Carries bytes until their sender closes the connection.
+    async fn pass(
+        &self,
+        reads: impl AsyncReadExt + Unpin,
+        writes: impl AsyncWriteExt + Unpin,
+        random: Random,
+    ) -> Result<(), Broken> {
+        let (queue, waiting) = mpsc::channel(PIECES_WAITING);
+        let reading = read(reads, queue, self.link.subscribe(), random);
+        let writing = self.write(writes, waiting);
+        // What a sender said before its death is still on its way, so the writing half goes on.
+        let (read, written) = tokio::join!(reading, writing);
+        read.map_err(|_: io::Error| Broken)?;
+        written
+    }
+
+    async fn write(
+        &self,
+        mut writes: impl AsyncWriteExt + Unpin,
+        mut waiting: mpsc::Receiver<Piece>,
+    ) -> Result<(), Broken> {
+        let counters = &self.link.counters;
+        let mut state = self.link.subscribe();
+        while let Some(piece) = waiting.recv().await {
+            if piece.due > Instant::now() {
+                count(&counters.delayed);
+                sleep_until(piece.due).await;
+            }
+            if state.borrow().cut {
+                count(&counters.held);
+            }
+            let truncated = match state.wait_for(|state| !state.cut).await {
+                Ok(state) => state.truncations != self.before.1,
+                Err(_) => return Err(Broken),
+            };
+            let Some(bytes) = piece.bytes else {
+                return writes.shutdown().await.map_err(|_: io::Error| Broken);
+            };
+            let whole = if truncated { bytes.len() / 2 } else { bytes.len() };
+            let written = writes.write_all(&bytes[..whole]).await;
+            written.map_err(|_: io::Error| Broken)?;
+            counters.bytes.fetch_add(whole as u64, Ordering::Relaxed);
+            if truncated {
+                count(&counters.truncated);
+                count(&counters.resets);
+                return Err(Broken);
+            }
+        }
+        // The reading half ended with an error, which it reports itself.
+        Ok(())
+    }
 }
 
 async fn read(
@@ -143,40 +196,4 @@ async fn read(
             return Ok(());
         }
     }
-}
-
-async fn write(
-    mut writes: impl AsyncWriteExt + Unpin,
-    mut waiting: mpsc::Receiver<Piece>,
-    mut state: watch::Receiver<LinkState>,
-    counters: &Counters,
-) -> Result<(), Broken> {
-    let truncations = state.borrow().truncations;
-    while let Some(piece) = waiting.recv().await {
-        if piece.due > Instant::now() {
-            count(&counters.delayed);
-            sleep_until(piece.due).await;
-        }
-        if state.borrow().cut {
-            count(&counters.held);
-        }
-        let truncated = match state.wait_for(|state| !state.cut).await {
-            Ok(state) => state.truncations != truncations,
-            Err(_) => return Err(Broken),
-        };
-        let Some(bytes) = piece.bytes else {
-            return writes.shutdown().await.map_err(|_: io::Error| Broken);
-        };
-        let whole = if truncated { bytes.len() / 2 } else { bytes.len() };
-        let written = writes.write_all(&bytes[..whole]).await;
-        written.map_err(|_: io::Error| Broken)?;
-        counters.bytes.fetch_add(whole as u64, Ordering::Relaxed);
-        if truncated {
-            count(&counters.truncated);
-            count(&counters.resets);
-            return Err(Broken);
-        }
-    }
-    // The reading half ended with an error, which it reports itself.
-    Ok(())
 }

@@ -1,0 +1,3 @@
+//! A linearizability checker for etcd histories.
+
+pub mod history;
