@@ -3,6 +3,7 @@
 mod checker;
 pub mod history;
 mod model;
+pub mod simulate;
 mod verdict;
 
 pub use checker::{Checker, Settings, check};
