@@ -129,7 +129,7 @@ fn from_hex(hex: &str) -> Option<Vec<u8>> {
         .chars()
         .map(|digit| digit.to_digit(16))
         .collect::<Option<_>>()?;
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     digits
