@@ -22,7 +22,9 @@ impl Random {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
         let mut random = Random::new(seed ^ hash);
-        random.state ^= random.draw().wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        random.state ^= random
+            .draw()
+            .wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         random.draw();
         random
     }

@@ -175,10 +175,13 @@ impl Watcher {
         requests
             .try_send(request)
             .expect("a new queue has room for one");
-        let opening = tokio::time::timeout(CREATE_TIMEOUT, client.watch(ReceiverStream::new(waiting)));
+        let opening =
+            tokio::time::timeout(CREATE_TIMEOUT, client.watch(ReceiverStream::new(waiting)));
         let mut answers = match opening.await {
             Ok(Ok(answers)) => answers,
-            Ok(Err(status)) => return End::Lost(format!("{:?}: {}", status.code(), status.message())),
+            Ok(Err(status)) => {
+                return End::Lost(format!("{:?}: {}", status.code(), status.message()));
+            }
             Err(_) => return End::Lost("no answer to the request for a stream".to_owned()),
         };
         let mut stop = self.stop.clone();

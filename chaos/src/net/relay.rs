@@ -153,7 +153,11 @@ impl Direction<'_> {
             let Some(bytes) = piece.bytes else {
                 return writes.shutdown().await.map_err(|_: io::Error| Broken);
             };
-            let whole = if truncated { bytes.len() / 2 } else { bytes.len() };
+            let whole = if truncated {
+                bytes.len() / 2
+            } else {
+                bytes.len()
+            };
             let written = writes.write_all(&bytes[..whole]).await;
             written.map_err(|_: io::Error| Broken)?;
             counters.bytes.fetch_add(whole as u64, Ordering::Relaxed);

@@ -24,7 +24,9 @@ async fn wire() -> Wire {
     let processes = Arc::new(Processes::new(2));
     processes.set(0, Some(std::process::id()));
     let mesh = Mesh::start(&[port, port], processes, 1).await.unwrap();
-    let dialler = TcpStream::connect(("127.0.0.1", mesh.front(1))).await.unwrap();
+    let dialler = TcpStream::connect(("127.0.0.1", mesh.front(1)))
+        .await
+        .unwrap();
     let (listener, _) = timeout(PATIENCE, server.accept()).await.unwrap().unwrap();
     Wire {
         mesh,
@@ -83,7 +85,9 @@ async fn a_connection_dialled_during_a_cut_is_made_when_it_heals() {
     let mut wire = wire().await;
     // The answer to a handshake needs the way back.
     wire.mesh.link(1, 0).cut();
-    let mut late = TcpStream::connect(("127.0.0.1", wire.mesh.front(1))).await.unwrap();
+    let mut late = TcpStream::connect(("127.0.0.1", wire.mesh.front(1)))
+        .await
+        .unwrap();
     late.write_all(b"late").await.unwrap();
     nothing_arrives(&mut late).await;
     assert_eq!(wire.mesh.link(1, 0).counts().held, 1);
@@ -128,7 +132,9 @@ async fn a_truncation_passes_half_and_resets() {
     wire.mesh.link(0, 1).truncate();
     wire.dialler.write_all(b"halfgone").await.unwrap();
     let mut seen = Vec::new();
-    let read = timeout(PATIENCE, wire.listener.read_to_end(&mut seen)).await.unwrap();
+    let read = timeout(PATIENCE, wire.listener.read_to_end(&mut seen))
+        .await
+        .unwrap();
     assert!(read.is_err(), "{read:?} instead of a reset");
     assert!(seen.is_empty() || seen == b"half", "{seen:?}");
     assert_eq!(wire.mesh.link(0, 1).counts().truncated, 1);
@@ -139,7 +145,9 @@ async fn a_death_on_one_side_is_seen_on_the_other() {
     let mut wire = wire().await;
     drop(wire.listener);
     let mut buffer = [0; 1];
-    let read = timeout(PATIENCE, wire.dialler.read(&mut buffer)).await.unwrap();
+    let read = timeout(PATIENCE, wire.dialler.read(&mut buffer))
+        .await
+        .unwrap();
     assert!(!matches!(read, Ok(1..)), "{read:?}");
 }
 
@@ -147,7 +155,9 @@ async fn a_death_on_one_side_is_seen_on_the_other() {
 async fn a_stranger_gets_no_connection() {
     let wire = wire().await;
     wire.mesh.shared.processes.set(0, None);
-    let mut stranger = TcpStream::connect(("127.0.0.1", wire.mesh.front(1))).await.unwrap();
+    let mut stranger = TcpStream::connect(("127.0.0.1", wire.mesh.front(1)))
+        .await
+        .unwrap();
     let mut buffer = [0; 1];
     let read = timeout(PATIENCE, stranger.read(&mut buffer)).await.unwrap();
     assert!(!matches!(read, Ok(1..)), "{read:?}");

@@ -40,7 +40,9 @@ impl Held {
                 actor.ask(Request::Put(put)).await;
             }
             40..60 => {
-                let answer = actor.ask(Request::LeaseKeepAlive(LeaseKeepAlive { id })).await;
+                let answer = actor
+                    .ask(Request::LeaseKeepAlive(LeaseKeepAlive { id }))
+                    .await;
                 let time = answer.map(|response| response.answer);
                 if matches!(time, Some(Answer::LeaseKeepAlive(time)) if time.ttl <= 0) {
                     self.id = None;

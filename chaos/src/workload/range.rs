@@ -1,8 +1,6 @@
 //! Ranges: limits, orders, filters, counts and older revisions, over keys that come and go in groups.
 
-use check::history::{
-    Blob, DeleteRange, Put, Range, Request, SortOrder, SortTarget,
-};
+use check::history::{Blob, DeleteRange, Put, Range, Request, SortOrder, SortTarget};
 
 use super::{Kind, key, prefix_end};
 use crate::actor::Actor;
