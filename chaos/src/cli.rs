@@ -8,11 +8,13 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::failover;
 use crate::random::Random;
+use crate::report;
 use crate::run::{self, HISTORY_FILE, Plan, SCHEDULE_FILE};
 use crate::scenario::{self, SCENARIOS, Scenario};
 use crate::schedule::Schedule;
-use crate::summary::{self, Summary};
+use crate::summary::{self, SUMMARY_FILE, Summary};
 use crate::target::Target;
 use crate::verdict::Verdict;
 
@@ -45,6 +47,23 @@ enum Command {
         /// The folder of the earlier run.
         path: PathBuf,
         /// Folder for the new run.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Make the page of an earlier run, or of several in a folder, again.
+    Report {
+        /// The folder of the run or runs.
+        path: PathBuf,
+    },
+    /// Kill the leader again and again, and measure the time without an acknowledged write.
+    BenchFailover {
+        /// ours, etcd, etcd:PATH, or a TOML file.
+        #[arg(long, default_value = "ours")]
+        target: String,
+        /// How often.
+        #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+        trials: u64,
+        /// Folder for what comes out; one under chaos-runs/ if none is given.
         #[arg(long)]
         out: Option<PathBuf>,
     },
@@ -85,6 +104,12 @@ pub fn main() -> ExitCode {
         }
         Command::Check { path } => check(&path),
         Command::Run(arguments) => on_runtime(run_scenarios(arguments)),
+        Command::Report { path } => report_again(&path),
+        Command::BenchFailover {
+            target,
+            trials,
+            out,
+        } => on_runtime(bench_failover(target, trials, out)),
         Command::Replay { path, out } => on_runtime(replay(path, out)),
     };
     match done {
@@ -207,14 +232,42 @@ async fn carry_out(plans: &[Plan], folder: &Path) -> Result<Verdict> {
         say(&summary);
         summaries.push(summary);
     }
-    println!("{}", folder.display());
-    let worst = summaries.iter().map(|summary| summary.verdict).max();
+    report::write(folder, &summaries)?;
+    println!("{}", folder.join(report::PAGE_FILE).display());
+    let verdict = report::overall(&summaries);
+    // Scenarios that were not reached have shown nothing.
     let all = summaries.len() == plans.len();
-    Ok(match worst {
-        Some(Verdict::Held) if !all => Verdict::Inconclusive,
-        Some(verdict) => verdict,
-        None => Verdict::Inconclusive,
+    Ok(if all {
+        verdict
+    } else {
+        verdict.max(Verdict::Inconclusive)
     })
+}
+
+async fn bench_failover(target_word: String, trials: u64, out: Option<PathBuf>) -> Result<Verdict> {
+    let target = Target::parse(&target_word)?;
+    let name = format!("failover-{}", target.name);
+    let folder = out.unwrap_or_else(|| Path::new("chaos-runs").join(name));
+    let (interrupted, _waiting) = interruption()?;
+    let summary = failover::measure((&target, &target_word), trials, &folder, interrupted).await?;
+    say(&summary);
+    println!("{}", failover::words(&summary));
+    report::write(&folder, std::slice::from_ref(&summary))?;
+    println!("{}", folder.join(report::PAGE_FILE).display());
+    Ok(summary.verdict)
+}
+
+fn report_again(path: &Path) -> Result<Verdict> {
+    let mut summaries = Vec::new();
+    for file in files(path, SUMMARY_FILE)? {
+        let text = std::fs::read_to_string(&file)?;
+        let summary: Summary =
+            serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
+        summaries.push(summary);
+    }
+    report::write(path, &summaries)?;
+    println!("{}", path.join(report::PAGE_FILE).display());
+    Ok(Verdict::Held)
 }
 
 fn say(summary: &Summary) {
@@ -236,27 +289,27 @@ fn say(summary: &Summary) {
     }
 }
 
-/// Every history under a path.
-fn histories(path: &Path) -> Result<Vec<PathBuf>> {
+/// Every file of a name in a folder and in those directly within it.
+fn files(path: &Path, name: &str) -> Result<Vec<PathBuf>> {
     if path.is_file() {
         return Ok(vec![path.to_owned()]);
     }
-    let own = path.join(HISTORY_FILE);
+    let own = path.join(name);
     let mut found: Vec<PathBuf> = own.is_file().then_some(own).into_iter().collect();
     for entry in std::fs::read_dir(path).with_context(|| format!("listing {}", path.display()))? {
-        let inner = entry?.path().join(HISTORY_FILE);
+        let inner = entry?.path().join(name);
         found.extend(inner.is_file().then_some(inner));
     }
     found.sort();
     if found.is_empty() {
-        bail!("no {HISTORY_FILE} in {}", path.display());
+        bail!("no {name} in {}", path.display());
     }
     Ok(found)
 }
 
 fn check(path: &Path) -> Result<Verdict> {
     let mut worst = Verdict::Held;
-    for history in histories(path)? {
+    for history in files(path, HISTORY_FILE)? {
         let judged = summary::judge(&history)?;
         let verdict = Verdict::of(&judged.violations, &judged.doubts);
         println!(

@@ -92,7 +92,10 @@ impl Nemesis {
         let mut injected = Vec::new();
         for (number, step) in schedule.steps.iter().enumerate() {
             let due = self.recorder.clock().at_millis(start_ms + step.at_ms);
-            if !self.pause_until(due).await {
+            let end_ms = start_ms + schedule.duration_ms;
+            let late = number > 0 && self.recorder.clock().millis() >= end_ms;
+            // Steps that take as long as the cluster does may leave no time for the last ones.
+            if late || !self.pause_until(due).await {
                 break;
             }
             injected.push(self.step(number, step).await);

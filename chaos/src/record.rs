@@ -113,7 +113,7 @@ impl Writing {
     /// When the disk failed: the history is then incomplete.
     pub async fn finish(self) -> Result<Vec<Point>> {
         let joined = tokio::task::spawn_blocking(|| self.thread.join()).await?;
-        joined.map_err(|_| anyhow!("the recorder panicked"))?
+        joined.unwrap_or_else(|_panic| Err(anyhow!("the recorder panicked")))
     }
 }
 

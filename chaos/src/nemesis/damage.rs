@@ -13,6 +13,8 @@ use crate::schedule::{Aim, Step};
 const LOG_FOLDER: &str = "member/wal";
 /// What a refusal has to name, so that an operator knows the way back.
 const WAY_BACK: &str = "initial-cluster-state existing";
+/// A log with less written in it is too small to be hit with certainty, in bytes.
+const WRITTEN_BYTES_MIN: usize = 16 << 10;
 /// How many bytes are changed.
 const DAMAGED_BYTES: usize = 16;
 
@@ -29,7 +31,7 @@ impl Nemesis {
         self.cluster.kill(&[member]).await?;
         let mut effect = self.effect(member, &before, start_ms, String::new()).await;
         let log = self.cluster.data(member)?.join(LOG_FOLDER);
-        let (file, offset) = damage_newest(&log, step.pick)?;
+        let (file, offset) = damage_fullest(&log, step.pick)?;
         self.note("damage", Some(member), None).await;
         self.cluster.start(member).await?;
         let refusal = self.wait_refusal(member).await?;
@@ -64,32 +66,31 @@ impl Nemesis {
     }
 }
 
-/// Changes bytes in the middle of what is written in the newest log file that holds anything.
-fn damage_newest(folder: &Path, pick: u64) -> Result<(PathBuf, usize)> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder)
-        .with_context(|| format!("listing {}", folder.display()))?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
-    files.sort();
-    for file in files.into_iter().rev().filter(|file| file.is_file()) {
-        let mut bytes = fs::read(&file)?;
+/// Changes bytes in the middle of what is written in the log file that holds most: a small one may be a mark that is
+/// kept twice, and damage to one copy is no loss.
+fn damage_fullest(folder: &Path, pick: u64) -> Result<(PathBuf, usize)> {
+    let mut fullest: Option<(usize, PathBuf)> = None;
+    let entries = fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
+    for entry in entries {
+        let file = entry?.path();
+        let bytes = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
         // Log files are made longer than what is written in them; the rest is zeros.
-        let Some(written) = bytes.iter().rposition(|byte| *byte != 0) else {
-            continue;
-        };
-        // Small ones are marks and locks.
-        if written < 64 * DAMAGED_BYTES {
-            continue;
-        }
-        let spread = usize::try_from(pick).context("a pick fits")? % (written / 2);
-        let offset = written / 4 + spread;
-        for byte in &mut bytes[offset..offset + DAMAGED_BYTES] {
-            *byte ^= 0x5a;
-        }
-        fs::write(&file, &bytes)?;
-        return Ok((file, offset));
+        let written = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+        fullest = fullest.max(Some((written, file)));
     }
-    bail!("no log file in {} holds enough", folder.display())
+    let (written, file) = fullest.context("there is no log file")?;
+    ensure!(
+        written >= WRITTEN_BYTES_MIN,
+        "the log holds only {written} bytes"
+    );
+    let spread = usize::try_from(pick).context("a pick fits")? % (written / 2);
+    let offset = written / 4 + spread;
+    let mut bytes = fs::read(&file)?;
+    for byte in &mut bytes[offset..offset + DAMAGED_BYTES] {
+        *byte ^= 0x5a;
+    }
+    fs::write(&file, &bytes)?;
+    Ok((file, offset))
 }
 
 #[cfg(test)]
@@ -97,16 +98,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn damage_changes_written_bytes_of_the_newest_file_that_has_some() {
+    fn damage_changes_written_bytes_of_the_fullest_file() {
         let folder = tempfile::tempdir().unwrap();
         let full = folder.path().join("0001.wal");
-        let mut bytes = vec![7; 10_000];
-        bytes.resize(20_000, 0);
+        let mut bytes = vec![7; 40_000];
+        bytes.resize(80_000, 0);
         fs::write(&full, &bytes).unwrap();
-        fs::write(folder.path().join("0002.wal"), vec![0; 20_000]).unwrap();
-        let (file, offset) = damage_newest(folder.path(), 12_345).unwrap();
+        fs::write(folder.path().join("0002.wal"), vec![0; 80_000]).unwrap();
+        let (file, offset) = damage_fullest(folder.path(), 12_345).unwrap();
         assert_eq!(file, full);
-        assert!((2_500..7_500).contains(&offset), "{offset}");
+        assert!((10_000..30_000).contains(&offset), "{offset}");
         let changed = fs::read(&full).unwrap();
         let differing = changed.iter().zip(&bytes).filter(|(a, b)| a != b).count();
         assert_eq!(differing, DAMAGED_BYTES);

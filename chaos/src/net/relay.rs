@@ -23,6 +23,13 @@ const PIECES_WAITING: usize = 64;
 #[derive(Debug)]
 struct Broken;
 
+impl Broken {
+    /// Whatever the error says, the other side only sees that the connection broke.
+    fn by(_error: io::Error) -> Broken {
+        Broken
+    }
+}
+
 /// Carries one connection to `member`, which listens on `port`, until it ends.
 pub(super) async fn carry(
     mut dialling: TcpStream,
@@ -127,7 +134,7 @@ impl Direction<'_> {
         let writing = self.write(writes, waiting);
         // What a sender said before its death is still on its way, so the writing half goes on.
         let (read, written) = tokio::join!(reading, writing);
-        read.map_err(|_: io::Error| Broken)?;
+        read.map_err(Broken::by)?;
         written
     }
 
@@ -151,7 +158,7 @@ impl Direction<'_> {
                 Err(_) => return Err(Broken),
             };
             let Some(bytes) = piece.bytes else {
-                return writes.shutdown().await.map_err(|_: io::Error| Broken);
+                return writes.shutdown().await.map_err(Broken::by);
             };
             let whole = if truncated {
                 bytes.len() / 2
@@ -159,7 +166,7 @@ impl Direction<'_> {
                 bytes.len()
             };
             let written = writes.write_all(&bytes[..whole]).await;
-            written.map_err(|_: io::Error| Broken)?;
+            written.map_err(Broken::by)?;
             counters.bytes.fetch_add(whole as u64, Ordering::Relaxed);
             if truncated {
                 count(&counters.truncated);
