@@ -3,6 +3,7 @@
 mod checker;
 pub mod history;
 mod model;
+pub mod mutate;
 pub mod simulate;
 mod verdict;
 

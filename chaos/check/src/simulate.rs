@@ -15,8 +15,6 @@ use crate::history::{
 
 pub(crate) use random::Random;
 use requests::Requests;
-#[cfg(test)]
-pub(crate) use store::Store as PlainStore;
 use store::Store;
 use watchers::Watchers;
 

@@ -60,8 +60,10 @@ impl Checker {
         };
         let newest = self.order.newest;
         if is_local(operation) {
-            self.ledger.count(Check::Serializable);
-            self.look_back(operation, revision);
+            if let Request::Range(_) | Request::Txn(_) = &operation.request {
+                self.ledger.count(Check::Serializable);
+                self.look_back(operation, revision);
+            }
             return;
         }
         self.ledger.count(Check::RealTime);
@@ -179,7 +181,8 @@ impl Checker {
                 self.order.saw(revision, time_ns, || {
                     Evidence::Operation(Arc::clone(operation))
                 });
-                if is_local(operation) {
+                let reads = matches!(operation.request, Request::Range(_) | Request::Txn(_));
+                if reads && is_local(operation) {
                     let seen = self.order.by_member.entry(operation.member).or_default();
                     *seen = (*seen).max(revision);
                 }

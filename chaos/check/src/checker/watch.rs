@@ -5,7 +5,7 @@ mod classify;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::history::{Event, EventKind, WatchOpened, WatchResponse};
-use crate::model::{Keys, Model};
+use crate::model::{Keys, Model, REVISION_EMPTY};
 use crate::verdict::{Check, Violation};
 
 use super::ledger::Ledger;
@@ -175,8 +175,9 @@ impl Watch {
     fn receive(&mut self, response: WatchResponse, ledger: &mut Ledger) -> Option<&Ready> {
         let id = self.opened.id;
         if response.created {
+            // The empty store's own revision has no events.
             self.next = Some(if self.start > 0 {
-                self.start
+                self.start.max(REVISION_EMPTY + 1)
             } else {
                 response.revision + 1
             });

@@ -85,7 +85,7 @@ impl Requests {
             };
         }
         let ids = store.lease_ids();
-        let leased = !ids.is_empty() && random.chance(100);
+        let leased = !ids.is_empty() && random.chance(300);
         Put {
             key,
             value: self.value(),
