@@ -193,6 +193,8 @@ impl Simulation {
             self.push(first_ns, Step::Call(client));
         }
         if self.plan.watches {
+            let id = self.watchers.open_standing(&mut self.out);
+            self.push(1, Step::Deliver(id));
             self.push(NS_PER_MS, Step::Watches);
         }
     }

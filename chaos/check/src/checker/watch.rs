@@ -4,13 +4,16 @@ mod classify;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::history::{Event, EventKind, WatchOpened, WatchResponse};
+use crate::history::{Blob, Event, EventKind, WatchOpened, WatchResponse};
 use crate::model::{Keys, Model, REVISION_EMPTY};
 use crate::verdict::{Check, Violation};
 
 use super::ledger::Ledger;
 use super::order::Moment;
 use super::{Checker, Waiting};
+
+/// How many events that were passed over are remembered, so that one that comes late is told from one that comes twice.
+const MISSED_MAX: usize = 1000;
 
 /// A watch and how far it is.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ struct Watch {
     bookmark: i64,
     /// A revision of which a response had only a part.
     torn: Option<i64>,
+    /// Events that were passed over, by revision and key; the last of them.
+    missed: VecDeque<(i64, Blob)>,
     /// Events of a response whose last piece has not come.
     pieces: Vec<Event>,
     queue: VecDeque<Ready>,
@@ -46,8 +51,9 @@ struct Ready {
 impl Ready {
     /// The revision the model must have for this to be judged.
     fn needs(&self) -> i64 {
-        match self.events.last() {
-            Some(event) => event.kv.mod_revision,
+        let revisions = self.events.iter().map(|event| event.kv.mod_revision);
+        match revisions.max() {
+            Some(revision) => revision,
             None if self.compact_revision.is_some() => 0,
             None => self.revision,
         }
@@ -78,6 +84,7 @@ impl Watches {
             delivered: 0,
             bookmark: 0,
             torn: None,
+            missed: VecDeque::new(),
             pieces: Vec::new(),
             queue: VecDeque::new(),
             closed: false,
@@ -389,6 +396,12 @@ impl Watch {
             if !exact {
                 let found = classify::classify(self, ready, &expected, model);
                 self.torn = found.torn;
+                for event in found.missed {
+                    self.missed.push_back((event.kv.mod_revision, event.kv.key));
+                }
+                while self.missed.len() > MISSED_MAX {
+                    self.missed.pop_front();
+                }
                 ledger.violation(found.violation.watch(self.opened.id));
             }
             self.judge_previous(ready, model, ledger, outbox);

@@ -1,12 +1,12 @@
 //! Bugs of leases.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::history::{
     Answer, EventKind, LeaseKeepAlive, LeaseTime, Operation, Outcome, Record, Refusal, RefusalKind,
     Request, Response,
 };
-use crate::model::Ending;
+use crate::model::{Ending, answer_writes};
 use crate::verdict::Check;
 
 use super::scene::Scene;
@@ -59,10 +59,11 @@ pub(super) const ALL: &[Mutator] = &[
     ),
 ];
 
-/// Revisions that end a lease, with it and the time a watch first saw them, in nanoseconds.
+/// Revisions that end a lease by its time, with it and the time a watch first saw them, in nanoseconds.
 fn ends(scene: &Scene<'_>) -> Vec<(i64, i64, u64)> {
     let mut seen: HashMap<i64, u64> = HashMap::new();
-    let mut revoked = std::collections::HashSet::new();
+    let mut revoked = HashSet::new();
+    let mut written = HashSet::new();
     for record in scene.records.iter() {
         match record {
             Record::Watch(response) => {
@@ -75,11 +76,22 @@ fn ends(scene: &Scene<'_>) -> Vec<(i64, i64, u64)> {
                 if let Request::LeaseRevoke(revoke) = &operation.request {
                     revoked.insert(revoke.id);
                 }
+                if let Outcome::Ok(response) = &operation.outcome
+                    && answer_writes(&response.answer)
+                {
+                    written.insert(response.revision);
+                }
             }
             _ => {}
         }
     }
+    // A single key may as well have been deleted by an operation without an answer.
+    let by_time = |revision: &i64| {
+        let entry = scene.model.revision(*revision);
+        !written.contains(revision) && entry.is_some_and(|entry| entry.events.len() > 1)
+    };
     (scene.model.first()..=scene.model.top())
+        .filter(by_time)
         .filter_map(|revision| match scene.model.revision(revision)?.ending {
             Ending::Whole(lease) if !revoked.contains(&lease) => {
                 Some((revision, lease, *seen.get(&revision)?))
@@ -125,11 +137,7 @@ fn expired_early(scene: &mut Scene<'_>) -> bool {
 }
 
 fn expired_in_part(scene: &mut Scene<'_>) -> bool {
-    let mut ends = ends(scene);
-    ends.retain(|(revision, _, _)| {
-        let entry = scene.model.revision(*revision);
-        entry.is_some_and(|entry| entry.events.len() > 1)
-    });
+    let ends = ends(scene);
     let Some((revision, _, _)) = pick(scene, &ends) else {
         return false;
     };
@@ -244,7 +252,7 @@ fn answered_after_revoke(scene: &mut Scene<'_>) -> bool {
 }
 
 fn grant_refused(scene: &mut Scene<'_>) -> bool {
-    let attached: std::collections::HashSet<i64> = scene
+    let attached: HashSet<i64> = scene
         .records
         .iter()
         .filter_map(|record| match record {

@@ -1,5 +1,7 @@
 //! Bugs of watches.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::history::{Event, EventKind, Record, WatchOpened, WatchResponse};
 use crate::verdict::Check;
 
@@ -137,12 +139,12 @@ impl Scene<'_> {
                 _ => None,
             })
             .collect();
-        let mut ends = std::collections::HashMap::new();
+        let mut ends = HashMap::new();
         for (place, watch) in &whole {
             let (_, last) = ends.entry(*watch).or_insert((*place, *place));
             *last = *place;
         }
-        let opened: std::collections::HashMap<u64, WatchOpened> = self
+        let opened: HashMap<u64, WatchOpened> = self
             .records
             .iter()
             .filter_map(|record| match record {
@@ -150,7 +152,7 @@ impl Scene<'_> {
                 _ => None,
             })
             .collect();
-        let inner: std::collections::HashSet<usize> = whole
+        let inner: HashSet<usize> = whole
             .iter()
             .filter(|(place, watch)| ends[watch].0 < *place && *place < ends[watch].1)
             .map(|(place, _)| *place)
@@ -205,7 +207,7 @@ fn dropped(scene: &mut Scene<'_>) -> bool {
 }
 
 fn tail_dropped(scene: &mut Scene<'_>) -> bool {
-    let closed: std::collections::HashSet<u64> = scene
+    let closed: HashSet<u64> = scene
         .records
         .iter()
         .filter_map(|record| match record {
@@ -215,9 +217,22 @@ fn tail_dropped(scene: &mut Scene<'_>) -> bool {
         })
         .collect();
     let witnesses = scene.witnesses.clone();
+    let last: HashMap<u64, i64> = scene
+        .records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Watch(response) if !response.events.is_empty() => {
+                Some((response.watch, revisions(response).1))
+            }
+            _ => None,
+        })
+        .collect();
     let place = scene.pick(|_, record| match record {
         Record::Watch(response) => {
             !response.events.is_empty()
+                && last
+                    .get(&response.watch)
+                    .is_some_and(|last| *last > revisions(response).1)
                 && !closed.contains(&response.watch)
                 && !witnesses.contains(&response.watch)
         }
@@ -431,7 +446,7 @@ fn wrong_value(scene: &mut Scene<'_>) -> bool {
 }
 
 fn resumed_late(scene: &mut Scene<'_>) -> bool {
-    let wanted: std::collections::HashMap<u64, i64> = scene
+    let wanted: HashMap<u64, i64> = scene
         .records
         .iter()
         .filter_map(|record| match record {
@@ -443,7 +458,7 @@ fn resumed_late(scene: &mut Scene<'_>) -> bool {
             _ => None,
         })
         .collect();
-    let mut begun = std::collections::HashSet::new();
+    let mut begun = HashSet::new();
     let mut firsts = Vec::new();
     for (place, record) in scene.records.iter().enumerate() {
         let Record::Watch(response) = record else {
@@ -491,10 +506,21 @@ fn ended_as_compacted(scene: &mut Scene<'_>) -> bool {
         return false;
     };
     let response = scene.watch(place).clone();
-    let (first, _) = revisions(&response);
+    // What it has got already: it wants more than that.
+    let got = scene.records[..place]
+        .iter()
+        .rev()
+        .find_map(|record| match record {
+            Record::Watch(before)
+                if before.watch == response.watch && !before.events.is_empty() =>
+            {
+                Some(revisions(before).1)
+            }
+            _ => None,
+        });
     scene.records[place] = Record::Watch(WatchResponse {
         canceled: true,
-        compact_revision: first,
+        compact_revision: got.unwrap_or(1),
         events: Vec::new(),
         ..response
     });
