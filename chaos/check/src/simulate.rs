@@ -16,6 +16,8 @@ use crate::history::{
 pub(crate) use random::Random;
 use requests::Requests;
 use store::Store;
+#[cfg(test)]
+pub(crate) use store::Store as PlainStore;
 use watchers::Watchers;
 
 const NS_PER_MS: u64 = 1_000_000;

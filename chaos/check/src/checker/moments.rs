@@ -158,10 +158,9 @@ impl Checker {
         if let Request::Compact(compact) = &operation.request {
             revisions.push(compact.revision);
         }
-        let Some(greatest) = revisions.into_iter().max() else {
-            return;
-        };
         self.ledger.count(Check::Refusal);
+        // Who asks for no revision cannot be refused for one.
+        let greatest = revisions.into_iter().max().unwrap_or(0);
         let newest = self.order.newest;
         if greatest <= newest {
             let text = format!("refused as of the future, although revision {newest} was there");
@@ -215,12 +214,10 @@ impl Checker {
             Request::Compact(compact) => Some(compact.revision),
             _ => revisions.into_iter().min().map(|least| least + 1),
         };
-        let Some(needed) = needed else {
-            return;
-        };
         self.ledger.count(Check::Compacted);
-        if !self.compactions.may_have_reached(needed) {
-            let text = format!("refused as compacted, but nothing was compacted up to {needed}");
+        // Who asks for no revision cannot be refused for one.
+        if !needed.is_some_and(|needed| self.compactions.may_have_reached(needed)) {
+            let text = format!("refused as compacted, but nothing was compacted up to {needed:?}");
             self.ledger
                 .violation(Violation::new(Check::Compacted, text).by(operation));
         }

@@ -85,7 +85,8 @@ impl Ownership {
     /// Gives `revision` to an operation that may have made it.
     pub(super) fn claim(&mut self, model: &Model, revision: i64) -> Option<Arc<Operation>> {
         let free = |id: &u64| self.candidates[id].revision.is_none();
-        let named = self.named(model, revision);
+        let mut named = self.named(model, revision);
+        named.sort_by_key(|id| self.is_refused(*id));
         let silent = || self.silent(model, revision);
         let id = match named
             .into_iter()
@@ -104,6 +105,11 @@ impl Ownership {
         self.candidates
             .get(&id)
             .map(|candidate| Arc::clone(&candidate.operation))
+    }
+
+    fn is_refused(&self, id: u64) -> bool {
+        let candidate = self.candidates.get(&id);
+        candidate.is_some_and(|it| matches!(it.operation.outcome, Outcome::Failed(_)))
     }
 
     fn give(&mut self, id: u64, revision: i64) {
