@@ -5,6 +5,7 @@
 
 mod leases;
 mod reads;
+mod responses;
 mod scene;
 mod watches;
 mod writes;
