@@ -80,7 +80,7 @@ pub struct Checker {
 enum Waiting {
     /// An answered operation.
     Operation(Arc<Operation>),
-    /// A put that was refused because its key was not there; the key must be absent at some revision from `first` on.
+    /// A request that was refused because a key was not there; it must be so at some revision from `first` on.
     Absent {
         operation: Arc<Operation>,
         first: i64,
@@ -117,6 +117,12 @@ impl Checker {
     #[must_use]
     pub fn violations_so_far(&self) -> u64 {
         self.ledger.violations_total()
+    }
+
+    /// How many revisions and moments are in memory: bounded by the settings, not by the length of the history.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.model.kept() + self.order.len()
     }
 
     /// Takes the next record.

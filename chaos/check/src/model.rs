@@ -121,17 +121,6 @@ impl Model {
             .collect()
     }
 
-    /// Whether the key was absent at some revision from `first` to `last`.
-    pub(crate) fn absent_within(&self, key: &[u8], first: i64, last: i64) -> bool {
-        let Some(versions) = self.keys.get(key) else {
-            return true;
-        };
-        at(versions, first).is_none()
-            || versions
-                .iter()
-                .any(|(revision, state)| (first..=last).contains(revision) && state.is_none())
-    }
-
     /// Whether the lease has keys at the newest revision.
     pub(crate) fn has_keys(&self, lease: i64) -> bool {
         self.attached.contains_key(&lease)

@@ -15,9 +15,9 @@ use crate::history::{
 
 pub(crate) use random::Random;
 use requests::Requests;
+use store::Store;
 #[cfg(test)]
 pub(crate) use store::Store as PlainStore;
-use store::Store;
 use watchers::Watchers;
 
 const NS_PER_MS: u64 = 1_000_000;
@@ -195,6 +195,8 @@ impl Simulation {
             self.push(first_ns, Step::Call(client));
         }
         if self.plan.watches {
+            let id = self.watchers.open_standing(&mut self.out);
+            self.push(1, Step::Deliver(id));
             self.push(NS_PER_MS, Step::Watches);
         }
     }

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::history::{Fault, Operation, Outcome, Run};
 
-/// How many violations a report names; more are only counted.
-pub const VIOLATIONS_MAX: usize = 50;
+/// How many violations of each check a report names; more are only counted.
+pub const VIOLATIONS_MAX: usize = 8;
 
 /// How many notes of one kind a report names; more are only counted.
 pub const NOTES_MAX: usize = 10;
@@ -291,7 +291,7 @@ pub enum Verdict {
     },
     /// Something did not hold.
     Violated {
-        /// The first of them, at most [`VIOLATIONS_MAX`].
+        /// The first of them, at most [`VIOLATIONS_MAX`] of each check.
         violations: Vec<Violation>,
         /// How many there were in all.
         total: u64,
@@ -300,7 +300,7 @@ pub enum Verdict {
     Inconclusive {
         /// What.
         why: Vec<String>,
-        /// What would be violations if it were not for that; at most [`VIOLATIONS_MAX`].
+        /// What would be violations if it were not for that; at most [`VIOLATIONS_MAX`] of each check.
         suspected: Vec<Violation>,
     },
 }

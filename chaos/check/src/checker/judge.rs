@@ -10,6 +10,9 @@ use super::Checker;
 use super::compaction::revisions_asked;
 use super::ownership::values_written;
 
+/// At how many revisions a refusal is looked for.
+const REVISIONS_TRIED_MAX: i64 = 10_000;
+
 /// What a judgement missed.
 const TOO_OLD: &str = "operations at revisions that are no longer kept";
 
@@ -169,23 +172,21 @@ impl Checker {
         }
     }
 
-    /// A put refused because its key was not there.
+    /// A request refused because a key was not there.
     pub(super) fn judge_absent(&mut self, operation: &Arc<Operation>, first: i64, last: i64) {
-        let Request::Put(put) = &operation.request else {
-            return;
-        };
-        if !self.model.has_state(first) {
+        let last = last.max(first);
+        if !self.model.has_state(first) || last - first > REVISIONS_TRIED_MAX {
             self.ledger.unjudged(TOO_OLD);
             return;
         }
         self.ledger.count(Check::Refusal);
-        if !self
-            .model
-            .absent_within(put.key.as_slice(), first, last.max(first))
-        {
+        let refused = |revision: i64| {
+            let mut state = State::new(&self.model, revision);
+            state.apply(&operation.request, None).is_err()
+        };
+        if !(first..=last).any(refused) {
             let text = format!(
-                "refused because key {} is not there, which was there at all revisions from {first} to {last}",
-                put.key
+                "refused for want of a key, which was there, or not needed, at all revisions from {first} to {last}"
             );
             self.ledger
                 .violation(Violation::new(Check::Refusal, text).at(first).by(operation));

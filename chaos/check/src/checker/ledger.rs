@@ -36,7 +36,8 @@ impl Ledger {
 
     pub(super) fn violation(&mut self, violation: Violation) {
         self.violations_total += 1;
-        if self.violations.len() < VIOLATIONS_MAX {
+        let same = |other: &&Violation| other.check == violation.check;
+        if self.violations.iter().filter(same).count() < VIOLATIONS_MAX {
             self.violations.push(violation);
         }
     }

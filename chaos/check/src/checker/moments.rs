@@ -60,8 +60,10 @@ impl Checker {
         };
         let newest = self.order.newest;
         if is_local(operation) {
-            self.ledger.count(Check::Serializable);
-            self.look_back(operation, revision);
+            if let Request::Range(_) | Request::Txn(_) = &operation.request {
+                self.ledger.count(Check::Serializable);
+                self.look_back(operation, revision);
+            }
             return;
         }
         self.ledger.count(Check::RealTime);
@@ -156,10 +158,9 @@ impl Checker {
         if let Request::Compact(compact) = &operation.request {
             revisions.push(compact.revision);
         }
-        let Some(greatest) = revisions.into_iter().max() else {
-            return;
-        };
         self.ledger.count(Check::Refusal);
+        // Who asks for no revision cannot be refused for one.
+        let greatest = revisions.into_iter().max().unwrap_or(0);
         let newest = self.order.newest;
         if greatest <= newest {
             let text = format!("refused as of the future, although revision {newest} was there");
@@ -179,7 +180,8 @@ impl Checker {
                 self.order.saw(revision, time_ns, || {
                     Evidence::Operation(Arc::clone(operation))
                 });
-                if is_local(operation) {
+                let reads = matches!(operation.request, Request::Range(_) | Request::Txn(_));
+                if reads && is_local(operation) {
                     let seen = self.order.by_member.entry(operation.member).or_default();
                     *seen = (*seen).max(revision);
                 }
@@ -212,12 +214,10 @@ impl Checker {
             Request::Compact(compact) => Some(compact.revision),
             _ => revisions.into_iter().min().map(|least| least + 1),
         };
-        let Some(needed) = needed else {
-            return;
-        };
         self.ledger.count(Check::Compacted);
-        if !self.compactions.may_have_reached(needed) {
-            let text = format!("refused as compacted, but nothing was compacted up to {needed}");
+        // Who asks for no revision cannot be refused for one.
+        if !needed.is_some_and(|needed| self.compactions.may_have_reached(needed)) {
+            let text = format!("refused as compacted, but nothing was compacted up to {needed:?}");
             self.ledger
                 .violation(Violation::new(Check::Compacted, text).by(operation));
         }

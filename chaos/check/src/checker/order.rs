@@ -132,6 +132,11 @@ impl Order {
         }));
     }
 
+    /// How many moments have not been taken.
+    pub(super) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// Whether this time has been taken already.
     pub(super) fn is_past(&self, time_ns: u64) -> bool {
         self.swept_ns.is_some_and(|swept_ns| time_ns <= swept_ns)

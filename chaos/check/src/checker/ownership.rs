@@ -84,16 +84,19 @@ impl Ownership {
 
     /// Gives `revision` to an operation that may have made it.
     pub(super) fn claim(&mut self, model: &Model, revision: i64) -> Option<Arc<Operation>> {
-        let fitting = self.fitting(model, revision);
-        let free = fitting
-            .iter()
-            .copied()
-            .find(|id| self.candidates[id].revision.is_none());
-        let id = match free {
+        let free = |id: &u64| self.candidates[id].revision.is_none();
+        let mut named = self.named(model, revision);
+        named.sort_by_key(|id| self.is_refused(*id));
+        let silent = || self.silent(model, revision);
+        let id = match named
+            .into_iter()
+            .find(free)
+            .or_else(|| silent().into_iter().find(free))
+        {
             Some(id) => id,
             None => {
                 let mut tried = HashSet::new();
-                fitting
+                self.fitting(model, revision)
                     .into_iter()
                     .find(|id| self.set_free(model, *id, &mut tried))?
             }
@@ -102,6 +105,11 @@ impl Ownership {
         self.candidates
             .get(&id)
             .map(|candidate| Arc::clone(&candidate.operation))
+    }
+
+    fn is_refused(&self, id: u64) -> bool {
+        let candidate = self.candidates.get(&id);
+        candidate.is_some_and(|it| matches!(it.operation.outcome, Outcome::Failed(_)))
     }
 
     fn give(&mut self, id: u64, revision: i64) {
@@ -128,8 +136,15 @@ impl Ownership {
         false
     }
 
-    /// Operations that would have done just what `revision` shows, and were called early enough; the earliest first.
+    /// Operations that would have done just what `revision` shows, and were called early enough.
     fn fitting(&self, model: &Model, revision: i64) -> Vec<u64> {
+        let mut fitting = self.named(model, revision);
+        fitting.extend(self.silent(model, revision));
+        fitting
+    }
+
+    /// Those of them that have a value the revision shows.
+    fn named(&self, model: &Model, revision: i64) -> Vec<u64> {
         let Some(entry) = model.revision(revision) else {
             return Vec::new();
         };
@@ -140,12 +155,18 @@ impl Ownership {
             .flatten()
             .copied()
             .collect();
-        let fits = |id: &u64| self.fits(model, *id, revision);
-        let named: Vec<u64> = by_value.into_iter().filter(fits).collect();
-        if !named.is_empty() {
-            return named;
-        }
-        let Some(first) = entry.events.first() else {
+        by_value
+            .into_iter()
+            .filter(|id| self.fits(model, *id, revision))
+            .collect()
+    }
+
+    /// Those of them that need no value for it; the earliest first.
+    fn silent(&self, model: &Model, revision: i64) -> Vec<u64> {
+        let first = model
+            .revision(revision)
+            .and_then(|entry| entry.events.first());
+        let Some(first) = first else {
             return Vec::new();
         };
         let places: BTreeSet<&(u64, u64)> = self
@@ -155,7 +176,11 @@ impl Ownership {
             .flatten()
             .chain(&self.by_range)
             .collect();
-        places.into_iter().map(|(_, id)| *id).filter(fits).collect()
+        places
+            .into_iter()
+            .map(|(_, id)| *id)
+            .filter(|id| self.fits(model, *id, revision))
+            .collect()
     }
 
     fn fits(&self, model: &Model, id: u64, revision: i64) -> bool {

@@ -37,6 +37,13 @@ impl Checker {
         let Some(entry) = self.model.revision(revision) else {
             return;
         };
+        if entry
+            .events
+            .iter()
+            .any(|event| event.kind == EventKind::Put)
+        {
+            self.ledger.count(Check::AppliedOnce);
+        }
         let observed_ns = entry.observed_ns.unwrap_or(u64::MAX);
         let ending = entry.ending;
         if let Some(owner) = entry.owner.clone() {

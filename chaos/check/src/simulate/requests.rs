@@ -26,7 +26,7 @@ impl Requests {
     pub(super) fn new(keys: u64, leases: bool) -> Self {
         Self {
             keys,
-            ttl: 2,
+            ttl: 1,
             leases,
             values: 0,
             lease_ids: 100,
@@ -85,15 +85,22 @@ impl Requests {
             };
         }
         let ids = store.lease_ids();
-        let leased = !ids.is_empty() && random.chance(100);
+        let leased = !ids.is_empty() && random.chance(300);
+        let lease = if leased {
+            ids[random.index(ids.len())]
+        } else {
+            0
+        };
+        // Some keys are written for one lease alone, so that it has several when it ends.
+        let own = lease != 0 && random.chance(600);
         Put {
-            key,
-            value: self.value(),
-            lease: if leased {
-                ids[random.index(ids.len())]
+            key: if own {
+                format!("l{lease}-{}", random.below(3)).into()
             } else {
-                0
+                key
             },
+            value: self.value(),
+            lease,
             prev_kv: random.chance(300),
             ..Put::default()
         }
@@ -167,19 +174,19 @@ impl Requests {
             ids[random.index(ids.len())]
         };
         match random.below(100) {
-            _ if ids.len() < 2 => {
+            _ if ids.len() < 3 => {
                 self.lease_ids += 1;
                 Request::LeaseGrant(LeaseGrant {
                     id: self.lease_ids,
                     ttl: self.ttl,
                 })
             }
-            0..=54 => Request::LeaseKeepAlive(LeaseKeepAlive { id }),
-            55..=79 => Request::LeaseTimeToLive(LeaseTimeToLive {
+            0..=29 => Request::LeaseKeepAlive(LeaseKeepAlive { id }),
+            30..=59 => Request::LeaseTimeToLive(LeaseTimeToLive {
                 id,
                 keys: random.chance(500),
             }),
-            80..=89 => Request::LeaseRevoke(LeaseRevoke { id }),
+            60..=69 => Request::LeaseRevoke(LeaseRevoke { id }),
             _ => {
                 self.lease_ids += 1;
                 Request::LeaseGrant(LeaseGrant {

@@ -23,6 +23,8 @@ struct Watcher {
     next: i64,
     /// It has been told how far it is since its last event.
     told: bool,
+    /// It stays to the end, and no compaction overtakes it.
+    stays: bool,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +47,23 @@ impl Watchers {
         self.create(opened, 1, out)
     }
 
+    /// A watch of some keys that stays to the end.
+    pub(super) fn open_standing(&mut self, out: &mut VecDeque<Record>) -> u64 {
+        let opened = WatchOpened {
+            client: 1000,
+            key: "k".into(),
+            range_end: "l".into(),
+            prev_kv: true,
+            progress_notify: true,
+            ..WatchOpened::default()
+        };
+        let id = self.create(opened, 1, out);
+        if let Some(watcher) = self.open.get_mut(&id) {
+            watcher.stays = true;
+        }
+        id
+    }
+
     fn create(&mut self, mut opened: WatchOpened, applied: i64, out: &mut VecDeque<Record>) -> u64 {
         self.last_id += 1;
         opened.id = self.last_id;
@@ -62,6 +81,7 @@ impl Watchers {
             ..WatchResponse::default()
         }));
         let watcher = Watcher {
+            stays: opened.witness,
             opened,
             next,
             told: false,
@@ -70,10 +90,10 @@ impl Watchers {
         self.last_id
     }
 
-    /// The oldest revision a witness still has to send.
+    /// The oldest revision that a watch which stays has to send.
     pub(super) fn slowest(&self) -> i64 {
-        let witnesses = self.open.values().filter(|watcher| watcher.opened.witness);
-        witnesses.map(|watcher| watcher.next).min().unwrap_or(0)
+        let staying = self.open.values().filter(|watcher| watcher.stays);
+        staying.map(|watcher| watcher.next).min().unwrap_or(0)
     }
 
     /// Opens a watch or closes one; gives the id of a new one.
@@ -86,7 +106,7 @@ impl Watchers {
         let others: Vec<u64> = self
             .open
             .values()
-            .filter(|watcher| !watcher.opened.witness)
+            .filter(|watcher| !watcher.stays)
             .map(|watcher| watcher.opened.id)
             .collect();
         if others.len() >= WATCHES_MAX || (!others.is_empty() && random.chance(300)) {

@@ -13,6 +13,8 @@ pub(super) struct Found {
     pub(super) violation: Violation,
     /// The revision of which only a part came.
     pub(super) torn: Option<i64>,
+    /// The events that were passed over.
+    pub(super) missed: Vec<Event>,
 }
 
 /// Whether an event is as it should be, but for what was there before.
@@ -25,6 +27,12 @@ fn place(event: &Event) -> (i64, &Blob) {
 }
 
 pub(super) fn classify(watch: &Watch, ready: &Ready, expected: &[&Event], model: &Model) -> Found {
+    let given: HashSet<_> = ready.events.iter().map(place).collect();
+    let missed: Vec<Event> = expected
+        .iter()
+        .filter(|expected| !given.contains(&place(expected)))
+        .map(|expected| (*expected).clone())
+        .collect();
     let mut before: Option<&Event> = None;
     let mut seen = HashSet::new();
     for event in &ready.events {
@@ -34,15 +42,16 @@ pub(super) fn classify(watch: &Watch, ready: &Ready, expected: &[&Event], model:
             return Found {
                 violation: Violation::new(check, text).at(event.kv.mod_revision),
                 torn: None,
+                missed,
             };
         }
         before = Some(event);
     }
-    let missed = expected
-        .iter()
-        .find(|expected| !seen.contains(&place(expected)));
-    match missed {
-        Some(missed) => missing(watch, ready, missed),
+    match missed.first() {
+        Some(first) => Found {
+            missed: missed.clone(),
+            ..missing(watch, ready, first)
+        },
         None => differing(watch, ready, expected),
     }
 }
@@ -85,7 +94,11 @@ fn unexpected(watch: &Watch, event: &Event, model: &Model) -> Option<(Check, Str
         let text = format!("the rest of a revision in a response of its own: {event:?}");
         return Some((Check::WatchAtomic, text));
     }
-    if revision < watch.delivered {
+    let late = watch
+        .missed
+        .iter()
+        .any(|(missed, key)| *missed == revision && *key == event.kv.key);
+    if late {
         let text = format!("after an event of revision {}: {event:?}", watch.delivered);
         return Some((Check::WatchOrdered, text));
     }
@@ -122,6 +135,7 @@ fn missing(watch: &Watch, ready: &Ready, missed: &Event) -> Found {
     Found {
         violation: Violation::new(check, text).at(revision),
         torn,
+        missed: Vec::new(),
     }
 }
 
@@ -139,6 +153,7 @@ fn differing(watch: &Watch, ready: &Ready, expected: &[&Event]) -> Found {
             return Found {
                 violation: Violation::new(check, text).at(event.kv.mod_revision),
                 torn: None,
+                missed: Vec::new(),
             };
         }
     }
@@ -146,5 +161,6 @@ fn differing(watch: &Watch, ready: &Ready, expected: &[&Event]) -> Found {
     Found {
         violation: Violation::new(Check::WatchOrdered, text).at(ready.needs()),
         torn: None,
+        missed: Vec::new(),
     }
 }
