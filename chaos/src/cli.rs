@@ -20,6 +20,8 @@ use crate::verdict::Verdict;
 
 /// Shortest schedule, in seconds: less leaves no time for a fault.
 const SECONDS_MIN: u64 = 2;
+/// Violations and doubts of one run that are printed; the report has more.
+const LINES_MAX: usize = 10;
 /// Longest schedule, in seconds.
 const SECONDS_MAX: u64 = 7 * 24 * 3600;
 
@@ -281,11 +283,16 @@ fn say(summary: &Summary) {
         summary.timeline.gaps_ms.iter().max().copied().unwrap_or(0),
         summary.judged.took_ms
     );
-    for violation in &summary.violations {
-        println!("  violated: {violation}");
-    }
-    for doubt in &summary.doubts {
-        println!("  inconclusive: {doubt}");
+    for (word, all) in [
+        ("violated", &summary.violations),
+        ("inconclusive", &summary.doubts),
+    ] {
+        for one in all.iter().take(LINES_MAX) {
+            println!("  {word}: {one}");
+        }
+        if all.len() > LINES_MAX {
+            println!("  {word}: {} more, see the report", all.len() - LINES_MAX);
+        }
     }
 }
 

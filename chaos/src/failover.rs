@@ -44,8 +44,8 @@ pub async fn measure(
         schedule: Schedule {
             scenario: SCENARIO.to_owned(),
             seed: 0,
-            // Waiting for a leader takes time of its own; the last step must not be late for it.
-            duration_ms: 2 * (trials + 1) * (away + settle),
+            // Looking for the leader takes time of its own; the last step must not be late for it.
+            duration_ms: settle + (trials + 1) * (away + settle),
             steps: steps.collect(),
         },
         scenario: scenario::named(SCENARIO).expect("the table has it"),
