@@ -12,17 +12,17 @@ use crate::cluster::{POLL_INTERVAL, Roles};
 /// A key of nobody's, for reads whose answer plays no part.
 const NO_KEY: &str = "ready?";
 
-/// Makes one linearizable read.
+/// Makes one linearizable read; the revision it was answered with.
 ///
 /// # Errors
 /// When it is not answered in time.
-pub async fn reads(client: &mut Client) -> Result<()> {
+pub async fn reads(client: &mut Client) -> Result<i64> {
     let read = Request::Range(Range {
         key: NO_KEY.into(),
         ..Range::default()
     });
     match timeout(REQUEST_TIMEOUT, client.ask(&read)).await {
-        Ok(Outcome::Ok(_)) => Ok(()),
+        Ok(Outcome::Ok(response)) => Ok(response.revision),
         Ok(Outcome::Failed(refusal)) => bail!("{}", refusal.text),
         Ok(Outcome::Unknown { error }) => bail!("{error}"),
         Err(_) => bail!("no answer"),

@@ -134,10 +134,11 @@ impl Nemesis {
     async fn step(&mut self, number: usize, step: &Step) -> Injected {
         let begun = self.recorder.clock().millis();
         let effect = self.inject(step).await;
+        // Before anybody is started again: what the step itself ended was waited for.
+        self.look_for_ended();
         // Whatever went wrong, the next step finds everything whole.
         let healed = self.heal().await;
         let end_ms = self.recorder.clock().millis();
-        self.look_for_ended();
         let mut injected = Injected {
             number,
             fault: step.fault.to_string(),
@@ -283,9 +284,15 @@ impl Nemesis {
             mesh.heal();
         }
         for member in 0..self.cluster.size() {
-            if self.cluster.runs_here() && self.cluster.ended(member) == Some(Ended::NeverRan) {
+            if !self.cluster.runs_here() {
+                continue;
+            }
+            if self.cluster.ended(member) == Some(Ended::NeverRan) {
                 self.cluster.start(member).await?;
                 self.note("start", Some(member), None).await;
+            } else {
+                // For a pause that failed half-way; one that goes on anyway does not notice.
+                self.cluster.resume(member).await.ok();
             }
         }
         Ok(())

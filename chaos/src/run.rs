@@ -34,6 +34,8 @@ const WARM_UP_WRITES: u64 = 200;
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(20);
 /// Acknowledged writes for each second of the schedule, on the average: less is no load to speak of.
 const WRITES_A_SECOND_MIN: u64 = 20;
+/// The revision of a store that nobody has written to.
+const EMPTY_REVISION: i64 = 1;
 /// Time between two lines of progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -172,6 +174,11 @@ impl Running<'_> {
     async fn begin_history(&self, cluster: &Cluster, started: Result<()>) -> Result<String> {
         started?;
         let mut client = Client::new(&self.urls[0])?;
+        let revision = liveness::reads(&mut client).await?;
+        ensure!(
+            revision == EMPTY_REVISION,
+            "the cluster is not empty: its revision is {revision} and not {EMPTY_REVISION}"
+        );
         let version = client
             .version()
             .await

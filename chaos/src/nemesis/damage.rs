@@ -28,7 +28,7 @@ impl Nemesis {
         self.note("kill", Some(member), Some(before.role(member)))
             .await;
         let start_ms = self.recorder.clock().millis();
-        self.cluster.kill(&[member]).await?;
+        self.kill_now(&[member]).await?;
         let mut effect = self.effect(member, &before, start_ms, String::new()).await;
         let log = self.cluster.data(member)?.join(LOG_FOLDER);
         let (file, offset) = damage_fullest(&log, step.pick)?;

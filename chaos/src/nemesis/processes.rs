@@ -22,12 +22,18 @@ impl Nemesis {
         self.note("kill", Some(member), Some(before.role(member)))
             .await;
         let start_ms = self.recorder.clock().millis();
-        self.cluster.kill(&[member]).await?;
+        self.kill_now(&[member]).await?;
         let evidence = "ended by SIGKILL".to_owned();
         let effect = self.effect(member, &before, start_ms, evidence).await;
         self.hold(step.hold_ms).await;
         self.start_member(member).await?;
         Ok(effect)
+    }
+
+    /// Kills members; one that had ended by itself is taken note of first.
+    pub(super) async fn kill_now(&mut self, members: &[usize]) -> Result<()> {
+        self.look_for_ended();
+        self.cluster.kill(members).await
     }
 
     async fn start_member(&mut self, member: usize) -> Result<()> {
@@ -41,7 +47,7 @@ impl Nemesis {
         let mut members: Vec<usize> = (0..self.cluster.size()).collect();
         self.note("kill all", None, None).await;
         let start_ms = self.recorder.clock().millis();
-        self.cluster.kill(&members).await?;
+        self.kill_now(&members).await?;
         self.hold(step.hold_ms).await;
         // Started in an order that the step decides.
         let turns = usize::try_from(step.pick).context("a pick fits")? % members.len();
@@ -72,7 +78,7 @@ impl Nemesis {
         let mut effect = None;
         for gap_ms in gaps_ms {
             self.note("kill", Some(member), None).await;
-            self.cluster.kill(&[member]).await?;
+            self.kill_now(&[member]).await?;
             if effect.is_none() {
                 let evidence = format!("ended by SIGKILL {} times", gaps_ms.len());
                 effect = Some(self.effect(member, &before, start_ms, evidence).await);
