@@ -61,6 +61,13 @@ const MEMBERS: &[Member] = &[
         never: &STORES_LIBRARIES,
     },
     Member {
+        name: "check",
+        may_import: &[],
+        never: &[
+            "openraft", "rocksdb", "tokio", "tonic", "prost", "rand", "fastrand", "chrono", "time",
+        ],
+    },
+    Member {
         name: "xtask",
         may_import: &[],
         never: &["openraft", "rocksdb", "tokio", "tonic"],

@@ -1,0 +1,207 @@
+//! The clients and watchers of a run, from the first request to the last event.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use check::history::Blob;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::actor::Actor;
+use crate::record::Recorder;
+use crate::scenario::Scenario;
+use crate::watcher::{Place, Watched, Watcher};
+use crate::workload::{Kind, Workload, prefix_end};
+
+/// Clients of each member.
+const CLIENTS_A_MEMBER: usize = 4;
+/// Number of the first watcher as a client.
+const FIRST_WATCHER: u32 = 1_000;
+/// Time clients get to end: their last request may have to time out.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What all clients share.
+#[derive(Debug, Clone)]
+pub struct Setting<'a> {
+    /// What they do.
+    pub scenario: &'a Scenario,
+    /// Where the members are.
+    pub urls: &'a [String],
+    /// What they draw from.
+    pub seed: u64,
+    /// Where they leave what they see.
+    pub recorder: Recorder,
+}
+
+/// Clients at work.
+#[derive(Debug)]
+pub struct Load {
+    clients: JoinSet<()>,
+    stop_clients: watch::Sender<bool>,
+    watchers: JoinSet<Result<()>>,
+    stop_watchers: watch::Sender<bool>,
+    places: Vec<Place>,
+}
+
+impl Load {
+    /// Starts the clients and watchers of a scenario.
+    ///
+    /// # Errors
+    /// When an address cannot be read.
+    pub fn start(setting: &Setting<'_>) -> Result<Load> {
+        let stop_clients = watch::Sender::new(false);
+        let mut clients = JoinSet::new();
+        for number in 0..setting.urls.len() * CLIENTS_A_MEMBER {
+            let member = number % setting.urls.len();
+            let numbers = (u32::try_from(number)?, u32::try_from(member)?);
+            let recorder = setting.recorder.clone();
+            let mut actor = Actor::new(numbers, &setting.urls[member], recorder, setting.seed)?;
+            if setting.scenario.lies {
+                actor.lie();
+            }
+            let workload = Workload::new(setting.scenario.load);
+            clients.spawn(work(actor, workload, stop_clients.subscribe()));
+        }
+        let stop_watchers = watch::Sender::new(false);
+        let mut watchers = JoinSet::new();
+        let mut places = Vec::new();
+        for (number, (member, watched)) in watches(setting).into_iter().enumerate() {
+            let number = FIRST_WATCHER + u32::try_from(number)?;
+            let (watcher, place) = Watcher::new(
+                watched,
+                (number, member),
+                setting.urls.to_vec(),
+                setting.recorder.clone(),
+                stop_watchers.subscribe(),
+            );
+            watchers.spawn(watcher.run());
+            places.push(place);
+        }
+        Ok(Load {
+            clients,
+            stop_clients,
+            watchers,
+            stop_watchers,
+            places,
+        })
+    }
+
+    /// Stops the clients, and waits until each has had its last answer or given it up.
+    ///
+    /// # Errors
+    /// When one panicked or does not end.
+    pub async fn stop_clients(&mut self) -> Result<()> {
+        self.stop_clients.send_replace(true);
+        let ending = async {
+            while let Some(ended) = self.clients.join_next().await {
+                ended?;
+            }
+            anyhow::Ok(())
+        };
+        match timeout(STOP_TIMEOUT, ending).await {
+            Ok(ended) => ended,
+            Err(_) => bail!("a client does not end"),
+        }
+    }
+
+    /// Waits until every watcher has seen the last event that concerns it; in words, those that do not get there in
+    /// time.
+    pub async fn drain(&mut self, last: &Last, limit: Duration) -> Vec<String> {
+        let deadline = tokio::time::Instant::now() + limit;
+        let mut late = Vec::new();
+        for place in &mut self.places {
+            let wanted = last.for_watch(&place.watched);
+            let reached = place.seen.wait_for(|seen| *seen >= wanted);
+            if tokio::time::timeout_at(deadline, reached).await.is_err() {
+                let what = if place.watched.witness {
+                    "witness"
+                } else {
+                    "watch"
+                };
+                late.push(format!(
+                    "the {what} of client {} has seen revision {} and not {wanted}",
+                    place.number,
+                    *place.seen.borrow()
+                ));
+            }
+        }
+        late
+    }
+
+    /// Stops the watchers.
+    ///
+    /// # Errors
+    /// When one failed.
+    pub async fn stop_watchers(mut self) -> Result<()> {
+        self.stop_watchers.send_replace(true);
+        while let Some(ended) = self.watchers.join_next().await {
+            ended??;
+        }
+        Ok(())
+    }
+}
+
+/// The last writes of a run, for whoever has to have seen them.
+#[derive(Debug, Clone, Default)]
+pub struct Last {
+    /// Revision of the last put and of the last delete for each kind of load.
+    pub of_kind: Vec<(Kind, i64, i64)>,
+    /// Revision of the barrier.
+    pub barrier: i64,
+}
+
+impl Last {
+    fn for_watch(&self, watched: &Watched) -> i64 {
+        let key = watched.key.as_slice();
+        let own = self
+            .of_kind
+            .iter()
+            .find(|(kind, _, _)| kind.prefix().as_bytes() == key);
+        match own {
+            Some((_, put, _)) if watched.no_delete => *put,
+            Some((_, _, delete)) => *delete,
+            None => self.barrier,
+        }
+    }
+}
+
+async fn work(mut actor: Actor, mut workload: Workload, stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        workload.step(&mut actor).await;
+    }
+}
+
+/// One witness for each member, and watches of other shapes.
+fn watches(setting: &Setting<'_>) -> Vec<(usize, Watched)> {
+    let members = setting.urls.len();
+    let witness = Watched {
+        witness: true,
+        ..Watched::everything()
+    };
+    let mut watches: Vec<(usize, Watched)> = (0..members)
+        .map(|member| (member, witness.clone()))
+        .collect();
+    let everything = Watched {
+        prev_kv: true,
+        fragment: true,
+        ..Watched::everything()
+    };
+    watches.push((0, everything));
+    for (number, kind) in setting.scenario.load.iter().enumerate() {
+        let of_kind = Watched {
+            key: Blob::from(kind.prefix()),
+            range_end: prefix_end(kind.prefix()),
+            prev_kv: number % 2 == 0,
+            ..Watched::default()
+        };
+        watches.push(((number + 1) % members, of_kind.clone()));
+        let filtered = Watched {
+            no_put: number % 2 == 0,
+            no_delete: number % 2 == 1,
+            ..of_kind
+        };
+        watches.push(((number + 2) % members, filtered));
+    }
+    watches
+}

@@ -1,0 +1,142 @@
+//! The end of a run: everything whole again, a last write, every watch at its end, and hashes compared.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use check::history::{Barrier, DeleteRange, HashKv, Record, Request, Response};
+use tokio::time::Instant;
+
+use super::Running;
+use crate::actor::Actor;
+use crate::cluster::{Cluster, POLL_INTERVAL};
+use crate::liveness;
+use crate::load::{Last, Load};
+
+/// Number of the first client that ends a run; there is one for each member.
+const FIRST_CLOSER: u32 = 2_000;
+/// Time for a last write that is not answered at once.
+const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time every watch gets to reach the end.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl Running<'_> {
+    /// Ends the load. What does not come back in time is a violation: nothing is broken any more.
+    pub(super) async fn end(&mut self, cluster: &mut Cluster, mut load: Load) -> Result<()> {
+        let limit = Duration::from_secs(self.plan.target.recovery_seconds);
+        let alive = liveness::wait(&self.urls, limit).await;
+        load.stop_clients().await?;
+        if let Err(error) = alive {
+            self.violations
+                .push(format!("the cluster does not serve again: {error:#}"));
+            load.stop_watchers().await?;
+            return Ok(());
+        }
+        let mut closers = self.closers()?;
+        self.write_on_every_member(&mut closers).await;
+        let last = self.last_writes(&mut closers[0]).await?;
+        self.violations
+            .extend(load.drain(&last, DRAIN_TIMEOUT).await);
+        self.compare_hashes(&mut closers, last.barrier).await;
+        load.stop_watchers().await?;
+        for member in 0..cluster.size() {
+            if cluster.runs_here()
+                && let Some(ended) = cluster.ended(member)
+            {
+                let name = cluster.name(member);
+                self.violations
+                    .push(format!("{name} {ended} although nothing was broken"));
+            }
+        }
+        Ok(())
+    }
+
+    fn closers(&self) -> Result<Vec<Actor>> {
+        let closer = |(member, url): (usize, &String)| {
+            let member = u32::try_from(member)?;
+            let numbers = (FIRST_CLOSER + member, member);
+            Actor::new(numbers, url, self.recorder.clone(), self.plan.schedule.seed)
+        };
+        self.urls.iter().enumerate().map(closer).collect()
+    }
+
+    /// A fresh write and a linearizable read on every member.
+    async fn write_on_every_member(&mut self, closers: &mut [Actor]) {
+        for closer in closers {
+            let key = format!("end/{}", closer.member);
+            let written = insist(closer, |closer| {
+                Request::Put(check::history::Put {
+                    key: key.clone().into(),
+                    value: closer.value(),
+                    ..Default::default()
+                })
+            });
+            if let Err(error) = written.await {
+                self.violations
+                    .push(format!("no write once all was healed: {error:#}"));
+            }
+        }
+    }
+
+    /// The last put and delete of each kind of load, then the barrier.
+    async fn last_writes(&self, closer: &mut Actor) -> Result<Last> {
+        let mut last = Last::default();
+        for kind in self.plan.scenario.load {
+            let key = format!("{}~", kind.prefix());
+            let put = insist(closer, |closer| {
+                Request::Put(check::history::Put {
+                    key: key.clone().into(),
+                    value: closer.value(),
+                    ..Default::default()
+                })
+            });
+            let put = put.await?.revision;
+            let delete = insist(closer, |_| {
+                Request::DeleteRange(DeleteRange {
+                    key: key.clone().into(),
+                    ..DeleteRange::default()
+                })
+            });
+            last.of_kind.push((*kind, put, delete.await?.revision));
+        }
+        let barrier = insist(closer, |closer| {
+            Request::Put(check::history::Put {
+                key: "end/barrier".into(),
+                value: closer.value(),
+                ..Default::default()
+            })
+        });
+        let revision = barrier.await.context("the barrier write")?.revision;
+        last.barrier = revision;
+        let time_ns = self.recorder.clock().nanos();
+        let barrier = Barrier { time_ns, revision };
+        self.recorder.add(Record::Barrier(barrier)).await;
+        Ok(last)
+    }
+
+    /// Asks every member for its hash at the barrier; the checker compares them.
+    async fn compare_hashes(&mut self, closers: &mut [Actor], revision: i64) {
+        for closer in closers {
+            let member = closer.member;
+            let hash = insist(closer, |_| Request::HashKv(HashKv { revision })).await;
+            if let Err(error) = hash {
+                let words = format!("member {member} gives no hash at the barrier: {error:#}");
+                self.doubts.push(words);
+            }
+        }
+    }
+}
+
+/// Makes a request until one is answered. Each is a request of its own, with a value of its own.
+async fn insist(actor: &mut Actor, request: impl Fn(&mut Actor) -> Request) -> Result<Response> {
+    let deadline = Instant::now() + LAST_WRITE_TIMEOUT;
+    loop {
+        let next = request(actor);
+        if let Some(response) = actor.ask(next).await {
+            return Ok(response);
+        }
+        if Instant::now() > deadline {
+            anyhow::bail!("none of many requests is answered within {LAST_WRITE_TIMEOUT:?}");
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}

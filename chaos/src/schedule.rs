@@ -1,0 +1,298 @@
+//! What is broken and when: drawn from the seed before the run, so that it can be written down and run again.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::random::Random;
+use crate::scenario::Scenario;
+
+/// Load before the first fault, in milliseconds.
+const LEAD_IN_MS: u64 = 500;
+/// Most steps of one schedule.
+const STEPS_MAX: usize = 10_000;
+/// The picks of a step are below this.
+const PICKS: u64 = 1 << 32;
+
+/// Whom a fault is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Aim {
+    /// Whoever leads then.
+    Leader,
+    /// One of the others.
+    Follower,
+    /// Anyone.
+    Random,
+}
+
+/// Which direction is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// What the member sends.
+    Out,
+    /// What the member is sent.
+    In,
+}
+
+/// A fault as a scenario names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// SIGKILL and a start.
+    Kill(Aim),
+    /// SIGKILL to everyone.
+    KillAll,
+    /// Several kills of one member, in the middle of its starts.
+    CrashLoop(Aim),
+    /// SIGSTOP and SIGCONT.
+    Pause(Aim),
+    /// Cut off from all others.
+    Isolate(Aim),
+    /// Cut off in one direction.
+    OneWay(Aim, Way),
+    /// The leader and one follower cut off from each other.
+    Partial,
+    /// Delays, resets, truncations.
+    Flaky,
+    /// SIGTERM and a start, member by member.
+    RollingRestart,
+    /// A hand-over on request.
+    MoveLeader,
+    /// Changed bytes in a stopped member's log.
+    Damage,
+}
+
+/// A fault with everything that was drawn for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fault", rename_all = "kebab-case")]
+pub enum Fault {
+    /// SIGKILL; started again when it is over.
+    Kill {
+        /// Whom.
+        aim: Aim,
+    },
+    /// SIGKILL to everyone; started again when it is over.
+    KillAll,
+    /// SIGKILL again and again.
+    CrashLoop {
+        /// Whom.
+        aim: Aim,
+        /// Time from each start to the next kill, in milliseconds.
+        gaps_ms: Vec<u64>,
+    },
+    /// SIGSTOP until it is over.
+    Pause {
+        /// Whom.
+        aim: Aim,
+    },
+    /// No bytes to or from the others until it is over.
+    Isolate {
+        /// Whom.
+        aim: Aim,
+    },
+    /// No bytes one way until it is over.
+    OneWay {
+        /// Whom.
+        aim: Aim,
+        /// Which way.
+        way: Way,
+    },
+    /// No bytes between the leader and one follower until it is over.
+    Partial,
+    /// Every link is slow, and some connections break.
+    Flaky {
+        /// Time every byte is kept, in milliseconds.
+        delay_ms: u64,
+        /// Up to this much more, in milliseconds.
+        jitter_ms: u64,
+        /// Resets and truncations spread over the time.
+        bursts: u64,
+    },
+    /// SIGTERM and a start, member by member.
+    RollingRestart,
+    /// The leader is asked to hand over.
+    MoveLeader,
+    /// Bytes of a stopped follower's log are changed.
+    Damage,
+}
+
+impl Fault {
+    /// Whom it is for, if it is for one by role.
+    pub fn aim(&self) -> Option<Aim> {
+        match self {
+            Fault::Kill { aim }
+            | Fault::CrashLoop { aim, .. }
+            | Fault::Pause { aim }
+            | Fault::Isolate { aim }
+            | Fault::OneWay { aim, .. } => Some(*aim),
+            Fault::MoveLeader | Fault::Partial => Some(Aim::Leader),
+            Fault::Damage => Some(Aim::Follower),
+            Fault::KillAll | Fault::Flaky { .. } | Fault::RollingRestart => None,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fault::Kill { .. } => "kill",
+            Fault::KillAll => "kill all",
+            Fault::CrashLoop { .. } => "crash loop",
+            Fault::Pause { .. } => "pause",
+            Fault::Isolate { .. } => "isolate",
+            Fault::OneWay { way: Way::Out, .. } => "cut outgoing",
+            Fault::OneWay { way: Way::In, .. } => "cut incoming",
+            Fault::Partial => "cut one pair",
+            Fault::Flaky { .. } => "flaky net",
+            Fault::RollingRestart => "rolling restart",
+            Fault::MoveLeader => "move leader",
+            Fault::Damage => "damage",
+        })
+    }
+}
+
+/// One fault and its times.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// When it begins, in milliseconds after the load did. It is later when an earlier one took longer.
+    pub at_ms: u64,
+    /// How long it lasts, in milliseconds.
+    pub hold_ms: u64,
+    /// Quiet time behind it, in milliseconds.
+    pub settle_ms: u64,
+    /// Decides between members of one role.
+    pub pick: u64,
+    /// What is done.
+    #[serde(flatten)]
+    pub fault: Fault,
+}
+
+/// The faults of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// The scenario it was drawn for.
+    pub scenario: String,
+    /// What it was drawn from.
+    pub seed: u64,
+    /// How long the load lasts, in milliseconds.
+    pub duration_ms: u64,
+    /// In the order of their times.
+    pub steps: Vec<Step>,
+}
+
+impl Schedule {
+    /// Draws the faults of a run. The first is always there, however short the run is.
+    pub fn draw(scenario: &Scenario, seed: u64, duration_ms: u64) -> Schedule {
+        let mut random = Random::for_purpose(seed, scenario.name, 0);
+        let mut steps: Vec<Step> = Vec::new();
+        let mut at_ms = LEAD_IN_MS;
+        while !scenario.faults.is_empty() && steps.len() < STEPS_MAX {
+            let step = draw_step(scenario, &mut random, at_ms, steps.len());
+            let end = at_ms + step.hold_ms + step.settle_ms;
+            if end > duration_ms && !steps.is_empty() {
+                break;
+            }
+            at_ms = end;
+            steps.push(step);
+        }
+        Schedule {
+            scenario: scenario.name.to_owned(),
+            seed,
+            duration_ms,
+            steps,
+        }
+    }
+}
+
+fn draw_step(scenario: &Scenario, random: &mut Random, at_ms: u64, number: usize) -> Step {
+    // Each kind once before any comes again by chance.
+    let kind = match scenario.faults.get(number) {
+        Some(kind) => *kind,
+        None => *random.pick(scenario.faults),
+    };
+    let (fault, hold_ms) = draw_fault(kind, random);
+    Step {
+        at_ms,
+        hold_ms,
+        settle_ms: random.between(1_000, 2_500),
+        pick: random.below(PICKS),
+        fault,
+    }
+}
+
+/// A fault of a kind, and how long it lasts.
+fn draw_fault(kind: FaultKind, random: &mut Random) -> (Fault, u64) {
+    match kind {
+        FaultKind::Kill(aim) => (Fault::Kill { aim }, random.between(200, 3_000)),
+        FaultKind::KillAll => (Fault::KillAll, random.between(0, 1_000)),
+        FaultKind::CrashLoop(aim) => {
+            let times = random.between(3, 6);
+            let gaps_ms: Vec<u64> = (0..times).map(|_| random.between(50, 1_500)).collect();
+            let hold = gaps_ms.iter().sum();
+            (Fault::CrashLoop { aim, gaps_ms }, hold)
+        }
+        FaultKind::Pause(aim) => (Fault::Pause { aim }, random.between(300, 4_000)),
+        FaultKind::Isolate(aim) => (Fault::Isolate { aim }, random.between(1_500, 5_000)),
+        FaultKind::OneWay(aim, way) => (Fault::OneWay { aim, way }, random.between(1_500, 4_000)),
+        FaultKind::Partial => (Fault::Partial, random.between(1_500, 4_000)),
+        FaultKind::Flaky => {
+            let fault = Fault::Flaky {
+                delay_ms: random.between(5, 75),
+                jitter_ms: random.between(5, 50),
+                bursts: random.between(4, 12),
+            };
+            (fault, random.between(3_000, 6_000))
+        }
+        FaultKind::RollingRestart => (Fault::RollingRestart, 0),
+        FaultKind::MoveLeader => (Fault::MoveLeader, 0),
+        FaultKind::Damage => (Fault::Damage, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{SCENARIOS, named};
+
+    #[test]
+    fn one_seed_draws_one_schedule() {
+        for scenario in SCENARIOS {
+            let draw = |seed| Schedule::draw(scenario, seed, 120_000);
+            assert_eq!(draw(7), draw(7), "{}", scenario.name);
+            if !scenario.faults.is_empty() {
+                assert_ne!(draw(7).steps, draw(8).steps, "{}", scenario.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_schedule_survives_its_file() {
+        let schedule = Schedule::draw(named("everything").unwrap(), 3, 200_000);
+        let text = serde_json::to_string(&schedule).unwrap();
+        assert_eq!(serde_json::from_str::<Schedule>(&text).unwrap(), schedule);
+    }
+
+    #[test]
+    fn every_fault_of_a_scenario_occurs_when_there_is_time() {
+        let scenario = named("everything").unwrap();
+        let schedule = Schedule::draw(scenario, 1, 300_000);
+        let kinds: std::collections::BTreeSet<String> = schedule
+            .steps
+            .iter()
+            .map(|step| step.fault.to_string())
+            .collect();
+        assert_eq!(kinds.len(), scenario.faults.len());
+    }
+
+    #[test]
+    fn steps_do_not_overlap_and_end_within_the_run() {
+        let schedule = Schedule::draw(named("pause-leader").unwrap(), 5, 60_000);
+        for pair in schedule.steps.windows(2) {
+            let end = pair[0].at_ms + pair[0].hold_ms + pair[0].settle_ms;
+            assert!(end <= pair[1].at_ms, "{pair:?}");
+        }
+        let last = schedule.steps.last().unwrap();
+        assert!(last.at_ms + last.hold_ms <= 60_000);
+    }
+}

@@ -1,0 +1,218 @@
+//! What is broken: a program that is started here, or somebody's own cluster with commands for each fault.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+/// Variable that names the server binary for the target `ours`.
+pub const BINARY_VARIABLE: &str = "MAINSTAY_BIN";
+const DEFAULT_BINARY: &str = "target/release/mainstay";
+
+/// Time a target gets, unless it says otherwise, to serve again when nothing is broken any more, in seconds.
+const RECOVERY_SECONDS: u64 = 30;
+
+fn recovery_seconds() -> u64 {
+    RECOVERY_SECONDS
+}
+
+/// A target, as a file or a name gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Shown in reports.
+    pub name: String,
+    /// A server that takes etcd's flags; three members of it are started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Program>,
+    /// The members of a cluster that runs already.
+    #[serde(default, rename = "member", skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Hooks>,
+    /// Time to serve again when nothing is broken any more, in seconds.
+    #[serde(default = "recovery_seconds")]
+    pub recovery_seconds: u64,
+}
+
+/// A server that takes etcd's flags.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// A path, or a name that is looked for in the search path.
+    pub path: PathBuf,
+    /// Before the flags.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    /// Behind the flags every member gets.
+    #[serde(default)]
+    pub flags: Vec<String>,
+    /// A member with a damaged log refuses to start and may join again with an emptied folder.
+    #[serde(default)]
+    pub rejoins_emptied: bool,
+}
+
+/// One member of a cluster that runs already, and what breaks it: lines for `sh -c`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hooks {
+    /// The member's name.
+    pub name: String,
+    /// Where clients reach it.
+    pub endpoint: String,
+    /// Starts it after `stop` or `kill`.
+    pub start: Option<String>,
+    /// Ends it in order.
+    pub stop: Option<String>,
+    /// Ends it at once.
+    pub kill: Option<String>,
+    /// Freezes it.
+    pub pause: Option<String>,
+    /// Ends `pause`.
+    pub resume: Option<String>,
+    /// Cuts it off from the other members.
+    pub cut: Option<String>,
+    /// Ends `cut`.
+    pub heal: Option<String>,
+}
+
+impl Target {
+    /// Reads a target: `ours`, `etcd`, `etcd:PATH`, or the path of a TOML file.
+    ///
+    /// # Errors
+    /// When there is no such target, or its program is not there.
+    pub fn parse(text: &str) -> Result<Target> {
+        let target = match text {
+            "ours" => Target::ours(),
+            "etcd" => Target::etcd(Path::new("etcd")),
+            _ => match text.strip_prefix("etcd:") {
+                Some(path) => Target::etcd(Path::new(path)),
+                None => Target::from_file(Path::new(text))?,
+            },
+        };
+        target.check()?;
+        Ok(target)
+    }
+
+    fn ours() -> Target {
+        let path = std::env::var_os(BINARY_VARIABLE)
+            .map_or_else(|| PathBuf::from(DEFAULT_BINARY), PathBuf::from);
+        Target::of_program(
+            "ours",
+            Program {
+                path,
+                arguments: vec!["store".to_owned()],
+                flags: Vec::new(),
+                rejoins_emptied: true,
+            },
+        )
+    }
+
+    fn etcd(path: &Path) -> Target {
+        Target::of_program(
+            "etcd",
+            Program {
+                path: path.to_owned(),
+                arguments: Vec::new(),
+                flags: Vec::new(),
+                rejoins_emptied: false,
+            },
+        )
+    }
+
+    fn of_program(name: &str, program: Program) -> Target {
+        Target {
+            name: name.to_owned(),
+            program: Some(program),
+            members: Vec::new(),
+            recovery_seconds: RECOVERY_SECONDS,
+        }
+    }
+
+    fn from_file(path: &Path) -> Result<Target> {
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!(
+                "{} is neither ours, etcd, etcd:PATH nor a file",
+                path.display()
+            )
+        })?;
+        toml::from_str(&text).with_context(|| format!("reading {}", path.display()))
+    }
+
+    fn check(&self) -> Result<()> {
+        match &self.program {
+            Some(program) => {
+                ensure!(
+                    self.members.is_empty(),
+                    "a target has a program or members, not both"
+                );
+                ensure!(
+                    find(&program.path).is_some(),
+                    "the server {} is not there{}",
+                    program.path.display(),
+                    if self.name == "ours" {
+                        format!(": build it, or name it in {BINARY_VARIABLE}")
+                    } else {
+                        String::new()
+                    }
+                );
+            }
+            None if self.members.len() < 2 => {
+                bail!("a target without a program needs at least two members")
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+/// Where a program is, by its path or by the search path.
+fn find(program: &Path) -> Option<PathBuf> {
+    if program.components().count() > 1 {
+        return program.is_file().then(|| program.to_owned());
+    }
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders)
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_may_name_the_hooks_of_each_member() {
+        let text = r#"
+            name = "staging"
+            recovery_seconds = 60
+            [[member]]
+            name = "a"
+            endpoint = "http://10.0.0.1:2379"
+            kill = "ssh a pkill -9 -x etcd"
+            start = "ssh a systemctl start etcd"
+            [[member]]
+            name = "b"
+            endpoint = "http://10.0.0.2:2379"
+        "#;
+        let target: Target = toml::from_str(text).unwrap();
+        target.check().unwrap();
+        assert_eq!(
+            target.members[0].kill.as_deref(),
+            Some("ssh a pkill -9 -x etcd")
+        );
+        assert_eq!(target.members[1].kill, None);
+        assert_eq!(target.recovery_seconds, 60);
+    }
+
+    #[test]
+    fn a_word_the_file_may_not_have_is_named() {
+        let text = "name = \"x\"\n[[member]]\nname = \"a\"\nendpoint = \"e\"\nslay = \"rm\"";
+        let error = toml::from_str::<Target>(text).unwrap_err().to_string();
+        assert!(error.contains("slay"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let error = Target::parse("etcd:/nowhere/etcd").unwrap_err().to_string();
+        assert!(error.contains("/nowhere/etcd"), "{error}");
+    }
+}
