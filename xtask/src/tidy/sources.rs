@@ -38,6 +38,7 @@ const DOORS: &[Door] = &[
             "store/src/grpc",
             "store/tests/",
             "benches/",
+            "chaos/",
             "interop/",
             "mainstay/src/ctl",
             "mainstay/src/client",
