@@ -68,6 +68,11 @@ const MEMBERS: &[Member] = &[
         ],
     },
     Member {
+        name: "chaos",
+        may_import: &["proto", "check"],
+        never: &STORES_LIBRARIES,
+    },
+    Member {
         name: "xtask",
         may_import: &[],
         never: &["openraft", "rocksdb", "tokio", "tonic"],
