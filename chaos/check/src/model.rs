@@ -17,6 +17,10 @@ pub(crate) use range::Keys;
 /// The revision of an empty store.
 pub(crate) const REVISION_EMPTY: i64 = 1;
 
+/// For how many revisions a deleted key is kept among the others. Ranges at revisions younger than that pass over older
+/// deleted keys, of which a long history has far more than keys that are there.
+const WARM_REVISIONS: i64 = 4096;
+
 /// A key's states, oldest first, each with the revision it began at.
 type Versions = Vec<(i64, Option<KeyValue>)>;
 
@@ -24,6 +28,8 @@ type Versions = Vec<(i64, Option<KeyValue>)>;
 #[derive(Debug)]
 pub(crate) struct Model {
     keys: BTreeMap<Blob, Versions>,
+    /// Keys that were deleted long ago and not written since.
+    cold: BTreeMap<Blob, Versions>,
     log: VecDeque<Revision>,
     /// The newest revision known.
     top: i64,
@@ -62,6 +68,7 @@ impl Model {
     pub(crate) fn new() -> Self {
         Self {
             keys: BTreeMap::new(),
+            cold: BTreeMap::new(),
             log: VecDeque::new(),
             top: REVISION_EMPTY,
             attached: HashMap::new(),
@@ -96,24 +103,26 @@ impl Model {
 
     /// The key as it stood at `revision`.
     pub(crate) fn get(&self, key: &[u8], revision: i64) -> Option<&KeyValue> {
-        at(self.keys.get(key)?, revision)
+        at(self.versions(key)?, revision)
+    }
+
+    fn versions(&self, key: &[u8]) -> Option<&Versions> {
+        self.keys.get(key).or_else(|| self.cold.get(key))
     }
 
     /// The keys of a range as they stood at `revision`, in order.
-    pub(crate) fn scan<'a>(
-        &'a self,
-        keys: &Keys<'a>,
-        revision: i64,
-    ) -> impl Iterator<Item = &'a KeyValue> {
-        self.keys
-            .range::<[u8], (Bound<&[u8]>, Bound<&[u8]>)>(keys.bounds())
-            .filter_map(move |(_, versions)| at(versions, revision))
+    pub(crate) fn scan(&self, keys: &Keys<'_>, revision: i64) -> Vec<&KeyValue> {
+        let mut found = scan_in(&self.keys, keys, revision);
+        if revision < self.top - WARM_REVISIONS {
+            found.extend(scan_in(&self.cold, keys, revision));
+            found.sort_by(|a, b| a.key.cmp(&b.key));
+        }
+        found
     }
 
     /// The key's other revisions with this value, among those kept.
     pub(crate) fn revisions_of(&self, key: &[u8], value: &Blob) -> Vec<i64> {
-        self.keys
-            .get(key)
+        self.versions(key)
             .into_iter()
             .flatten()
             .filter(|(_, state)| state.as_ref().is_some_and(|state| state.value == *value))
@@ -148,7 +157,7 @@ impl Model {
         first: i64,
         last: i64,
     ) -> impl Iterator<Item = i64> {
-        let versions: &[(i64, Option<KeyValue>)] = self.keys.get(key).map_or(&[], Vec::as_slice);
+        let versions: &[(i64, Option<KeyValue>)] = self.versions(key).map_or(&[], Vec::as_slice);
         let begin = versions.partition_point(|(revision, _)| *revision < first);
         versions[begin..]
             .iter()
@@ -176,6 +185,28 @@ impl Model {
             ending,
             ..Revision::default()
         });
+        self.cool(revision - WARM_REVISIONS);
+    }
+
+    /// Sets aside what was deleted at `revision` and not written since.
+    fn cool(&mut self, revision: i64) {
+        let Ok(index) = usize::try_from(revision - self.first()) else {
+            return;
+        };
+        let Some(entry) = self.log.get(index) else {
+            return;
+        };
+        for event in &entry.events {
+            let key = &event.kv.key;
+            let gone = self
+                .keys
+                .get(key)
+                .and_then(|versions| versions.last())
+                .is_some_and(|(began, state)| *began == revision && state.is_none());
+            if gone && let Some((key, versions)) = self.keys.remove_entry(key) {
+                self.cold.insert(key, versions);
+            }
+        }
     }
 
     fn change(&mut self, event: &Event, revision: i64) -> Event {
@@ -201,6 +232,9 @@ impl Model {
             }
             EventKind::Delete => (tombstone(key, revision), None),
         };
+        if let Some((key, versions)) = self.cold.remove_entry(key) {
+            self.keys.insert(key, versions);
+        }
         self.keys
             .entry(key.clone())
             .or_default()
@@ -257,13 +291,18 @@ impl Model {
     }
 
     fn trim_key(&mut self, key: &Blob, base: i64) {
-        let Some(versions) = self.keys.get_mut(key) else {
+        let map = if self.cold.contains_key(key) {
+            &mut self.cold
+        } else {
+            &mut self.keys
+        };
+        let Some(versions) = map.get_mut(key) else {
             return;
         };
         let begun = versions.partition_point(|(revision, _)| *revision <= base);
         versions.drain(..begun.saturating_sub(1));
         if versions.len() == 1 && versions[0].1.is_none() && versions[0].0 <= base {
-            self.keys.remove(key);
+            map.remove(key);
         }
     }
 }
@@ -275,6 +314,16 @@ pub(crate) fn tombstone(key: &Blob, revision: i64) -> KeyValue {
         mod_revision: revision,
         ..KeyValue::default()
     }
+}
+
+fn scan_in<'a>(
+    map: &'a BTreeMap<Blob, Versions>,
+    keys: &Keys<'_>,
+    revision: i64,
+) -> Vec<&'a KeyValue> {
+    map.range::<[u8], (Bound<&[u8]>, Bound<&[u8]>)>(keys.bounds())
+        .filter_map(|(_, versions)| at(versions, revision))
+        .collect()
 }
 
 fn at(versions: &Versions, revision: i64) -> Option<&KeyValue> {

@@ -15,11 +15,11 @@ pub(super) fn all_hold(model: &Model, compares: &[Compare], revision: i64) -> bo
 
 fn holds(model: &Model, compare: &Compare, revision: i64) -> bool {
     let keys = Keys::new(&compare.key, &compare.range_end);
-    let mut found = model.scan(&keys, revision).peekable();
-    if found.peek().is_none() {
+    let found = model.scan(&keys, revision);
+    if found.is_empty() {
         return key_holds(compare, None);
     }
-    found.all(|kv| key_holds(compare, Some(kv)))
+    found.into_iter().all(|kv| key_holds(compare, Some(kv)))
 }
 
 fn key_holds(compare: &Compare, kv: Option<&KeyValue>) -> bool {

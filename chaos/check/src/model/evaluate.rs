@@ -87,7 +87,7 @@ impl<'a> State<'a> {
         } else {
             self.before
         };
-        let mut found: Vec<&KeyValue> = self.model.scan(&keys, at).collect();
+        let mut found = self.model.scan(&keys, at);
         if !self.changed.is_empty() && (request.revision == 0 || request.revision > self.before) {
             found.retain(|kv| !self.changed.contains_key(&kv.key));
             found.extend(
@@ -150,6 +150,7 @@ impl<'a> State<'a> {
         let mut found: Vec<KeyValue> = self
             .model
             .scan(&keys, self.before)
+            .into_iter()
             .filter(|kv| !self.changed.contains_key(&kv.key))
             .cloned()
             .collect();

@@ -70,6 +70,26 @@ fn a_trimmed_model_has_the_states_it_says_it_has() {
 }
 
 #[test]
+fn a_key_deleted_long_ago_is_still_there_in_the_past_and_comes_back() {
+    let mut model = model(&[&[put("a", "1", 0)], &[delete("a")]]);
+    for _ in 0..2 * WARM_REVISIONS {
+        model.append(&[put("b", "2", 0)]);
+    }
+    assert!(model.cold.contains_key(b"a".as_slice()));
+    let (key, end) = ("a".into(), [0].as_slice().into());
+    let keys = Keys::new(&key, &end);
+    let names = |model: &Model, revision| -> Vec<String> {
+        let found = model.scan(&keys, revision);
+        found.iter().map(|kv| kv.key.to_string()).collect()
+    };
+    assert_eq!(names(&model, 2), ["a"]);
+    assert_eq!(names(&model, model.top()), ["b"]);
+    model.append(&[put("a", "3", 0)]);
+    assert_eq!(names(&model, model.top()), ["a", "b"]);
+    assert_eq!(model.get(b"a", 2).unwrap().value, "1".into());
+}
+
+#[test]
 fn the_end_of_a_lease_takes_all_its_keys() {
     let mut model = model(&[&[put("a", "1", 7), put("b", "2", 7)]]);
     assert_eq!(model.ending(&[delete("b"), delete("a")]), Ending::Whole(7));
