@@ -6,7 +6,7 @@ mod processes;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use check::history::{self, Record};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -265,6 +265,19 @@ impl Nemesis {
             start_ms,
             evidence,
         }
+    }
+
+    /// What proves that a member does nothing any more. Of one elsewhere only its silence can be seen.
+    async fn proof_of_silence(&self, member: usize, seen_here: &str) -> Result<String> {
+        if self.cluster.runs_here() {
+            return Ok(seen_here.to_owned());
+        }
+        let answers = Roles::read(self.cluster.urls()).await.members[member].is_some();
+        ensure!(
+            !answers,
+            "the command succeeded, and the member still answers"
+        );
+        Ok("the command succeeded, and the member does not answer".to_owned())
     }
 
     async fn note(&self, kind: &str, member: Option<usize>, role: Option<Role>) {

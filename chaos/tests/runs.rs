@@ -1,5 +1,7 @@
 //! Whole runs on real servers: what must hold holds, what is broken is found, and nothing is left behind.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

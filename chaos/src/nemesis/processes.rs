@@ -23,11 +23,11 @@ impl Nemesis {
             .await;
         let start_ms = self.recorder.clock().millis();
         self.kill_now(&[member]).await?;
-        let evidence = "ended by SIGKILL".to_owned();
-        let effect = self.effect(member, &before, start_ms, evidence).await;
+        let proof = self.proof_of_silence(member, "ended by SIGKILL").await;
+        let effect = self.effect(member, &before, start_ms, words(&proof)).await;
         self.hold(step.hold_ms).await;
         self.start_member(member).await?;
-        Ok(effect)
+        proof.map(|_| effect)
     }
 
     /// Kills members; one that had ended by itself is taken note of first.
@@ -59,7 +59,7 @@ impl Nemesis {
             self.start_member(*member).await?;
         }
         Ok(Effect {
-            evidence: format!("{} processes ended by SIGKILL", members.len()),
+            evidence: format!("{} members ended by SIGKILL", members.len()),
             members,
             role: None,
             terms: (before.term, before.term),
@@ -80,13 +80,15 @@ impl Nemesis {
             self.note("kill", Some(member), None).await;
             self.kill_now(&[member]).await?;
             if effect.is_none() {
-                let evidence = format!("ended by SIGKILL {} times", gaps_ms.len());
-                effect = Some(self.effect(member, &before, start_ms, evidence).await);
+                let seen = format!("ended by SIGKILL {} times", gaps_ms.len());
+                let proof = self.proof_of_silence(member, &seen).await;
+                let found = self.effect(member, &before, start_ms, words(&proof)).await;
+                effect = Some(proof.map(|_| found));
             }
             self.start_member(member).await?;
             self.hold(*gap_ms).await;
         }
-        effect.context("a crash loop has at least one crash")
+        effect.context("a crash loop has at least one crash")?
     }
 
     pub(super) async fn freeze(&mut self, aim: Aim, step: &Step) -> Result<Effect> {
@@ -95,12 +97,14 @@ impl Nemesis {
             .await;
         let start_ms = self.recorder.clock().millis();
         self.cluster.pause(member).await?;
-        let evidence = "the system shows it stopped".to_owned();
-        let effect = self.effect(member, &before, start_ms, evidence).await;
+        let proof = self
+            .proof_of_silence(member, "the system shows it stopped")
+            .await;
+        let effect = self.effect(member, &before, start_ms, words(&proof)).await;
         self.hold(step.hold_ms).await;
         self.cluster.resume(member).await?;
         self.note("continue", Some(member), None).await;
-        Ok(effect)
+        proof.map(|_| effect)
     }
 
     pub(super) async fn rolling_restart(&mut self) -> Result<Effect> {
@@ -192,4 +196,9 @@ impl Nemesis {
         }
         bail!("the leader stayed the same")
     }
+}
+
+/// The proof's words. Without a proof the fault is undone all the same, and then reported as one that did not fire.
+fn words(proof: &Result<String>) -> String {
+    proof.as_deref().unwrap_or_default().to_owned()
 }
