@@ -103,28 +103,6 @@ fn check_start(start: u64, last: Option<u64>, entries: &[wal::Entry]) -> io::Res
     ))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(index: u64) -> wal::Entry {
-        wal::Entry {
-            index,
-            term: 1,
-            payload: Bytes::new(),
-        }
-    }
-
-    #[test]
-    fn a_read_that_begins_late_is_an_error() {
-        assert!(check_start(5, Some(9), &[entry(5), entry(6)]).is_ok());
-        assert!(check_start(5, Some(9), &[entry(6)]).is_err());
-        assert!(check_start(5, Some(9), &[]).is_err());
-        assert!(check_start(5, Some(4), &[]).is_ok());
-        assert!(check_start(5, None, &[]).is_ok());
-    }
-}
-
 impl RaftLogReader<TypeConfig> for LogStore {
     async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
         &mut self,
@@ -233,5 +211,27 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mark = codec::encode_log_id(&upto);
         self.wait(|done| self.wal.purge(upto.index, mark, done))
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(index: u64) -> wal::Entry {
+        wal::Entry {
+            index,
+            term: 1,
+            payload: Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn a_read_that_begins_late_is_an_error() {
+        assert!(check_start(5, Some(9), &[entry(5), entry(6)]).is_ok());
+        assert!(check_start(5, Some(9), &[entry(6)]).is_err());
+        assert!(check_start(5, Some(9), &[]).is_err());
+        assert!(check_start(5, Some(4), &[]).is_ok());
+        assert!(check_start(5, None, &[]).is_ok());
     }
 }
