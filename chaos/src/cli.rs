@@ -71,9 +71,6 @@ enum Command {
     },
     /// List the scenarios.
     List,
-    /// End the processes named on standard input when it ends.
-    #[command(hide = true)]
-    Guard,
 }
 
 #[derive(clap::Args)]
@@ -99,7 +96,6 @@ struct RunArguments {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
-        Command::Guard => crate::cluster::guard().map(|()| Verdict::Held),
         Command::List => {
             list();
             Ok(Verdict::Held)

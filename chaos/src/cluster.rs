@@ -15,7 +15,6 @@ use tokio::time::Instant;
 use crate::net::{Mesh, Processes};
 use crate::target::{Hooks, Program, Target};
 
-pub use guard::guard;
 pub use process::{Ended, State};
 pub use roles::{Role, Roles};
 

@@ -9,6 +9,9 @@ use crate::scenario::Scenario;
 
 /// Load before the first fault, in milliseconds.
 const LEAD_IN_MS: u64 = 500;
+/// Bounds of the quiet time behind a fault, in milliseconds.
+const SETTLE_MS_MIN: u64 = 1_000;
+const SETTLE_MS_MAX: u64 = 2_500;
 /// Most steps of one schedule.
 const STEPS_MAX: usize = 10_000;
 /// The picks of a step are below this.
@@ -168,6 +171,17 @@ pub struct Step {
     pub fault: Fault,
 }
 
+/// What a schedule is drawn from, beside the seed.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The name of the run.
+    pub name: &'a str,
+    /// The kinds of faults.
+    pub faults: &'a [FaultKind],
+    /// Time from one fault to the next, in milliseconds; more when a fault takes longer, and drawn if there is none.
+    pub every_ms: Option<u64>,
+}
+
 /// The faults of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
@@ -184,11 +198,21 @@ pub struct Schedule {
 impl Schedule {
     /// Draws the faults of a run. The first is always there, however short the run is.
     pub fn draw(scenario: &Scenario, seed: u64, duration_ms: u64) -> Schedule {
-        let mut random = Random::for_purpose(seed, scenario.name, 0);
+        let wanted = Wanted {
+            name: scenario.name,
+            faults: scenario.faults,
+            every_ms: None,
+        };
+        Schedule::draw_wanted(&wanted, seed, duration_ms)
+    }
+
+    /// Draws faults that are in no scenario.
+    pub fn draw_wanted(wanted: &Wanted<'_>, seed: u64, duration_ms: u64) -> Schedule {
+        let mut random = Random::for_purpose(seed, wanted.name, 0);
         let mut steps: Vec<Step> = Vec::new();
         let mut at_ms = LEAD_IN_MS;
-        while !scenario.faults.is_empty() && steps.len() < STEPS_MAX {
-            let step = draw_step(scenario, &mut random, at_ms, steps.len());
+        while !wanted.faults.is_empty() && steps.len() < STEPS_MAX {
+            let step = draw_step(wanted, &mut random, at_ms, steps.len());
             let end = at_ms + step.hold_ms + step.settle_ms;
             if end > duration_ms && !steps.is_empty() {
                 break;
@@ -197,7 +221,7 @@ impl Schedule {
             steps.push(step);
         }
         Schedule {
-            scenario: scenario.name.to_owned(),
+            scenario: wanted.name.to_owned(),
             seed,
             duration_ms,
             steps,
@@ -205,17 +229,21 @@ impl Schedule {
     }
 }
 
-fn draw_step(scenario: &Scenario, random: &mut Random, at_ms: u64, number: usize) -> Step {
+fn draw_step(wanted: &Wanted<'_>, random: &mut Random, at_ms: u64, number: usize) -> Step {
     // Each kind once before any comes again by chance.
-    let kind = match scenario.faults.get(number) {
+    let kind = match wanted.faults.get(number) {
         Some(kind) => *kind,
-        None => *random.pick(scenario.faults),
+        None => *random.pick(wanted.faults),
     };
     let (fault, hold_ms) = draw_fault(kind, random);
+    let settle_ms = random.between(SETTLE_MS_MIN, SETTLE_MS_MAX);
     Step {
         at_ms,
         hold_ms,
-        settle_ms: random.between(1_000, 2_500),
+        settle_ms: match wanted.every_ms {
+            Some(every_ms) => every_ms.saturating_sub(hold_ms).max(SETTLE_MS_MIN),
+            None => settle_ms,
+        },
         pick: random.below(PICKS),
         fault,
     }

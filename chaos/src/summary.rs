@@ -37,6 +37,8 @@ pub struct Facts {
     pub doubts: Vec<String>,
     /// What did not hold, beside what the checker finds.
     pub violations: Vec<String>,
+    /// The line that runs it again, when it is not that of `chaos run`.
+    pub replay: Option<String>,
 }
 
 /// How often one check had something to judge.
@@ -102,6 +104,9 @@ pub struct Summary {
     pub looks: Vec<Look>,
     /// What the clients saw over time.
     pub timeline: Timeline,
+    /// The line that runs it again.
+    #[serde(default)]
+    pub replay: String,
 }
 
 /// Judges the history of a run and puts everything together.
@@ -122,7 +127,17 @@ pub fn make(plan: &Plan, facts: Facts, points: &[Point]) -> Result<Summary> {
     let acknowledged = points
         .iter()
         .filter(|point| point.writes && point.class == Class::Ok);
+    let replay = facts.replay.unwrap_or_else(|| {
+        format!(
+            "chaos run --target {} --scenario {} --duration {}s --seed {}",
+            plan.target_word,
+            plan.schedule.scenario,
+            plan.schedule.duration_ms / 1000,
+            plan.schedule.seed
+        )
+    });
     let summary = Summary {
+        replay,
         scenario: plan.schedule.scenario.clone(),
         target: plan.target_word.clone(),
         server: format!("{} {}", plan.target.name, facts.version),

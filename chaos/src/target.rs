@@ -82,9 +82,9 @@ impl Target {
     pub fn parse(text: &str) -> Result<Target> {
         let target = match text {
             "ours" => Target::ours(),
-            "etcd" => Target::etcd(Path::new("etcd")),
+            "etcd" => Target::etcd(),
             _ => match text.strip_prefix("etcd:") {
-                Some(path) => Target::etcd(Path::new(path)),
+                Some(path) => Target::etcd_at(Path::new(path)),
                 None => Target::from_file(Path::new(text))?,
             },
         };
@@ -92,7 +92,8 @@ impl Target {
         Ok(target)
     }
 
-    fn ours() -> Target {
+    /// Three members of the Mainstay that [`BINARY_VARIABLE`] names, or that was built last.
+    pub fn ours() -> Target {
         let path = std::env::var_os(BINARY_VARIABLE)
             .map_or_else(|| PathBuf::from(DEFAULT_BINARY), PathBuf::from);
         Target::of_program(
@@ -106,7 +107,13 @@ impl Target {
         )
     }
 
-    fn etcd(path: &Path) -> Target {
+    /// Three members of the etcd in the search path.
+    pub fn etcd() -> Target {
+        Target::etcd_at(Path::new("etcd"))
+    }
+
+    /// Three members of an etcd that lies elsewhere.
+    pub fn etcd_at(path: &Path) -> Target {
         Target::of_program(
             "etcd",
             Program {
@@ -137,7 +144,7 @@ impl Target {
         toml::from_str(&text).with_context(|| format!("reading {}", path.display()))
     }
 
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         match &self.program {
             Some(program) => {
                 ensure!(
@@ -148,10 +155,10 @@ impl Target {
                     find(&program.path).is_some(),
                     "the server {} is not there{}",
                     program.path.display(),
-                    if self.name == "ours" {
-                        format!(": build it, or name it in {BINARY_VARIABLE}")
-                    } else {
-                        String::new()
+                    match self.name.as_str() {
+                        "ours" => format!(": build it, or name it in {BINARY_VARIABLE}"),
+                        "etcd" => ": install it, or give its path as etcd:PATH".to_owned(),
+                        _ => String::new(),
                     }
                 );
             }

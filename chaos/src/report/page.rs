@@ -55,16 +55,6 @@ fn class(verdict: Verdict) -> &'static str {
     }
 }
 
-fn replay(summary: &Summary) -> String {
-    format!(
-        "chaos run --target {} --scenario {} --duration {}s --seed {}",
-        summary.target,
-        summary.scenario,
-        summary.duration_ms / 1000,
-        summary.seed
-    )
-}
-
 fn head(page: &mut String, summaries: &[Summary], verdict: Verdict) {
     let sum = |of: fn(&Summary) -> u64| summaries.iter().map(of).sum::<u64>();
     let operations = sum(|s| s.operations.iter().sum());
@@ -117,7 +107,7 @@ fn command(page: &mut String, summary: &Summary) {
         page,
         "<p class=\"command\"><span>seed {}</span><code>{}</code><button type=\"button\" class=\"copy\">copy</button></p>",
         summary.seed,
-        escape(&replay(summary))
+        escape(&summary.replay)
     );
 }
 

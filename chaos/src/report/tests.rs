@@ -65,6 +65,8 @@ fn summary(buckets: usize) -> Summary {
             gaps_ms: vec![1_250],
             available_permille: 950,
         },
+        replay: "chaos run --target ours --scenario kill-leader --duration 12s --seed 77"
+            .to_owned(),
     }
 }
 
