@@ -28,7 +28,7 @@ const LOAD: &[Kind] = &[Kind::Registers, Kind::Txn, Kind::Ranges];
 /// The scenario that lends a run its row of the table: it breaks nothing by itself.
 const ROW: &str = "calm";
 /// Folder of all runs.
-const RUNS: &str = "chaos-runs";
+pub(crate) const RUNS: &str = "chaos-runs";
 
 /// A run keeps a machine busy: one at a time in each process.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());

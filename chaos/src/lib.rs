@@ -23,6 +23,7 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod scene;
 pub mod schedule;
 pub mod summary;
 pub mod target;

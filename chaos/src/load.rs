@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use crate::actor::Actor;
 use crate::record::Recorder;
+use crate::scenario::Scenario;
 use crate::watcher::{Place, Watched, Watcher};
 use crate::workload::{Shared, Stop, prefix_end};
 
@@ -23,10 +24,10 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// What all clients share.
 #[derive(Debug, Clone)]
 pub struct Setting<'a> {
+    /// How they do it.
+    pub scenario: &'a Scenario,
     /// What they do.
     pub workload: &'a Shared,
-    /// They pass serializable reads off as linearizable.
-    pub lies: bool,
     /// Where the members are.
     pub urls: &'a [String],
     /// What they draw from.
@@ -58,7 +59,7 @@ impl Load {
             let numbers = (u32::try_from(number)?, u32::try_from(member)?);
             let recorder = setting.recorder.clone();
             let mut actor = Actor::new(numbers, &setting.urls[member], recorder, setting.seed)?;
-            if setting.lies {
+            if setting.scenario.lies {
                 actor.lie();
             }
             let workload = setting.workload.clone();

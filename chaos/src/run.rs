@@ -148,15 +148,21 @@ pub async fn run_with(
 
 fn prepare_folder(plan: &Plan) -> Result<()> {
     let folder = &plan.folder;
+    refuse_used(folder)?;
     std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-    ensure!(
-        !folder.join(HISTORY_FILE).exists(),
-        "{} holds a run already",
-        folder.display()
-    );
     write_json(&folder.join(SCHEDULE_FILE), &plan.schedule)?;
     // With the schedule and the target the run can be made again.
     write_json(&folder.join("target.json"), &plan.target)
+}
+
+/// A folder that holds a run is left as it is.
+pub(crate) fn refuse_used(folder: &Path) -> Result<()> {
+    ensure!(
+        !folder.join(HISTORY_FILE).exists(),
+        "{} holds a run already: remove it, or choose another folder with --out",
+        folder.display()
+    );
+    Ok(())
 }
 
 /// Writes something as JSON that people can read.
@@ -222,7 +228,7 @@ impl Running<'_> {
         let revision = liveness::reads(&mut client).await?;
         ensure!(
             revision == EMPTY_REVISION,
-            "the cluster is not empty: its revision is {revision} and not {EMPTY_REVISION}"
+            "the cluster is not empty: its revision is {revision} and not {EMPTY_REVISION}. What others have written cannot be judged: take a fresh one"
         );
         let version = client
             .version()
@@ -252,8 +258,8 @@ impl Running<'_> {
             schedule, scenario, ..
         } = self.plan;
         let setting = Setting {
+            scenario,
             workload: &self.brought.workload,
-            lies: scenario.lies,
             urls: &self.urls,
             seed: schedule.seed,
             recorder: self.recorder.clone(),
