@@ -187,9 +187,16 @@ fn interruption() -> Result<(watch::Receiver<bool>, tokio::task::JoinSet<()>)> {
     Ok((interrupted, waiting))
 }
 
-fn chosen(names: &str) -> Result<Vec<&'static Scenario>> {
+fn chosen(names: &str, target: &Target) -> Result<Vec<&'static Scenario>> {
     if names == "all" {
-        return Ok(SCENARIOS.iter().filter(|s| s.is_ordinary()).collect());
+        let mut chosen = Vec::new();
+        for scenario in SCENARIOS.iter().filter(|s| s.is_ordinary()) {
+            match scenario::left_out(scenario, target) {
+                Some(why) => println!("without {}: {why}", scenario.name),
+                None => chosen.push(scenario),
+            }
+        }
+        return Ok(chosen);
     }
     names
         .split(',')
@@ -206,8 +213,8 @@ fn every_name() -> String {
 }
 
 async fn run_scenarios(arguments: RunArguments) -> Result<Verdict> {
-    let scenarios = chosen(&arguments.scenario)?;
     let target = Target::parse(&arguments.target)?;
+    let scenarios = chosen(&arguments.scenario, &target)?;
     let seed = arguments.seed.unwrap_or_else(Random::fresh_seed);
     let folder = arguments
         .out
@@ -227,6 +234,7 @@ async fn run_scenarios(arguments: RunArguments) -> Result<Verdict> {
             },
         });
     }
+    println!("{} scenarios into {}", plans.len(), folder.display());
     carry_out(&plans, &folder).await
 }
 

@@ -1,6 +1,7 @@
 //! The scenarios: which faults, under which load, and what is looked at most.
 
 use crate::schedule::{Aim, FaultKind, Way};
+use crate::target::Target;
 use crate::workload::{self, Kind};
 
 /// One row of the table.
@@ -25,6 +26,13 @@ impl Scenario {
     pub fn is_ordinary(&self) -> bool {
         !self.lies
     }
+}
+
+/// Why a scenario of `all` is left out on a target, if it is.
+pub fn left_out(scenario: &Scenario, target: &Target) -> Option<&'static str> {
+    let damages = scenario.faults.contains(&FaultKind::Damage);
+    let rejoins = target.program.as_ref().is_some_and(|p| p.rejoins_emptied);
+    (damages && !rejoins).then_some("this target has no way back for a member with a damaged log")
 }
 
 use Aim::{Follower, Leader, Random};

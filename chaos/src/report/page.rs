@@ -74,7 +74,7 @@ fn head(page: &mut String, summaries: &[Summary], verdict: Verdict) {
     let server = summaries.first().map_or("", |summary| &summary.server);
     let _ = write!(
         page,
-        "<header><div class=\"pill {}\">{verdict}</div><h1>{}</h1><p class=\"line\">{} operations, {} acknowledged writes, {} faults, lost = {lost}, broken promises = {}, worst gap {}</p><div class=\"cards\">",
+        "<header><div class=\"pill {}\">{verdict}</div><h1>{}</h1><p class=\"line\">{} operations, {} acknowledged writes, faults = {}, lost = {lost}, broken promises = {}, worst gap {}</p><div class=\"cards\">",
         class(verdict),
         escape(server),
         thousands(operations),
@@ -148,7 +148,7 @@ fn words(page: &mut String, summary: &Summary) {
             for one in scenes {
                 let _ = write!(
                     page,
-                    "<p><b>{}</b>: not so. {}</p><div class=\"scroll\">{}</div>",
+                    "<p>Promised: <b>{}</b><br>Seen: {}</p><div class=\"scroll\">{}</div>",
                     escape(&one.promise),
                     escape(&one.words),
                     scene::render(one)

@@ -102,7 +102,7 @@ fn the_page_says_verdict_seed_command_role_gap_and_checks() {
         "4\u{202f}321",
         "client &lt;3&gt; read &amp; lost &quot;x&quot;",
         "ended by SIGKILL",
-        "lost = 0",
+        "faults = 1, lost = 0",
         "broken promises = 18",
         "client 4 → member 2",
         "read r/&lt;09&gt;",
