@@ -30,6 +30,7 @@ const SEED_BOUND: u64 = 1_000_000;
 /// The exit codes of `chaos`.
 const HELD: i32 = 0;
 const VIOLATED: i32 = 1;
+const INCONCLUSIVE: i32 = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Profile {
@@ -167,7 +168,8 @@ impl Session {
         Ok(names)
     }
 
-    /// Runs scenarios and notes when the exit code is another than it has to be. What follows runs all the same.
+    /// Runs scenarios and notes when the exit code is another than it has to be. What follows runs all the same. What has
+    /// shown nothing, as on a machine that is busy with other things, is run once more; a violation is not.
     fn expect(
         &mut self,
         wanted: i32,
@@ -175,20 +177,17 @@ impl Session {
         scenarios: &str,
         (seed, seconds_each): (u64, u64),
     ) -> Result<()> {
-        let count = scenarios.split(',').count() as u64;
         let label = if wanted == HELD { target } else { "canary" };
-        let out = self.folder.join(format!("{label}-{seed}"));
-        let mut command = Command::new(&self.program);
-        command
-            .args(["run", "--target", target, "--scenario", scenarios])
-            .args(["--duration", &format!("{}s", count * seconds_each)])
-            .args(["--seed", &seed.to_string(), "--out"])
-            .arg(&out)
-            .env("MAINSTAY_BIN", workspace::program("mainstay")?);
-        let code = run_to_the_end(&mut command)?;
-        if code == wanted {
-            remove_data(&out);
-        } else {
+        let mut out = self.folder.join(format!("{label}-{seed}"));
+        let mut code = self.run(&out, target, scenarios, (seed, seconds_each))?;
+        let unclear = inconclusive(&out);
+        if code == INCONCLUSIVE && !unclear.is_empty() {
+            let unclear = unclear.join(",");
+            println!("[chaos] {unclear} showed nothing, and is run once more");
+            out = self.folder.join(format!("{label}-{seed}-again"));
+            code = self.run(&out, target, &unclear, (seed, seconds_each))?;
+        }
+        if code != wanted {
             let page = out.join("report.html");
             let words = format!(
                 "{label}: exit code {code} and not {wanted}, see {}",
@@ -198,6 +197,28 @@ impl Session {
             self.failed.push(words);
         }
         Ok(())
+    }
+
+    fn run(
+        &self,
+        out: &Path,
+        target: &str,
+        scenarios: &str,
+        (seed, seconds_each): (u64, u64),
+    ) -> Result<i32> {
+        let count = scenarios.split(',').count() as u64;
+        let mut command = Command::new(&self.program);
+        command
+            .args(["run", "--target", target, "--scenario", scenarios])
+            .args(["--duration", &format!("{}s", count * seconds_each)])
+            .args(["--seed", &seed.to_string(), "--out"])
+            .arg(out)
+            .env("MAINSTAY_BIN", workspace::program("mainstay")?);
+        let code = run_to_the_end(&mut command)?;
+        if code == HELD || scenarios == CANARY {
+            remove_data(out);
+        }
+        Ok(code)
     }
 
     /// A further command of the program that proves something, if the program has it.
@@ -230,6 +251,20 @@ fn run_to_the_end(command: &mut Command) -> Result<i32> {
     status.code().context("it was ended by a signal")
 }
 
+/// The scenarios of a session that have shown nothing, by their own reports.
+fn inconclusive(out: &Path) -> Vec<String> {
+    let inner = fs::read_dir(out).into_iter().flatten().flatten();
+    let folders = inner.map(|entry| entry.path()).chain([out.to_owned()]);
+    let mut names: Vec<String> = folders
+        .filter_map(|folder| fs::read_to_string(folder.join("report.json")).ok())
+        .filter_map(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
+        .filter(|report| report["verdict"] == "inconclusive")
+        .filter_map(|report| report["scenario"].as_str().map(str::to_owned))
+        .collect();
+    names.sort();
+    names
+}
+
 /// Of runs that went as they had to, history and report are enough: members' data are most of what they leave.
 fn remove_data(out: &Path) {
     let inner = fs::read_dir(out).into_iter().flatten().flatten();
@@ -259,6 +294,18 @@ mod tests {
         for line in ["--profile weekly", "--seed", "--seed x", "nightly"] {
             assert!(of(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn only_what_has_shown_nothing_is_run_once_more() {
+        let out = std::env::temp_dir().join(format!("xtask-unclear-{}", std::process::id()));
+        for (name, verdict) in [("a", "held"), ("b", "inconclusive"), ("c", "violated")] {
+            fs::create_dir_all(out.join(name)).unwrap();
+            let report = format!(r#"{{"scenario": "{name}", "verdict": "{verdict}"}}"#);
+            fs::write(out.join(name).join("report.json"), report).unwrap();
+        }
+        assert_eq!(inconclusive(&out), ["b"]);
+        fs::remove_dir_all(out).unwrap();
     }
 
     #[test]
