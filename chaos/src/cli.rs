@@ -177,9 +177,16 @@ fn interruption() -> Result<(watch::Receiver<bool>, tokio::task::JoinSet<()>)> {
     Ok((interrupted, waiting))
 }
 
-fn chosen(names: &str) -> Result<Vec<&'static Scenario>> {
+fn chosen(names: &str, target: &Target) -> Result<Vec<&'static Scenario>> {
     if names == "all" {
-        return Ok(SCENARIOS.iter().filter(|s| s.is_ordinary()).collect());
+        let mut possible = Vec::new();
+        for scenario in SCENARIOS.iter().filter(|s| s.is_ordinary()) {
+            match scenario.missing(target) {
+                Some(reason) => println!("left out: {}: {reason}", scenario.name),
+                None => possible.push(scenario),
+            }
+        }
+        return Ok(possible);
     }
     names
         .split(',')
@@ -191,8 +198,8 @@ fn chosen(names: &str) -> Result<Vec<&'static Scenario>> {
 }
 
 async fn run_scenarios(arguments: RunArguments) -> Result<Verdict> {
-    let scenarios = chosen(&arguments.scenario)?;
     let target = Target::parse(&arguments.target)?;
+    let scenarios = chosen(&arguments.scenario, &target)?;
     let seed = arguments.seed.unwrap_or_else(Random::fresh_seed);
     let folder = arguments
         .out

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::clock::Clock;
-use crate::cluster::{Cluster, POLL_INTERVAL};
+use crate::cluster::{Cluster, POLL_INTERVAL, Setup};
 use crate::liveness;
 use crate::load::{Load, Setting};
 use crate::nemesis::Nemesis;
@@ -131,7 +131,12 @@ impl Running<'_> {
             folder,
             ..
         } = self.plan;
-        let mut cluster = Cluster::prepare(target, folder, schedule.seed).await?;
+        let setup = Setup {
+            seed: schedule.seed,
+            short_log: self.plan.scenario.short_log,
+            shim: self.plan.scenario.needs_libc(),
+        };
+        let mut cluster = Cluster::prepare(target, folder, setup).await?;
         self.urls = cluster.urls().to_vec();
         cluster.start_all()?;
         let started = self.wait_started().await;
@@ -225,6 +230,7 @@ impl Running<'_> {
         self.look_at_coverage(&outcome.injected, writes);
         facts.injected = outcome.injected;
         self.violations.extend(outcome.violations);
+        self.doubts.extend(outcome.doubts);
         if *self.interrupted.borrow() {
             self.doubts.push("interrupted".to_owned());
         }

@@ -130,11 +130,19 @@ impl Shim {
 
     /// The files whose sync was made to fail, in their order.
     pub fn failed_files(&self) -> Vec<String> {
+        self.events("failed")
+    }
+
+    /// The files that were synced again after an error, by the process that had been told of it.
+    pub fn synced_again(&self) -> Vec<String> {
+        self.events("again")
+    }
+
+    fn events(&self, kind: &str) -> Vec<String> {
         let events = fs::read_to_string(self.shadow.join("events")).unwrap_or_default();
-        let paths = events
-            .lines()
-            .filter_map(|line| line.strip_prefix("sync\t"));
-        paths.map(str::to_owned).collect()
+        let pairs = events.lines().filter_map(|line| line.split_once('\t'));
+        let paths = pairs.filter(|(one, _)| *one == kind);
+        paths.map(|(_, path)| path.to_owned()).collect()
     }
 
     /// Where the data and what is durable of it lie.

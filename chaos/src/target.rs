@@ -1,5 +1,6 @@
 //! What is broken: a program that is started here, or somebody's own cluster with commands for each fault.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -45,9 +46,19 @@ pub struct Program {
     /// Behind the flags every member gets.
     #[serde(default)]
     pub flags: Vec<String>,
+    /// Variables every member gets beside those of the harness.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
     /// A member with a damaged log refuses to start and may join again with an emptied folder.
     #[serde(default)]
     pub rejoins_emptied: bool,
+    /// Its file calls and looks at the clock go through libc, where a preloaded library can stand in between. Not so for
+    /// programs in Go, which call the system themselves.
+    #[serde(default)]
+    pub calls_libc: bool,
+    /// Flags that make it keep a log of some hundred entries at most, so that a member that was away needs a snapshot.
+    #[serde(default)]
+    pub short_log_flags: Vec<String>,
 }
 
 /// One member of a cluster that runs already, and what breaks it: lines for `sh -c`.
@@ -101,7 +112,15 @@ impl Target {
                 path,
                 arguments: vec!["store".to_owned()],
                 flags: Vec::new(),
+                environment: BTreeMap::new(),
                 rejoins_emptied: true,
+                calls_libc: true,
+                short_log_flags: [
+                    "--snapshot-count=100",
+                    "--experimental-snapshot-catchup-entries=20",
+                ]
+                .map(str::to_owned)
+                .to_vec(),
             },
         )
     }
@@ -113,7 +132,10 @@ impl Target {
                 path: path.to_owned(),
                 arguments: Vec::new(),
                 flags: Vec::new(),
+                environment: BTreeMap::new(),
                 rejoins_emptied: false,
+                calls_libc: false,
+                short_log_flags: Vec::new(),
             },
         )
     }

@@ -342,6 +342,7 @@ fn within_one_process_a_second_sync_succeeds_and_keeps_nothing() {
             "{said}"
         );
         disk.cut(seed);
+        assert!(disk.shim.synced_again()[0].ends_with("/b"));
         lost += u64::from(disk.read("b").unwrap() != "new");
     }
     assert!(lost > 0);

@@ -425,7 +425,12 @@ fn sync_with(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
         let mut objects = lock(&state.objects);
         objects.sync_folder(&state.shadow, &object, &path, || of_result(call()))
     } else {
-        object.sync_file(&state.shadow, fd, || fail_or(state, fd, call))
+        let synced = object.sync_file(&state.shadow, fd, || fail_or(state, fd, call));
+        if object.look_for_retry(synced.is_err()) {
+            let path = sys::path_of_fd(fd).unwrap_or_default();
+            state.shadow.event("again", &path);
+        }
+        synced
     };
     or_errno(synced.map(|()| 0))
 }
@@ -444,7 +449,7 @@ fn fail_or(state: &State, fd: c_int, call: impl FnOnce() -> c_int) -> Result<(),
         state.control.count(Number::Failed);
         state
             .shadow
-            .event("sync", &sys::path_of_fd(fd).unwrap_or_default());
+            .event("failed", &sys::path_of_fd(fd).unwrap_or_default());
         return Err(libc::EIO);
     }
     of_result(call())

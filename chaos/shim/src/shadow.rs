@@ -26,6 +26,8 @@ pub(crate) struct Object {
     /// Held over a sync: nobody may be told that something is durable while another still copies it.
     syncing: Mutex<Copies>,
     gone: AtomicBool,
+    /// A sync has failed in this process.
+    failed: AtomicBool,
 }
 
 /// Descriptors for copying a file's bytes, opened with its first sync.
@@ -56,6 +58,7 @@ impl Object {
             dirty: Mutex::new(dirty),
             syncing: Mutex::new(Copies { from: -1, to: -1 }),
             gone: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
         })
     }
 
@@ -67,6 +70,13 @@ impl Object {
     /// Everything has to be compared with the next sync.
     pub(crate) fn changed_unseen(&self) {
         *lock(&self.dirty) = Dirty::Anything;
+    }
+
+    /// Whether this sync came after one that failed: whoever makes it trusts what cannot be trusted.
+    pub(crate) fn look_for_retry(&self, failed: bool) -> bool {
+        let before = self.failed.load(Ordering::Acquire);
+        self.failed.store(before || failed, Ordering::Release);
+        before
     }
 
     /// Syncs a file. If that fails, what was to be synced counts as clean and is not durable, as on Linux.
