@@ -201,6 +201,10 @@ impl Cluster {
     /// # Errors
     /// When the folder cannot be removed or the process not be started.
     pub fn start_emptied(&mut self, member: usize) -> Result<()> {
+        ensure!(
+            self.shim(member).is_err(),
+            "an emptied folder is another one than its durable picture is of"
+        );
         let data = self.data(member)?;
         std::fs::remove_dir_all(&data).with_context(|| format!("removing {}", data.display()))?;
         self.start_process(member, State::Existing)

@@ -30,6 +30,8 @@ pub struct Setting<'a> {
     pub urls: &'a [String],
     /// What they draw from.
     pub seed: u64,
+    /// Watches that begin in the past ask how far they are.
+    pub asks_progress: bool,
     /// Where they leave what they see.
     pub recorder: Recorder,
 }
@@ -202,6 +204,18 @@ fn watches(setting: &Setting<'_>) -> Vec<(usize, Watched)> {
             ..of_kind
         };
         watches.push(((number + 2) % members, filtered));
+    }
+    if setting.scenario.load.contains(&Kind::History) {
+        let past = |member| {
+            let watched = Watched {
+                past: true,
+                asks_progress: setting.asks_progress,
+                prev_kv: member % 2 == 0,
+                ..Watched::everything()
+            };
+            (member, watched)
+        };
+        watches.extend((0..members).map(past));
     }
     watches
 }

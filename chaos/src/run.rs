@@ -215,6 +215,7 @@ impl Running<'_> {
             scenario,
             urls: &self.urls,
             seed: schedule.seed,
+            asks_progress: self.plan.target.answers_progress_truly(),
             recorder: self.recorder.clone(),
         };
         let load = Load::start(&setting)?;

@@ -237,6 +237,17 @@ pub const SCENARIOS: &[Scenario] = &[
         )
     },
     row(
+        "compaction",
+        "history is compacted all the time while members are killed and frozen; watches begin in the past and ask how far they are",
+        &[
+            FaultKind::Kill(Random),
+            FaultKind::Pause(Follower),
+            FaultKind::Kill(Leader),
+        ],
+        &[Kind::Registers, Kind::Txn, Kind::History],
+        "what is compacted is refused and nothing else is; progress is not told early",
+    ),
+    row(
         "everything",
         "faults of every kind, one after the other",
         &[

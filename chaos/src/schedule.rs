@@ -366,7 +366,7 @@ fn draw_fault(kind: FaultKind, random: &mut Random) -> (Fault, u64) {
         FaultKind::ClockJump(aim) => draw_jumps(Some(aim), random),
         FaultKind::ClockJumpAll => draw_jumps(None, random),
         FaultKind::Overlap(meanwhile) => (Fault::Overlap { meanwhile }, random.between(500, 3_000)),
-        FaultKind::LongAway => (Fault::LongAway, random.between(2_500, 5_000)),
+        FaultKind::LongAway => (Fault::LongAway, random.between(500, 2_500)),
     }
 }
 
@@ -386,7 +386,7 @@ fn draw_jumps(aim: Option<Aim>, random: &mut Random) -> (Fault, u64) {
 
 /// Up to an hour ahead or behind; small ones as likely as great ones.
 fn draw_jump(random: &mut Random) -> i64 {
-    let most = *random.pick(&[1_000, 30_000, CLOCK_JUMP_MS_MAX]);
+    let most = *random.pick(&[30_000, 600_000, CLOCK_JUMP_MS_MAX]);
     let jump = random.between(most / 2, most).cast_signed();
     if random.percent(50) { jump } else { -jump }
 }

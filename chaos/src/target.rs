@@ -59,6 +59,9 @@ pub struct Program {
     /// Flags that make it keep a log of some hundred entries at most, so that a member that was away needs a snapshot.
     #[serde(default)]
     pub short_log_flags: Vec<String>,
+    /// It answers a progress request only when everything up to there was sent. etcd before 3.4.25 and 3.5.8 does not.
+    #[serde(default)]
+    pub answers_progress_truly: bool,
 }
 
 /// One member of a cluster that runs already, and what breaks it: lines for `sh -c`.
@@ -103,6 +106,13 @@ impl Target {
         Ok(target)
     }
 
+    /// Whether an answer to a progress request may be judged: the target says nothing before it has sent everything.
+    pub fn answers_progress_truly(&self) -> bool {
+        self.program
+            .as_ref()
+            .is_some_and(|program| program.answers_progress_truly)
+    }
+
     fn ours() -> Target {
         let path = std::env::var_os(BINARY_VARIABLE)
             .map_or_else(|| PathBuf::from(DEFAULT_BINARY), PathBuf::from);
@@ -114,6 +124,7 @@ impl Target {
                 flags: Vec::new(),
                 environment: BTreeMap::new(),
                 rejoins_emptied: true,
+                answers_progress_truly: true,
                 calls_libc: true,
                 short_log_flags: [
                     "--snapshot-count=100",
@@ -134,6 +145,7 @@ impl Target {
                 flags: Vec::new(),
                 environment: BTreeMap::new(),
                 rejoins_emptied: false,
+                answers_progress_truly: false,
                 calls_libc: false,
                 short_log_flags: Vec::new(),
             },

@@ -1,5 +1,6 @@
 //! What clients do: small steps of several kinds, drawn by each client from its own seed.
 
+mod history;
 mod kube;
 mod lease;
 mod range;
@@ -25,6 +26,8 @@ pub enum Kind {
     Lease,
     /// What a kube-apiserver asks: guarded writes, and lists in pages that are pinned to a revision.
     Kubernetes,
+    /// Compactions some way behind the newest revision, and reads of older revisions on both sides of them.
+    History,
 }
 
 impl Kind {
@@ -36,11 +39,12 @@ impl Kind {
             Kind::Ranges => "g/",
             Kind::Lease => "l/",
             Kind::Kubernetes => "k/",
+            Kind::History => "h/",
         }
     }
 }
 
-/// Every kind.
+/// Every kind but the one that takes history away from the others.
 pub const ALL: &[Kind] = &[
     Kind::Registers,
     Kind::Txn,
@@ -74,6 +78,7 @@ impl Workload {
             Kind::Ranges => range::step(actor).await,
             Kind::Lease => self.lease.step(actor).await,
             Kind::Kubernetes => kube::step(actor).await,
+            Kind::History => history::step(actor).await,
         }
     }
 }

@@ -6,9 +6,15 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::time::Instant;
 
 use super::{Effect, Nemesis};
-use crate::cluster::POLL_INTERVAL;
+use crate::cluster::{Cluster, POLL_INTERVAL};
 use crate::schedule::{Aim, Meanwhile, Step};
 
+/// Time the others get to give up the log that a member would need.
+const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(20);
+/// What a leader logs when it has made a snapshot, behind which it gives up its log; etcd's words and ours.
+const SNAPSHOT_MADE: &str = "saved snapshot";
+/// So many of them are behind a member's last entry for certain: the first may have been under way.
+const SNAPSHOTS_MADE: usize = 2;
 /// Time a member gets to have a snapshot after its start.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(15);
 /// What a member logs once it has taken in a snapshot from another; etcd's words and ours.
@@ -86,12 +92,15 @@ impl Nemesis {
     /// Keeps a follower down until the others' log does not reach back to it: it has to take a snapshot.
     pub(super) async fn long_away(&mut self, step: &Step) -> Result<Effect> {
         let (member, before) = self.choose(Aim::Follower, step.pick).await?;
+        let leader = before.leader.context("roles were told by a leader")?;
         self.note("kill", Some(member), Some(before.role(member)))
             .await;
         let start_ms = self.recorder.clock().millis();
         self.kill_now(&[member]).await?;
         let mut effect = self.effect(member, &before, start_ms, String::new()).await;
+        self.wait_given_up(leader).await?;
         self.hold(step.hold_ms).await;
+        let away_ms = self.recorder.clock().millis() - start_ms;
         self.start_member(member).await?;
         self.wait_ready(member).await?;
         let deadline = Instant::now() + SNAPSHOT_TIMEOUT;
@@ -100,7 +109,7 @@ impl Nemesis {
             if let Some(words) = SNAPSHOT_TAKEN.iter().find(|words| log.contains(**words)) {
                 effect.evidence = format!(
                     "its log says \"{words}\" after {} ms{}",
-                    step.hold_ms, effect.evidence
+                    away_ms, effect.evidence
                 );
                 return Ok(effect);
             }
@@ -108,6 +117,25 @@ impl Nemesis {
                 bail!("interrupted");
             }
         }
-        bail!("it came back without a snapshot after {} ms", step.hold_ms)
+        bail!("it came back without a snapshot after {away_ms} ms")
+    }
+
+    /// Waits until the leader has made snapshots of what came after.
+    async fn wait_given_up(&mut self, leader: usize) -> Result<()> {
+        let made = |cluster: &Cluster| -> Result<usize> {
+            let log = cluster.log_since_start(leader)?;
+            Ok(log.matches(SNAPSHOT_MADE).count())
+        };
+        let wanted = made(&self.cluster)? + SNAPSHOTS_MADE;
+        let deadline = Instant::now() + GIVE_UP_TIMEOUT;
+        while Instant::now() < deadline {
+            if made(&self.cluster)? >= wanted {
+                return Ok(());
+            }
+            if !self.pause_until(Instant::now() + POLL_INTERVAL).await {
+                bail!("interrupted");
+            }
+        }
+        bail!("the leader made too few snapshots within {GIVE_UP_TIMEOUT:?}")
     }
 }

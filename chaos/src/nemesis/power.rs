@@ -38,6 +38,8 @@ impl Nemesis {
         }
         self.hold(step.hold_ms).await;
         self.start_in_some_order(&mut members, step.pick).await?;
+        // Otherwise the next cut would often come before anything was written.
+        self.wait_leader().await?;
         Ok(Effect {
             members,
             role: None,
