@@ -69,8 +69,13 @@ const MEMBERS: &[Member] = &[
     },
     Member {
         name: "chaos",
-        may_import: &["proto", "check"],
+        may_import: &["proto", "check", "power-shim"],
         never: &STORES_LIBRARIES,
+    },
+    Member {
+        name: "power-shim",
+        may_import: &[],
+        never: &["openraft", "rocksdb", "tokio", "tonic", "prost"],
     },
     Member {
         name: "xtask",

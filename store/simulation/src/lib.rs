@@ -1,0 +1,1 @@
+//! Replicas on simulated time, network and disk.
