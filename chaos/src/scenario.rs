@@ -32,10 +32,10 @@ impl Scenario {
     /// Why it cannot be carried out on a target, if that is known beforehand.
     pub fn missing(&self, target: &Target) -> Option<&'static str> {
         let program = target.program.as_ref();
-        if self.needs_libc() && !program.is_some_and(|program| program.calls_libc) {
+        if self.needs_libc() && program.is_none_or(|program| !program.calls_libc) {
             return Some("the target's calls of the system do not go through libc");
         }
-        if self.short_log && !program.is_some_and(|program| !program.short_log_flags.is_empty()) {
+        if self.short_log && program.is_none_or(|program| program.short_log_flags.is_empty()) {
             return Some("the target names no flags for a short log");
         }
         None
@@ -287,4 +287,30 @@ pub const SCENARIOS: &[Scenario] = &[
 /// The scenario of a name.
 pub fn named(name: &str) -> Option<&'static Scenario> {
     SCENARIOS.iter().find(|scenario| scenario.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(words: &str) -> Target {
+        let text = format!("name = \"x\"\nprogram = {{ path = \"/x\"{words} }}");
+        toml::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_target_that_does_not_call_libc_misses_what_stands_in_front_of_it() {
+        let scenario = named("power-loss-all").unwrap();
+        assert!(scenario.missing(&target("")).is_some());
+        assert!(scenario.missing(&target(", calls_libc = true")).is_none());
+        assert!(named("kill-all").unwrap().missing(&target("")).is_none());
+    }
+
+    #[test]
+    fn a_target_without_flags_for_it_misses_a_short_log() {
+        let scenario = named("snapshot-catch-up").unwrap();
+        assert!(scenario.missing(&target("")).is_some());
+        let flags = ", short_log_flags = [\"--snapshot-count=10\"]";
+        assert!(scenario.missing(&target(flags)).is_none());
+    }
 }

@@ -427,6 +427,23 @@ mod tests {
     }
 
     #[test]
+    fn clocks_jump_both_ways_and_by_an_hour_at_most() {
+        let schedule = Schedule::draw(named("clock-jump").unwrap(), 1, 3_600_000);
+        let jumps: Vec<i64> = schedule
+            .steps
+            .iter()
+            .flat_map(|step| match &step.fault {
+                Fault::ClockJump { ahead_ms, .. } => ahead_ms.clone(),
+                other => panic!("{other}"),
+            })
+            .collect();
+        let most = CLOCK_JUMP_MS_MAX.cast_signed();
+        assert!(jumps.iter().all(|jump| jump.abs() <= most));
+        assert!(jumps.iter().any(|jump| *jump > most / 2));
+        assert!(jumps.iter().any(|jump| *jump < -most / 2));
+    }
+
+    #[test]
     fn steps_do_not_overlap_and_end_within_the_run() {
         let schedule = Schedule::draw(named("pause-leader").unwrap(), 5, 60_000);
         for pair in schedule.steps.windows(2) {

@@ -60,6 +60,10 @@ pub(crate) fn must<T>(result: Result<T, Errno>, what: &str, path: &CStr) -> T {
     result.unwrap_or_else(|errno| die(&format!("{what} {path:?}: error {errno}")))
 }
 
+#[allow(
+    clippy::useless_conversion,
+    reason = "the number of links has another width on other architectures"
+)]
 fn of(stat: &libc::stat64) -> Stat {
     Stat {
         inode: stat.st_ino,

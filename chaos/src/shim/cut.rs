@@ -371,3 +371,30 @@ fn kind_of(file: &Path) -> String {
         None => name.split('-').next().unwrap_or_default().to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_files_are_told_by_ending_or_beginning() {
+        let kind = |name: &str| kind_of(Path::new(name));
+        assert_eq!(kind("state/0/000012.sst"), "sst");
+        assert_eq!(kind("MANIFEST-000005"), "MANIFEST");
+        assert_eq!(kind("wal/mark"), "mark");
+        assert_eq!(kind("LOG"), UNIMPORTANT);
+        assert_eq!(kind("LOG.old.1795"), UNIMPORTANT);
+    }
+
+    #[test]
+    fn lines_for_people_weigh_nothing() {
+        let mut dropped = Dropped::default();
+        dropped.pages.insert(UNIMPORTANT.to_owned(), 9);
+        assert_eq!(dropped.weight(), 0);
+        let mut more = Dropped::default();
+        more.pages.insert("wal".to_owned(), 2);
+        more.names = 3;
+        dropped += &more;
+        assert_eq!(dropped.weight(), 5);
+    }
+}
