@@ -191,7 +191,7 @@ fn chosen(names: &str, target: &Target) -> Result<Vec<&'static Scenario>> {
     if names == "all" {
         let mut chosen = Vec::new();
         for scenario in SCENARIOS.iter().filter(|s| s.is_ordinary()) {
-            match scenario::left_out(scenario, target) {
+            match scenario.missing(target) {
                 Some(why) => println!("without {}: {why}", scenario.name),
                 None => chosen.push(scenario),
             }

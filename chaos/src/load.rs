@@ -12,7 +12,7 @@ use crate::actor::Actor;
 use crate::record::Recorder;
 use crate::scenario::Scenario;
 use crate::watcher::{Place, Watched, Watcher};
-use crate::workload::{Shared, Stop, prefix_end};
+use crate::workload::{Kind, Shared, Stop, prefix_end};
 
 /// Clients of each member.
 const CLIENTS_A_MEMBER: usize = 4;
@@ -32,6 +32,8 @@ pub struct Setting<'a> {
     pub urls: &'a [String],
     /// What they draw from.
     pub seed: u64,
+    /// Watches that begin in the past ask how far they are.
+    pub asks_progress: bool,
     /// Where they leave what they see.
     pub recorder: Recorder,
 }
@@ -219,6 +221,19 @@ fn watches(setting: &Setting<'_>) -> Vec<(usize, Watched)> {
             ..of_prefix
         };
         watches.push(((number + 2) % members, filtered));
+    }
+    let compacts = |prefix: &String| prefix == Kind::History.prefix();
+    if setting.workload.prefixes().iter().any(compacts) {
+        let past = |member| {
+            let watched = Watched {
+                past: true,
+                asks_progress: setting.asks_progress,
+                prev_kv: member % 2 == 0,
+                ..Watched::everything()
+            };
+            (member, watched)
+        };
+        watches.extend((0..members).map(past));
     }
     watches
 }

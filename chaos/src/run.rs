@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::clock::Clock;
-use crate::cluster::{Cluster, POLL_INTERVAL};
+use crate::cluster::{Cluster, POLL_INTERVAL, Setup};
 use crate::liveness;
 use crate::load::{Load, Setting};
 use crate::nemesis::Nemesis;
@@ -180,7 +180,12 @@ impl Running<'_> {
             folder,
             ..
         } = self.plan;
-        let mut cluster = Cluster::prepare(target, folder, schedule.seed).await?;
+        let setup = Setup {
+            seed: schedule.seed,
+            short_log: self.plan.scenario.short_log,
+            shim: self.plan.scenario.needs_libc(),
+        };
+        let mut cluster = Cluster::prepare(target, folder, setup).await?;
         self.urls = cluster.urls().to_vec();
         cluster.start_all()?;
         let started = self.wait_started().await;
@@ -262,6 +267,7 @@ impl Running<'_> {
             workload: &self.brought.workload,
             urls: &self.urls,
             seed: schedule.seed,
+            asks_progress: self.plan.target.answers_progress_truly(),
             recorder: self.recorder.clone(),
         };
         let load = Load::start(&setting)?;
@@ -277,6 +283,7 @@ impl Running<'_> {
         self.look_at_coverage(&outcome.injected, writes);
         facts.injected = outcome.injected;
         self.violations.extend(outcome.violations);
+        self.doubts.extend(outcome.doubts);
         if *self.interrupted.borrow() {
             self.doubts.push("interrupted".to_owned());
         }

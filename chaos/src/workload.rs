@@ -1,5 +1,6 @@
 //! What clients do: a trait for workloads of one's own, and the harness's, whose clients draw small steps of several kinds.
 
+mod history;
 mod kube;
 mod lease;
 mod range;
@@ -134,6 +135,8 @@ pub enum Kind {
     Lease,
     /// What a kube-apiserver asks: guarded writes, and lists in pages that are pinned to a revision.
     Kubernetes,
+    /// Compactions some way behind the newest revision, and reads of older revisions on both sides of them.
+    History,
 }
 
 impl Kind {
@@ -145,11 +148,12 @@ impl Kind {
             Kind::Ranges => "g/",
             Kind::Lease => "l/",
             Kind::Kubernetes => "k/",
+            Kind::History => "h/",
         }
     }
 }
 
-/// Every kind.
+/// Every kind but the one that takes history away from the others.
 pub const ALL: &[Kind] = &[
     Kind::Registers,
     Kind::Txn,
@@ -173,6 +177,7 @@ impl Workload for Mix {
                 Kind::Ranges => range::step(client).await,
                 Kind::Lease => lease.step(client).await,
                 Kind::Kubernetes => kube::step(client).await,
+                Kind::History => history::step(client).await,
             }
         }
         Ok(())
