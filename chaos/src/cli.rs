@@ -14,6 +14,7 @@ use crate::report;
 use crate::run::{self, HISTORY_FILE, Plan, SCHEDULE_FILE};
 use crate::scenario::{self, SCENARIOS, Scenario};
 use crate::schedule::Schedule;
+use crate::selftest;
 use crate::summary::{self, SUMMARY_FILE, Summary};
 use crate::target::Target;
 use crate::verdict::Verdict;
@@ -69,6 +70,8 @@ enum Command {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Prove the judge: known bugs must be found, and what is right must pass. Prints a matrix.
+    Selftest(selftest::Arguments),
     /// List the scenarios.
     List,
     /// End the processes named on standard input when it ends.
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
             trials,
             out,
         } => on_runtime(bench_failover(target, trials, out)),
+        Command::Selftest(arguments) => on_runtime(prove(arguments)),
         Command::Replay { path, out } => on_runtime(replay(path, out)),
     };
     match done {
@@ -244,6 +248,11 @@ async fn carry_out(plans: &[Plan], folder: &Path) -> Result<Verdict> {
     } else {
         verdict.max(Verdict::Inconclusive)
     })
+}
+
+async fn prove(arguments: selftest::Arguments) -> Result<Verdict> {
+    let (interrupted, _waiting) = interruption()?;
+    selftest::run(arguments, interrupted).await
 }
 
 async fn bench_failover(target_word: String, trials: u64, out: Option<PathBuf>) -> Result<Verdict> {

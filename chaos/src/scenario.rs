@@ -16,6 +16,8 @@ pub struct Scenario {
     pub load: &'static [Kind],
     /// What it is about.
     pub focus: &'static str,
+    /// Watches ask again and again how far they are.
+    pub asks_progress: bool,
     /// Serializable reads are recorded as linearizable: the run must be found violated. For proving the checker.
     pub lies: bool,
 }
@@ -44,6 +46,7 @@ const fn row(
         faults,
         load,
         focus,
+        asks_progress: false,
         lies: false,
     }
 }
@@ -178,6 +181,16 @@ pub const SCENARIOS: &[Scenario] = &[
         workload::ALL,
         "the control: the load alone",
     ),
+    Scenario {
+        asks_progress: true,
+        ..row(
+            "progress",
+            "nothing is broken, and watches ask again and again how far they are",
+            &[],
+            &[Kind::Registers, Kind::Txn],
+            "no event comes at or below a revision that was reported as reached",
+        )
+    },
     Scenario {
         lies: true,
         ..row(

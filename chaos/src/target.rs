@@ -1,5 +1,6 @@
 //! What is broken: a program that is started here, or somebody's own cluster with commands for each fault.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -45,6 +46,9 @@ pub struct Program {
     /// Behind the flags every member gets.
     #[serde(default)]
     pub flags: Vec<String>,
+    /// Variables it finds in its environment, besides the harness's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
     /// A member with a damaged log refuses to start and may join again with an emptied folder.
     #[serde(default)]
     pub rejoins_emptied: bool,
@@ -92,6 +96,16 @@ impl Target {
         Ok(target)
     }
 
+    /// A server that takes etcd's flags.
+    ///
+    /// # Errors
+    /// When its program is not there.
+    pub fn of_server(name: &str, program: Program) -> Result<Target> {
+        let target = Target::of_program(name, program);
+        target.check()?;
+        Ok(target)
+    }
+
     fn ours() -> Target {
         let path = std::env::var_os(BINARY_VARIABLE)
             .map_or_else(|| PathBuf::from(DEFAULT_BINARY), PathBuf::from);
@@ -101,6 +115,7 @@ impl Target {
                 path,
                 arguments: vec!["store".to_owned()],
                 flags: Vec::new(),
+                environment: BTreeMap::new(),
                 rejoins_emptied: true,
             },
         )
@@ -113,6 +128,7 @@ impl Target {
                 path: path.to_owned(),
                 arguments: Vec::new(),
                 flags: Vec::new(),
+                environment: BTreeMap::new(),
                 rejoins_emptied: false,
             },
         )

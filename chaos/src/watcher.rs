@@ -6,6 +6,7 @@ use anyhow::Result;
 use check::history::{Blob, Record, WatchClosed, WatchOpened, WatchResponse};
 use proto::etcdserverpb as pb;
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::client::{Client, watch_event};
@@ -15,6 +16,9 @@ use crate::record::Recorder;
 const PAUSE_AFTER_LOSS: Duration = Duration::from_millis(50);
 /// A watch that is not confirmed by then is given up.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Time between two questions of a watch that asks how far it is.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(5);
 
 /// What to watch.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +37,8 @@ pub struct Watched {
     pub no_delete: bool,
     /// The server says now and then how far it is.
     pub progress_notify: bool,
+    /// It asks again and again how far it is.
+    pub asks_progress: bool,
     /// A response may come in pieces.
     pub fragment: bool,
 }
@@ -170,7 +176,7 @@ impl Watcher {
         let opened = self.opened(id);
         let request = create_request(&opened);
         self.recorder.add(Record::WatchOpened(opened)).await;
-        // One request; the sender is kept, because the stream ends with it.
+        // The sender is kept, because the stream ends with it.
         let (requests, waiting) = mpsc::channel(1);
         requests
             .try_send(request)
@@ -185,9 +191,16 @@ impl Watcher {
             Err(_) => return End::Lost("no answer to the request for a stream".to_owned()),
         };
         let mut stop = self.stop.clone();
+        let mut ticks = tokio::time::interval(PROGRESS_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let answer = tokio::select! {
                 answer = answers.message() => answer,
+                _ = ticks.tick(), if self.watched.asks_progress => {
+                    // A full queue has a question in it already.
+                    requests.try_send(progress_request()).ok();
+                    continue;
+                }
                 _ = stop.wait_for(|stop| *stop) => return End::Stopped,
             };
             match answer {
@@ -245,6 +258,13 @@ impl Watcher {
             None if response.is_progress() => response.revision,
             None => before,
         }
+    }
+}
+
+fn progress_request() -> pb::WatchRequest {
+    let ask = pb::WatchProgressRequest {};
+    pb::WatchRequest {
+        request_union: Some(pb::watch_request::RequestUnion::ProgressRequest(ask)),
     }
 }
 

@@ -112,6 +112,7 @@ impl Process {
         let child = Command::new(&self.program.path)
             .args(&self.flags)
             .args(["--initial-cluster-state", word])
+            .envs(&self.program.environment)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -43,7 +43,6 @@ bugs! {
     TailLost, "tail-lost", "A start takes the last entries of the log for a torn tail.";
     VoteInMemory, "vote-in-memory", "A vote is remembered, and never written to the log.";
     MarkBehind, "mark-behind", "The state is stored with the mark of the run before, whose successor is applied again after a start.";
-    BatchNumbersRepeat, "batch-numbers-repeat", "Batches are numbered from 0 at every start, so that a replayed one answers a new one's proposers.";
     ForwardedAgain, "forwarded-again", "A forwarded batch of unknown fate is sent again to the next leader.";
     StaleCompare, "stale-compare", "A txn compares with the state before the run that it is applied in.";
     TxnReadsBefore, "txn-reads-before", "A read in a txn does not see the writes before it.";

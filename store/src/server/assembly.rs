@@ -49,7 +49,10 @@ pub(super) async fn open(
     let hub = Hub::new(hub_options, machine);
     let members = MemberTable::default();
     let peers = Peers::new(identity.cluster_id, identity.member_id, members.clone());
-    let waiters = Arc::new(Waiters::new(first_batch_number(identity.member_id)));
+    let waiters = Arc::new(Waiters::new(std::hash::BuildHasher::hash_one(
+        &std::hash::RandomState::new(),
+        identity.member_id,
+    )));
     let unflushed_entries = Arc::new(AtomicU64::new(0));
     let listeners = Listeners {
         member_id: identity.member_id,
@@ -124,12 +127,4 @@ async fn open_storage(
         Ok((LogStore::new(wal.clone(), &recovered)?, folder, wal))
     })
     .await?
-}
-
-/// Differs from run to run.
-fn first_batch_number(member_id: u64) -> u64 {
-    if planted::is_on(planted::Bug::BatchNumbersRepeat) {
-        return 0;
-    }
-    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), member_id)
 }
