@@ -96,12 +96,12 @@ impl Target {
         Ok(target)
     }
 
-    /// A server that takes etcd's flags.
+    /// Our own store, as another program.
     ///
     /// # Errors
-    /// When its program is not there.
-    pub fn of_server(name: &str, program: Program) -> Result<Target> {
-        let target = Target::of_program(name, program);
+    /// When the program is not there.
+    pub fn of_store(name: &str, path: PathBuf) -> Result<Target> {
+        let target = Target::store(name, path);
         target.check()?;
         Ok(target)
     }
@@ -109,8 +109,12 @@ impl Target {
     fn ours() -> Target {
         let path = std::env::var_os(BINARY_VARIABLE)
             .map_or_else(|| PathBuf::from(DEFAULT_BINARY), PathBuf::from);
+        Target::store("ours", path)
+    }
+
+    fn store(name: &str, path: PathBuf) -> Target {
         Target::of_program(
-            "ours",
+            name,
             Program {
                 path,
                 arguments: vec!["store".to_owned()],

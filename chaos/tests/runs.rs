@@ -230,3 +230,22 @@ fn ours_keeps_its_promises_while_its_leader_is_cut_off() {
         .run(ours(), "isolate-leader,one-way", "20s")
         .assert_code(0);
 }
+
+#[test]
+fn a_selftest_without_planted_bugs_is_inconclusive_and_says_so() {
+    let place = Place::new();
+    let mut command = chaos();
+    command
+        .env_remove("MAINSTAY_PLANTED_BIN")
+        .args(["selftest", "--seed", "3", "--histories", "2"])
+        .args(["--only", "stale read,simulated histories", "--out"])
+        .arg(place.out());
+    let run = Run::of(command.output().unwrap());
+    run.assert_code(2);
+    for words in [
+        "1 caught, 1 passed, 0 failed",
+        "no program with planted bugs",
+    ] {
+        assert!(run.text.contains(words), "{}", run.text);
+    }
+}

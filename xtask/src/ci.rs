@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::command::Run;
-use crate::{bench, test, up, workspace};
+use crate::{bench, selftest, test, up, workspace};
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -33,13 +33,14 @@ const SMOKE: [&str; 7] = [
 
 pub(crate) fn run() -> Result<()> {
     let started = Instant::now();
-    let steps: [Step; 4] = [
+    let steps: [Step; 5] = [
         ("tests and tidy", || test::run(&[])),
         ("format", || {
             Run::cargo().args(["fmt", "--all", "--", "--check"]).run()
         }),
         ("lints", || Run::cargo().args(LINTS).run()),
         ("bench", bench_smoke),
+        ("selftest of chaos", || selftest::run(&[])),
     ];
     let count = steps.len();
     for (number, (name, step)) in steps.into_iter().enumerate() {

@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod command;
+mod selftest;
 mod setup;
 mod test;
 mod tidy;
@@ -19,6 +20,7 @@ cargo xtask <task>
   interop [args]  only the interop tests
   tidy            only the checks of the walls between the members, the style and the files
   bench [args]    build, then run Mainstay and a peer on the same work (flags of `side-by-side`)
+  selftest [args] build, then prove that chaos finds what is wrong (flags of `chaos selftest`)
   ci              all that must pass before a change lands: test, format, lints, tidy, a short bench
   setup           only install what building and testing need
 ";
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Some("interop") => test::interop(&rest),
         Some("tidy") => tidy::run(),
         Some("bench") => bench::run(&rest),
+        Some("selftest") => selftest::run(&rest),
         Some("ci") => ci::run(),
         Some("setup") => setup::everything(),
         Some("help" | "-h" | "--help") => {

@@ -22,16 +22,14 @@ pub(super) enum Wanted {
     Held,
     /// One of these invariants is found broken.
     Named(&'static [Check]),
-    /// The same, or a member ends or logs a panic.
-    Crash(&'static [Check]),
 }
 
 impl Wanted {
     /// Whether a broken invariant is what was wanted.
     pub(super) fn names(self, check: Check) -> bool {
         match self {
-            Wanted::Held => false,
-            Wanted::Named(checks) | Wanted::Crash(checks) => checks.contains(&check),
+            Held => false,
+            Named(checks) => checks.contains(&check),
         }
     }
 }
@@ -78,7 +76,7 @@ const fn control(name: &'static str, on: On, scenario: &'static str, seconds: u6
         seconds,
         steps: &[],
         flags: &[],
-        wanted: Wanted::Held,
+        wanted: Held,
     }
 }
 
@@ -111,17 +109,22 @@ const fn step(at_ms: u64, hold_ms: u64, settle_ms: u64, fault: Fault) -> Step {
     }
 }
 
-const KILL_LEADER: Fault = Fault::Kill { aim: Aim::Leader };
 const KILL_FOLLOWER: Fault = Fault::Kill { aim: Aim::Follower };
 
 /// The leader is alone for as long as the others need to have another.
 const ISOLATED_LEADER: &[Step] = &[step(500, 2_500, 500, Fault::Isolate { aim: Aim::Leader })];
 const PAUSED_LEADER: &[Step] = &[step(1_500, 2_500, 1_000, Fault::Pause { aim: Aim::Leader })];
-const KILLED_LEADERS: &[Step] = &[
-    step(500, 200, 1_500, KILL_LEADER),
-    step(2_700, 200, 1_500, KILL_LEADER),
-    step(4_900, 200, 1_500, KILL_LEADER),
-];
+/// Slow links keep batches under way for long, and connections break meanwhile.
+const BROKEN_CONNECTIONS: &[Step] = &[step(
+    500,
+    4_000,
+    500,
+    Fault::Flaky {
+        delay_ms: 20,
+        jitter_ms: 10,
+        bursts: 20,
+    },
+)];
 const KILLED_FOLLOWERS: &[Step] = &[
     step(500, 200, 1_000, KILL_FOLLOWER),
     step(2_200, 200, 1_000, KILL_FOLLOWER),
@@ -137,7 +140,7 @@ use Check::{
     RealTime, RevisionUnique, TxnAnswer, WatchAtomic, WatchBookmark, WatchOrdered, WatchPrevKv,
     WatchReliable, WatchResumable, WatchUnique, Witness,
 };
-use Wanted::{Crash, Held, Named};
+use Wanted::{Held, Named};
 
 const NONE: &[Step] = &[];
 /// An acknowledged write that is gone leaves a hole, or another write in its place.
@@ -148,6 +151,9 @@ const LOST: &[Check] = &[
     Witness,
     RealTime,
 ];
+
+/// Bugs that no case can show: only a loss of power could.
+pub(super) const UNPROVEN: &[&str] = &["sync-skipped"];
 
 /// Every case. Controls come first: what they are found wrong for would be found in the others too.
 pub(super) const CASES: &[Case] = &[
@@ -171,25 +177,24 @@ pub(super) const CASES: &[Case] = &[
         ISOLATED_LEADER,
         Named(&[RealTime]),
     ),
-    bug("progress-before-apply", "calm", 3, NONE, Named(&[RealTime])),
     bug("more-off-by-one", "calm", 3, NONE, Named(&[RangeAnswer])),
     bug("count-of-page", "calm", 3, NONE, Named(&[RangeAnswer])),
     // Writes.
     bug("stale-compare", "calm", 3, NONE, Named(&[TxnAnswer])),
     bug("txn-reads-before", "calm", 3, NONE, Named(&[TxnAnswer])),
-    bug("hash-order", "calm", 3, NONE, Named(&[MembersAgree])),
+    bug("hash-order", "calm", 3, NONE, Named(&[Hash, WatchOrdered])),
     bug("tombstone-elided", "calm", 3, NONE, Named(&[Hash])),
     bug(
         "forwarded-again",
-        "kill-leader",
-        7,
-        KILLED_LEADERS,
-        Named(&[AppliedOnce, Cause]),
+        "flaky-net",
+        5,
+        BROKEN_CONNECTIONS,
+        Named(&[AppliedOnce]),
     ),
     // The log.
-    bug("ack-before-write", "kill-all", 7, ALL_KILLED, Crash(LOST)),
-    bug("tail-lost", "kill-all", 7, ALL_KILLED, Crash(LOST)),
-    bug("vote-in-memory", "kill-all", 7, ALL_KILLED, Crash(LOST)),
+    bug("ack-before-write", "kill-all", 7, ALL_KILLED, Named(LOST)),
+    bug("tail-lost", "kill-all", 7, ALL_KILLED, Named(LOST)),
+    bug("vote-in-memory", "kill-all", 7, ALL_KILLED, Named(LOST)),
     Case {
         flags: &["--snapshot-count=20"],
         ..bug(
@@ -197,7 +202,7 @@ pub(super) const CASES: &[Case] = &[
             "kill-follower",
             4,
             KILLED_FOLLOWERS,
-            Crash(&[MembersAgree, AppliedOnce, Witness, Hash]),
+            Named(&[MembersAgree, AppliedOnce, Witness, Hash]),
         )
     },
     // Watches.
@@ -247,7 +252,6 @@ pub(super) const CASES: &[Case] = &[
         NONE,
         Named(&[LeaseAtomic]),
     ),
-    bug("sync-skipped", "kill-all", 7, ALL_KILLED, Crash(LOST)),
 ];
 
 #[cfg(test)]

@@ -38,9 +38,8 @@ bugs! {
     NoReadBarrier, "no-read-barrier", "A linearizable read is answered from the member's own state at once.";
     OldReadRound, "old-read-round", "A read that comes while a read barrier's round is under way shares that round.";
     ReadWithoutQuorum, "read-without-quorum", "A leader serves read barriers without asking a quorum whether it still leads.";
-    ProgressBeforeApply, "progress-before-apply", "Readers are told that an entry is applied before it is.";
-    AckBeforeWrite, "ack-before-write", "The log reports entries as synced when they are queued.";
-    TailLost, "tail-lost", "A start takes the last entries of the log for a torn tail.";
+    AckBeforeWrite, "ack-before-write", "The log gathers entries for a while before it writes them, and reports them as synced when they are queued.";
+    TailLost, "tail-lost", "A start takes the last entries of the log, and the mark of what is committed, for a torn tail.";
     VoteInMemory, "vote-in-memory", "A vote is remembered, and never written to the log.";
     MarkBehind, "mark-behind", "The state is stored with the mark of the run before, whose successor is applied again after a start.";
     ForwardedAgain, "forwarded-again", "A forwarded batch of unknown fate is sent again to the next leader.";

@@ -181,9 +181,6 @@ impl Applier {
         let machine = self.folder.machine();
         let commands = std::mem::take(&mut run.commands);
         let began = Instant::now();
-        if planted::is_on(Bug::ProgressBeforeApply) {
-            self.progress.send_replace(last.index);
-        }
         let applied = machine.apply(Run { commands, mark }).map_err(other)?;
         self.listeners
             .metrics

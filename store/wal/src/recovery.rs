@@ -14,7 +14,7 @@ use crate::format::{HeaderState, SEGMENT_HEADER_BYTES, SegmentHeader, record_see
 use crate::log::Log;
 use crate::mark::MarkFile;
 use crate::options::Options;
-use crate::position::{Active, InUse, Position};
+use crate::position::{Active, Blob, InUse, Position};
 use crate::replay::{Remains, Replay, scan};
 use crate::segment::{self, Listing};
 
@@ -317,6 +317,7 @@ impl Recovery<'_> {
         if planted::is_on(planted::Bug::TailLost) {
             let kept = replay.log.next_index().saturating_sub(ENTRIES_LOST);
             replay.log.truncate(kept);
+            replay.blobs.committed = Blob::default();
         }
         let first = segments
             .first()
