@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use daemon::{OnFailure, Signals, Tasks};
+use futures::TryStreamExt;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tonic::transport::server::TcpIncoming;
 
 use self::assembly::{Assembly, open};
@@ -20,7 +22,8 @@ use crate::data_folder::DataFolder;
 use crate::grpc;
 use crate::metrics::Metrics;
 use crate::raft::{
-    self, Attributes, Contact, Leader, LeadershipWatch, Member, PeerService, RejoinGuard,
+    self, Attributes, Connection, Contact, EarlyElection, FailureDetector, Leader, LeadershipWatch,
+    Member, PeerService, RejoinGuard,
 };
 use crate::replica::{Identity, Parts, Proposals, Reads, Replica};
 
@@ -84,8 +87,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     page_listeners.extend(bind_all(&config.listen_metrics_urls).await?);
     let tasks = Tasks::new();
     let metrics = Arc::new(Metrics::default());
-    let assembly = open(&config, &data, &metrics).await?;
-    let replica = start(&assembly, &data, &tasks, peer_listeners).await?;
+    let (assembly, closed_connections) = open(&config, &data, &metrics).await?;
+    let replica = start(&assembly, &data, &tasks, peer_listeners, closed_connections).await?;
     serve_pages(&assembly, &replica, &tasks, page_listeners, &metrics);
     let stopped = tokio::select! {
         ready = become_ready(&assembly, &replica) => { ready?; false }
@@ -129,6 +132,7 @@ async fn start(
     data: &DataFolder,
     tasks: &Tasks,
     peer_listeners: Vec<TcpListener>,
+    closed_connections: mpsc::Receiver<u64>,
 ) -> anyhow::Result<Arc<Replica>> {
     let Assembly {
         config,
@@ -178,7 +182,8 @@ async fn start(
     }));
     let ways = (leader, proposals.clone(), contact);
     let service = peer_service(identity, assembly, &guard, ways);
-    serve_peers(tasks, service, peer_listeners);
+    serve_peers(tasks, service, &assembly.detector, peer_listeners);
+    let early_election = early_election(assembly, &guard, closed_connections);
     refuse_second_bootstrap(assembly, data).await?;
     spawn_floor(assembly, tasks, &guard);
     raft.run();
@@ -194,6 +199,7 @@ async fn start(
             reads: reads.clone(),
             leadership,
             guard,
+            early_election,
         },
     );
     initialize(assembly, data).await?;
@@ -211,11 +217,28 @@ fn peer_service(
         members: assembly.members.clone(),
         applied: assembly.applied.clone(),
         contact,
+        detector: assembly.detector.clone(),
         raft: assembly.raft.clone(),
         folder: Arc::clone(&assembly.folder),
         guard: Arc::clone(guard),
         leader,
         proposals,
+    }
+}
+
+fn early_election(
+    assembly: &Assembly,
+    guard: &Arc<RejoinGuard>,
+    closed: mpsc::Receiver<u64>,
+) -> EarlyElection {
+    EarlyElection {
+        raft: assembly.raft.clone(),
+        peers: assembly.peers.clone(),
+        members: assembly.members.clone(),
+        guard: Arc::clone(guard),
+        detector: assembly.detector.clone(),
+        closed,
+        member_id: assembly.member_id,
     }
 }
 
@@ -255,12 +278,19 @@ fn minimum_lease_ttl_seconds(election_timeout: Duration) -> i64 {
     (milliseconds * 3).div_euclid(2000) + i64::from((milliseconds * 3) % 2000 != 0)
 }
 
-fn serve_peers(tasks: &Tasks, service: PeerService, listeners: Vec<TcpListener>) {
+fn serve_peers(
+    tasks: &Tasks,
+    service: PeerService,
+    detector: &FailureDetector,
+    listeners: Vec<TcpListener>,
+) {
+    let detector = detector.clone();
     let incoming = futures::stream::select_all(
         listeners
             .into_iter()
             .map(|listener| TcpIncoming::from(listener).with_nodelay(Some(true))),
-    );
+    )
+    .map_ok(move |stream| Connection::new(stream, &detector));
     let server = service.into_server();
     tasks.spawn("peers", OnFailure::Stop, |stop| async move {
         let serving = tonic::transport::Server::builder()
