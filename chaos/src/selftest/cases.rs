@@ -129,11 +129,25 @@ const KILLED_FOLLOWERS: &[Step] = &[
     step(500, 200, 1_000, KILL_FOLLOWER),
     step(2_200, 200, 1_000, KILL_FOLLOWER),
 ];
-const ALL_KILLED: &[Step] = &[
-    step(800, 0, 1_000, Fault::KillAll),
-    step(2_800, 0, 1_000, Fault::KillAll),
-    step(4_800, 0, 500, Fault::KillAll),
+const ALL_KILLED_ONCE: &[Step] = &[all_killed(800)];
+const ALL_KILLED: &[Step] = &[all_killed(800), all_killed(2_800), all_killed(4_800)];
+/// What differs in the logs of members that are killed is left to chance, so they are killed often.
+const ALL_KILLED_OFTEN: &[Step] = &[
+    all_killed(800),
+    all_killed(1_800),
+    all_killed(2_800),
+    all_killed(3_800),
+    all_killed(4_800),
+    all_killed(5_800),
+    all_killed(6_800),
+    all_killed(7_800),
 ];
+/// A new leader within half a second.
+const QUICK_ELECTIONS: &[&str] = &["--heartbeat-interval=50", "--election-timeout=250"];
+
+const fn all_killed(at_ms: u64) -> Step {
+    step(at_ms, 0, 700, Fault::KillAll)
+}
 
 use Check::{
     AnsweredWrite, AppliedOnce, Cause, Hash, LeaseAtomic, LeaseEarly, MembersAgree, RangeAnswer,
@@ -193,8 +207,17 @@ pub(super) const CASES: &[Case] = &[
     ),
     // The log.
     bug("ack-before-write", "kill-all", 7, ALL_KILLED, Named(LOST)),
-    bug("tail-lost", "kill-all", 7, ALL_KILLED, Named(LOST)),
-    bug("vote-in-memory", "kill-all", 7, ALL_KILLED, Named(LOST)),
+    bug("tail-lost", "kill-all", 3, ALL_KILLED_ONCE, Named(LOST)),
+    Case {
+        flags: QUICK_ELECTIONS,
+        ..bug(
+            "vote-in-memory",
+            "kill-all",
+            9,
+            ALL_KILLED_OFTEN,
+            Named(LOST),
+        )
+    },
     Case {
         flags: &["--snapshot-count=20"],
         ..bug(
