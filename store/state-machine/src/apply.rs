@@ -313,6 +313,10 @@ impl Writer<'_> {
 }
 
 /// The order of a hash table, which differs from process to process.
+#[expect(
+    clippy::disallowed_types,
+    reason = "what the lint forbids is what this bug does"
+)]
 fn in_hash_order(keys: Vec<Box<[u8]>>) -> Vec<Box<[u8]>> {
     let table: std::collections::HashSet<_> = keys.into_iter().collect();
     table.into_iter().collect()
