@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::random::Random;
 use crate::verdict::Verdict;
 
-use cases::{CASES, Case, On, UNPROVEN};
+use cases::{CASES, Case, On};
 use clusters::Bench;
 use matrix::{Found, Matrix, Row};
 
@@ -53,7 +53,7 @@ pub async fn run(arguments: Arguments, interrupted: watch::Receiver<bool>) -> Re
         .unwrap_or_else(|| Path::new("chaos-runs").join(name));
     std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     println!("selftest, seed {seed}, in {}", folder.display());
-    let mut matrix = Matrix::new(UNPROVEN);
+    let mut matrix = Matrix::default();
     for row in histories::rows(seed, arguments.histories, &arguments.only).await? {
         matrix.add(row);
     }

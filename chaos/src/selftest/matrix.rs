@@ -56,18 +56,9 @@ impl Row {
 #[derive(Debug, Default)]
 pub(super) struct Matrix {
     rows: Vec<Row>,
-    /// What is wrong and has no row, because nothing here could show it.
-    unproven: &'static [&'static str],
 }
 
 impl Matrix {
-    pub(super) fn new(unproven: &'static [&'static str]) -> Matrix {
-        Matrix {
-            rows: Vec::new(),
-            unproven,
-        }
-    }
-
     pub(super) fn add(&mut self, row: Row) {
         self.rows.push(row);
     }
@@ -129,9 +120,6 @@ impl fmt::Display for Matrix {
                 writeln!(f, "    {why}")?;
             }
         }
-        for name in self.unproven {
-            writeln!(f, "NOT PROVEN: {name}; only a loss of power could show it")?;
-        }
         let seconds: f64 = self.rows.iter().map(|row| row.took.as_secs_f64()).sum();
         writeln!(
             f,
@@ -153,7 +141,6 @@ mod tests {
         let rows = found.iter().map(|found| Row::of("row", found.clone()));
         Matrix {
             rows: rows.collect(),
-            unproven: &[],
         }
     }
 
