@@ -227,30 +227,6 @@ fn a_word_that_is_no_scenario_is_answered_with_those_there_are() {
 }
 
 #[test]
-fn ours_loses_nothing_when_the_power_of_all_members_goes() {
-    let place = Place::new();
-    let run = place.run(ours(), "power-loss-all", "10s");
-    run.assert_code(0);
-    assert!(run.text.contains("unsynced pages lost"), "{}", run.text);
-}
-
-#[test]
-fn ours_stops_at_a_failed_sync_and_at_a_full_disk_and_comes_back() {
-    let place = Place::new();
-    let run = place.run(ours(), "sync-error,disk-full", "16s");
-    run.assert_code(0);
-    assert!(run.text.contains("writes refused"), "{}", run.text);
-}
-
-#[test]
-fn ours_keeps_leases_and_history_right_under_wrong_clocks_and_compactions() {
-    let place = Place::new();
-    place
-        .run(ours(), "clock-jump,compaction", "20s")
-        .assert_code(0);
-}
-
-#[test]
 fn a_target_that_cannot_lose_its_power_is_no_success() {
     let place = Place::new();
     let run = place.run("etcd", "power-loss-all", "5s");
