@@ -25,6 +25,7 @@ pub mod run;
 pub mod scenario;
 pub mod scene;
 pub mod schedule;
+pub mod selftest;
 pub mod shim;
 pub mod summary;
 pub mod target;
