@@ -14,9 +14,6 @@ use tempfile::TempDir;
 /// Longest time anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The variable that names the server of the tests on `ours`.
-const BINARY_VARIABLE: &str = "MAINSTAY_BIN";
-
 /// A run keeps a machine busy: one at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -73,15 +70,6 @@ impl Run {
     fn assert_code(&self, code: i32) {
         assert_eq!(self.code, code, "{}", self.text);
     }
-}
-
-fn ours() -> &'static str {
-    let binary = std::env::var(BINARY_VARIABLE).unwrap_or_default();
-    assert!(
-        Path::new(&binary).is_file(),
-        "{BINARY_VARIABLE} has to name the server binary, and it is {binary:?}"
-    );
-    "ours"
 }
 
 /// Processes that have the folder in their command line, this harness aside.

@@ -47,8 +47,14 @@ mod names;
 #[cfg(not(test))]
 mod real;
 #[cfg(not(test))]
+mod refused;
+#[cfg(not(test))]
 mod shadow;
 #[cfg(not(test))]
 mod state;
 #[cfg(not(test))]
+mod syncs;
+#[cfg(not(test))]
 mod sys;
+#[cfg(not(test))]
+mod writes;
