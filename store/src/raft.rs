@@ -3,6 +3,7 @@
 mod applier;
 mod codec;
 mod config;
+mod connector;
 mod contact;
 mod leader;
 mod log_store;
@@ -19,6 +20,9 @@ mod wire;
 pub(crate) use applier::{Applier, ApplyProgress, Listeners, MemberTable};
 pub(crate) use codec::Attributes;
 pub(crate) use config::RaftSettings;
+pub(crate) use connector::Connector;
+#[cfg(feature = "simulation")]
+pub use connector::{Dial, DialledStream};
 pub(crate) use contact::Contact;
 pub(crate) use leader::{Leader, LeadershipWatch};
 pub(crate) use log_store::LogStore;

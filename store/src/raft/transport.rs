@@ -25,6 +25,7 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 
+use super::connector::Connector;
 use super::snapshot::SnapshotFiles;
 use super::types::{Member, TypeConfig, Vote};
 use super::{peer_service, wire};
@@ -82,6 +83,7 @@ pub(crate) struct Peers {
     member_id: u64,
     clients: Arc<Mutex<BTreeMap<(u64, Lane), Client>>>,
     members: super::MemberTable,
+    connector: Connector,
     sending: Arc<AtomicUsize>,
 }
 
@@ -99,13 +101,19 @@ fn hex(id: u64) -> AsciiMetadataValue {
 }
 
 impl Peers {
-    pub(crate) fn new(cluster_id: u64, member_id: u64, members: super::MemberTable) -> Self {
+    pub(crate) fn new(
+        cluster_id: u64,
+        member_id: u64,
+        members: super::MemberTable,
+        connector: Connector,
+    ) -> Self {
         let (clients, sending) = Default::default();
         Peers {
             cluster_id,
             member_id,
             clients,
             members,
+            connector,
             sending,
         }
     }
@@ -158,15 +166,15 @@ impl Peers {
             return Some(client.clone());
         }
         let endpoint = Endpoint::from_shared(url.to_owned()).ok()?;
-        let channel = endpoint
+        let endpoint = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES)
-            .connect_lazy();
+            .initial_connection_window_size(WINDOW_BYTES);
+        let channel = self.connector.connect_lazy(&endpoint);
         let identify = Identify {
             cluster_id: hex(self.cluster_id),
             member_id: hex(self.member_id),
