@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -69,6 +70,11 @@ enum Command {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Run replicas of ours on simulated time; the arguments are those of the program `simulation`.
+    Sim {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// List the scenarios.
     List,
     /// End the processes named on standard input when it ends.
@@ -100,6 +106,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Command::Guard => crate::cluster::guard().map(|()| Verdict::Held),
+        Command::Sim { arguments } => crate::simulation::run(&arguments),
         Command::List => {
             list();
             Ok(Verdict::Held)

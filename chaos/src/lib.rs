@@ -18,6 +18,7 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod schedule;
+mod simulation;
 pub mod summary;
 pub mod target;
 pub mod timeline;

@@ -102,6 +102,55 @@ async fn a_planned_restart_fails_no_request_on_the_other_members() -> Result<()>
     Ok(())
 }
 
+/// Time that a write may take; far shorter than the election timeout of the tests that use it.
+const SOON: Duration = Duration::from_secs(8);
+
+async fn writes_soon(client: &mut Client) -> Result<()> {
+    let written = async {
+        while client.put("key", "value").await.is_err() {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    };
+    timeout(SOON, written)
+        .await
+        .with_context(|| format!("no write within {SOON:?}"))
+}
+
+/// Members whose election timeout nobody wants to wait for.
+fn patient() -> Options {
+    Options {
+        members: 3,
+        flags: vec!["--election-timeout=50000".to_owned()],
+        ..Options::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_leader_is_replaced_before_the_election_timeout() -> Result<()> {
+    let mut cluster = Cluster::start(&Target::mainstay()?, &patient()).await?;
+    // Twice: the second time the killed one has been away and come back.
+    for _ in 0..2 {
+        let leader = cluster.wait_leader().await?;
+        cluster.members[leader].kill()?;
+        let mut client = cluster.client((leader + 1) % 3).await?;
+        writes_soon(&mut client).await?;
+        cluster.start_all().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_leader_that_is_killed_is_replaced_too() -> Result<()> {
+    let mut cluster = Cluster::start(&Target::mainstay()?, &patient()).await?;
+    let leader = cluster.wait_leader().await?;
+    let mut client = cluster.client((leader + 1) % 3).await?;
+    client.put("key", "value").await?;
+    // Several heartbeats without a request.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    cluster.members[leader].kill()?;
+    writes_soon(&mut client).await
+}
+
 /// A watch that wants a leader; returns how it ended.
 async fn ended_watch(mut client: Client) -> Result<tonic::Status> {
     let create = watch_request::RequestUnion::CreateRequest(WatchCreateRequest {

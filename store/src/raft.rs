@@ -3,8 +3,11 @@
 mod applier;
 mod codec;
 mod config;
+mod connection;
 mod connector;
 mod contact;
+mod early_election;
+mod failure_detector;
 mod leader;
 mod log_store;
 mod peer_service;
@@ -20,10 +23,13 @@ mod wire;
 pub(crate) use applier::{Applier, ApplyProgress, Listeners, MemberTable};
 pub(crate) use codec::Attributes;
 pub(crate) use config::RaftSettings;
+pub(crate) use connection::Connection;
 pub(crate) use connector::Connector;
 #[cfg(feature = "simulation")]
 pub use connector::{Dial, DialledStream};
 pub(crate) use contact::Contact;
+pub(crate) use early_election::EarlyElection;
+pub(crate) use failure_detector::FailureDetector;
 pub(crate) use leader::{Leader, LeadershipWatch};
 pub(crate) use log_store::LogStore;
 pub(crate) use peer_service::PeerService;

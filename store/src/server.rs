@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use daemon::{OnFailure, Signals, Tasks};
-use futures::Stream;
+use futures::{Stream, TryStreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tonic::transport::server::{Connected, TcpIncoming};
+use tokio::sync::mpsc;
+use tonic::transport::server::TcpIncoming;
 
 use self::assembly::{Assembly, Means, open};
 use self::loops::{Loops, spawn_loops};
@@ -25,7 +26,8 @@ use crate::data_folder::DataFolder;
 use crate::grpc;
 use crate::metrics::Metrics;
 use crate::raft::{
-    self, Attributes, Contact, Leader, LeadershipWatch, Member, PeerService, RejoinGuard,
+    self, Attributes, Connection, Contact, EarlyElection, FailureDetector, Leader, LeadershipWatch,
+    Member, PeerService, RejoinGuard,
 };
 use crate::replica::{Identity, Parts, Proposals, Reads, Replica};
 
@@ -89,13 +91,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     page_listeners.extend(bind_all(&config.listen_metrics_urls).await?);
     let tasks = Tasks::new();
     let metrics = Arc::new(Metrics::default());
-    let assembly = open(&config, &data, &metrics, Means::system()).await?;
+    let (assembly, closed_connections) = open(&config, &data, &metrics, Means::system()).await?;
     let incoming = futures::stream::select_all(
         peer_listeners
             .into_iter()
             .map(|listener| TcpIncoming::from(listener).with_nodelay(Some(true))),
     );
-    let replica = start(&assembly, &data, &tasks, incoming).await?.replica;
+    let started = start(&assembly, &data, &tasks, incoming, closed_connections).await?;
+    let replica = started.replica;
     serve_pages(&assembly, &replica, &tasks, page_listeners, &metrics);
     let stopped = tokio::select! {
         ready = become_ready(&assembly, &replica) => { ready?; false }
@@ -139,9 +142,10 @@ async fn start<I>(
     data: &DataFolder,
     tasks: &Tasks,
     incoming: impl Stream<Item = io::Result<I>> + Send + 'static,
+    closed_connections: mpsc::Receiver<u64>,
 ) -> anyhow::Result<Started>
 where
-    I: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Assembly {
         config,
@@ -191,7 +195,8 @@ where
     }));
     let ways = (leader, proposals.clone(), contact);
     let service = peer_service(identity, assembly, &guard, ways);
-    serve_peers(tasks, service, incoming);
+    serve_peers(tasks, service, &assembly.detector, incoming);
+    let early_election = early_election(assembly, &guard, closed_connections);
     refuse_second_bootstrap(assembly, data).await?;
     spawn_floor(assembly, tasks, &guard);
     raft.run();
@@ -207,6 +212,7 @@ where
             reads: reads.clone(),
             leadership: leadership.clone(),
             guard: Arc::clone(&guard),
+            early_election,
         },
     );
     initialize(assembly, data).await?;
@@ -243,11 +249,28 @@ fn peer_service(
         members: assembly.members.clone(),
         applied: assembly.applied.clone(),
         contact,
+        detector: assembly.detector.clone(),
         raft: assembly.raft.clone(),
         folder: Arc::clone(&assembly.folder),
         guard: Arc::clone(guard),
         leader,
         proposals,
+    }
+}
+
+fn early_election(
+    assembly: &Assembly,
+    guard: &Arc<RejoinGuard>,
+    closed: mpsc::Receiver<u64>,
+) -> EarlyElection {
+    EarlyElection {
+        raft: assembly.raft.clone(),
+        peers: assembly.peers.clone(),
+        members: assembly.members.clone(),
+        guard: Arc::clone(guard),
+        detector: assembly.detector.clone(),
+        closed,
+        member_id: assembly.member_id,
     }
 }
 
@@ -290,10 +313,13 @@ fn minimum_lease_ttl_seconds(election_timeout: Duration) -> i64 {
 fn serve_peers<I>(
     tasks: &Tasks,
     service: PeerService,
+    detector: &FailureDetector,
     incoming: impl Stream<Item = io::Result<I>> + Send + 'static,
 ) where
-    I: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let detector = detector.clone();
+    let incoming = incoming.map_ok(move |stream| Connection::new(stream, &detector));
     let server = service.into_server();
     tasks.spawn("peers", OnFailure::Stop, |stop| async move {
         let serving = tonic::transport::Server::builder()

@@ -122,7 +122,7 @@ pub(crate) struct Nemesis {
     random: Random,
     active: Vec<(Fault, Duration)>,
     processes: [Process; MEMBERS],
-    /// Its disk was made to fail, so it may end by itself.
+    /// Its disk was made to fail since it was started, so it may end by itself.
     excused: [bool; MEMBERS],
     next: Duration,
     fired: BTreeMap<&'static str, u64>,
@@ -302,8 +302,6 @@ impl Nemesis {
                 || matches!(fault, Fault::FullDisk(of) | Fault::FailSyncs(of) if of == member);
             if self.processes[member] == Process::Down && is_its {
                 self.start(sim, member, is_damage);
-            } else if is_its && fault.crashes().is_empty() {
-                self.excused[member] = false;
             }
         }
         Ok(())
@@ -319,6 +317,7 @@ impl Nemesis {
             self.world.trace.note(format_args!("m{member} {lost:?}"));
         }
         of.remove_old();
+        self.world.network.set_dead(member, !is_power);
         self.processes[member] = Process::Down;
         Ok(())
     }
@@ -329,7 +328,8 @@ impl Nemesis {
             true => Process::MustRefuse,
             false => Process::Rejoining,
         };
-        self.excused[member] = self.members[member].is_full();
+        self.excused[member] = self.has_disk_fault(member);
+        self.world.network.set_dead(member, false);
         sim.bounce(name(member));
     }
 
@@ -352,12 +352,13 @@ impl Nemesis {
             if let Some(reason) = of.ended() {
                 let was = self.processes[member];
                 self.crash(sim, member, true)?;
+                self.world.network.set_dead(member, true);
                 if was == Process::MustRefuse {
                     self.fire("damage");
                     of.wipe();
                     self.start(sim, member, false);
                 } else if self.excused[member] {
-                    if self.active.contains_fault(Fault::FailSyncs(member)) {
+                    if !of.is_full() {
                         self.fire("fail-syncs");
                     }
                     if !self.has_disk_fault(member) {

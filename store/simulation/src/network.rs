@@ -7,16 +7,20 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures::Stream;
-use store::simulation::{ConnectedStream, Dial, DialledStream};
+use store::simulation::{Dial, DialledStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::sleep;
 use turmoil::net::{TcpListener, TcpStream};
 
 use crate::trace::Trace;
 
 pub(crate) const MEMBERS: usize = 3;
 pub(crate) const PORT: u16 = 2380;
+/// Time until a refusal comes back.
+const REFUSAL_TIME: Duration = Duration::from_millis(3);
 
 pub(crate) fn name(member: usize) -> String {
     format!("m{member}")
@@ -33,6 +37,8 @@ pub(crate) struct Network {
 struct Shared {
     /// From where to where nothing gets through.
     cuts: [[bool; MEMBERS]; MEMBERS],
+    /// Whose process has ended on a machine that lives, which answers for it.
+    dead: [bool; MEMBERS],
     streams: Vec<Weak<Breaker>>,
 }
 
@@ -55,6 +61,10 @@ impl Network {
 
     pub(crate) fn set_cut(&self, from: usize, to: usize, cut: bool) {
         self.with(|shared| shared.cuts[from][to] = cut);
+    }
+
+    pub(crate) fn set_dead(&self, member: usize, dead: bool) {
+        self.with(|shared| shared.dead[member] = dead);
     }
 
     /// Breaks every connection of a member; returns how many there were. Both ends live on.
@@ -105,6 +115,12 @@ impl Network {
             Box::pin(async move {
                 let to = (0..MEMBERS).find(|&member| name(member) == host);
                 let to = to.ok_or(io::ErrorKind::NotFound)?;
+                // Simulated TCP keeps what comes for a host that does not run; a machine refuses it.
+                if network.with(|shared| shared.dead[to] && !shared.cuts[from][to]) {
+                    sleep(REFUSAL_TIME).await;
+                    network.trace.note(format_args!("m{to} refuses m{from}"));
+                    return Err(io::ErrorKind::ConnectionRefused.into());
+                }
                 match TcpStream::connect((host.as_str(), port)).await {
                     Ok(stream) => {
                         network.trace.note(format_args!("m{from} dials m{to}"));
@@ -207,10 +223,4 @@ impl AsyncWrite for Wire {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
-}
-
-impl ConnectedStream for Wire {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
 }

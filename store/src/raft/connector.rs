@@ -1,28 +1,23 @@
 //! How connections to other members are made.
 
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 
+/// Bytes from and to another member.
+pub trait DialledStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> DialledStream for T {}
+
+/// Connects to host and port.
 #[cfg(feature = "simulation")]
-mod dialled {
-    use std::io;
-    use std::sync::Arc;
-
-    use futures::future::BoxFuture;
-    use tokio::io::{AsyncRead, AsyncWrite};
-
-    /// A connection of somebody else's making.
-    pub trait DialledStream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-    impl<T: AsyncRead + AsyncWrite + Send + Unpin> DialledStream for T {}
-
-    /// Connects to host and port.
-    pub type Dial = Arc<
-        dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Box<dyn DialledStream>>> + Send + Sync,
-    >;
-}
-
-#[cfg(feature = "simulation")]
-pub use dialled::{Dial, DialledStream};
+pub type Dial = std::sync::Arc<
+    dyn Fn(String, u16) -> futures::future::BoxFuture<'static, io::Result<Box<dyn DialledStream>>>
+        + Send
+        + Sync,
+>;
 
 /// The system's TCP, or what a simulation has in its place.
 #[derive(Clone, Default)]
@@ -37,6 +32,15 @@ impl Connector {
         Connector { dial: Some(dial) }
     }
 
+    /// One connection, for its own sake.
+    pub(super) async fn open(&self, host: &str, port: u16) -> io::Result<Box<dyn DialledStream>> {
+        #[cfg(feature = "simulation")]
+        if let Some(dial) = &self.dial {
+            return dial(host.to_owned(), port).await;
+        }
+        Ok(Box::new(TcpStream::connect((host, port)).await?))
+    }
+
     /// A channel that connects on first use, and again after a break.
     pub(super) fn connect_lazy(&self, endpoint: &Endpoint) -> Channel {
         #[cfg(feature = "simulation")]
@@ -44,7 +48,7 @@ impl Connector {
             let connect = move |uri: http::Uri| {
                 let host = uri.host().unwrap_or_default().to_owned();
                 let connected = dial(host, uri.port_u16().unwrap_or_default());
-                async move { Ok::<_, std::io::Error>(hyper_util::rt::TokioIo::new(connected.await?)) }
+                async move { Ok::<_, io::Error>(hyper_util::rt::TokioIo::new(connected.await?)) }
             };
             return endpoint.connect_with_connector_lazy(tower::service_fn(connect));
         }

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{SnapshotResponse, StreamAppendError, StreamAppendResult};
 use proto::peer;
 use proto::peer::peer_server::{Peer, PeerServer};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::connection::Caller;
 use super::transport::MESSAGE_BYTES;
 use super::types::{Raft, TypeConfig};
 use super::{
-    ApplyProgress, Contact, Leader, MemberTable, RejoinGuard, StateFolder, transfer, wire,
+    ApplyProgress, Contact, FailureDetector, Leader, MemberTable, RejoinGuard, StateFolder,
+    transfer, wire,
 };
 use crate::replica::{Identity, Proposals, Unavailable};
 
@@ -33,6 +36,7 @@ pub(crate) struct PeerService {
     pub(crate) members: MemberTable,
     pub(crate) applied: ApplyProgress,
     pub(crate) contact: Contact,
+    pub(crate) detector: FailureDetector,
     pub(crate) raft: Raft,
     pub(crate) folder: Arc<StateFolder>,
     pub(crate) guard: Arc<RejoinGuard>,
@@ -47,7 +51,14 @@ impl PeerService {
             .max_encoding_message_size(MESSAGE_BYTES)
     }
 
-    fn check<T>(&self, request: &Request<T>) -> Result<(), Status> {
+    /// Whether the leader of the term before this one is known to have ended.
+    fn knows_gone_before(&self, term: u64) -> bool {
+        term.checked_sub(1)
+            .is_some_and(|term| self.detector.is_gone(term))
+    }
+
+    /// Refuses calls that are not meant for this member; returns who calls.
+    fn check<T>(&self, request: &Request<T>) -> Result<u64, Status> {
         let id = |key| {
             request
                 .metadata()
@@ -78,7 +89,12 @@ impl PeerService {
                 "member ID mismatch: the peer URL leads to another member",
             ));
         }
-        Ok(())
+        let member = u64::from_str_radix(id(MEMBER_ID), 16)
+            .map_err(|_not_hex| Status::failed_precondition("no member ID"))?;
+        if let Some(caller) = request.extensions().get::<Caller>() {
+            caller.is(member);
+        }
+        Ok(member)
     }
 
     /// Waits until the log is applied here as far as it is where the call comes from.
@@ -170,12 +186,30 @@ impl Peer for PeerService {
             return Err(rejoining());
         }
         let message = request.into_inner();
-        let vote = wire::vote_request_from(&message);
+        let mut vote = wire::vote_request_from(&message);
+        // On this member's own evidence alone: the lease of a leader that has ended protects nothing.
+        vote.leadership_transfer |=
+            message.leader_gone && self.knows_gone_before(vote.vote.leader_id.term);
         let response = match message.pre_vote {
             true => self.raft.pre_vote(vote).await,
             false => self.raft.vote(vote).await,
         };
         Ok(Response::new(wire::vote_reply(&response.map_err(fatal)?)))
+    }
+
+    async fn leader_gone(
+        &self,
+        request: Request<peer::LeaderGoneRequest>,
+    ) -> Reply<peer::LeaderGoneReply> {
+        let caller = self.check(&request)?;
+        let (gone, last) = wire::leader_gone_from(&request.into_inner());
+        let own = self.raft.data_metrics().borrow_watched().last_log;
+        let yields = last > own || caller < self.identity.member_id;
+        let may_agree = last >= own && self.guard.may_vote();
+        let agreed = may_agree
+            && self.detector.confirms(gone).await
+            && self.detector.promise(gone, caller, yields);
+        Ok(Response::new(peer::LeaderGoneReply { agreed }))
     }
 
     async fn transfer_leader(

@@ -28,7 +28,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::connector::Connector;
 use super::snapshot::SnapshotFiles;
 use super::types::{Member, TypeConfig, Vote};
-use super::{peer_service, wire};
+use super::{FailureDetector, peer_service, wire};
 
 /// Largest message between replicas: a batch of entries, or one piece of a snapshot.
 pub(super) const MESSAGE_BYTES: usize = 64 << 20;
@@ -84,6 +84,7 @@ pub(crate) struct Peers {
     clients: Arc<Mutex<BTreeMap<(u64, Lane), Client>>>,
     members: super::MemberTable,
     connector: Connector,
+    detector: FailureDetector,
     sending: Arc<AtomicUsize>,
 }
 
@@ -106,6 +107,7 @@ impl Peers {
         member_id: u64,
         members: super::MemberTable,
         connector: Connector,
+        detector: FailureDetector,
     ) -> Self {
         let (clients, sending) = Default::default();
         Peers {
@@ -114,8 +116,14 @@ impl Peers {
             clients,
             members,
             connector,
+            detector,
             sending,
         }
+    }
+
+    /// How other members are reached.
+    pub(super) fn connector(&self) -> &Connector {
+        &self.connector
     }
 
     /// Snapshots on their way to other members.
@@ -255,7 +263,14 @@ impl Link {
         pre_vote: bool,
     ) -> Rpc<VoteResponse<TypeConfig>> {
         let mut client = self.client()?;
-        let call = client.vote(wire::vote_request(&rpc, pre_vote));
+        // The term of an election is the one behind the leader's that it replaces.
+        let leader_gone = rpc
+            .vote
+            .leader_id
+            .term
+            .checked_sub(1)
+            .is_some_and(|term| self.peers.detector.is_gone(term));
+        let call = client.vote(wire::vote_request(&rpc, pre_vote, leader_gone));
         match tokio::time::timeout(option.hard_ttl(), call).await {
             Ok(Ok(reply)) => Ok(wire::vote_response(reply.into_inner())),
             Ok(Err(status)) => Err(rpc_error(&status)),

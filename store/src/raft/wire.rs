@@ -8,6 +8,7 @@ use openraft::raft::{
 use proto::peer;
 
 use super::codec;
+use super::failure_detector::Leadership;
 use super::types::{LogId, TypeConfig, Vote};
 
 type Append = AppendEntriesRequest<TypeConfig>;
@@ -99,13 +100,39 @@ pub(super) fn append_result(
     }
 }
 
-pub(super) fn vote_request(request: &VoteRequest<TypeConfig>, pre_vote: bool) -> peer::VoteRequest {
+/// `pre_vote` and `leader_gone` as the peer protocol has them.
+pub(super) fn vote_request(
+    request: &VoteRequest<TypeConfig>,
+    pre_vote: bool,
+    leader_gone: bool,
+) -> peer::VoteRequest {
     peer::VoteRequest {
         vote: Some(vote_to(&request.vote)),
         last: request.last_log_id.as_ref().map(log_id_to),
         leadership_transfer: request.leadership_transfer,
         pre_vote,
+        leader_gone,
     }
+}
+
+pub(super) fn leader_gone_request(
+    gone: Leadership,
+    last: Option<&LogId>,
+) -> peer::LeaderGoneRequest {
+    peer::LeaderGoneRequest {
+        leader: gone.leader,
+        term: gone.term,
+        last: last.map(log_id_to),
+    }
+}
+
+/// Who is said to be gone, and the end of the caller's log.
+pub(super) fn leader_gone_from(request: &peer::LeaderGoneRequest) -> (Leadership, Option<LogId>) {
+    let gone = Leadership {
+        leader: request.leader,
+        term: request.term,
+    };
+    (gone, request.last.as_ref().map(log_id_from))
 }
 
 pub(super) fn vote_request_from(request: &peer::VoteRequest) -> VoteRequest<TypeConfig> {

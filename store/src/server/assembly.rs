@@ -4,14 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use tokio::sync::mpsc;
+
 use crate::blocking;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::lessor::Lessor;
 use crate::metrics::Metrics;
 use crate::raft::{
-    self, Applier, ApplyProgress, Connector, Listeners, LogStore, MemberTable, Peers, Raft,
-    RaftSettings, StateFolder, Transport,
+    self, Applier, ApplyProgress, Connector, FailureDetector, Listeners, LogStore, MemberTable,
+    Peers, Raft, RaftSettings, StateFolder, Transport,
 };
 use crate::waiters::Waiters;
 use crate::watch::{Hub, HubOptions};
@@ -24,6 +26,7 @@ pub(super) struct Assembly {
     pub(super) hub: Arc<Hub>,
     pub(super) members: MemberTable,
     pub(super) peers: Peers,
+    pub(super) detector: FailureDetector,
     pub(super) waiters: Arc<Waiters>,
     pub(super) unflushed_entries: Arc<AtomicU64>,
     pub(super) wal: wal::Wal,
@@ -55,13 +58,13 @@ impl Means {
     }
 }
 
-/// Opens log and state, and builds raft on them without starting it.
+/// Opens log and state, and builds raft on them without starting it. The second part tells whose connections close.
 pub(super) async fn open(
     config: &Arc<Config>,
     data: &DataFolder,
     metrics: &Arc<Metrics>,
     means: Means,
-) -> anyhow::Result<Assembly> {
+) -> anyhow::Result<(Assembly, mpsc::Receiver<u64>)> {
     let identity = data.identity();
     let (log, folder, wal) = open_storage(data, metrics, means.open_log).await?;
     let folder = Arc::new(folder);
@@ -74,11 +77,13 @@ pub(super) async fn open(
     };
     let hub = Hub::new(hub_options, machine);
     let members = MemberTable::default();
+    let (detector, closed_connections) = FailureDetector::new();
     let peers = Peers::new(
         identity.cluster_id,
         identity.member_id,
         members.clone(),
         means.connector,
+        detector.clone(),
     );
     let waiters = Arc::new(Waiters::new(std::hash::BuildHasher::hash_one(
         &std::hash::RandomState::new(),
@@ -105,13 +110,14 @@ pub(super) async fn open(
     )
     .await?;
     let (config, member_id) = (Arc::clone(config), identity.member_id);
-    Ok(Assembly {
+    let assembly = Assembly {
         config,
         folder,
         lessor,
         hub,
         members,
         peers,
+        detector,
         waiters,
         unflushed_entries,
         wal,
@@ -119,7 +125,8 @@ pub(super) async fn open(
         applied,
         member_id,
         sweeps: means.sweeps,
-    })
+    };
+    Ok((assembly, closed_connections))
 }
 
 fn raft_settings(config: &Config) -> RaftSettings {

@@ -13,7 +13,7 @@ use super::assembly::Assembly;
 use crate::blocking;
 use crate::compactor;
 use crate::lessor::LeaderLoop;
-use crate::raft::{self, LeadershipWatch, RejoinGuard};
+use crate::raft::{self, EarlyElection, LeadershipWatch, RejoinGuard};
 use crate::replica::{Batcher, Proposals, ReadRounds, Reads};
 
 /// The state is made durable at least this often while it changes, so that the log can be cut.
@@ -35,6 +35,7 @@ pub(super) struct Loops<F> {
     pub(super) reads: Reads,
     pub(super) leadership: LeadershipWatch,
     pub(super) guard: Arc<RejoinGuard>,
+    pub(super) early_election: EarlyElection,
 }
 
 /// Runs a loop until it is told to end. One that ends by itself has lost what it lives on, and the replica stops.
@@ -66,6 +67,7 @@ pub(super) fn spawn_loops(
         reads,
         leadership,
         guard,
+        early_election,
     } = loops;
     let member_id = assembly.member_id;
     spawn(tasks, "leadership", follow);
@@ -73,6 +75,7 @@ pub(super) fn spawn_loops(
     let hub = Arc::clone(&assembly.hub);
     spawn(tasks, "watch", async move { hub.dispatch().await });
     spawn(tasks, "reads", rounds.run());
+    spawn(tasks, "early election", early_election.run());
     let reserve_proposals = proposals.clone();
     let leader_loop = LeaderLoop {
         lessor: Arc::clone(&assembly.lessor),

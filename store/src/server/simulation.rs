@@ -7,7 +7,6 @@ use std::sync::Arc;
 use daemon::Tasks;
 use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tonic::transport::server::Connected;
 use wal::simulation::{SimulatedDisk, Stepper};
 
 use super::assembly::{Assembly, Means};
@@ -19,7 +18,6 @@ use crate::raft::{Connector, LeadershipWatch, RejoinGuard, StateFolder};
 use crate::replica::Replica;
 
 pub use crate::raft::{Dial, DialledStream};
-pub use tonic::transport::server::Connected as ConnectedStream;
 
 /// Size of the log's segments: small, so that they are filled and recycled often.
 const SEGMENT_BYTES: u64 = 64 << 10;
@@ -74,7 +72,7 @@ pub async fn start_node<I>(
     incoming: impl Stream<Item = io::Result<I>> + Send + 'static,
 ) -> anyhow::Result<Node>
 where
-    I: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let config = Arc::new(config);
     let data = Arc::new(DataFolder::open(&config)?);
@@ -100,12 +98,13 @@ where
         sweeps: false,
     };
     let tasks = Tasks::new();
-    let assembly = open(&config, &data, &Arc::new(Metrics::default()), means).await?;
+    let (assembly, closed_connections) =
+        open(&config, &data, &Arc::new(Metrics::default()), means).await?;
     on_state_opened(Durable {
         data: Arc::clone(&data),
         folder: Arc::clone(&assembly.folder),
     });
-    let started = start(&assembly, &data, &tasks, incoming).await?;
+    let started = start(&assembly, &data, &tasks, incoming, closed_connections).await?;
     Ok(Node {
         assembly,
         tasks,

@@ -46,6 +46,11 @@ const MEMBERS: &[Member] = &[
         never: &["rocksdb"],
     },
     Member {
+        name: "simulation",
+        may_import: &["store", "wal", "state-machine"],
+        never: &STORES_LIBRARIES,
+    },
+    Member {
         name: "mainstay",
         may_import: &["proto", "store", "daemon"],
         never: &STORES_LIBRARIES,
