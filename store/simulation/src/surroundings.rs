@@ -1,4 +1,5 @@
-//! Randomness and clock of the simulation's thread: drawn from the seed, and simulated. Other threads keep the system's.
+//! Randomness and wall clock of the simulation's thread: drawn from the seed, and simulated. Other threads keep the
+//! system's, and so does the monotonic clock: RocksDB's rate limiter hands times of it from thread to thread.
 #![allow(
     unsafe_code,
     reason = "the two functions of libc through which libraries get randomness and time are answered here"
@@ -9,12 +10,11 @@ use std::ffi::{c_int, c_long, c_uint, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Where the simulated clocks begin, in nanoseconds: some days after the system's start, and after 1970.
+/// Where the simulated clock begins, in nanoseconds after 1970.
 const CLOCK_START_NANOSECONDS: u64 = 1_000_000_000_000_000;
 const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
-/// The largest number of a clock of wall or monotonic time; those of processor time lie between.
+/// The number of the wall clock.
 const CLOCK_REALTIME: c_int = 0;
-const CLOCK_MONOTONIC: c_int = 1;
 
 #[cfg(target_arch = "x86_64")]
 const SYS_GETRANDOM: c_long = 318;
@@ -34,7 +34,7 @@ static NOW_NANOSECONDS: AtomicU64 = AtomicU64::new(CLOCK_START_NANOSECONDS);
 
 /// libc's `timespec` on 64-bit Linux.
 #[repr(C)]
-pub struct TimeSpec {
+pub(crate) struct TimeSpec {
     seconds: i64,
     nanoseconds: c_long,
 }
@@ -43,13 +43,13 @@ unsafe extern "C" {
     fn syscall(number: c_long, ...) -> c_long;
 }
 
-/// From here on this thread's randomness comes from the seed, and its clocks stand until they are set.
-pub fn simulate(seed: u64) {
+/// From here on this thread's randomness comes from the seed, and its wall clock stands until it is set.
+pub(crate) fn simulate(seed: u64) {
     SEEDED.set(Some(seed));
 }
 
-/// Moves the clocks to this simulated time.
-pub fn set_clock(now: Duration) {
+/// Moves the wall clock to this simulated time.
+pub(crate) fn set_clock(now: Duration) {
     let nanoseconds = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX / 2);
     NOW_NANOSECONDS.store(CLOCK_START_NANOSECONDS + nanoseconds, Ordering::Relaxed);
 }
@@ -63,7 +63,7 @@ fn next(state: &mut u64) -> u64 {
 
 /// libc's function.
 #[unsafe(no_mangle)]
-pub extern "C" fn getrandom(out: *mut c_void, length: usize, flags: c_uint) -> isize {
+pub(crate) extern "C" fn getrandom(out: *mut c_void, length: usize, flags: c_uint) -> isize {
     let Some(mut state) = SEEDED.get() else {
         // SAFETY: the arguments are passed on as the caller gave them, with the call's own types.
         return unsafe { syscall(SYS_GETRANDOM, out, length, flags) } as isize;
@@ -79,7 +79,7 @@ pub extern "C" fn getrandom(out: *mut c_void, length: usize, flags: c_uint) -> i
 
 /// libc's function.
 #[unsafe(no_mangle)]
-pub extern "C" fn getentropy(out: *mut c_void, length: usize) -> c_int {
+pub(crate) extern "C" fn getentropy(out: *mut c_void, length: usize) -> c_int {
     if getrandom(out, length, 0) == length as isize {
         0
     } else {
@@ -89,9 +89,8 @@ pub extern "C" fn getentropy(out: *mut c_void, length: usize) -> c_int {
 
 /// libc's function.
 #[unsafe(no_mangle)]
-pub extern "C" fn clock_gettime(clock: c_int, out: *mut TimeSpec) -> c_int {
-    let is_simulated = matches!(clock, CLOCK_REALTIME | CLOCK_MONOTONIC);
-    if SEEDED.get().is_none() || !is_simulated {
+pub(crate) extern "C" fn clock_gettime(clock: c_int, out: *mut TimeSpec) -> c_int {
+    if SEEDED.get().is_none() || clock != CLOCK_REALTIME {
         // SAFETY: the arguments are passed on as the caller gave them, with the call's own types.
         return unsafe { syscall(SYS_CLOCK_GETTIME, c_long::from(clock), out) } as c_int;
     }
