@@ -1,5 +1,7 @@
 //! One client of the load: a connection to one member, a place in the history, and choices of its own.
 
+mod requests;
+
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,7 +14,18 @@ use crate::record::Recorder;
 /// Wait after a request that was not answered, so that a member that refuses at once is not asked in a circle.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(10);
 
-/// A client of the load.
+/// Why a request has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// It certainly had no effect.
+    #[error("it had no effect: {0}")]
+    Failed(String),
+    /// It may have had its effect, may have it later, or never.
+    #[error("its effect is unknown: {0}")]
+    Unknown(String),
+}
+
+/// A client of the load: everything it does is recorded, and judged after the run.
 #[derive(Debug)]
 pub struct Actor {
     /// Its number in the history.
@@ -70,6 +83,14 @@ impl Actor {
 
     /// Makes a request, once, and records it. The answer, if there was one.
     pub async fn ask(&mut self, request: Request) -> Option<Response> {
+        self.request(request).await.ok()
+    }
+
+    /// Makes a request, once, and records it. One without an answer is followed by a short wait.
+    ///
+    /// # Errors
+    /// When there is no answer: what is known of its effect.
+    pub async fn request(&mut self, request: Request) -> Result<Response, NoAnswer> {
         let sent = if self.lies { lie(&request) } else { None };
         let clock = self.recorder.clock();
         let id = self.recorder.next_id();
@@ -77,9 +98,9 @@ impl Actor {
         let outcome = self.client.ask(sent.as_ref().unwrap_or(&request)).await;
         let now = clock.nanos();
         let (answer, return_ns) = match &outcome {
-            Outcome::Ok(response) => (Some(response.clone()), Some(now)),
-            Outcome::Failed(_) => (None, Some(now)),
-            Outcome::Unknown { .. } => (None, None),
+            Outcome::Ok(response) => (Ok(response.clone()), Some(now)),
+            Outcome::Failed(refusal) => (Err(NoAnswer::Failed(refusal.text.clone())), Some(now)),
+            Outcome::Unknown { error } => (Err(NoAnswer::Unknown(error.clone())), None),
         };
         let operation = Operation {
             id,
@@ -91,7 +112,7 @@ impl Actor {
             outcome,
         };
         self.recorder.add(Record::Op(operation)).await;
-        if answer.is_none() {
+        if answer.is_err() {
             tokio::time::sleep(PAUSE_AFTER_ERROR).await;
         }
         answer

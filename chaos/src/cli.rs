@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::builder::{RUNS, free_folder};
 use crate::failover;
 use crate::random::Random;
 use crate::report;
@@ -23,13 +24,20 @@ use crate::verdict::Verdict;
 const SECONDS_MIN: u64 = 2;
 /// Violations and doubts of one run that are printed; the report has more.
 const LINES_MAX: usize = 10;
+/// What a beginner wants to type.
+const EXAMPLES: &str = "\
+Begin with one of these; the last line of each names a page to open:
+  chaos run --target etcd --scenario kill-leader --duration 30s
+  chaos run --target etcd:/opt/etcd/bin/etcd --scenario kill-leader,flaky-net --duration 2m
+  chaos run --target my-cluster.toml --scenario pause-leader   (a cluster of your own: see docs/testing.md)";
 /// Longest schedule, in seconds.
 const SECONDS_MAX: u64 = 7 * 24 * 3600;
 
-/// Breaks a cluster on purpose and judges whether its promises held. Exit code 0: they held. 1: one was broken.
-/// 2: the run has shown nothing, and says why.
+/// Breaks a cluster on purpose and judges whether its promises held.
+///
+/// Exit code 0: they held. 1: one was broken. 2: the run has shown nothing, and says why.
 #[derive(Parser)]
-#[command(name = "chaos")]
+#[command(name = "chaos", after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -77,9 +85,6 @@ enum Command {
     },
     /// List the scenarios.
     List,
-    /// End the processes named on standard input when it ends.
-    #[command(hide = true)]
-    Guard,
 }
 
 #[derive(clap::Args)]
@@ -90,7 +95,7 @@ struct RunArguments {
     /// A scenario, several with commas between them, or all.
     #[arg(long, default_value = "all")]
     scenario: String,
-    /// Time for all scenarios together: 30s, 10m, 2h.
+    /// Time under faults for all scenarios together: 30s, 10m, 2h. Starts, ends and judgements come on top.
     #[arg(long, default_value = "60s", value_parser = seconds)]
     duration: u64,
     /// What everything is drawn from; one is chosen and printed if none is given.
@@ -105,7 +110,6 @@ struct RunArguments {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
-        Command::Guard => crate::cluster::guard().map(|()| Verdict::Held),
         Command::Sim { arguments } => crate::simulation::run(&arguments),
         Command::List => {
             list();
@@ -143,7 +147,9 @@ fn seconds(text: &str) -> Result<u64, String> {
         Some(number) => (number, &text[number.len()..]),
         None => (text, "s"),
     };
-    let number: u64 = number.parse().map_err(|error| format!("{error}"))?;
+    let number: u64 = number
+        .parse()
+        .map_err(|error| format!("{error}; a time is 30s, 10m or 2h"))?;
     let unit = match unit {
         "h" => 3600,
         "m" => 60,
@@ -176,34 +182,50 @@ fn interruption() -> Result<(watch::Receiver<bool>, tokio::task::JoinSet<()>)> {
             _ = int.recv() => {}
             _ = term.recv() => {}
         }
-        println!("stopping: what was started is ended first");
+        println!("stopping: what was started is ended first; once more ends everything at once");
         flag.send_replace(true);
-        // Kept, so that the flag stays readable.
-        std::future::pending::<()>().await;
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+        }
+        // The guard ends the members.
+        std::process::exit(i32::from(Verdict::Inconclusive.exit_code()));
     });
     Ok((interrupted, waiting))
 }
 
-fn chosen(names: &str) -> Result<Vec<&'static Scenario>> {
+fn chosen(names: &str, target: &Target) -> Result<Vec<&'static Scenario>> {
     if names == "all" {
-        return Ok(SCENARIOS.iter().filter(|s| s.is_ordinary()).collect());
+        let mut chosen = Vec::new();
+        for scenario in SCENARIOS.iter().filter(|s| s.is_ordinary()) {
+            match scenario.missing(target) {
+                Some(why) => println!("without {}: {why}", scenario.name),
+                None => chosen.push(scenario),
+            }
+        }
+        return Ok(chosen);
     }
     names
         .split(',')
         .map(|name| {
             scenario::named(name)
-                .with_context(|| format!("no scenario {name}; `chaos list` shows them"))
+                .with_context(|| format!("no scenario {name}: there are all, {}", every_name()))
         })
         .collect()
 }
 
+fn every_name() -> String {
+    let names: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+    names.join(", ")
+}
+
 async fn run_scenarios(arguments: RunArguments) -> Result<Verdict> {
-    let scenarios = chosen(&arguments.scenario)?;
     let target = Target::parse(&arguments.target)?;
+    let scenarios = chosen(&arguments.scenario, &target)?;
     let seed = arguments.seed.unwrap_or_else(Random::fresh_seed);
     let folder = arguments
         .out
-        .unwrap_or_else(|| Path::new("chaos-runs").join(format!("{}-{seed}", target.name)));
+        .unwrap_or_else(|| free_folder(Path::new(RUNS), &format!("{}-{seed}", target.name)));
     let each_ms = (arguments.duration * 1000 / scenarios.len() as u64).max(SECONDS_MIN * 1000);
     let mut plans = Vec::new();
     for scenario in &scenarios {
@@ -219,11 +241,15 @@ async fn run_scenarios(arguments: RunArguments) -> Result<Verdict> {
             },
         });
     }
+    println!("{} scenarios into {}", plans.len(), folder.display());
     carry_out(&plans, &folder).await
 }
 
 async fn carry_out(plans: &[Plan], folder: &Path) -> Result<Verdict> {
     let (interrupted, _waiting) = interruption()?;
+    for plan in plans {
+        run::refuse_used(&plan.folder)?;
+    }
     let mut summaries: Vec<Summary> = Vec::new();
     for plan in plans {
         if *interrupted.borrow() {
@@ -242,21 +268,19 @@ async fn carry_out(plans: &[Plan], folder: &Path) -> Result<Verdict> {
         summaries.push(summary);
     }
     report::write(folder, &summaries)?;
-    println!("{}", folder.join(report::PAGE_FILE).display());
-    let verdict = report::overall(&summaries);
+    let mut verdict = report::overall(&summaries);
     // Scenarios that were not reached have shown nothing.
-    let all = summaries.len() == plans.len();
-    Ok(if all {
-        verdict
-    } else {
-        verdict.max(Verdict::Inconclusive)
-    })
+    if summaries.len() < plans.len() {
+        verdict = verdict.max(Verdict::Inconclusive);
+    }
+    println!("{verdict}: {}", folder.join(report::PAGE_FILE).display());
+    Ok(verdict)
 }
 
 async fn bench_failover(target_word: String, trials: u64, out: Option<PathBuf>) -> Result<Verdict> {
     let target = Target::parse(&target_word)?;
     let name = format!("failover-{}", target.name);
-    let folder = out.unwrap_or_else(|| Path::new("chaos-runs").join(name));
+    let folder = out.unwrap_or_else(|| free_folder(Path::new(RUNS), &name));
     let (interrupted, _waiting) = interruption()?;
     let summary = failover::measure((&target, &target_word), trials, &folder, interrupted).await?;
     say(&summary);
@@ -301,6 +325,7 @@ fn say(summary: &Summary) {
             println!("  {word}: {} more, see the report", all.len() - LINES_MAX);
         }
     }
+    println!("  again: {}", summary.replay);
 }
 
 /// Every file of a name in a folder and in those directly within it.
@@ -348,16 +373,27 @@ fn check(path: &Path) -> Result<Verdict> {
 async fn replay(path: PathBuf, out: Option<PathBuf>) -> Result<Verdict> {
     let read = |name: &str| {
         let file = path.join(name);
-        std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))
+        std::fs::read_to_string(&file)
+            .with_context(|| format!("reading {}: is this the folder of one run?", file.display()))
     };
     let schedule: Schedule = serde_json::from_str(&read(SCHEDULE_FILE)?)?;
     let target: Target = serde_json::from_str(&read("target.json")?)?;
-    let scenario = scenario::named(&schedule.scenario)
-        .with_context(|| format!("there is no scenario {} any more", schedule.scenario))?;
+    let scenario = scenario::named(&schedule.scenario).with_context(|| {
+        match read(SUMMARY_FILE).map(|text| serde_json::from_str(&text)) {
+            Ok(Ok(Summary { replay, .. })) => {
+                format!("its load is a program's own; again with: {replay}")
+            }
+            _ => format!("there is no scenario {} any more", schedule.scenario),
+        }
+    })?;
     println!(
         "the same faults at the same times; processes are not deterministic, so their effect may differ"
     );
-    let folder = out.unwrap_or_else(|| path.with_extension("replay"));
+    let folder = out.unwrap_or_else(|| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let parent = path.parent().unwrap_or(Path::new("."));
+        free_folder(parent, &format!("{name}.replay"))
+    });
     let plan = Plan {
         target_word: target.name.clone(),
         target,

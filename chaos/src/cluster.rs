@@ -13,9 +13,9 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::time::Instant;
 
 use crate::net::{Mesh, Processes};
+use crate::shim::Shim;
 use crate::target::{Hooks, Program, Target};
 
-pub use guard::guard;
 pub use process::{Ended, State};
 pub use roles::{Role, Roles};
 
@@ -36,6 +36,17 @@ enum Driver {
     Hooks(Hooks),
 }
 
+/// What a scenario needs of its cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// What the network draws from.
+    pub seed: u64,
+    /// Members keep a short log, if the target says how.
+    pub short_log: bool,
+    /// Members run behind the library for disks and clocks, if the target can.
+    pub shim: bool,
+}
+
 /// The members and, when they run here, the network between them.
 #[derive(Debug)]
 pub struct Cluster {
@@ -51,10 +62,10 @@ impl Cluster {
     /// Prepares the cluster of a target, with data and logs under `folder`; starts no member.
     ///
     /// # Errors
-    /// When ports or folders cannot be had.
-    pub async fn prepare(target: &Target, folder: &Path, seed: u64) -> Result<Cluster> {
+    /// When ports or folders cannot be had, or the library for disks and clocks is not built.
+    pub async fn prepare(target: &Target, folder: &Path, setup: Setup) -> Result<Cluster> {
         match &target.program {
-            Some(program) => Cluster::of_program(program, folder, seed).await,
+            Some(program) => Cluster::of_program(program, folder, setup).await,
             None => Ok(Cluster {
                 urls: target.members.iter().map(|m| m.endpoint.clone()).collect(),
                 processes: Arc::new(Processes::new(target.members.len())),
@@ -66,7 +77,7 @@ impl Cluster {
         }
     }
 
-    async fn of_program(program: &Program, folder: &Path, seed: u64) -> Result<Cluster> {
+    async fn of_program(program: &Program, folder: &Path, setup: Setup) -> Result<Cluster> {
         let processes = Arc::new(Processes::new(MEMBERS));
         let mut peer_ports = Vec::new();
         let mut client_ports = Vec::new();
@@ -74,14 +85,19 @@ impl Cluster {
             peer_ports.push(crate::ports::free().await?);
             client_ports.push(crate::ports::free().await?);
         }
-        let mesh = Mesh::start(&peer_ports, processes.clone(), seed).await?;
+        let mesh = Mesh::start(&peer_ports, processes.clone(), setup.seed).await?;
         let initial: Vec<String> = (0..MEMBERS)
             .map(|member| format!("{}={}", name(member), local(mesh.front(member))))
             .collect();
         let initial = initial.join(",");
         let logs = folder.join("logs");
         std::fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
-        let members = (0..MEMBERS).map(|member| {
+        let mut program = program.clone();
+        if setup.short_log {
+            program.flags.extend(program.short_log_flags.clone());
+        }
+        let mut members = Vec::new();
+        for member in 0..MEMBERS {
             let data = folder.join("data").join(name(member));
             let flags = [
                 ("--name", name(member)),
@@ -94,10 +110,14 @@ impl Cluster {
                 ("--initial-cluster-token", "chaos".to_owned()),
             ];
             let log = logs.join(format!("{}.log", name(member)));
-            Driver::Process(Process::new(program, &flags, data, log))
-        });
+            let mut process = Process::new(&program, &flags, data, log);
+            if setup.shim && program.calls_libc {
+                process.put_behind_shim(&folder.join("durable").join(name(member)))?;
+            }
+            members.push(Driver::Process(process));
+        }
         Ok(Cluster {
-            members: members.collect(),
+            members,
             urls: client_ports.iter().map(|port| local(*port)).collect(),
             mesh: Some(mesh),
             processes,
@@ -180,6 +200,10 @@ impl Cluster {
     /// # Errors
     /// When the folder cannot be removed or the process not be started.
     pub fn start_emptied(&mut self, member: usize) -> Result<()> {
+        ensure!(
+            self.shim(member).is_err(),
+            "an emptied folder is another one than its durable picture is of"
+        );
         let data = self.data(member)?;
         std::fs::remove_dir_all(&data).with_context(|| format!("removing {}", data.display()))?;
         self.start_process(member, State::Existing)
@@ -199,6 +223,15 @@ impl Cluster {
     /// When the member does not run here or its log cannot be read.
     pub fn log_since_start(&self, member: usize) -> Result<String> {
         self.process(member)?.log_since_start()
+    }
+
+    /// What stands between a member and its disk and clock.
+    ///
+    /// # Errors
+    /// When nothing does.
+    pub fn shim(&self, member: usize) -> Result<&Shim> {
+        let shim = self.process(member)?.shim();
+        shim.context("nothing stands between this target's members and their disks and clocks: they do not call libc")
     }
 
     fn process(&self, member: usize) -> Result<&Process> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::sync::watch;
 
-use crate::run::{self, Plan};
+use crate::run::{self, Brought, Plan};
 use crate::scenario;
 use crate::schedule::{Aim, Fault, Schedule, Step};
 use crate::summary::Summary;
@@ -51,7 +51,13 @@ pub async fn measure(
         scenario: scenario::named(SCENARIO).expect("the table has it"),
         folder: folder.to_owned(),
     };
-    run::run(&plan, interrupted).await
+    let brought = Brought {
+        replay: Some(format!(
+            "chaos bench-failover --target {target_word} -n {trials}"
+        )),
+        ..Brought::of(plan.scenario)
+    };
+    run::run_with(&plan, &brought, interrupted).await
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use check::history::Blob;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -12,7 +12,7 @@ use crate::actor::Actor;
 use crate::record::Recorder;
 use crate::scenario::Scenario;
 use crate::watcher::{Place, Watched, Watcher};
-use crate::workload::{Kind, Workload, prefix_end};
+use crate::workload::{Kind, Shared, Stop, prefix_end};
 
 /// Clients of each member.
 const CLIENTS_A_MEMBER: usize = 4;
@@ -24,12 +24,16 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// What all clients share.
 #[derive(Debug, Clone)]
 pub struct Setting<'a> {
-    /// What they do.
+    /// How they do it.
     pub scenario: &'a Scenario,
+    /// What they do.
+    pub workload: &'a Shared,
     /// Where the members are.
     pub urls: &'a [String],
     /// What they draw from.
     pub seed: u64,
+    /// Watches that begin in the past ask how far they are.
+    pub asks_progress: bool,
     /// Where they leave what they see.
     pub recorder: Recorder,
 }
@@ -37,7 +41,7 @@ pub struct Setting<'a> {
 /// Clients at work.
 #[derive(Debug)]
 pub struct Load {
-    clients: JoinSet<()>,
+    clients: JoinSet<Result<()>>,
     stop_clients: watch::Sender<bool>,
     watchers: JoinSet<Result<()>>,
     stop_watchers: watch::Sender<bool>,
@@ -60,7 +64,7 @@ impl Load {
             if setting.scenario.lies {
                 actor.lie();
             }
-            let workload = Workload::new(setting.scenario.load);
+            let workload = setting.workload.clone();
             clients.spawn(work(actor, workload, stop_clients.subscribe()));
         }
         let stop_watchers = watch::Sender::new(false);
@@ -87,21 +91,27 @@ impl Load {
         })
     }
 
-    /// Stops the clients, and waits until each has had its last answer or given it up.
+    /// Stops the clients, and waits until each has had its last answer or given it up; in words, what they say must not
+    /// have been.
     ///
     /// # Errors
     /// When one panicked or does not end.
-    pub async fn stop_clients(&mut self) -> Result<()> {
+    pub async fn stop_clients(&mut self) -> Result<Vec<String>> {
         self.stop_clients.send_replace(true);
         let ending = async {
+            let mut complaints = Vec::new();
             while let Some(ended) = self.clients.join_next().await {
-                ended?;
+                match ended {
+                    Ok(Ok(())) => {}
+                    Ok(Err(complaint)) => complaints.push(format!("{complaint:#}")),
+                    Err(panic) => bail!("a client of the workload panicked: {}", words(panic)),
+                }
             }
-            anyhow::Ok(())
+            Ok(complaints)
         };
         match timeout(STOP_TIMEOUT, ending).await {
             Ok(ended) => ended,
-            Err(_) => bail!("a client does not end"),
+            Err(_) => bail!("a client does not end within {STOP_TIMEOUT:?} after it was told to"),
         }
     }
 
@@ -145,8 +155,8 @@ impl Load {
 /// The last writes of a run, for whoever has to have seen them.
 #[derive(Debug, Clone, Default)]
 pub struct Last {
-    /// Revision of the last put and of the last delete for each kind of load.
-    pub of_kind: Vec<(Kind, i64, i64)>,
+    /// Revision of the last put and of the last delete for each beginning of keys that has watches of its own.
+    pub of_prefix: Vec<(String, i64, i64)>,
     /// Revision of the barrier.
     pub barrier: i64,
 }
@@ -155,9 +165,9 @@ impl Last {
     fn for_watch(&self, watched: &Watched) -> i64 {
         let key = watched.key.as_slice();
         let own = self
-            .of_kind
+            .of_prefix
             .iter()
-            .find(|(kind, _, _)| kind.prefix().as_bytes() == key);
+            .find(|(prefix, _, _)| prefix.as_bytes() == key);
         match own {
             Some((_, put, _)) if watched.no_delete => *put,
             Some((_, _, delete)) => *delete,
@@ -166,10 +176,19 @@ impl Last {
     }
 }
 
-async fn work(mut actor: Actor, mut workload: Workload, stop: watch::Receiver<bool>) {
-    while !*stop.borrow() {
-        workload.step(&mut actor).await;
-    }
+async fn work(mut actor: Actor, workload: Shared, stop: watch::Receiver<bool>) -> Result<()> {
+    let done = workload.run(&mut actor, &Stop::new(stop)).await;
+    done.with_context(|| format!("client {} of member {}", actor.number, actor.member))
+}
+
+/// What a panic said.
+fn words(error: tokio::task::JoinError) -> String {
+    let Ok(panic) = error.try_into_panic() else {
+        return "it was cancelled".to_owned();
+    };
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "without words".to_owned())
 }
 
 /// One witness for each member, and watches of other shapes.
@@ -188,20 +207,33 @@ fn watches(setting: &Setting<'_>) -> Vec<(usize, Watched)> {
         ..Watched::everything()
     };
     watches.push((0, everything));
-    for (number, kind) in setting.scenario.load.iter().enumerate() {
-        let of_kind = Watched {
-            key: Blob::from(kind.prefix()),
-            range_end: prefix_end(kind.prefix()),
+    for (number, prefix) in setting.workload.prefixes().iter().enumerate() {
+        let of_prefix = Watched {
+            key: Blob::from(prefix.as_str()),
+            range_end: prefix_end(prefix),
             prev_kv: number % 2 == 0,
             ..Watched::default()
         };
-        watches.push(((number + 1) % members, of_kind.clone()));
+        watches.push(((number + 1) % members, of_prefix.clone()));
         let filtered = Watched {
             no_put: number % 2 == 0,
             no_delete: number % 2 == 1,
-            ..of_kind
+            ..of_prefix
         };
         watches.push(((number + 2) % members, filtered));
+    }
+    let compacts = |prefix: &String| prefix == Kind::History.prefix();
+    if setting.workload.prefixes().iter().any(compacts) {
+        let past = |member| {
+            let watched = Watched {
+                past: true,
+                asks_progress: setting.asks_progress,
+                prev_kv: member % 2 == 0,
+                ..Watched::everything()
+            };
+            (member, watched)
+        };
+        watches.extend((0..members).map(past));
     }
     watches
 }

@@ -1,7 +1,10 @@
 //! Carries out a schedule, and writes down what each fault really hit and whether it took hold at all.
 
 mod damage;
+mod disk;
 mod network;
+mod overlap;
+mod power;
 mod processes;
 
 use std::time::Duration;
@@ -15,6 +18,7 @@ use tokio::time::Instant;
 use crate::cluster::{Cluster, Ended, POLL_INTERVAL, Role, Roles};
 use crate::record::Recorder;
 use crate::schedule::{Aim, Fault, Schedule, Step};
+use crate::shim::Dropped;
 
 /// Time a leader gets to be agreed on before a fault that is aimed by role.
 const LEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -51,6 +55,8 @@ pub struct Outcome {
     pub injected: Vec<Injected>,
     /// What a member did that it must not do, in words.
     pub violations: Vec<String>,
+    /// Why the schedule as a whole may have shown nothing, in words.
+    pub doubts: Vec<String>,
 }
 
 /// The one who breaks things.
@@ -60,6 +66,8 @@ pub(crate) struct Nemesis {
     stop: watch::Receiver<bool>,
     seed: u64,
     violations: Vec<String>,
+    /// What all power cuts together took, if there were any.
+    dropped: Option<Dropped>,
 }
 
 /// What a fault did, for its record.
@@ -84,6 +92,7 @@ impl Nemesis {
             stop,
             seed,
             violations: Vec::new(),
+            dropped: None,
         }
     }
 
@@ -112,6 +121,7 @@ impl Nemesis {
         self.look_for_ended();
         let outcome = Outcome {
             injected,
+            doubts: self.doubts_of_cuts(),
             violations: self.violations,
         };
         (self.cluster, outcome)
@@ -204,6 +214,14 @@ impl Nemesis {
             Fault::Isolate { .. } | Fault::OneWay { .. } | Fault::Partial => self.cut(step).await,
             Fault::Flaky { .. } => self.flaky(step).await,
             Fault::Damage => self.damage(step).await,
+            Fault::PowerLoss { aim } => self.power_loss(*aim, step).await,
+            Fault::PowerLossAll => self.power_loss_all(step).await,
+            Fault::DiskFull { aim } => self.disk_full(*aim, step).await,
+            Fault::SlowDisk { aim, delay_ms } => self.slow_disk(*aim, *delay_ms, step).await,
+            Fault::SyncError { aim } => self.sync_error(*aim, step).await,
+            Fault::ClockJump { ahead_ms, .. } => self.clock_jump(ahead_ms, step).await,
+            Fault::Overlap { meanwhile } => self.overlap(*meanwhile, step).await,
+            Fault::LongAway => self.long_away(step).await,
         }
     }
 
@@ -299,6 +317,9 @@ impl Nemesis {
         for member in 0..self.cluster.size() {
             if !self.cluster.runs_here() {
                 continue;
+            }
+            if let Ok(shim) = self.cluster.shim(member) {
+                shim.heal()?;
             }
             if self.cluster.ended(member) == Some(Ended::NeverRan) {
                 self.cluster.start(member).await?;

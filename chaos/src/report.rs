@@ -3,6 +3,7 @@
 mod chart;
 mod junit;
 mod page;
+mod scene;
 mod tables;
 
 use std::path::Path;

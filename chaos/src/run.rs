@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::clock::Clock;
-use crate::cluster::{Cluster, POLL_INTERVAL};
+use crate::cluster::{Cluster, POLL_INTERVAL, Setup};
 use crate::liveness;
 use crate::load::{Load, Setting};
 use crate::nemesis::Nemesis;
@@ -23,17 +23,18 @@ use crate::scenario::Scenario;
 use crate::schedule::Schedule;
 use crate::summary::{self, Summary};
 use crate::target::Target;
+use crate::workload::{Mix, Shared};
 
 /// Name of the history in a run's folder.
 pub const HISTORY_FILE: &str = "history.jsonl";
 /// Name of the schedule in a run's folder.
 pub const SCHEDULE_FILE: &str = "schedule.json";
-/// Acknowledged writes before the first fault: less is no load to speak of.
-const WARM_UP_WRITES: u64 = 200;
+/// Seconds' worth of acknowledged writes before the first fault: less is no load to speak of.
+const WARM_UP_SECONDS: u64 = 10;
 /// Time for that.
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(20);
 /// Acknowledged writes for each second of the schedule, on the average: less is no load to speak of.
-const WRITES_A_SECOND_MIN: u64 = 20;
+pub const WRITES_A_SECOND_MIN: u64 = 20;
 /// The revision of a store that nobody has written to.
 const EMPTY_REVISION: i64 = 1;
 /// Time between two lines of progress.
@@ -54,9 +55,35 @@ pub struct Plan {
     pub folder: PathBuf,
 }
 
+/// What a run's user may bring: by itself a run has the load of its scenario.
+#[derive(Debug, Clone)]
+pub struct Brought {
+    /// What clients do.
+    pub workload: Shared,
+    /// Acknowledged writes a second, on the average, below which there was no load to speak of.
+    pub writes_a_second_min: u64,
+    /// The line that runs it again, when it is not that of `chaos run`.
+    pub replay: Option<String>,
+    /// Says now and then how far the run is.
+    pub talks: bool,
+}
+
+impl Brought {
+    /// Nothing but the load of a scenario.
+    pub fn of(scenario: &Scenario) -> Brought {
+        Brought {
+            workload: Shared::new(Mix(scenario.load.to_vec())),
+            writes_a_second_min: WRITES_A_SECOND_MIN,
+            replay: None,
+            talks: true,
+        }
+    }
+}
+
 /// What the parts of a run share, and what it has come to.
 struct Running<'a> {
     plan: &'a Plan,
+    brought: &'a Brought,
     urls: Vec<String>,
     recorder: Recorder,
     doubts: Vec<String>,
@@ -69,18 +96,34 @@ struct Running<'a> {
 /// # Errors
 /// When not even a folder for the run can be made.
 pub async fn run(plan: &Plan, interrupted: watch::Receiver<bool>) -> Result<Summary> {
+    run_with(plan, &Brought::of(plan.scenario), interrupted).await
+}
+
+/// Runs what was brought in place of the scenario's load, and judges it as any run.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(
+    plan: &Plan,
+    brought: &Brought,
+    interrupted: watch::Receiver<bool>,
+) -> Result<Summary> {
     prepare_folder(plan)?;
     let clock = Clock::start();
     let (recorder, writing) = record::start(&plan.folder.join(HISTORY_FILE), clock)?;
     let mut running = Running {
         plan,
+        brought,
         urls: Vec::new(),
         recorder,
         doubts: Vec::new(),
         violations: Vec::new(),
         interrupted,
     };
-    let mut facts = summary::Facts::default();
+    let mut facts = summary::Facts {
+        replay: brought.replay.clone(),
+        ..summary::Facts::default()
+    };
     if let Err(error) = running.carry_out(&mut facts).await {
         running
             .doubts
@@ -105,15 +148,21 @@ pub async fn run(plan: &Plan, interrupted: watch::Receiver<bool>) -> Result<Summ
 
 fn prepare_folder(plan: &Plan) -> Result<()> {
     let folder = &plan.folder;
+    refuse_used(folder)?;
     std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-    ensure!(
-        !folder.join(HISTORY_FILE).exists(),
-        "{} holds a run already",
-        folder.display()
-    );
     write_json(&folder.join(SCHEDULE_FILE), &plan.schedule)?;
     // With the schedule and the target the run can be made again.
     write_json(&folder.join("target.json"), &plan.target)
+}
+
+/// A folder that holds a run is left as it is.
+pub(crate) fn refuse_used(folder: &Path) -> Result<()> {
+    ensure!(
+        !folder.join(HISTORY_FILE).exists(),
+        "{} holds a run already: remove it, or choose another folder with --out",
+        folder.display()
+    );
+    Ok(())
 }
 
 /// Writes something as JSON that people can read.
@@ -131,7 +180,12 @@ impl Running<'_> {
             folder,
             ..
         } = self.plan;
-        let mut cluster = Cluster::prepare(target, folder, schedule.seed).await?;
+        let setup = Setup {
+            seed: schedule.seed,
+            short_log: self.plan.scenario.short_log,
+            shim: self.plan.scenario.needs_libc(),
+        };
+        let mut cluster = Cluster::prepare(target, folder, setup).await?;
         self.urls = cluster.urls().to_vec();
         cluster.start_all()?;
         let started = self.wait_started().await;
@@ -148,7 +202,9 @@ impl Running<'_> {
         let mut observing = JoinSet::new();
         let clock = self.recorder.clock();
         observing.spawn(observe::run(self.urls.clone(), clock, stop.subscribe()));
-        observing.spawn(progress(self.recorder.totals(), clock, stop.subscribe()));
+        if self.brought.talks {
+            observing.spawn(progress(self.recorder.totals(), clock, stop.subscribe()));
+        }
         let cluster = self.under_load(cluster, facts).await;
         stop.send_replace(true);
         while let Some(looks) = observing.join_next().await {
@@ -177,7 +233,7 @@ impl Running<'_> {
         let revision = liveness::reads(&mut client).await?;
         ensure!(
             revision == EMPTY_REVISION,
-            "the cluster is not empty: its revision is {revision} and not {EMPTY_REVISION}"
+            "the cluster is not empty: its revision is {revision} and not {EMPTY_REVISION}. What others have written cannot be judged: take a fresh one"
         );
         let version = client
             .version()
@@ -208,8 +264,10 @@ impl Running<'_> {
         } = self.plan;
         let setting = Setting {
             scenario,
+            workload: &self.brought.workload,
             urls: &self.urls,
             seed: schedule.seed,
+            asks_progress: self.plan.target.answers_progress_truly(),
             recorder: self.recorder.clone(),
         };
         let load = Load::start(&setting)?;
@@ -225,6 +283,7 @@ impl Running<'_> {
         self.look_at_coverage(&outcome.injected, writes);
         facts.injected = outcome.injected;
         self.violations.extend(outcome.violations);
+        self.doubts.extend(outcome.doubts);
         if *self.interrupted.borrow() {
             self.doubts.push("interrupted".to_owned());
         }
@@ -243,10 +302,11 @@ impl Running<'_> {
     async fn warm_up(&mut self) -> Result<()> {
         let totals = self.recorder.totals();
         let deadline = Instant::now() + WARM_UP_TIMEOUT;
-        while totals.acknowledged_writes() < WARM_UP_WRITES {
+        let wanted = WARM_UP_SECONDS * self.brought.writes_a_second_min;
+        while totals.acknowledged_writes() < wanted {
             if Instant::now() > deadline || *self.interrupted.borrow() {
                 bail!(
-                    "{} acknowledged writes before the first fault, fewer than {WARM_UP_WRITES}",
+                    "{} acknowledged writes before the first fault, fewer than {wanted}",
                     totals.acknowledged_writes()
                 );
             }
@@ -268,7 +328,7 @@ impl Running<'_> {
         if injected.is_empty() && steps > 0 {
             self.doubts.push("no fault was reached".to_owned());
         }
-        let wanted = WRITES_A_SECOND_MIN * self.plan.schedule.duration_ms / 1000;
+        let wanted = self.brought.writes_a_second_min * self.plan.schedule.duration_ms / 1000;
         if writes < wanted {
             self.doubts.push(format!(
                 "{writes} acknowledged writes under faults, fewer than {wanted}"

@@ -1,6 +1,7 @@
 //! The scenarios: which faults, under which load, and what is looked at most.
 
-use crate::schedule::{Aim, FaultKind, Way};
+use crate::schedule::{Aim, FaultKind, Meanwhile, Way};
+use crate::target::Target;
 use crate::workload::{self, Kind};
 
 /// One row of the table.
@@ -18,9 +19,32 @@ pub struct Scenario {
     pub focus: &'static str,
     /// Serializable reads are recorded as linearizable: the run must be found violated. For proving the checker.
     pub lies: bool,
+    /// Members keep a short log, if the target says how.
+    pub short_log: bool,
 }
 
 impl Scenario {
+    /// Something has to stand between the members and libc.
+    pub fn needs_libc(&self) -> bool {
+        self.faults.iter().any(|fault| fault.needs_libc())
+    }
+
+    /// Why it cannot be carried out on a target, if that is known beforehand.
+    pub fn missing(&self, target: &Target) -> Option<&'static str> {
+        let program = target.program.as_ref();
+        if self.needs_libc() && program.is_none_or(|program| !program.calls_libc) {
+            return Some("the target's calls of the system do not go through libc");
+        }
+        if self.short_log && program.is_none_or(|program| program.short_log_flags.is_empty()) {
+            return Some("the target names no flags for a short log");
+        }
+        let damages = self.faults.contains(&FaultKind::Damage);
+        if damages && program.is_none_or(|program| !program.rejoins_emptied) {
+            return Some("the target has no way back for a member with a damaged log");
+        }
+        None
+    }
+
     /// Part of `all`.
     pub fn is_ordinary(&self) -> bool {
         !self.lies
@@ -45,6 +69,7 @@ const fn row(
         load,
         focus,
         lies: false,
+        short_log: false,
     }
 }
 
@@ -154,6 +179,79 @@ pub const SCENARIOS: &[Scenario] = &[
         "damage is noticed, never shortened in silence",
     ),
     row(
+        "power-loss-all",
+        "the power of all members goes at once: what was not synced is lost by chance",
+        &[FaultKind::PowerLossAll],
+        &[Kind::Registers, Kind::Txn, Kind::Kubernetes],
+        "an acknowledged write is on the disks of a majority",
+    ),
+    row(
+        "power-loss-one",
+        "the power of one member goes",
+        &[FaultKind::PowerLoss(Leader), FaultKind::PowerLoss(Follower)],
+        &[Kind::Registers, Kind::Txn],
+        "a vote and a log entry are on disk before they are spoken of",
+    ),
+    row(
+        "disk-full",
+        "every write to one member's disk is refused for a while",
+        &[FaultKind::DiskFull(Follower), FaultKind::DiskFull(Leader)],
+        MIXED,
+        "nothing is acknowledged that could not be written; the member comes back once there is room",
+    ),
+    row(
+        "slow-disk",
+        "every sync of one member takes up to 2 s longer",
+        &[FaultKind::SlowDisk(Follower), FaultKind::SlowDisk(Leader)],
+        MIXED,
+        "one slow disk neither stops the others nor breaks a promise",
+    ),
+    row(
+        "sync-error",
+        "one sync of one member fails; it has to stop, and is started again",
+        &[FaultKind::SyncError(Follower), FaultKind::SyncError(Leader)],
+        MIXED,
+        "a failed sync is not tried again, and what it was for is not acknowledged",
+    ),
+    row(
+        "clock-jump",
+        "wall clocks jump by up to an hour, once or again and again",
+        &[FaultKind::ClockJump(Leader), FaultKind::ClockJumpAll],
+        &[Kind::Lease, Kind::Registers],
+        "no lease ends early or lives on because of a wall clock",
+    ),
+    row(
+        "overlap",
+        "a follower is frozen or cut off, and meanwhile the leader is killed",
+        &[
+            FaultKind::Overlap(Meanwhile::Frozen),
+            FaultKind::Overlap(Meanwhile::CutOff),
+        ],
+        MIXED,
+        "without a majority nothing is acknowledged; with one again everything goes on",
+    ),
+    Scenario {
+        short_log: true,
+        ..row(
+            "snapshot-catch-up",
+            "a follower is down for longer than the log reaches back, and needs a snapshot",
+            &[FaultKind::LongAway],
+            MIXED,
+            "what comes in a snapshot is whole, and watches go on over it",
+        )
+    },
+    row(
+        "compaction",
+        "history is compacted all the time while members are killed and frozen; watches begin in the past and ask how far they are",
+        &[
+            FaultKind::Kill(Random),
+            FaultKind::Pause(Follower),
+            FaultKind::Kill(Leader),
+        ],
+        &[Kind::Registers, Kind::Txn, Kind::History],
+        "what is compacted is refused and nothing else is; progress is not told early",
+    ),
+    row(
         "everything",
         "faults of every kind, one after the other",
         &[
@@ -193,4 +291,30 @@ pub const SCENARIOS: &[Scenario] = &[
 /// The scenario of a name.
 pub fn named(name: &str) -> Option<&'static Scenario> {
     SCENARIOS.iter().find(|scenario| scenario.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(words: &str) -> Target {
+        let text = format!("name = \"x\"\nprogram = {{ path = \"/x\"{words} }}");
+        toml::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_target_that_does_not_call_libc_misses_what_stands_in_front_of_it() {
+        let scenario = named("power-loss-all").unwrap();
+        assert!(scenario.missing(&target("")).is_some());
+        assert!(scenario.missing(&target(", calls_libc = true")).is_none());
+        assert!(named("kill-all").unwrap().missing(&target("")).is_none());
+    }
+
+    #[test]
+    fn a_target_without_flags_for_it_misses_a_short_log() {
+        let scenario = named("snapshot-catch-up").unwrap();
+        assert!(scenario.missing(&target("")).is_some());
+        let flags = ", short_log_flags = [\"--snapshot-count=10\"]";
+        assert!(scenario.missing(&target(flags)).is_none());
+    }
 }

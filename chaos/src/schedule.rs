@@ -9,10 +9,15 @@ use crate::scenario::Scenario;
 
 /// Load before the first fault, in milliseconds.
 const LEAD_IN_MS: u64 = 500;
+/// Bounds of the quiet time behind a fault, in milliseconds.
+const SETTLE_MS_MIN: u64 = 1_000;
+const SETTLE_MS_MAX: u64 = 2_500;
 /// Most steps of one schedule.
 const STEPS_MAX: usize = 10_000;
 /// The picks of a step are below this.
 const PICKS: u64 = 1 << 32;
+/// The farthest a wall clock jumps, in milliseconds.
+const CLOCK_JUMP_MS_MAX: u64 = 3_600_000;
 
 /// Whom a fault is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +39,16 @@ pub enum Way {
     Out,
     /// What the member is sent.
     In,
+}
+
+/// What happens to a follower while the leader is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Meanwhile {
+    /// It is frozen.
+    Frozen,
+    /// It is cut off from both others.
+    CutOff,
 }
 
 /// A fault as a scenario names it.
@@ -61,6 +76,40 @@ pub enum FaultKind {
     MoveLeader,
     /// Changed bytes in a stopped member's log.
     Damage,
+    /// A power cut of one.
+    PowerLoss(Aim),
+    /// A power cut of everyone.
+    PowerLossAll,
+    /// Writes refused with ENOSPC.
+    DiskFull(Aim),
+    /// Syncs that take long.
+    SlowDisk(Aim),
+    /// A sync that fails.
+    SyncError(Aim),
+    /// A wall clock that jumps.
+    ClockJump(Aim),
+    /// The wall clocks of everyone jump, each by something else.
+    ClockJumpAll,
+    /// The leader killed while something happens to a follower.
+    Overlap(Meanwhile),
+    /// A follower down until the log does not reach back to it.
+    LongAway,
+}
+
+impl FaultKind {
+    /// Something has to stand between the members and libc.
+    pub fn needs_libc(&self) -> bool {
+        matches!(
+            self,
+            FaultKind::PowerLoss(_)
+                | FaultKind::PowerLossAll
+                | FaultKind::DiskFull(_)
+                | FaultKind::SlowDisk(_)
+                | FaultKind::SyncError(_)
+                | FaultKind::ClockJump(_)
+                | FaultKind::ClockJumpAll
+        )
+    }
 }
 
 /// A fault with everything that was drawn for it.
@@ -115,6 +164,44 @@ pub enum Fault {
     MoveLeader,
     /// Bytes of a stopped follower's log are changed.
     Damage,
+    /// The power of one goes; started again when it is over.
+    PowerLoss {
+        /// Whom.
+        aim: Aim,
+    },
+    /// The power of everyone goes; started again when it is over.
+    PowerLossAll,
+    /// Every write to a disk is refused until it is over.
+    DiskFull {
+        /// Whose.
+        aim: Aim,
+    },
+    /// Every sync of a disk takes longer until it is over.
+    SlowDisk {
+        /// Whose.
+        aim: Aim,
+        /// How much longer, in milliseconds.
+        delay_ms: u64,
+    },
+    /// One sync fails; the member is started again when it is over.
+    SyncError {
+        /// Whose.
+        aim: Aim,
+    },
+    /// A wall clock jumps.
+    ClockJump {
+        /// Whose; everyone's, each by something else, if nothing is said.
+        aim: Option<Aim>,
+        /// How far it is ahead after each jump, in milliseconds.
+        ahead_ms: Vec<i64>,
+    },
+    /// The leader is killed while something happens to a follower.
+    Overlap {
+        /// What happens to the follower.
+        meanwhile: Meanwhile,
+    },
+    /// A follower is killed and stays down.
+    LongAway,
 }
 
 impl Fault {
@@ -125,10 +212,17 @@ impl Fault {
             | Fault::CrashLoop { aim, .. }
             | Fault::Pause { aim }
             | Fault::Isolate { aim }
-            | Fault::OneWay { aim, .. } => Some(*aim),
-            Fault::MoveLeader | Fault::Partial => Some(Aim::Leader),
-            Fault::Damage => Some(Aim::Follower),
-            Fault::KillAll | Fault::Flaky { .. } | Fault::RollingRestart => None,
+            | Fault::OneWay { aim, .. }
+            | Fault::PowerLoss { aim }
+            | Fault::DiskFull { aim }
+            | Fault::SlowDisk { aim, .. }
+            | Fault::SyncError { aim } => Some(*aim),
+            Fault::ClockJump { aim, .. } => *aim,
+            Fault::MoveLeader | Fault::Partial | Fault::Overlap { .. } => Some(Aim::Leader),
+            Fault::Damage | Fault::LongAway => Some(Aim::Follower),
+            Fault::KillAll | Fault::PowerLossAll | Fault::Flaky { .. } | Fault::RollingRestart => {
+                None
+            }
         }
     }
 }
@@ -148,6 +242,20 @@ impl fmt::Display for Fault {
             Fault::RollingRestart => "rolling restart",
             Fault::MoveLeader => "move leader",
             Fault::Damage => "damage",
+            Fault::PowerLoss { .. } => "power loss",
+            Fault::PowerLossAll => "power loss of all",
+            Fault::DiskFull { .. } => "disk full",
+            Fault::SlowDisk { .. } => "slow disk",
+            Fault::SyncError { .. } => "sync error",
+            Fault::ClockJump { aim: Some(_), .. } => "clock jump",
+            Fault::ClockJump { aim: None, .. } => "clock jump of all",
+            Fault::Overlap {
+                meanwhile: Meanwhile::Frozen,
+            } => "kill while a follower is frozen",
+            Fault::Overlap {
+                meanwhile: Meanwhile::CutOff,
+            } => "kill while a follower is cut off",
+            Fault::LongAway => "long away",
         })
     }
 }
@@ -168,6 +276,17 @@ pub struct Step {
     pub fault: Fault,
 }
 
+/// What a schedule is drawn from, beside the seed.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The name of the run.
+    pub name: &'a str,
+    /// The kinds of faults.
+    pub faults: &'a [FaultKind],
+    /// Time from one fault to the next, in milliseconds; more when a fault takes longer, and drawn if there is none.
+    pub every_ms: Option<u64>,
+}
+
 /// The faults of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
@@ -184,11 +303,21 @@ pub struct Schedule {
 impl Schedule {
     /// Draws the faults of a run. The first is always there, however short the run is.
     pub fn draw(scenario: &Scenario, seed: u64, duration_ms: u64) -> Schedule {
-        let mut random = Random::for_purpose(seed, scenario.name, 0);
+        let wanted = Wanted {
+            name: scenario.name,
+            faults: scenario.faults,
+            every_ms: None,
+        };
+        Schedule::draw_wanted(&wanted, seed, duration_ms)
+    }
+
+    /// Draws faults that are in no scenario.
+    pub fn draw_wanted(wanted: &Wanted<'_>, seed: u64, duration_ms: u64) -> Schedule {
+        let mut random = Random::for_purpose(seed, wanted.name, 0);
         let mut steps: Vec<Step> = Vec::new();
         let mut at_ms = LEAD_IN_MS;
-        while !scenario.faults.is_empty() && steps.len() < STEPS_MAX {
-            let step = draw_step(scenario, &mut random, at_ms, steps.len());
+        while !wanted.faults.is_empty() && steps.len() < STEPS_MAX {
+            let step = draw_step(wanted, &mut random, at_ms, steps.len());
             let end = at_ms + step.hold_ms + step.settle_ms;
             if end > duration_ms && !steps.is_empty() {
                 break;
@@ -197,7 +326,7 @@ impl Schedule {
             steps.push(step);
         }
         Schedule {
-            scenario: scenario.name.to_owned(),
+            scenario: wanted.name.to_owned(),
             seed,
             duration_ms,
             steps,
@@ -205,17 +334,21 @@ impl Schedule {
     }
 }
 
-fn draw_step(scenario: &Scenario, random: &mut Random, at_ms: u64, number: usize) -> Step {
+fn draw_step(wanted: &Wanted<'_>, random: &mut Random, at_ms: u64, number: usize) -> Step {
     // Each kind once before any comes again by chance.
-    let kind = match scenario.faults.get(number) {
+    let kind = match wanted.faults.get(number) {
         Some(kind) => *kind,
-        None => *random.pick(scenario.faults),
+        None => *random.pick(wanted.faults),
     };
     let (fault, hold_ms) = draw_fault(kind, random);
+    let settle_ms = random.between(SETTLE_MS_MIN, SETTLE_MS_MAX);
     Step {
         at_ms,
         hold_ms,
-        settle_ms: random.between(1_000, 2_500),
+        settle_ms: match wanted.every_ms {
+            Some(every_ms) => every_ms.saturating_sub(hold_ms).max(SETTLE_MS_MIN),
+            None => settle_ms,
+        },
         pick: random.below(PICKS),
         fault,
     }
@@ -247,7 +380,43 @@ fn draw_fault(kind: FaultKind, random: &mut Random) -> (Fault, u64) {
         FaultKind::RollingRestart => (Fault::RollingRestart, 0),
         FaultKind::MoveLeader => (Fault::MoveLeader, 0),
         FaultKind::Damage => (Fault::Damage, 0),
+        FaultKind::PowerLoss(aim) => (Fault::PowerLoss { aim }, random.between(0, 1_500)),
+        FaultKind::PowerLossAll => (Fault::PowerLossAll, random.between(0, 300)),
+        FaultKind::DiskFull(aim) => (Fault::DiskFull { aim }, random.between(1_500, 4_000)),
+        FaultKind::SlowDisk(aim) => {
+            let delay_ms = random.between(50, 2_000);
+            (
+                Fault::SlowDisk { aim, delay_ms },
+                random.between(2_500, 5_000),
+            )
+        }
+        FaultKind::SyncError(aim) => (Fault::SyncError { aim }, random.between(0, 1_500)),
+        FaultKind::ClockJump(aim) => draw_jumps(Some(aim), random),
+        FaultKind::ClockJumpAll => draw_jumps(None, random),
+        FaultKind::Overlap(meanwhile) => (Fault::Overlap { meanwhile }, random.between(500, 3_000)),
+        FaultKind::LongAway => (Fault::LongAway, random.between(500, 2_500)),
     }
+}
+
+/// One jump in a half of all cases, many in the others.
+fn draw_jumps(aim: Option<Aim>, random: &mut Random) -> (Fault, u64) {
+    let jumps = if random.percent(50) {
+        1
+    } else {
+        random.between(5, 30)
+    };
+    let ahead_ms = (0..jumps).map(|_| draw_jump(random)).collect();
+    (
+        Fault::ClockJump { aim, ahead_ms },
+        random.between(3_000, 6_000),
+    )
+}
+
+/// Up to an hour ahead or behind; small ones as likely as great ones.
+fn draw_jump(random: &mut Random) -> i64 {
+    let most = *random.pick(&[30_000, 600_000, CLOCK_JUMP_MS_MAX]);
+    let jump = random.between(most / 2, most).cast_signed();
+    if random.percent(50) { jump } else { -jump }
 }
 
 #[cfg(test)]
@@ -283,6 +452,23 @@ mod tests {
             .map(|step| step.fault.to_string())
             .collect();
         assert_eq!(kinds.len(), scenario.faults.len());
+    }
+
+    #[test]
+    fn clocks_jump_both_ways_and_by_an_hour_at_most() {
+        let schedule = Schedule::draw(named("clock-jump").unwrap(), 1, 3_600_000);
+        let jumps: Vec<i64> = schedule
+            .steps
+            .iter()
+            .flat_map(|step| match &step.fault {
+                Fault::ClockJump { ahead_ms, .. } => ahead_ms.clone(),
+                other => panic!("{other}"),
+            })
+            .collect();
+        let most = CLOCK_JUMP_MS_MAX.cast_signed();
+        assert!(jumps.iter().all(|jump| jump.abs() <= most));
+        assert!(jumps.iter().any(|jump| *jump > most / 2));
+        assert!(jumps.iter().any(|jump| *jump < -most / 2));
     }
 
     #[test]

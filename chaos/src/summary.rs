@@ -7,13 +7,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use check::history::Reader;
-use check::{Checker, Settings};
+use check::{Check, Checker, Settings};
 use serde::{Deserialize, Serialize};
 
 use crate::nemesis::Injected;
 use crate::observe::Look;
 use crate::record::{Class, Point};
 use crate::run::{HISTORY_FILE, Plan, write_json};
+use crate::scene::{self, Scene};
 use crate::timeline::{self, Timeline};
 use crate::verdict::Verdict;
 
@@ -37,6 +38,8 @@ pub struct Facts {
     pub doubts: Vec<String>,
     /// What did not hold, beside what the checker finds.
     pub violations: Vec<String>,
+    /// The line that runs it again, when it is not that of `chaos run`.
+    pub replay: Option<String>,
 }
 
 /// How often one check had something to judge.
@@ -61,6 +64,16 @@ pub struct Judged {
     pub revision: i64,
     /// What did not hold.
     pub violations: Vec<String>,
+    /// How often something did not hold; more than is named.
+    #[serde(default)]
+    pub broken: u64,
+    /// Acknowledged writes that are not where they were acknowledged, as far as they are named; none if that could not be
+    /// judged.
+    #[serde(default)]
+    pub lost: Option<u64>,
+    /// What happened around the first violations.
+    #[serde(default)]
+    pub scenes: Vec<Scene>,
     /// Why the judgement may be worth nothing.
     pub doubts: Vec<String>,
     /// How long it took, in milliseconds.
@@ -102,6 +115,9 @@ pub struct Summary {
     pub looks: Vec<Look>,
     /// What the clients saw over time.
     pub timeline: Timeline,
+    /// The line that runs it again.
+    #[serde(default)]
+    pub replay: String,
 }
 
 /// Judges the history of a run and puts everything together.
@@ -116,13 +132,26 @@ pub fn make(plan: &Plan, facts: Facts, points: &[Point]) -> Result<Summary> {
         doubts.push(format!("the history could not be judged: {error:#}"));
         Judged::default()
     });
-    doubts.extend(judged.doubts.iter().cloned());
+    // Without any operation the judge's doubts only repeat what the harness knows better.
+    if doubts.is_empty() || !points.is_empty() {
+        doubts.extend(judged.doubts.iter().cloned());
+    }
     violations.extend(judged.violations.iter().cloned());
     let count = |class| points.iter().filter(|point| point.class == class).count() as u64;
     let acknowledged = points
         .iter()
         .filter(|point| point.writes && point.class == Class::Ok);
+    let replay = facts.replay.unwrap_or_else(|| {
+        format!(
+            "chaos run --target {} --scenario {} --duration {}s --seed {}",
+            plan.target_word,
+            plan.schedule.scenario,
+            plan.schedule.duration_ms / 1000,
+            plan.schedule.seed
+        )
+    });
     let summary = Summary {
+        replay,
         scenario: plan.schedule.scenario.clone(),
         target: plan.target_word.clone(),
         server: format!("{} {}", plan.target.name, facts.version),
@@ -161,13 +190,17 @@ pub fn judge(path: &Path) -> Result<Judged> {
     }
     let report = checker.finish();
     let mut violations = Vec::new();
+    let (mut broken, mut lost) = (0, None);
     match &report.verdict {
-        check::Verdict::Held { .. } => {}
+        check::Verdict::Held { .. } => lost = Some(0),
         check::Verdict::Violated {
             violations: found,
             total,
         } => {
             violations.extend(found.iter().map(ToString::to_string));
+            broken = *total;
+            let writes = found.iter().filter(|one| one.check == Check::AnsweredWrite);
+            lost = Some(writes.count() as u64);
             let unnamed = total - found.len() as u64;
             if unnamed > 0 {
                 violations.push(format!("{unnamed} more that are not named here"));
@@ -183,6 +216,9 @@ pub fn judge(path: &Path) -> Result<Judged> {
         unjudged: counts(report.unjudged.iter().map(|(words, n)| (*words, *n))),
         notes: report.notes,
         revision: report.revision,
+        scenes: scene::around(path, report.verdict.violations())?,
+        broken,
+        lost,
         violations,
         doubts,
         took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),

@@ -1,5 +1,6 @@
 //! What is broken: a program that is started here, or somebody's own cluster with commands for each fault.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -45,9 +46,22 @@ pub struct Program {
     /// Behind the flags every member gets.
     #[serde(default)]
     pub flags: Vec<String>,
+    /// Variables every member gets beside those of the harness.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
     /// A member with a damaged log refuses to start and may join again with an emptied folder.
     #[serde(default)]
     pub rejoins_emptied: bool,
+    /// Its file calls and looks at the clock go through libc, where a preloaded library can stand in between. Not so for
+    /// programs in Go, which call the system themselves.
+    #[serde(default)]
+    pub calls_libc: bool,
+    /// Flags that make it keep a log of some hundred entries at most, so that a member that was away needs a snapshot.
+    #[serde(default)]
+    pub short_log_flags: Vec<String>,
+    /// It answers a progress request only when everything up to there was sent. etcd before 3.4.25 and 3.5.8 does not.
+    #[serde(default)]
+    pub answers_progress_truly: bool,
 }
 
 /// One member of a cluster that runs already, and what breaks it: lines for `sh -c`.
@@ -82,9 +96,9 @@ impl Target {
     pub fn parse(text: &str) -> Result<Target> {
         let target = match text {
             "ours" => Target::ours(),
-            "etcd" => Target::etcd(Path::new("etcd")),
+            "etcd" => Target::etcd(),
             _ => match text.strip_prefix("etcd:") {
-                Some(path) => Target::etcd(Path::new(path)),
+                Some(path) => Target::etcd_at(Path::new(path)),
                 None => Target::from_file(Path::new(text))?,
             },
         };
@@ -92,7 +106,15 @@ impl Target {
         Ok(target)
     }
 
-    fn ours() -> Target {
+    /// Whether an answer to a progress request may be judged: the target says nothing before it has sent everything.
+    pub fn answers_progress_truly(&self) -> bool {
+        self.program
+            .as_ref()
+            .is_some_and(|program| program.answers_progress_truly)
+    }
+
+    /// Three members of the Mainstay that [`BINARY_VARIABLE`] names, or that was built last.
+    pub fn ours() -> Target {
         let path = std::env::var_os(BINARY_VARIABLE)
             .map_or_else(|| PathBuf::from(DEFAULT_BINARY), PathBuf::from);
         Target::of_program(
@@ -101,19 +123,38 @@ impl Target {
                 path,
                 arguments: vec!["store".to_owned()],
                 flags: Vec::new(),
+                environment: BTreeMap::new(),
                 rejoins_emptied: true,
+                answers_progress_truly: true,
+                calls_libc: true,
+                short_log_flags: [
+                    "--snapshot-count=100",
+                    "--experimental-snapshot-catchup-entries=20",
+                ]
+                .map(str::to_owned)
+                .to_vec(),
             },
         )
     }
 
-    fn etcd(path: &Path) -> Target {
+    /// Three members of the etcd in the search path.
+    pub fn etcd() -> Target {
+        Target::etcd_at(Path::new("etcd"))
+    }
+
+    /// Three members of an etcd that lies elsewhere.
+    pub fn etcd_at(path: &Path) -> Target {
         Target::of_program(
             "etcd",
             Program {
                 path: path.to_owned(),
                 arguments: Vec::new(),
                 flags: Vec::new(),
+                environment: BTreeMap::new(),
                 rejoins_emptied: false,
+                answers_progress_truly: false,
+                calls_libc: false,
+                short_log_flags: Vec::new(),
             },
         )
     }
@@ -137,7 +178,7 @@ impl Target {
         toml::from_str(&text).with_context(|| format!("reading {}", path.display()))
     }
 
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         match &self.program {
             Some(program) => {
                 ensure!(
@@ -148,10 +189,10 @@ impl Target {
                     find(&program.path).is_some(),
                     "the server {} is not there{}",
                     program.path.display(),
-                    if self.name == "ours" {
-                        format!(": build it, or name it in {BINARY_VARIABLE}")
-                    } else {
-                        String::new()
+                    match self.name.as_str() {
+                        "ours" => format!(": build it, or name it in {BINARY_VARIABLE}"),
+                        "etcd" => ": install it, or give its path as etcd:PATH".to_owned(),
+                        _ => String::new(),
                     }
                 );
             }

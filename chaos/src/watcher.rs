@@ -13,6 +13,12 @@ use crate::record::Recorder;
 
 /// Wait before a lost watch is opened again.
 const PAUSE_AFTER_LOSS: Duration = Duration::from_millis(50);
+/// How long a watch that begins in the past is kept.
+const PAST_LIFE: Duration = Duration::from_secs(2);
+/// How far back it begins, in revisions: sometimes behind a compaction.
+const PAST_REVISIONS: i64 = 450;
+/// Time between two questions how far a watch is.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
 /// A watch that is not confirmed by then is given up.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -35,6 +41,10 @@ pub struct Watched {
     pub progress_notify: bool,
     /// A response may come in pieces.
     pub fragment: bool,
+    /// It is let go after a while and begins again some way back, so that it has to catch up.
+    pub past: bool,
+    /// The client asks now and then how far it is.
+    pub asks_progress: bool,
 }
 
 impl Watched {
@@ -58,6 +68,8 @@ pub struct Watcher {
     recorder: Recorder,
     /// Everything up to this revision was received, as far as it concerns the watch.
     seen: watch::Sender<i64>,
+    /// A compaction is known to have given up everything before.
+    oldest: i64,
     stop: watch::Receiver<bool>,
 }
 
@@ -100,6 +112,7 @@ impl Watcher {
             member,
             recorder,
             seen,
+            oldest: 0,
             stop,
         };
         (watcher, place)
@@ -144,9 +157,10 @@ impl Watcher {
     fn opened(&self, id: u64) -> WatchOpened {
         let seen = *self.seen.borrow();
         let start_revision = match (seen, self.watched.witness) {
+            (seen, _) if self.watched.past => (seen - PAST_REVISIONS).max(self.oldest).max(1),
             (0, true) => 1,
             (0, false) => 0,
-            (seen, _) => seen + 1,
+            (seen, _) => (seen + 1).max(self.oldest),
         };
         let watched = &self.watched;
         WatchOpened {
@@ -185,9 +199,18 @@ impl Watcher {
             Err(_) => return End::Lost("no answer to the request for a stream".to_owned()),
         };
         let mut stop = self.stop.clone();
+        let let_go = tokio::time::sleep(PAST_LIFE);
+        tokio::pin!(let_go);
+        let mut questions = tokio::time::interval(PROGRESS_INTERVAL);
         loop {
             let answer = tokio::select! {
                 answer = answers.message() => answer,
+                () = &mut let_go, if self.watched.past => return End::Lost("let go".to_owned()),
+                _ = questions.tick(), if self.watched.asks_progress => {
+                    // When the one before has not left yet, there is nothing to be learnt by another.
+                    requests.try_send(progress_request()).ok();
+                    continue;
+                }
                 _ = stop.wait_for(|stop| *stop) => return End::Stopped,
             };
             match answer {
@@ -208,6 +231,9 @@ impl Watcher {
     async fn received(&mut self, id: u64, answer: pb::WatchResponse) -> Option<String> {
         let revision = answer.header.map_or(0, |header| header.revision);
         let canceled = answer.canceled;
+        if canceled {
+            self.oldest = self.oldest.max(answer.compact_revision);
+        }
         let response = WatchResponse {
             watch: id,
             time_ns: self.recorder.clock().nanos(),
@@ -245,6 +271,13 @@ impl Watcher {
             None if response.is_progress() => response.revision,
             None => before,
         }
+    }
+}
+
+fn progress_request() -> pb::WatchRequest {
+    let ask = pb::WatchProgressRequest {};
+    pb::WatchRequest {
+        request_union: Some(pb::watch_request::RequestUnion::ProgressRequest(ask)),
     }
 }
 

@@ -1,15 +1,125 @@
-//! What clients do: small steps of several kinds, drawn by each client from its own seed.
+//! What clients do: a trait for workloads of one's own, and the harness's, whose clients draw small steps of several kinds.
 
+mod history;
 mod kube;
 mod lease;
 mod range;
 mod register;
 mod txn;
 
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
 use check::history::{Blob, Range, Request};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::actor::Actor;
+
+/// What clients do while a cluster is broken. One value is shared by all clients.
+///
+/// Everything a client does through its [`Actor`] is recorded and judged; it is no other client's business, and its
+/// choices come from `client.random`, so that a seed repeats them.
+pub trait Workload: Send + Sync + 'static {
+    /// One client's work, until `stop` is reached. It is called once for each client, several of each member.
+    ///
+    /// # Errors
+    /// When the client saw something that must not be: the run is then violated.
+    fn run(&self, client: &mut Actor, stop: &Stop) -> impl Future<Output = Result<()>> + Send;
+
+    /// Looks at what has come of it, once all is healed and all clients have ended; `members` are fresh clients, one of
+    /// each member.
+    ///
+    /// # Errors
+    /// When something is not as it must be: the run is then violated.
+    fn check(&self, members: &mut [Actor]) -> impl Future<Output = Result<()>> + Send {
+        let _ = members;
+        async { Ok(()) }
+    }
+
+    /// Beginnings of keys that get watches of their own, beside those on all keys.
+    fn prefixes(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// When clients have to end.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    pub(crate) fn new(flag: watch::Receiver<bool>) -> Stop {
+        Stop(flag)
+    }
+
+    /// Whether it is time.
+    pub fn is_reached(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits, but not beyond the end; whether the end came first.
+    pub async fn within(&self, limit: Duration) -> bool {
+        let mut flag = self.0.clone();
+        tokio::time::timeout(limit, flag.wait_for(|stop| *stop))
+            .await
+            .is_ok()
+    }
+}
+
+type Doing<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+
+/// A workload of any type.
+trait Erased: Send + Sync {
+    fn run<'a>(&'a self, client: &'a mut Actor, stop: &'a Stop) -> Doing<'a>;
+    fn check<'a>(&'a self, members: &'a mut [Actor]) -> Doing<'a>;
+    fn prefixes(&self) -> Vec<String>;
+}
+
+impl<W: Workload> Erased for W {
+    fn run<'a>(&'a self, client: &'a mut Actor, stop: &'a Stop) -> Doing<'a> {
+        Box::pin(Workload::run(self, client, stop))
+    }
+
+    fn check<'a>(&'a self, members: &'a mut [Actor]) -> Doing<'a> {
+        Box::pin(Workload::check(self, members))
+    }
+
+    fn prefixes(&self) -> Vec<String> {
+        Workload::prefixes(self)
+    }
+}
+
+/// A workload that is shared by the clients of a run.
+#[derive(Clone)]
+pub struct Shared(Arc<dyn Erased>);
+
+impl Shared {
+    /// Of any workload.
+    pub fn new(workload: impl Workload) -> Shared {
+        Shared(Arc::new(workload))
+    }
+
+    pub(crate) async fn run(&self, client: &mut Actor, stop: &Stop) -> Result<()> {
+        self.0.run(client, stop).await
+    }
+
+    pub(crate) async fn check(&self, members: &mut [Actor]) -> Result<()> {
+        self.0.check(members).await
+    }
+
+    pub(crate) fn prefixes(&self) -> Vec<String> {
+        self.0.prefixes()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared")
+    }
+}
 
 /// A kind of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +135,8 @@ pub enum Kind {
     Lease,
     /// What a kube-apiserver asks: guarded writes, and lists in pages that are pinned to a revision.
     Kubernetes,
+    /// Compactions some way behind the newest revision, and reads of older revisions on both sides of them.
+    History,
 }
 
 impl Kind {
@@ -36,11 +148,12 @@ impl Kind {
             Kind::Ranges => "g/",
             Kind::Lease => "l/",
             Kind::Kubernetes => "k/",
+            Kind::History => "h/",
         }
     }
 }
 
-/// Every kind.
+/// Every kind but the one that takes history away from the others.
 pub const ALL: &[Kind] = &[
     Kind::Registers,
     Kind::Txn,
@@ -49,32 +162,29 @@ pub const ALL: &[Kind] = &[
     Kind::Kubernetes,
 ];
 
-/// A client's way through its kinds.
-#[derive(Debug)]
-pub struct Workload {
-    kinds: Vec<Kind>,
-    lease: lease::Held,
-}
+/// Steps of some kinds, each as likely as the others. A step is one request, or a few that belong together.
+#[derive(Debug, Clone)]
+pub struct Mix(pub Vec<Kind>);
 
-impl Workload {
-    /// Steps of these kinds, each as likely as the others.
-    pub fn new(kinds: &[Kind]) -> Workload {
-        Workload {
-            kinds: kinds.to_vec(),
-            lease: lease::Held::default(),
+impl Workload for Mix {
+    async fn run(&self, client: &mut Actor, stop: &Stop) -> Result<()> {
+        let mut lease = lease::Held::default();
+        while !stop.is_reached() {
+            let kind = *client.random.pick(&self.0);
+            match kind {
+                Kind::Registers => register::step(client).await,
+                Kind::Txn => txn::step(client).await,
+                Kind::Ranges => range::step(client).await,
+                Kind::Lease => lease.step(client).await,
+                Kind::Kubernetes => kube::step(client).await,
+                Kind::History => history::step(client).await,
+            }
         }
+        Ok(())
     }
 
-    /// One step: one request, or a few that belong together.
-    pub async fn step(&mut self, actor: &mut Actor) {
-        let kind = *actor.random.pick(&self.kinds);
-        match kind {
-            Kind::Registers => register::step(actor).await,
-            Kind::Txn => txn::step(actor).await,
-            Kind::Ranges => range::step(actor).await,
-            Kind::Lease => self.lease.step(actor).await,
-            Kind::Kubernetes => kube::step(actor).await,
-        }
+    fn prefixes(&self) -> Vec<String> {
+        self.0.iter().map(|kind| kind.prefix().to_owned()).collect()
     }
 }
 

@@ -45,13 +45,7 @@ impl DataFolder {
             "the data folder {} holds etcd's own files, which this program does not read; give another --data-dir",
             config.data_dir.display()
         );
-        let make = |path: &Path| {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(path)
-        };
-        make(&member).with_context(|| {
+        make_durable(&member).with_context(|| {
             format!("cannot make the data folder {}", config.data_dir.display())
         })?;
         let lock = take_lock(&member)?;
@@ -79,7 +73,8 @@ impl DataFolder {
             }
         };
         let wal = config.wal_dir.clone().unwrap_or_else(|| member.join("wal"));
-        make(&wal).with_context(|| format!("cannot make the log folder {}", wal.display()))?;
+        make_durable(&wal)
+            .with_context(|| format!("cannot make the log folder {}", wal.display()))?;
         Ok(DataFolder {
             member,
             wal,
@@ -134,6 +129,27 @@ impl DataFolder {
     pub(crate) fn rejoin_mark(&self) -> PathBuf {
         self.member.join(REJOINING)
     }
+}
+
+/// Makes a folder whose name is on disk when this returns: a power cut must not take away a folder together with what was
+/// synced in it.
+fn make_durable(folder: &Path) -> io::Result<()> {
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    // One that is there already may have been made by a start that did not get as far as syncing its name.
+    let named_in = |path: &Path| match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new(".").to_owned(),
+        Some(parent) => parent.to_owned(),
+        None => path.to_owned(),
+    };
+    for path in missing.iter().skip(1).rev().chain([&folder]) {
+        File::open(named_in(path))?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn take_lock(member: &Path) -> anyhow::Result<File> {

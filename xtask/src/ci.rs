@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::command::Run;
-use crate::{bench, test, up, workspace};
+use crate::{bench, chaos, test, up, workspace};
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -33,12 +33,13 @@ const SMOKE: [&str; 7] = [
 
 pub(crate) fn run() -> Result<()> {
     let started = Instant::now();
-    let steps: [Step; 4] = [
+    let steps: [Step; 5] = [
         ("tests and tidy", || test::run(&[])),
         ("format", || {
             Run::cargo().args(["fmt", "--all", "--", "--check"]).run()
         }),
         ("lints", || Run::cargo().args(LINTS).run()),
+        ("chaos", || chaos::run(&[])),
         ("bench", bench_smoke),
     ];
     let count = steps.len();

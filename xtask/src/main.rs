@@ -1,6 +1,7 @@
 //! `cargo xtask`: sets the machine up, builds, starts, tests and checks the house. Builds in seconds itself.
 
 mod bench;
+mod chaos;
 mod ci;
 mod command;
 mod setup;
@@ -19,7 +20,9 @@ cargo xtask <task>
   interop [args]  only the interop tests
   tidy            only the checks of the walls between the members, the style and the files
   bench [args]    build, then run Mainstay and a peer on the same work (flags of `side-by-side`)
-  ci              all that must pass before a change lands: test, format, lints, tidy, a short bench
+  chaos [--profile ci|nightly] [--seed N]
+                  build, then break our own store in every way, and etcd to see that the harness is awake
+  ci              all that must pass before a change lands: test, format, lints, tidy, chaos, a short bench
   setup           only install what building and testing need
 ";
 
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Some("interop") => test::interop(&rest),
         Some("tidy") => tidy::run(),
         Some("bench") => bench::run(&rest),
+        Some("chaos") => chaos::run(&rest),
         Some("ci") => ci::run(),
         Some("setup") => setup::everything(),
         Some("help" | "-h" | "--help") => {

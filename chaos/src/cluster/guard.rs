@@ -2,20 +2,27 @@
 //!
 //! The guard reads process ids from a pipe whose other end only this process holds. When this process is killed, the
 //! pipe ends, and the guard kills what is still on its list. Members are leaders of process groups, so their children
-//! end with them.
+//! end with them. It is a shell, so that it is there for every program that uses this library.
 
-use std::collections::BTreeSet;
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal};
 
-/// The hidden subcommand that makes a process the guard.
-const SUBCOMMAND: &str = "guard";
-/// The program that has it, when it is not the one that runs.
-const PROGRAM: &str = "chaos";
+/// Reads `+ID` and `-ID`; kills the process groups that are left when there is nothing more to read. One that has ended
+/// meanwhile is no longer there.
+const SCRIPT: &str = r#"
+ids=" "
+while read -r line; do
+  id="${line#?}"
+  case "$line" in
+    +*) ids="$ids$id " ;;
+    -*) case "$ids" in *" $id "*) ids="${ids%%" $id "*} ${ids#*" $id "}" ;; esac ;;
+  esac
+done
+for id in $ids; do kill -s KILL -- "-$id"; done
+"#;
 
 /// A guard at work.
 #[derive(Debug)]
@@ -26,21 +33,14 @@ pub(super) struct Guard {
 
 impl Guard {
     pub(super) fn start() -> Result<Guard> {
-        let own = std::env::current_exe().context("finding this program")?;
-        // A test binary has no such subcommand; the program lies beside its folder.
-        let program = if own.file_stem().is_some_and(|name| name == PROGRAM) {
-            own
-        } else {
-            own.with_file_name(PROGRAM)
-        };
-        let mut child = Command::new(&program)
-            .arg(SUBCOMMAND)
+        let mut child = Command::new("sh")
+            .args(["-c", SCRIPT, "chaos-guard"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()
-            .with_context(|| format!("starting {} {SUBCOMMAND}", program.display()))?;
+            .context("starting a shell that guards the members")?;
         let pipe = child.stdin.take();
         Ok(Guard { child, pipe })
     }
@@ -67,24 +67,28 @@ impl Guard {
     }
 }
 
-/// Guards until the pipe ends, then kills whoever is left.
-///
-/// # Errors
-/// When the pipe cannot be read.
-pub fn guard() -> Result<()> {
-    let mut ids = BTreeSet::new();
-    for line in std::io::stdin().lock().lines() {
-        let line = line?;
-        let id = line.get(1..).and_then(|id| id.parse::<i32>().ok());
-        match (line.chars().next(), id) {
-            (Some('+'), Some(id)) => ids.insert(id),
-            (Some('-'), Some(id)) => ids.remove(&id),
-            _ => false,
-        };
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper() -> Child {
+        let mut command = Command::new("sleep");
+        command.arg("60").process_group(0).spawn().unwrap()
     }
-    for id in ids.into_iter().filter_map(Pid::from_raw) {
-        // One that has ended meanwhile is no longer there.
-        rustix::process::kill_process_group(id, Signal::KILL).ok();
+
+    #[test]
+    fn only_members_that_were_not_taken_off_the_list_are_killed() {
+        let (mut kept, mut killed, mut last) = (sleeper(), sleeper(), sleeper());
+        let mut guard = Guard::start().unwrap();
+        for child in [&kept, &killed, &last] {
+            guard.add(child.id());
+        }
+        guard.remove(kept.id());
+        guard.end();
+        assert!(!killed.wait().unwrap().success());
+        assert!(!last.wait().unwrap().success());
+        assert!(kept.try_wait().unwrap().is_none());
+        kept.kill().unwrap();
+        kept.wait().unwrap();
     }
-    Ok(())
 }

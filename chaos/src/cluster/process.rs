@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal};
 use tokio::time::Instant;
 
 use super::POLL_INTERVAL;
+use crate::shim::Shim;
 use crate::target::Program;
 
 /// Time in which a stopped process is seen to have stopped.
@@ -56,6 +57,7 @@ pub(super) struct Process {
     data: PathBuf,
     log: PathBuf,
     log_start: u64,
+    shim: Option<Shim>,
     child: Option<Child>,
 }
 
@@ -79,8 +81,19 @@ impl Process {
             data,
             log,
             log_start: 0,
+            shim: None,
             child: None,
         }
+    }
+
+    /// Puts the library for disks and clocks in front of the process from its next start on.
+    pub(super) fn put_behind_shim(&mut self, shadow: &Path) -> Result<()> {
+        self.shim = Some(Shim::prepare(&self.data, shadow)?);
+        Ok(())
+    }
+
+    pub(super) fn shim(&self) -> Option<&Shim> {
+        self.shim.as_ref()
     }
 
     pub(super) fn data(&self) -> &Path {
@@ -112,6 +125,8 @@ impl Process {
         let child = Command::new(&self.program.path)
             .args(&self.flags)
             .args(["--initial-cluster-state", word])
+            .envs(&self.program.environment)
+            .envs(self.shim.iter().flat_map(Shim::environment))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

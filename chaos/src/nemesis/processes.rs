@@ -36,7 +36,7 @@ impl Nemesis {
         self.cluster.kill(members).await
     }
 
-    async fn start_member(&mut self, member: usize) -> Result<()> {
+    pub(super) async fn start_member(&mut self, member: usize) -> Result<()> {
         self.cluster.start(member).await?;
         self.note("start", Some(member), None).await;
         Ok(())
@@ -49,15 +49,7 @@ impl Nemesis {
         let start_ms = self.recorder.clock().millis();
         self.kill_now(&members).await?;
         self.hold(step.hold_ms).await;
-        // Started in an order that the step decides.
-        let turns = usize::try_from(step.pick).context("a pick fits")? % members.len();
-        members.rotate_left(turns);
-        if step.pick & 1 == 1 {
-            members.reverse();
-        }
-        for member in &members {
-            self.start_member(*member).await?;
-        }
+        self.start_in_some_order(&mut members, step.pick).await?;
         Ok(Effect {
             evidence: format!("{} members ended by SIGKILL", members.len()),
             members,
@@ -65,6 +57,23 @@ impl Nemesis {
             terms: (before.term, before.term),
             start_ms,
         })
+    }
+
+    /// Starts members in an order that the pick decides.
+    pub(super) async fn start_in_some_order(
+        &mut self,
+        members: &mut [usize],
+        pick: u64,
+    ) -> Result<()> {
+        let turns = usize::try_from(pick).context("a pick fits")? % members.len();
+        members.rotate_left(turns);
+        if pick & 1 == 1 {
+            members.reverse();
+        }
+        for member in members {
+            self.start_member(*member).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn crash_loop(
@@ -199,6 +208,6 @@ impl Nemesis {
 }
 
 /// The proof's words. Without a proof the fault is undone all the same, and then reported as one that did not fire.
-fn words(proof: &Result<String>) -> String {
+pub(super) fn words(proof: &Result<String>) -> String {
     proof.as_deref().unwrap_or_default().to_owned()
 }

@@ -12,13 +12,15 @@ const COLUMNS_MAX: usize = 1_000;
 const LEFT: f64 = 92.0;
 const WIDTH: f64 = 1_000.0;
 const RIGHT: f64 = 12.0;
-const LABELS: f64 = 58.0;
+const LABELS: f64 = 62.0;
 const RATE_HEIGHT: f64 = 120.0;
 const LATENCY_HEIGHT: f64 = 90.0;
 const LANE_HEIGHT: f64 = 16.0;
 const GAP: f64 = 18.0;
 /// Lines on which labels of faults are put, so that neighbours do not cover one another.
 const LABEL_LINES: usize = 4;
+/// Width of a letter of a label, generously.
+const LETTER: f64 = 6.6;
 
 /// Some buckets as one column.
 #[derive(Debug, Clone, Copy, Default)]
@@ -115,8 +117,16 @@ fn family(fault: &str) -> &'static str {
     }
 }
 
+/// Which line has room for a label, if any has; what is covered on each line is kept in `covered`.
+fn free_line(covered: &mut [f64; LABEL_LINES], (from, to): (f64, f64)) -> Option<usize> {
+    let line = covered.iter().position(|end| *end <= from)?;
+    covered[line] = to;
+    Some(line)
+}
+
 fn bands(svg: &mut String, injected: &[Injected], scale: &Scale, bottom: f64) {
-    for (number, one) in injected.iter().enumerate() {
+    let mut covered = [0.0; LABEL_LINES];
+    for one in injected {
         let x = scale.x(one.start_ms);
         let width = (scale.x(one.end_ms) - x).max(1.5);
         let role = one.role.map(|role| format!(" {role}")).unwrap_or_default();
@@ -125,21 +135,26 @@ fn bands(svg: &mut String, injected: &[Injected], scale: &Scale, bottom: f64) {
             _ => String::new(),
         };
         let label = escape(&format!("{}{whom}", one.fault));
-        let line = number % LABEL_LINES;
-        let y = 12.0 + line as f64 * 12.0;
-        let (anchor, at) = if x > WIDTH * 0.85 {
-            ("end", x + width)
-        } else {
-            ("start", x)
+        let room = label.chars().count() as f64 * LETTER;
+        let at = x.min(WIDTH - RIGHT - room);
+        // A label without room is left out: the band still has it for whoever points at it.
+        let text = match free_line(&mut covered, (at, at + room)) {
+            Some(line) => {
+                let y = 12.0 + line as f64 * 13.0;
+                format!(
+                    "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{LABELS}\"/><text x=\"{at:.1}\" y=\"{y:.1}\">{label}</text>",
+                    y + 3.0
+                )
+            }
+            None => String::new(),
         };
         let fired = if one.fired { "" } else { " unfired" };
         let _ = write!(
             svg,
-            "<g class=\"band {}{fired}\"><title>{label}: {}</title><rect x=\"{x:.1}\" y=\"{LABELS}\" width=\"{width:.1}\" height=\"{:.1}\"/><line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{LABELS}\"/><text x=\"{at:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{label}</text></g>",
+            "<g class=\"band {}{fired}\"><title>{label}: {}</title><rect x=\"{x:.1}\" y=\"{LABELS}\" width=\"{width:.1}\" height=\"{:.1}\"/>{text}</g>",
             family(&one.fault),
             escape(&one.evidence),
-            bottom - LABELS,
-            y + 2.0
+            bottom - LABELS
         );
     }
 }

@@ -25,10 +25,15 @@
   }
   for (const button of document.querySelectorAll(".copy")) {
     button.addEventListener("click", async () => {
+      const line = button.previousElementSibling;
       try {
-        await navigator.clipboard.writeText(button.previousElementSibling.textContent);
+        await navigator.clipboard.writeText(line.textContent);
         button.textContent = "copied";
-      } catch { button.textContent = "select it by hand"; }
+      } catch {
+        // Pages from a disk may not have a clipboard: then the line is selected, for Ctrl-C.
+        getSelection().selectAllChildren(line);
+        button.textContent = document.execCommand("copy") ? "copied" : "press Ctrl-C";
+      }
     });
   }
 })();

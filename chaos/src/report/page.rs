@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{chart, escape, overall, span, tables, thousands};
+use super::{chart, escape, overall, scene, span, tables, thousands};
 use crate::summary::Summary;
 use crate::verdict::Verdict;
 
@@ -55,21 +55,16 @@ fn class(verdict: Verdict) -> &'static str {
     }
 }
 
-fn replay(summary: &Summary) -> String {
-    format!(
-        "chaos run --target {} --scenario {} --duration {}s --seed {}",
-        summary.target,
-        summary.scenario,
-        summary.duration_ms / 1000,
-        summary.seed
-    )
-}
-
 fn head(page: &mut String, summaries: &[Summary], verdict: Verdict) {
     let sum = |of: fn(&Summary) -> u64| summaries.iter().map(of).sum::<u64>();
     let operations = sum(|s| s.operations.iter().sum());
     let faults = sum(|s| s.injected.iter().filter(|one| one.fired).count() as u64);
-    let broken = sum(|s| s.violations.len() as u64);
+    let broken = sum(broken);
+    let unjudged = summaries.iter().any(|s| s.judged.lost.is_none());
+    let lost = match sum(|s| s.judged.lost.unwrap_or(0)) {
+        0 if unjudged => "not judged".to_owned(),
+        lost => thousands(lost),
+    };
     let judged = sum(|s| s.judged.counts.iter().map(|count| count.count).sum());
     let fired = |s: &Summary| {
         let gaps = s.injected.iter().zip(&s.timeline.gaps_ms);
@@ -79,7 +74,7 @@ fn head(page: &mut String, summaries: &[Summary], verdict: Verdict) {
     let server = summaries.first().map_or("", |summary| &summary.server);
     let _ = write!(
         page,
-        "<header><div class=\"pill {}\">{verdict}</div><h1>{}</h1><p class=\"line\">{} operations, {} acknowledged writes, {} faults, {} broken promises, longest gap {}</p><div class=\"cards\">",
+        "<header><div class=\"pill {}\">{verdict}</div><h1>{}</h1><p class=\"line\">{} operations, {} acknowledged writes, faults = {}, lost = {lost}, broken promises = {}, worst gap {}</p><div class=\"cards\">",
         class(verdict),
         escape(server),
         thousands(operations),
@@ -94,10 +89,10 @@ fn head(page: &mut String, summaries: &[Summary], verdict: Verdict) {
             "acknowledged writes",
             thousands(sum(|s| s.acknowledged_writes)),
         ),
-        ("of unknown outcome", thousands(sum(|s| s.operations[2]))),
+        ("acknowledged writes lost", lost),
         ("faults that took hold", thousands(faults)),
-        ("things judged", thousands(judged)),
-        ("longest gap", span(worst)),
+        ("worst gap without a write", span(worst)),
+        ("answers and events judged", thousands(judged)),
     ];
     for (words, number) in cards {
         let _ = write!(
@@ -117,8 +112,15 @@ fn command(page: &mut String, summary: &Summary) {
         page,
         "<p class=\"command\"><span>seed {}</span><code>{}</code><button type=\"button\" class=\"copy\">copy</button></p>",
         summary.seed,
-        escape(&replay(summary))
+        escape(&summary.replay)
     );
+}
+
+/// How often something did not hold, by the checker's count and beside it.
+fn broken(summary: &Summary) -> u64 {
+    let named = summary.judged.violations.len();
+    let beside = summary.violations.len().saturating_sub(named);
+    summary.judged.broken + beside as u64
 }
 
 /// What was broken, and why nothing may have been shown.
@@ -137,16 +139,40 @@ fn words(page: &mut String, summary: &Summary) {
         }
         let _ = write!(
             page,
-            "<section class=\"words {class}\"><h2>{title}: {}</h2><ul>",
+            "<section class=\"words {class}\"><h2>{title}: {}</h2>",
             escape(&summary.scenario)
         );
+        let scenes = &summary.judged.scenes;
+        let pictured = class == "violated" && !scenes.is_empty();
+        if pictured {
+            for one in scenes {
+                let _ = write!(
+                    page,
+                    "<p>Promised: <b>{}</b><br>Seen: {}</p><div class=\"scroll\">{}</div>",
+                    escape(&one.promise),
+                    escape(&one.words),
+                    scene::render(one)
+                );
+            }
+            let _ = write!(
+                page,
+                "<details><summary>all in words ({})</summary>",
+                thousands(broken(summary))
+            );
+        }
+        page.push_str("<ul>");
         for one in all.iter().take(WORDS_MAX) {
             let _ = write!(page, "<li>{}</li>", escape(one));
         }
         if all.len() > WORDS_MAX {
             let _ = write!(page, "<li>and {} more</li>", all.len() - WORDS_MAX);
         }
-        page.push_str("</ul></section>");
+        page.push_str("</ul>");
+        page.push_str(if pictured {
+            "</details></section>"
+        } else {
+            "</section>"
+        });
     }
 }
 
@@ -184,7 +210,7 @@ fn run(page: &mut String, summary: &Summary) {
     );
     page.push_str("<div class=\"scroll wide\">");
     page.push_str(&chart::render(summary));
-    page.push_str("</div><p class=\"legend\"><i class=\"all\"></i>answers <i class=\"writes\"></i>acknowledged writes <i class=\"p50\"></i>p50 <i class=\"p99\"></i>p99 <i class=\"window\"></i>no acknowledged write</p>");
+    page.push_str("</div><p class=\"legend\"><i class=\"all\"></i>answers <i class=\"writes\"></i>acknowledged writes <i class=\"p50\"></i>p50 <i class=\"p99\"></i>p99 <i class=\"window\"></i>no acknowledged write</p><p class=\"legend\">members: <i class=\"lane up\"></i>answers <i class=\"lane kill\"></i>killed <i class=\"lane pause\"></i>paused <i class=\"lane net\"></i>cut or slow <i class=\"lane planned\"></i>planned <i class=\"lane damage\"></i>damaged <i class=\"lane silent\"></i>does not answer</p>");
     page.push_str(&tables::faults(summary));
     for note in summary.judged.notes.iter().take(NOTES_MAX) {
         let _ = write!(page, "<p class=\"quiet\">Note: {}</p>", escape(note));

@@ -4,8 +4,20 @@ use super::*;
 use crate::cluster::Role;
 use crate::nemesis::Injected;
 use crate::observe::Look;
+use crate::scene::{Scene, Shown};
 use crate::summary::{Count, Judged};
 use crate::timeline::{Bucket, Timeline, Window};
+
+fn shown(involved: bool) -> Shown {
+    Shown {
+        client: 4,
+        member: 2,
+        call_ns: 2_000_000_000,
+        return_ns: (!involved).then_some(2_000_900_000),
+        words: "read r/<09>".to_owned(),
+        involved,
+    }
+}
 
 fn summary(buckets: usize) -> Summary {
     let bucket = Bucket {
@@ -31,6 +43,13 @@ fn summary(buckets: usize) -> Summary {
             counts: vec![Count {
                 words: "no write takes effect twice".to_owned(),
                 count: 4_321,
+            }],
+            broken: 17,
+            lost: Some(0),
+            scenes: vec![Scene {
+                promise: "what is called after something was answered comes after it".to_owned(),
+                words: "revision 83 was there".to_owned(),
+                operations: vec![shown(false), shown(true)],
             }],
             ..Judged::default()
         },
@@ -65,6 +84,8 @@ fn summary(buckets: usize) -> Summary {
             gaps_ms: vec![1_250],
             available_permille: 950,
         },
+        replay: "chaos run --target ours --scenario kill-leader --duration 12s --seed 77"
+            .to_owned(),
     }
 }
 
@@ -81,8 +102,43 @@ fn the_page_says_verdict_seed_command_role_gap_and_checks() {
         "4\u{202f}321",
         "client &lt;3&gt; read &amp; lost &quot;x&quot;",
         "ended by SIGKILL",
+        "faults = 1, lost = 0",
+        "broken promises = 18",
+        "client 4 → member 2",
+        "read r/&lt;09&gt;",
     ] {
         assert!(page.contains(wanted), "{wanted} is missing");
+    }
+}
+
+#[test]
+fn labels_of_neighbouring_faults_do_not_cover_one_another() {
+    let mut crowded = summary(120);
+    let one = crowded.injected[0].clone();
+    crowded.injected = (0..40)
+        .map(|number| Injected {
+            start_ms: 1_000 + number * 150,
+            end_ms: 1_100 + number * 150,
+            ..one.clone()
+        })
+        .collect();
+    let chart = chart::render(&crowded);
+    let mut places: Vec<(f64, f64)> = Vec::new();
+    for label in chart.split("<text x=\"").skip(1) {
+        let Some((place, _)) = label.split_once("\">kill leader m1<") else {
+            continue;
+        };
+        let (x, y) = place.split_once("\" y=\"").unwrap();
+        places.push((y.parse().unwrap(), x.parse().unwrap()));
+    }
+    assert!(places.len() > 8, "{} labels", places.len());
+    places.sort_by(|a, b| a.partial_cmp(b).unwrap());
+    let room = "kill leader m1".len() as f64 * 6.0;
+    for pair in places.windows(2) {
+        assert!(
+            pair[0].0 < pair[1].0 || pair[1].1 - pair[0].1 >= room,
+            "{pair:?}"
+        );
     }
 }
 
@@ -108,7 +164,7 @@ fn the_page_of_a_long_run_stays_small() {
 fn every_element_that_is_opened_is_closed() {
     let page = page::render(&[summary(120), summary(120)]);
     for name in [
-        "section", "table", "tr", "td", "svg", "g", "p", "div", "ul", "li", "span",
+        "section", "table", "tr", "td", "svg", "g", "p", "div", "ul", "li", "span", "details",
     ] {
         let opened =
             page.matches(&format!("<{name} ")).count() + page.matches(&format!("<{name}>")).count();

@@ -24,7 +24,7 @@ impl Running<'_> {
     pub(super) async fn end(&mut self, cluster: &mut Cluster, mut load: Load) -> Result<()> {
         let limit = Duration::from_secs(self.plan.target.recovery_seconds);
         let alive = liveness::wait(&self.urls, limit).await;
-        load.stop_clients().await?;
+        self.violations.extend(load.stop_clients().await?);
         if let Err(error) = alive {
             self.violations
                 .push(format!("the cluster does not serve again: {error:#}"));
@@ -33,6 +33,10 @@ impl Running<'_> {
         }
         let mut closers = self.closers()?;
         self.write_on_every_member(&mut closers).await;
+        if let Err(error) = self.brought.workload.check(&mut closers).await {
+            self.violations
+                .push(format!("the workload's own check: {error:#}"));
+        }
         let last = self.last_writes(&mut closers[0]).await?;
         self.violations
             .extend(load.drain(&last, DRAIN_TIMEOUT).await);
@@ -77,11 +81,11 @@ impl Running<'_> {
         }
     }
 
-    /// The last put and delete of each kind of load, then the barrier.
+    /// The last put and delete of each beginning of keys with watches of its own, then the barrier.
     async fn last_writes(&self, closer: &mut Actor) -> Result<Last> {
         let mut last = Last::default();
-        for kind in self.plan.scenario.load {
-            let key = format!("{}~", kind.prefix());
+        for prefix in self.brought.workload.prefixes() {
+            let key = format!("{prefix}~");
             let put = insist(closer, |closer| {
                 Request::Put(check::history::Put {
                     key: key.clone().into(),
@@ -96,7 +100,7 @@ impl Running<'_> {
                     ..DeleteRange::default()
                 })
             });
-            last.of_kind.push((*kind, put, delete.await?.revision));
+            last.of_prefix.push((prefix, put, delete.await?.revision));
         }
         let barrier = insist(closer, |closer| {
             Request::Put(check::history::Put {

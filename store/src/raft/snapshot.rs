@@ -78,6 +78,10 @@ impl StateFolder {
             }
         }
         let machine = StateMachine::open(&root.join(&name), &options)?;
+        // What is flushed leaves the raft log, so the names on the way to it have to be on disk as well.
+        for folder in [Some(root), root.parent()].into_iter().flatten() {
+            File::open(folder)?.sync_all()?;
+        }
         Ok(StateFolder {
             root: root.to_owned(),
             options,

@@ -74,8 +74,18 @@ const MEMBERS: &[Member] = &[
     },
     Member {
         name: "chaos",
-        may_import: &["proto", "check"],
+        may_import: &["proto", "check", "chaos-macros", "power-shim"],
         never: &STORES_LIBRARIES,
+    },
+    Member {
+        name: "chaos-macros",
+        may_import: &[],
+        never: &["openraft", "rocksdb", "tokio", "tonic", "prost"],
+    },
+    Member {
+        name: "power-shim",
+        may_import: &[],
+        never: &["openraft", "rocksdb", "tokio", "tonic", "prost"],
     },
     Member {
         name: "xtask",

@@ -44,6 +44,11 @@ const DOORS: &[Door] = &[
             "mainstay/src/client",
         ],
     },
+    // Whoever links it has libc's functions replaced in its own process. It is preloaded, never called.
+    Door {
+        names: &["power_shim"],
+        places: &["chaos/shim/"],
+    },
 ];
 
 pub(super) fn check(file: &File, findings: &mut Findings) {
