@@ -16,6 +16,7 @@ use crate::report;
 use crate::run::{self, HISTORY_FILE, Plan, SCHEDULE_FILE};
 use crate::scenario::{self, SCENARIOS, Scenario};
 use crate::schedule::Schedule;
+use crate::selftest;
 use crate::summary::{self, SUMMARY_FILE, Summary};
 use crate::target::Target;
 use crate::verdict::Verdict;
@@ -83,6 +84,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Prove the judge: known bugs must be found, and what is right must pass. Prints a matrix.
+    Selftest(selftest::Arguments),
     /// List the scenarios.
     List,
 }
@@ -123,6 +126,7 @@ pub fn main() -> ExitCode {
             trials,
             out,
         } => on_runtime(bench_failover(target, trials, out)),
+        Command::Selftest(arguments) => on_runtime(prove(arguments)),
         Command::Replay { path, out } => on_runtime(replay(path, out)),
     };
     match done {
@@ -198,7 +202,7 @@ fn chosen(names: &str, target: &Target) -> Result<Vec<&'static Scenario>> {
     if names == "all" {
         let mut chosen = Vec::new();
         for scenario in SCENARIOS.iter().filter(|s| s.is_ordinary()) {
-            match scenario.missing(target) {
+            match scenario.left_out(target) {
                 Some(why) => println!("without {}: {why}", scenario.name),
                 None => chosen.push(scenario),
             }
@@ -275,6 +279,11 @@ async fn carry_out(plans: &[Plan], folder: &Path) -> Result<Verdict> {
     }
     println!("{verdict}: {}", folder.join(report::PAGE_FILE).display());
     Ok(verdict)
+}
+
+async fn prove(arguments: selftest::Arguments) -> Result<Verdict> {
+    let (interrupted, _waiting) = interruption()?;
+    selftest::run(arguments, interrupted).await
 }
 
 async fn bench_failover(target_word: String, trials: u64, out: Option<PathBuf>) -> Result<Verdict> {

@@ -25,6 +25,7 @@ pub mod run;
 pub mod scenario;
 pub mod scene;
 pub mod schedule;
+pub mod selftest;
 pub mod shim;
 mod simulation;
 pub mod summary;

@@ -198,12 +198,14 @@ fn watches(setting: &Setting<'_>) -> Vec<(usize, Watched)> {
         witness: true,
         ..Watched::everything()
     };
+    let asks_progress = setting.scenario.asks_progress;
     let mut watches: Vec<(usize, Watched)> = (0..members)
         .map(|member| (member, witness.clone()))
         .collect();
     let everything = Watched {
         prev_kv: true,
         fragment: true,
+        asks_progress,
         ..Watched::everything()
     };
     watches.push((0, everything));
@@ -212,6 +214,7 @@ fn watches(setting: &Setting<'_>) -> Vec<(usize, Watched)> {
             key: Blob::from(prefix.as_str()),
             range_end: prefix_end(prefix),
             prev_kv: number % 2 == 0,
+            asks_progress,
             ..Watched::default()
         };
         watches.push(((number + 1) % members, of_prefix.clone()));

@@ -6,7 +6,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use check::history::Reader;
+use check::history::{Reader, Record};
 use check::{Check, Checker, Settings};
 use serde::{Deserialize, Serialize};
 
@@ -173,21 +173,30 @@ pub fn make(plan: &Plan, facts: Facts, points: &[Point]) -> Result<Summary> {
     Ok(summary)
 }
 
+/// Reads a stored history; the doubts say why it may not be whole.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn read(path: &Path, mut take: impl FnMut(Record)) -> Result<Vec<String>> {
+    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    let mut doubts = Vec::new();
+    for record in Reader::new(BufReader::new(file)) {
+        match record {
+            Ok(record) => take(record),
+            Err(error) => doubts.push(format!("the history cannot be read to its end: {error}")),
+        }
+    }
+    Ok(doubts)
+}
+
 /// Has a stored history judged.
 ///
 /// # Errors
 /// When the history cannot be read. One that was cut off is judged as far as it goes, with a doubt.
 pub fn judge(path: &Path) -> Result<Judged> {
-    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
     let started = std::time::Instant::now();
     let mut checker = Checker::new(Settings::default());
-    let mut doubts = Vec::new();
-    for record in Reader::new(BufReader::new(file)) {
-        match record {
-            Ok(record) => checker.feed(record),
-            Err(error) => doubts.push(format!("the history cannot be read to its end: {error}")),
-        }
-    }
+    let mut doubts = read(path, |record| checker.feed(record))?;
     let report = checker.finish();
     let mut violations = Vec::new();
     let (mut broken, mut lost) = (0, None);

@@ -6,6 +6,7 @@ use anyhow::Result;
 use check::history::{Blob, Record, WatchClosed, WatchOpened, WatchResponse};
 use proto::etcdserverpb as pb;
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::client::{Client, watch_event};
@@ -17,10 +18,11 @@ const PAUSE_AFTER_LOSS: Duration = Duration::from_millis(50);
 const PAST_LIFE: Duration = Duration::from_secs(2);
 /// How far back it begins, in revisions: sometimes behind a compaction.
 const PAST_REVISIONS: i64 = 450;
-/// Time between two questions how far a watch is.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
 /// A watch that is not confirmed by then is given up.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Time between two questions of a watch that asks how far it is.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(5);
 
 /// What to watch.
 #[derive(Debug, Clone, Default)]
@@ -39,12 +41,12 @@ pub struct Watched {
     pub no_delete: bool,
     /// The server says now and then how far it is.
     pub progress_notify: bool,
+    /// It asks again and again how far it is.
+    pub asks_progress: bool,
     /// A response may come in pieces.
     pub fragment: bool,
     /// It is let go after a while and begins again some way back, so that it has to catch up.
     pub past: bool,
-    /// The client asks now and then how far it is.
-    pub asks_progress: bool,
 }
 
 impl Watched {
@@ -184,7 +186,7 @@ impl Watcher {
         let opened = self.opened(id);
         let request = create_request(&opened);
         self.recorder.add(Record::WatchOpened(opened)).await;
-        // One request; the sender is kept, because the stream ends with it.
+        // The sender is kept, because the stream ends with it.
         let (requests, waiting) = mpsc::channel(1);
         requests
             .try_send(request)
@@ -201,13 +203,14 @@ impl Watcher {
         let mut stop = self.stop.clone();
         let let_go = tokio::time::sleep(PAST_LIFE);
         tokio::pin!(let_go);
-        let mut questions = tokio::time::interval(PROGRESS_INTERVAL);
+        let mut ticks = tokio::time::interval(PROGRESS_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let answer = tokio::select! {
                 answer = answers.message() => answer,
                 () = &mut let_go, if self.watched.past => return End::Lost("let go".to_owned()),
-                _ = questions.tick(), if self.watched.asks_progress => {
-                    // When the one before has not left yet, there is nothing to be learnt by another.
+                _ = ticks.tick(), if self.watched.asks_progress => {
+                    // A full queue has a question in it already.
                     requests.try_send(progress_request()).ok();
                     continue;
                 }

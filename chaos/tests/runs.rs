@@ -1,4 +1,4 @@
-//! Whole runs on etcd that prove the harness: what is broken is found, what shows nothing is said, and nothing is left behind.
+//! Whole runs that prove the harness: what is broken is found, what shows nothing is said, and nothing is left behind.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
@@ -13,6 +13,9 @@ use tempfile::TempDir;
 
 /// Longest time anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The variable that names the server of the tests on `ours`.
+const BINARY_VARIABLE: &str = "MAINSTAY_BIN";
 
 /// A run keeps a machine busy: one at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -70,6 +73,15 @@ impl Run {
     fn assert_code(&self, code: i32) {
         assert_eq!(self.code, code, "{}", self.text);
     }
+}
+
+fn ours() -> &'static str {
+    let binary = std::env::var(BINARY_VARIABLE).unwrap_or_default();
+    assert!(
+        Path::new(&binary).is_file(),
+        "{BINARY_VARIABLE} has to name the server binary, and it is {binary:?}"
+    );
+    "ours"
 }
 
 /// Processes that have the folder in their command line, this harness aside.
@@ -227,33 +239,28 @@ fn a_word_that_is_no_scenario_is_answered_with_those_there_are() {
 }
 
 #[test]
-fn ours_loses_nothing_when_the_power_of_all_members_goes() {
-    let place = Place::new();
-    let run = place.run(ours(), "power-loss-all", "10s");
-    run.assert_code(0);
-    assert!(run.text.contains("unsynced pages lost"), "{}", run.text);
-}
-
-#[test]
-fn ours_stops_at_a_failed_sync_and_at_a_full_disk_and_comes_back() {
-    let place = Place::new();
-    let run = place.run(ours(), "sync-error,disk-full", "16s");
-    run.assert_code(0);
-    assert!(run.text.contains("writes refused"), "{}", run.text);
-}
-
-#[test]
-fn ours_keeps_leases_and_history_right_under_wrong_clocks_and_compactions() {
-    let place = Place::new();
-    place
-        .run(ours(), "clock-jump,compaction", "20s")
-        .assert_code(0);
-}
-
-#[test]
 fn a_target_that_cannot_lose_its_power_is_no_success() {
     let place = Place::new();
     let run = place.run("etcd", "power-loss-all", "5s");
     run.assert_code(2);
     assert!(run.text.contains("they do not call libc"), "{}", run.text);
+}
+
+#[test]
+fn a_selftest_without_planted_bugs_is_inconclusive_and_says_so() {
+    let place = Place::new();
+    let mut command = chaos();
+    command
+        .env_remove("MAINSTAY_PLANTED_BIN")
+        .args(["selftest", "--seed", "3", "--histories", "2"])
+        .args(["--only", "stale read,simulated histories", "--out"])
+        .arg(place.out());
+    let run = Run::of(command.output().unwrap());
+    run.assert_code(2);
+    for words in [
+        "1 caught, 1 passed, 0 failed",
+        "no program with planted bugs",
+    ] {
+        assert!(run.text.contains(words), "{}", run.text);
+    }
 }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use planted::Bug;
 use state_machine::{LeaseChange, LeaseCheckpoint, StateMachine};
 use tokio::time::Instant;
 
@@ -25,6 +26,9 @@ const CHECKPOINTS_AT_ONCE: usize = 1000;
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 /// Leases shorter than this start over with the cluster: nothing is written down for them.
 const CHECKPOINT_TTL_SECONDS: i64 = 300;
+
+/// How much too early a lease ends when that bug is planted.
+const LOOK_AHEAD: Duration = Duration::from_secs(1);
 
 /// What became of a renewal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +171,7 @@ impl Lessor {
         match clock.timers.get_mut(&id) {
             Some(timer) if !timer.revoking && now < timer.deadline => {
                 let (ttl_seconds, deadline) = (timer.ttl_seconds, now + seconds(timer.ttl_seconds));
-                if deadline > timer.bound {
+                if deadline > timer.bound && !planted::is_on(Bug::RenewalNotReplicated) {
                     timer.renewing = true;
                     return Renewal::Replicate {
                         term,
@@ -234,7 +238,10 @@ impl Lessor {
     }
 
     /// Leases whose time is over, the longest overdue first.
-    fn expired(&self, now: Instant) -> Vec<i64> {
+    fn expired(&self, mut now: Instant) -> Vec<i64> {
+        if planted::is_on(Bug::LeaseEndsAhead) {
+            now += LOOK_AHEAD;
+        }
         let mut clock = self.clock.lock();
         let mut due: Vec<(Instant, i64)> = clock
             .timers

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::command::Run;
-use crate::{bench, chaos, test, up, workspace};
+use crate::{bench, chaos, selftest, test, up, workspace};
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -33,7 +33,7 @@ const SMOKE: [&str; 7] = [
 
 pub(crate) fn run() -> Result<()> {
     let started = Instant::now();
-    let steps: [Step; 5] = [
+    let steps: [Step; 6] = [
         ("tests and tidy", || test::run(&[])),
         ("format", || {
             Run::cargo().args(["fmt", "--all", "--", "--check"]).run()
@@ -41,6 +41,7 @@ pub(crate) fn run() -> Result<()> {
         ("lints", || Run::cargo().args(LINTS).run()),
         ("chaos", || chaos::run(&[])),
         ("bench", bench_smoke),
+        ("selftest of chaos", || selftest::run(&[])),
     ];
     let count = steps.len();
     for (number, (name, step)) in steps.into_iter().enumerate() {

@@ -4,6 +4,7 @@ mod bench;
 mod chaos;
 mod ci;
 mod command;
+mod selftest;
 mod setup;
 mod test;
 mod tidy;
@@ -22,7 +23,8 @@ cargo xtask <task>
   bench [args]    build, then run Mainstay and a peer on the same work (flags of `side-by-side`)
   chaos [--profile ci|nightly] [--seed N]
                   build, then break our own store in every way, and etcd to see that the harness is awake
-  ci              all that must pass before a change lands: test, format, lints, tidy, chaos, a short bench
+  selftest [args] build, then prove that chaos finds what is wrong (flags of `chaos selftest`)
+  ci              all that must pass before a change lands: test, format, lints, tidy, chaos, its selftest, a short bench
   setup           only install what building and testing need
 ";
 
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(),
         Some("bench") => bench::run(&rest),
         Some("chaos") => chaos::run(&rest),
+        Some("selftest") => selftest::run(&rest),
         Some("ci") => ci::run(),
         Some("setup") => setup::everything(),
         Some("help" | "-h" | "--help") => {

@@ -111,8 +111,10 @@ fn family(fault: &str) -> &'static str {
     match fault {
         "pause" => "pause",
         "rolling restart" | "move leader" => "planned",
-        "damage" => "damage",
-        fault if fault.starts_with("kill") || fault == "crash loop" => "kill",
+        "damage" | "disk full" | "slow disk" | "sync error" => "damage",
+        "crash loop" | "long away" => "kill",
+        fault if fault.starts_with("clock") => "clock",
+        fault if fault.starts_with("kill") || fault.starts_with("power") => "kill",
         _ => "net",
     }
 }

@@ -210,7 +210,7 @@ fn run(page: &mut String, summary: &Summary) {
     );
     page.push_str("<div class=\"scroll wide\">");
     page.push_str(&chart::render(summary));
-    page.push_str("</div><p class=\"legend\"><i class=\"all\"></i>answers <i class=\"writes\"></i>acknowledged writes <i class=\"p50\"></i>p50 <i class=\"p99\"></i>p99 <i class=\"window\"></i>no acknowledged write</p><p class=\"legend\">members: <i class=\"lane up\"></i>answers <i class=\"lane kill\"></i>killed <i class=\"lane pause\"></i>paused <i class=\"lane net\"></i>cut or slow <i class=\"lane planned\"></i>planned <i class=\"lane damage\"></i>damaged <i class=\"lane silent\"></i>does not answer</p>");
+    page.push_str("</div><p class=\"legend\"><i class=\"all\"></i>answers <i class=\"writes\"></i>acknowledged writes <i class=\"p50\"></i>p50 <i class=\"p99\"></i>p99 <i class=\"window\"></i>no acknowledged write</p><p class=\"legend\">members: <i class=\"lane up\"></i>answers <i class=\"lane kill\"></i>killed <i class=\"lane pause\"></i>paused <i class=\"lane net\"></i>cut or slow <i class=\"lane planned\"></i>planned <i class=\"lane damage\"></i>disk broken <i class=\"lane clock\"></i>clock wrong <i class=\"lane silent\"></i>does not answer</p>");
     page.push_str(&tables::faults(summary));
     for note in summary.judged.notes.iter().take(NOTES_MAX) {
         let _ = write!(page, "<p class=\"quiet\">Note: {}</p>", escape(note));

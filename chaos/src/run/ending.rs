@@ -14,10 +14,10 @@ use crate::load::{Last, Load};
 
 /// Number of the first client that ends a run; there is one for each member.
 const FIRST_CLOSER: u32 = 2_000;
-/// Time for a last write that is not answered at once.
-const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time every watch gets to reach the end.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// A last write that is not answered at once gets the target's time to serve again, divided by this.
+const LAST_WRITE_SHARE: u32 = 3;
+/// Every watch gets this many times as long to reach the end.
+const DRAIN_FACTOR: u32 = 2;
 
 impl Running<'_> {
     /// Ends the load. What does not come back in time is a violation: nothing is broken any more.
@@ -38,8 +38,10 @@ impl Running<'_> {
                 .push(format!("the workload's own check: {error:#}"));
         }
         let last = self.last_writes(&mut closers[0]).await?;
-        self.violations
-            .extend(load.drain(&last, DRAIN_TIMEOUT).await);
+        self.violations.extend(
+            load.drain(&last, self.last_write_timeout() * DRAIN_FACTOR)
+                .await,
+        );
         self.compare_hashes(&mut closers, last.barrier).await;
         load.stop_watchers().await?;
         for member in 0..cluster.size() {
@@ -52,6 +54,10 @@ impl Running<'_> {
             }
         }
         Ok(())
+    }
+
+    fn last_write_timeout(&self) -> Duration {
+        Duration::from_secs(self.plan.target.recovery_seconds) / LAST_WRITE_SHARE
     }
 
     fn closers(&self) -> Result<Vec<Actor>> {
@@ -67,7 +73,7 @@ impl Running<'_> {
     async fn write_on_every_member(&mut self, closers: &mut [Actor]) {
         for closer in closers {
             let key = format!("end/{}", closer.member);
-            let written = insist(closer, |closer| {
+            let written = insist(closer, self.last_write_timeout(), |closer| {
                 Request::Put(check::history::Put {
                     key: key.clone().into(),
                     value: closer.value(),
@@ -84,9 +90,10 @@ impl Running<'_> {
     /// The last put and delete of each beginning of keys with watches of its own, then the barrier.
     async fn last_writes(&self, closer: &mut Actor) -> Result<Last> {
         let mut last = Last::default();
+        let limit = self.last_write_timeout();
         for prefix in self.brought.workload.prefixes() {
             let key = format!("{prefix}~");
-            let put = insist(closer, |closer| {
+            let put = insist(closer, limit, |closer| {
                 Request::Put(check::history::Put {
                     key: key.clone().into(),
                     value: closer.value(),
@@ -94,7 +101,7 @@ impl Running<'_> {
                 })
             });
             let put = put.await?.revision;
-            let delete = insist(closer, |_| {
+            let delete = insist(closer, self.last_write_timeout(), |_| {
                 Request::DeleteRange(DeleteRange {
                     key: key.clone().into(),
                     ..DeleteRange::default()
@@ -102,7 +109,7 @@ impl Running<'_> {
             });
             last.of_prefix.push((prefix, put, delete.await?.revision));
         }
-        let barrier = insist(closer, |closer| {
+        let barrier = insist(closer, self.last_write_timeout(), |closer| {
             Request::Put(check::history::Put {
                 key: "end/barrier".into(),
                 value: closer.value(),
@@ -121,7 +128,10 @@ impl Running<'_> {
     async fn compare_hashes(&mut self, closers: &mut [Actor], revision: i64) {
         for closer in closers {
             let member = closer.member;
-            let hash = insist(closer, |_| Request::HashKv(HashKv { revision })).await;
+            let hash = insist(closer, self.last_write_timeout(), |_| {
+                Request::HashKv(HashKv { revision })
+            })
+            .await;
             if let Err(error) = hash {
                 let words = format!("member {member} gives no hash at the barrier: {error:#}");
                 self.doubts.push(words);
@@ -130,16 +140,20 @@ impl Running<'_> {
     }
 }
 
-/// Makes a request until one is answered. Each is a request of its own, with a value of its own.
-async fn insist(actor: &mut Actor, request: impl Fn(&mut Actor) -> Request) -> Result<Response> {
-    let deadline = Instant::now() + LAST_WRITE_TIMEOUT;
+/// Makes a request until one is answered or the time is over. Each is a request of its own, with a value of its own.
+async fn insist(
+    actor: &mut Actor,
+    limit: Duration,
+    request: impl Fn(&mut Actor) -> Request,
+) -> Result<Response> {
+    let deadline = Instant::now() + limit;
     loop {
         let next = request(actor);
         if let Some(response) = actor.ask(next).await {
             return Ok(response);
         }
         if Instant::now() > deadline {
-            anyhow::bail!("none of many requests is answered within {LAST_WRITE_TIMEOUT:?}");
+            anyhow::bail!("none of many requests is answered within {limit:?}");
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::Stream;
+use planted::Bug;
 use prost::Message;
 use proto::server::etcdserverpb as pb;
 use state_machine::{
@@ -37,7 +38,7 @@ impl pb::kv_server::Kv for Kv {
             self.0.refuse_learner()?;
         }
         check::range(&request)?;
-        if !request.serializable {
+        if !request.serializable && !planted::is_on(Bug::NoReadBarrier) {
             self.0.read_barrier().await?;
         }
         self.0.metrics.count_range();

@@ -11,6 +11,7 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot};
 use parking_lot::RwLock;
+use planted::Bug;
 use state_machine::{Command, LeaseChange, RevisionEvents, Run};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -172,7 +173,12 @@ impl Applier {
         let Some(last) = run.last.take() else {
             return Ok(());
         };
-        let mark = codec::encode_mark(Some(&last), &self.encoded_settings);
+        let marked = if planted::is_on(Bug::MarkBehind) {
+            self.applied
+        } else {
+            Some(last)
+        };
+        let mark = codec::encode_mark(marked.as_ref(), &self.encoded_settings);
         let machine = self.folder.machine();
         let commands = std::mem::take(&mut run.commands);
         let began = Instant::now();

@@ -10,6 +10,7 @@ use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use parking_lot::Mutex;
+use planted::Bug;
 use tokio::sync::oneshot;
 
 use super::codec;
@@ -147,7 +148,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         let bytes = codec::encode_vote(vote);
-        self.wait(|done| self.wal.save_vote(bytes, done)).await?;
+        if !planted::is_on(Bug::VoteInMemory) {
+            self.wait(|done| self.wal.save_vote(bytes, done)).await?;
+        }
         self.state.lock().vote = Some(*vote);
         Ok(())
     }
@@ -183,6 +186,11 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         }
         if last.is_some() {
             self.state.lock().last = last;
+        }
+        if planted::is_on(Bug::AckBeforeWrite) {
+            callback.io_completed(Ok(()));
+            self.wal.append(records, Box::new(|_result| {}));
+            return Ok(());
         }
         self.wal.append(
             records,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use planted::Bug;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -216,6 +217,9 @@ impl Batcher {
                 // The applier answers, or has answered already.
                 Ok(()) => {}
                 Err(why @ Unavailable::NotLeader) => on_its_way.refused(why),
+                Err(_) if planted::is_on(Bug::ForwardedAgain) => {
+                    on_its_way.refused(Unavailable::NotLeader);
+                }
                 // It may have been appended: the applier may still answer, but others need not wait for it.
                 Err(_) => waiters.release_permit(number),
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use planted::Bug;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -88,11 +89,14 @@ impl ReadRounds {
     pub(crate) async fn run(mut self) {
         loop {
             self.queue.some.notified().await;
-            let round = std::mem::take(&mut *self.queue.waiting.lock());
+            let mut round = std::mem::take(&mut *self.queue.waiting.lock());
             if round.is_empty() {
                 continue;
             }
             let result = self.round().await;
+            if planted::is_on(Bug::OldReadRound) {
+                round.append(&mut self.queue.waiting.lock());
+            }
             for waiting in round {
                 _ = waiting.send(result);
             }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
+use planted::Bug;
 use state_machine::{EncodedKeyValue, Event, RevisionEvents};
 
 use super::encode::{event_length, write_event};
@@ -81,7 +82,9 @@ impl Entry {
     /// The value before event `index`; none when there was none or it is compacted. Read once.
     pub(super) fn prev(&self, index: usize, hub: &Hub) -> Option<&EncodedKeyValue> {
         let at = self.events[index].prev?;
-        let prev = self.cache(index).prev.get_or_init(|| {
+        let shared = planted::is_on(Bug::SharedPrevious);
+        let place = if shared { 0 } else { index };
+        let prev = self.cache(place).prev.get_or_init(|| {
             let prev = hub.history().key_value_at(at);
             self.charge(prev.as_ref().map_or(0, |prev| prev.0.len()));
             prev

@@ -150,6 +150,7 @@ impl WatchStream {
             .get_mut(slot)
             .expect("the caller has found the watcher");
         watcher.lagging = false;
+        watcher.next += i64::from(planted::is_on(planted::Bug::ResumesLate));
         let number = watcher.subscription;
         self.note_lagging(-1);
         self.ask_for_pass(number, NO_NEWS);

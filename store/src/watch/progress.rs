@@ -112,6 +112,15 @@ impl WatchStream {
         })
     }
 
+    /// The answer to a request, whatever is still to be sent.
+    pub(super) fn early_progress(&mut self) -> Option<Delivery> {
+        self.progress.owed = self.progress.owed.checked_sub(1)?;
+        Some(Delivery::Progress {
+            watch_id: ALL_WATCHES,
+            revision: self.hub.known_revision(),
+        })
+    }
+
     /// Whether no watch lags, all have started, and `dispatched` is new enough for an answer.
     fn all_at(&mut self, dispatched: i64) -> bool {
         let watchers = &self.watchers;

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use planted::Bug;
 
 use super::encode::split;
 use super::group::{Group, Interest, Member, Taken};
@@ -22,6 +23,9 @@ use super::{CreateError, Delivery, NO_END, WatchSpec};
 const VISITS_PER_TURN: usize = 256;
 /// Turns before a stream that found nothing to send lets other tasks run.
 const TURNS_PER_POLL: usize = 16;
+
+/// Largest part of a response that is cut although nobody asked, when that bug is planted.
+const UNASKED_PART_BYTES: usize = 128;
 
 /// One per gRPC Watch stream; dropping it ends its watches.
 pub struct WatchStream {
@@ -149,6 +153,11 @@ impl WatchStream {
             // Read before the marks: every mark up to it is in the inbox by now.
             let dispatched = self.hub.dispatched();
             self.take_marks();
+            if planted::is_on(Bug::EarlyProgress)
+                && let Some(delivery) = self.early_progress()
+            {
+                return Poll::Ready(delivery);
+            }
             if let Some(delivery) = self.due_progress(dispatched) {
                 return Poll::Ready(delivery);
             }
@@ -401,7 +410,11 @@ impl WatchStream {
             .delivered_events
             .fetch_add(count as u64, Relaxed);
         let watch_id = watcher.id;
-        if !watcher.fragment || events.len() <= self.hub.fragment_bytes {
+        let (mut whole, mut part_bytes) = (!watcher.fragment, self.hub.fragment_bytes);
+        if planted::is_on(Bug::UnaskedFragments) {
+            (whole, part_bytes) = (false, UNASKED_PART_BYTES);
+        }
+        if whole || events.len() <= part_bytes {
             return Delivery::Events {
                 watch_id,
                 revision,
@@ -409,14 +422,15 @@ impl WatchStream {
                 fragment: false,
             };
         }
-        let parts = split(&events, self.hub.fragment_bytes);
+        let is_asked = watcher.fragment;
+        let parts = split(&events, part_bytes);
         let last = parts.len() - 1;
         for (index, events) in parts.into_iter().enumerate() {
             self.fragments.push_back(Delivery::Events {
                 watch_id,
                 revision,
                 events,
-                fragment: index < last,
+                fragment: is_asked && index < last,
             });
         }
         self.fragments

@@ -4,6 +4,7 @@ mod lease;
 mod txn;
 
 use bytes::Bytes;
+use planted::Bug;
 
 use crate::command::*;
 use crate::disk::{Batch, Disk};
@@ -24,6 +25,18 @@ pub(crate) struct RunBuffer {
     values: Vec<(Revision, Bytes)>,
     /// Changes of the revision being made.
     changes: Vec<Event>,
+}
+
+impl RunBuffer {
+    /// Whether the run wrote the value at this place.
+    fn wrote(&self, at: Revision) -> bool {
+        self.values.binary_search_by_key(&at, |(at, _)| *at).is_ok()
+    }
+
+    /// How many revisions the run has made.
+    fn revisions(&self) -> i64 {
+        self.applied.events.len() as i64
+    }
 }
 
 /// Applies commands; holds everything they touch.
@@ -216,7 +229,8 @@ impl Writer<'_> {
         let at = if range.revision > 0 {
             range.revision
         } else {
-            self.state.revision + 1
+            // The revision being made, so that the writes before are seen.
+            self.state.revision + i64::from(!planted::is_on(Bug::TxnReadsBefore))
         };
         read::range(self, range, at, read::Count::Range)
     }
@@ -232,10 +246,13 @@ impl Writer<'_> {
                 .kvs;
         }
         let found = self.state.index.range(&delete.keys, None);
-        let keys: Vec<Box<[u8]>> = found
+        let mut keys: Vec<Box<[u8]>> = found
             .filter(|(_, meta)| !meta.is_deleted())
             .map(|(key, _)| Box::from(key))
             .collect();
+        if planted::is_on(Bug::HashOrder) {
+            keys = in_hash_order(keys);
+        }
         for key in &keys {
             self.delete_key(key);
         }
@@ -260,7 +277,9 @@ impl Writer<'_> {
             ..Fields::default()
         }
         .encode();
-        self.run.batch.writer(self.disk).tombstone(at, &row);
+        if !(planted::is_on(Bug::TombstoneElided) && self.run.wrote(newest)) {
+            self.run.batch.writer(self.disk).tombstone(at, &row);
+        }
         let kv = Fields {
             key,
             mod_revision: at.main,
@@ -291,6 +310,16 @@ impl Writer<'_> {
             .compact_revision(compact.revision);
         Ok(Body::Done)
     }
+}
+
+/// The order of a hash table, which differs from process to process.
+#[expect(
+    clippy::disallowed_types,
+    reason = "what the lint forbids is what this bug does"
+)]
+fn in_hash_order(keys: Vec<Box<[u8]>>) -> Vec<Box<[u8]>> {
+    let table: std::collections::HashSet<_> = keys.into_iter().collect();
+    table.into_iter().collect()
 }
 
 fn has_put(txn: &Txn) -> bool {

@@ -5,6 +5,7 @@ mod path;
 use std::cmp::Reverse;
 
 use bytes::Bytes;
+use planted::Bug;
 
 use crate::command::{Compare, CompareResult, KeyRange, Operand, Range, SortOrder, SortTarget};
 use crate::index::Index;
@@ -194,7 +195,7 @@ pub(crate) fn range<S: Source>(
     if let (SortOrder::None, false, Some(limit)) = (range.sort_order, filtered, limit) {
         // One more tells whether there is more. etcd sorts that one with the rest.
         query.items_max = limit.saturating_add(1);
-        query.ends_when_full = count == Count::Page;
+        query.ends_when_full = count == Count::Page || planted::is_on(Bug::CountOfPage);
     }
     let sorts_values = matches!(sort, Some((SortTarget::Value, _)));
     if range.keys_only && !sorts_values {
@@ -207,7 +208,8 @@ pub(crate) fn range<S: Source>(
     if let Some((target, descend)) = sort {
         sort_items(source, &mut items, target, descend)?;
     }
-    let more = limit.is_some_and(|limit| items.len() > limit);
+    let found = items.len() + usize::from(planted::is_on(Bug::MoreOffByOne));
+    let more = limit.is_some_and(|limit| found > limit);
     items.truncate(limit.unwrap_or(usize::MAX));
     if items.iter().any(|item| item.kv.is_none()) {
         source.fill(&mut items)?;

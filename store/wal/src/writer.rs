@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -18,6 +18,9 @@ use crate::supply::Supply;
 
 /// Records are gathered up to this size before they are handed to the kernel.
 const BUFFER_BYTES_MAX: usize = 1 << 20;
+
+/// Time for more entries to come before any is written, when that bug is planted.
+const GATHER_TIME: Duration = Duration::from_millis(50);
 
 pub(crate) struct Writer {
     disk: Disk,
@@ -94,6 +97,9 @@ impl Writer {
             };
             if committed.is_some() {
                 self.committed = committed;
+            }
+            if planted::is_on(planted::Bug::AckBeforeWrite) {
+                std::thread::sleep(GATHER_TIME);
             }
             match self.write(&operations) {
                 Ok(()) => self.finish(operations),

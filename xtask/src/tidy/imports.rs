@@ -29,20 +29,25 @@ const MEMBERS: &[Member] = &[
         never: &STORES_LIBRARIES,
     },
     Member {
-        name: "wal",
+        name: "planted",
         may_import: &[],
         never: &["openraft", "rocksdb", "tokio", "tonic", "prost"],
     },
     Member {
+        name: "wal",
+        may_import: &["planted"],
+        never: &["openraft", "rocksdb", "tokio", "tonic", "prost"],
+    },
+    Member {
         name: "state-machine",
-        may_import: &[],
+        may_import: &["planted"],
         never: &[
             "tokio", "tonic", "prost", "openraft", "rand", "fastrand", "chrono", "time", "proto",
         ],
     },
     Member {
         name: "store",
-        may_import: &["proto", "wal", "state-machine", "daemon"],
+        may_import: &["proto", "wal", "state-machine", "daemon", "planted"],
         never: &["rocksdb"],
     },
     Member {
@@ -52,7 +57,7 @@ const MEMBERS: &[Member] = &[
     },
     Member {
         name: "mainstay",
-        may_import: &["proto", "store", "daemon"],
+        may_import: &["proto", "store", "daemon", "planted"],
         never: &STORES_LIBRARIES,
     },
     Member {

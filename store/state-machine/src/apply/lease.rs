@@ -1,5 +1,7 @@
 //! Leases and alarms.
 
+use planted::Bug;
+
 use super::Writer;
 use crate::command::{
     AlarmAction, AlarmChange, AlarmKind, LeaseCheckpoint, LeaseGrant, LeaseRevoke,
@@ -34,6 +36,9 @@ impl Writer<'_> {
         let keys: Vec<Box<[u8]>> = lease.keys.iter().cloned().collect();
         for key in &keys {
             self.delete_key(key);
+            if planted::is_on(Bug::LeaseKeysOneByOne) {
+                self.end_revision();
+            }
         }
         self.state.leases.remove(&revoke.id);
         self.run.batch.writer(self.disk).no_lease(revoke.id);

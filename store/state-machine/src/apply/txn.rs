@@ -1,5 +1,7 @@
 //! Transactions: all compares first, then all checks, then writes that cannot fail half-way.
 
+use planted::Bug;
+
 use super::{Attempt, Writer};
 use crate::command::{DeleteRange, Op, Txn};
 use crate::index;
@@ -9,7 +11,11 @@ use crate::read::{self, Path, Step};
 
 impl Writer<'_> {
     pub(super) fn txn(&mut self, txn: &Txn) -> Attempt<TxnResponse> {
-        let path = read::path(self, txn, self.state.revision)?;
+        let mut compared_at = self.state.revision;
+        if planted::is_on(Bug::StaleCompare) {
+            compared_at -= self.run.revisions();
+        }
+        let path = read::path(self, txn, compared_at)?;
         // etcd's order: every put, then every range.
         let checked = self
             .check_puts(&path)

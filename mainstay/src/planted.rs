@@ -1,0 +1,62 @@
+//! A replica of the store with one known bug, for proving that `chaos` finds it. No ordinary build has this program.
+
+use std::process::ExitCode;
+
+use planted::Bug;
+use store::config::{Config, Parsed};
+
+/// Names the bug; without it the replica has none.
+const VARIABLE: &str = "MAINSTAY_PLANTED_BUG";
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("--list") => {
+            for bug in Bug::ALL {
+                println!("{:<24} {}", bug.name(), bug.words());
+            }
+            return ExitCode::SUCCESS;
+        }
+        Some("store") => drop(arguments.remove(0)),
+        _ => {
+            eprintln!("planted --list | planted store [flags of `mainstay store`]");
+            return ExitCode::from(2);
+        }
+    }
+    match std::env::var(VARIABLE).ok() {
+        None => eprintln!("PLANTED: no bug; {VARIABLE} would name one"),
+        Some(name) => match Bug::named(&name) {
+            Some(bug) => {
+                eprintln!(
+                    "PLANTED: THIS REPLICA HAS THE BUG {bug} ON PURPOSE. {}",
+                    bug.words()
+                );
+                planted::plant(bug);
+            }
+            None => {
+                eprintln!("planted: there is no bug {name:?}; --list names them");
+                return ExitCode::from(2);
+            }
+        },
+    }
+    run_store(arguments)
+}
+
+fn run_store(arguments: Vec<String>) -> ExitCode {
+    let environment = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    match Config::parse(arguments, environment) {
+        Ok(Parsed::Run(config)) => store::run(*config),
+        Ok(Parsed::Print(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprint!("{}", error.message());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

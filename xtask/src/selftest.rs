@@ -1,0 +1,41 @@
+//! `cargo xtask selftest`: proves that `chaos` finds what is known to be wrong, in a store that is built for it too.
+
+use anyhow::{Context, Result};
+
+use crate::command::Run;
+use crate::{setup, up, workspace};
+
+/// The one build with planted bugs. The whole workspace is selected, so that RocksDB is not compiled once more.
+const PLANTED_BUILD: [&str; 7] = [
+    "build",
+    "--release",
+    "--workspace",
+    "--features",
+    "mainstay/planted-bugs",
+    "--bin",
+    "planted",
+];
+
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    setup::toolset()?;
+    setup::peers()?;
+    up::build(&["mainstay", "chaos"])?;
+    Run::cargo().args(PLANTED_BUILD).run()?;
+    let program = workspace::program("chaos")?;
+    let program = program
+        .to_str()
+        .context("the target folder's name is not UTF-8")?;
+    let out = workspace::target_dir()?.join("selftest");
+    if out.exists() {
+        std::fs::remove_dir_all(&out).with_context(|| format!("emptying {}", out.display()))?;
+    }
+    let out = out
+        .to_str()
+        .context("the target folder's name is not UTF-8")?;
+    Run::new(program)
+        .args(["selftest", "--out", out])
+        .args(arguments)
+        .env("MAINSTAY_BIN", workspace::program("mainstay")?)
+        .env("MAINSTAY_PLANTED_BIN", workspace::program("planted")?)
+        .run()
+}
