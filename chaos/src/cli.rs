@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -78,6 +79,11 @@ enum Command {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Run replicas of ours on simulated time; the arguments are those of the program `simulation`.
+    Sim {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Prove the judge: known bugs must be found, and what is right must pass. Prints a matrix.
     Selftest(selftest::Arguments),
     /// List the scenarios.
@@ -107,6 +113,7 @@ struct RunArguments {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
+        Command::Sim { arguments } => crate::simulation::run(&arguments),
         Command::List => {
             list();
             Ok(Verdict::Held)

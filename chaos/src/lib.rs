@@ -27,6 +27,7 @@ pub mod scene;
 pub mod schedule;
 pub mod selftest;
 pub mod shim;
+mod simulation;
 pub mod summary;
 pub mod target;
 pub mod timeline;

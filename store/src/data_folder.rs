@@ -111,6 +111,20 @@ impl DataFolder {
         self.member.join("state")
     }
 
+    /// Copies everything but log and state into a new data folder.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn copy_marks(&self, data_dir: &Path) -> io::Result<()> {
+        let member = data_dir.join("member");
+        fs::create_dir_all(&member)?;
+        for name in ["identity.json", UNINITIALIZED, REJOINING] {
+            let from = self.member.join(name);
+            if from.exists() {
+                fs::copy(from, member.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Exists while a member that joined again without its old log has not caught up.
     pub(crate) fn rejoin_mark(&self) -> PathBuf {
         self.member.join(REJOINING)

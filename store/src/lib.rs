@@ -1,6 +1,7 @@
 //! One replica of the replicated store: etcd's v3 API outside, raft and a deterministic state machine inside.
 
 mod batch;
+mod blocking;
 mod compactor;
 pub mod config;
 mod data_folder;
@@ -16,3 +17,5 @@ pub mod watch;
 
 pub use config::{Config, SERVER_VERSION};
 pub use server::run;
+#[cfg(feature = "simulation")]
+pub use server::simulation;

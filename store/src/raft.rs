@@ -4,6 +4,7 @@ mod applier;
 mod codec;
 mod config;
 mod connection;
+mod connector;
 mod contact;
 mod early_election;
 mod failure_detector;
@@ -23,6 +24,9 @@ pub(crate) use applier::{Applier, ApplyProgress, Listeners, MemberTable};
 pub(crate) use codec::Attributes;
 pub(crate) use config::RaftSettings;
 pub(crate) use connection::Connection;
+pub(crate) use connector::Connector;
+#[cfg(feature = "simulation")]
+pub use connector::{Dial, DialledStream};
 pub(crate) use contact::Contact;
 pub(crate) use early_election::EarlyElection;
 pub(crate) use failure_detector::FailureDetector;

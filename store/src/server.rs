@@ -2,20 +2,24 @@
 
 mod assembly;
 mod loops;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use daemon::{OnFailure, Signals, Tasks};
-use futures::TryStreamExt;
+use futures::{Stream, TryStreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tonic::transport::server::TcpIncoming;
 
-use self::assembly::{Assembly, open};
+use self::assembly::{Assembly, Means, open};
 use self::loops::{Loops, spawn_loops};
 use crate::config::{Config, Url};
 use crate::data_folder::DataFolder;
@@ -87,8 +91,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     page_listeners.extend(bind_all(&config.listen_metrics_urls).await?);
     let tasks = Tasks::new();
     let metrics = Arc::new(Metrics::default());
-    let (assembly, closed_connections) = open(&config, &data, &metrics).await?;
-    let replica = start(&assembly, &data, &tasks, peer_listeners, closed_connections).await?;
+    let (assembly, closed_connections) = open(&config, &data, &metrics, Means::system()).await?;
+    let incoming = futures::stream::select_all(
+        peer_listeners
+            .into_iter()
+            .map(|listener| TcpIncoming::from(listener).with_nodelay(Some(true))),
+    );
+    let started = start(&assembly, &data, &tasks, incoming, closed_connections).await?;
+    let replica = started.replica;
     serve_pages(&assembly, &replica, &tasks, page_listeners, &metrics);
     let stopped = tokio::select! {
         ready = become_ready(&assembly, &replica) => { ready?; false }
@@ -127,13 +137,16 @@ async fn bind_all(urls: &[Url]) -> anyhow::Result<Vec<TcpListener>> {
 }
 
 /// Starts raft, the peer service and every loop.
-async fn start(
+async fn start<I>(
     assembly: &Assembly,
     data: &DataFolder,
     tasks: &Tasks,
-    peer_listeners: Vec<TcpListener>,
+    incoming: impl Stream<Item = io::Result<I>> + Send + 'static,
     closed_connections: mpsc::Receiver<u64>,
-) -> anyhow::Result<Arc<Replica>> {
+) -> anyhow::Result<Started>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let Assembly {
         config,
         folder,
@@ -182,7 +195,7 @@ async fn start(
     }));
     let ways = (leader, proposals.clone(), contact);
     let service = peer_service(identity, assembly, &guard, ways);
-    serve_peers(tasks, service, &assembly.detector, peer_listeners);
+    serve_peers(tasks, service, &assembly.detector, incoming);
     let early_election = early_election(assembly, &guard, closed_connections);
     refuse_second_bootstrap(assembly, data).await?;
     spawn_floor(assembly, tasks, &guard);
@@ -197,13 +210,32 @@ async fn start(
             rounds,
             proposals,
             reads: reads.clone(),
-            leadership,
-            guard,
+            leadership: leadership.clone(),
+            guard: Arc::clone(&guard),
             early_election,
         },
     );
     initialize(assembly, data).await?;
-    Ok(replica)
+    Ok(Started {
+        replica,
+        leadership,
+        guard,
+    })
+}
+
+/// A replica whose loops run.
+struct Started {
+    replica: Arc<Replica>,
+    #[cfg_attr(
+        not(feature = "simulation"),
+        expect(dead_code, reason = "only simulations look at it")
+    )]
+    leadership: LeadershipWatch,
+    #[cfg_attr(
+        not(feature = "simulation"),
+        expect(dead_code, reason = "only simulations look at it")
+    )]
+    guard: Arc<RejoinGuard>,
 }
 
 fn peer_service(
@@ -278,19 +310,16 @@ fn minimum_lease_ttl_seconds(election_timeout: Duration) -> i64 {
     (milliseconds * 3).div_euclid(2000) + i64::from((milliseconds * 3) % 2000 != 0)
 }
 
-fn serve_peers(
+fn serve_peers<I>(
     tasks: &Tasks,
     service: PeerService,
     detector: &FailureDetector,
-    listeners: Vec<TcpListener>,
-) {
+    incoming: impl Stream<Item = io::Result<I>> + Send + 'static,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let detector = detector.clone();
-    let incoming = futures::stream::select_all(
-        listeners
-            .into_iter()
-            .map(|listener| TcpIncoming::from(listener).with_nodelay(Some(true))),
-    )
-    .map_ok(move |stream| Connection::new(stream, &detector));
+    let incoming = incoming.map_ok(move |stream| Connection::new(stream, &detector));
     let server = service.into_server();
     tasks.spawn("peers", OnFailure::Stop, |stop| async move {
         let serving = tonic::transport::Server::builder()

@@ -1,1 +1,12 @@
-//! Replicas on simulated time, network and disk.
+//! Replicas on simulated time, network and disk: a cluster, clients, faults and checks, all drawn from one seed.
+
+mod clients;
+mod history;
+mod member;
+mod nemesis;
+mod network;
+mod random;
+mod run;
+mod trace;
+
+pub use run::{Options, Report, Verdict, run};

@@ -20,6 +20,7 @@ use super::codec::{self, Attributes, Mark, Settings};
 use super::snapshot::{SnapshotFiles, StateFolder};
 use super::types::{LogId, StoredMembership, TypeConfig};
 use crate::batch::{self, Content};
+use crate::blocking;
 use crate::lessor::Lessor;
 use crate::metrics::Metrics;
 use crate::waiters::Waiters;
@@ -275,7 +276,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
         snapshot: SnapshotFiles,
     ) -> io::Result<()> {
         let folder = Arc::clone(&self.folder);
-        let machine = tokio::task::spawn_blocking(move || folder.adopt(snapshot))
+        let machine = blocking::run(move || folder.adopt(snapshot))
             .await?
             .map_err(other)?;
         let mark = codec::decode_mark(machine.applied_mark().as_ref())?;
@@ -304,7 +305,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
         }
         let (machine, dir) = (self.folder.machine(), self.folder.new_place());
         let files = SnapshotFiles::at(dir.clone());
-        tokio::task::spawn_blocking(move || machine.checkpoint(&dir))
+        blocking::run(move || machine.checkpoint(&dir))
             .await?
             .map_err(other)?;
         Ok(Some(Snapshot {
@@ -324,7 +325,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Flush {
 
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, SnapshotFiles>> {
         let machine = self.folder.machine();
-        let mark = tokio::task::spawn_blocking(move || machine.flush())
+        let mark = blocking::run(move || machine.flush())
             .await?
             .map_err(other)?;
         let Mark { applied, settings } = codec::decode_mark(mark.as_ref())?;

@@ -27,7 +27,7 @@ impl EarlyElection {
             let followed = self.followed().filter(|led| led.leader == member);
             if let Some(gone) = followed
                 && let Some(url) = self.members.peer_url(member)
-                && failure_detector::is_closed(&url).await
+                && failure_detector::is_closed(self.peers.connector(), &url).await
             {
                 self.replace(gone).await;
             }

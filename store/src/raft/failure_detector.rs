@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
+
+use super::connector::Connector;
 
 /// Members that may wait to be looked at; one that is dropped is left to the election timeout.
 const CLOSED_MAX: usize = 16;
@@ -153,7 +154,7 @@ impl FailureDetector {
 
 /// Whether nobody serves a peer URL any more: its port refuses connections, or closes them before a word. A silent port
 /// says nothing.
-pub(super) async fn is_closed(url: &str) -> bool {
+pub(super) async fn is_closed(connector: &Connector, url: &str) -> bool {
     let Ok(uri) = url.parse::<http::Uri>() else {
         return false;
     };
@@ -161,14 +162,14 @@ pub(super) async fn is_closed(url: &str) -> bool {
         return false;
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    match tokio::time::timeout(PROBE_TIMEOUT, greet(host, port)).await {
+    match tokio::time::timeout(PROBE_TIMEOUT, greet(connector, host, port)).await {
         Ok(Err(error)) => is_refusal(&error),
         Ok(Ok(())) | Err(_) => false,
     }
 }
 
-async fn greet(host: &str, port: u16) -> io::Result<()> {
-    let mut stream = TcpStream::connect((host, port)).await?;
+async fn greet(connector: &Connector, host: &str, port: u16) -> io::Result<()> {
+    let mut stream = connector.open(host, port).await?;
     stream.write_all(GREETING).await?;
     stream.read_u8().await.map(|_byte| ())
 }
@@ -256,21 +257,21 @@ mod tests {
     async fn a_port_without_a_listener_is_closed() {
         let (listener, url) = listener().await;
         drop(listener);
-        assert!(is_closed(&url).await);
+        assert!(is_closed(&Connector::default(), &url).await);
     }
 
     #[tokio::test]
     async fn a_port_that_hangs_up_before_a_word_is_closed() {
         let (listener, url) = listener().await;
         let hang_up = async { drop(listener.accept().await.unwrap()) };
-        assert!(tokio::join!(is_closed(&url), hang_up).0);
+        assert!(tokio::join!(is_closed(&Connector::default(), &url), hang_up).0);
     }
 
     #[tokio::test]
     async fn a_silent_port_is_not_closed() {
         // The system accepts for a listener that does nothing, as for a paused process.
         let (_listener, url) = listener().await;
-        assert!(!is_closed(&url).await);
+        assert!(!is_closed(&Connector::default(), &url).await);
     }
 
     #[tokio::test]
@@ -281,7 +282,7 @@ mod tests {
             stream.write_all(b"\0").await.unwrap();
             stream
         };
-        assert!(!tokio::join!(is_closed(&url), answer).0);
+        assert!(!tokio::join!(is_closed(&Connector::default(), &url), answer).0);
     }
 
     #[tokio::test]

@@ -82,6 +82,12 @@ impl LeadershipWatch {
         self.leader.borrow().0
     }
 
+    /// The leader that raft knows of and the term it leads in, seen at one moment.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn led(&self) -> (Option<u64>, u64) {
+        *self.leader.borrow()
+    }
+
     pub(crate) fn term(&self) -> u64 {
         self.term.load(Ordering::Relaxed)
     }

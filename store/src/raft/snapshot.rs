@@ -95,6 +95,14 @@ impl StateFolder {
         Arc::clone(&self.machine.read())
     }
 
+    /// Writes what a crash now would leave of the state into `root`, which must not exist.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn copy_durable(&self, root: &Path) -> anyhow::Result<()> {
+        fs::create_dir_all(root)?;
+        self.machine().link_durable(&root.join("0"))?;
+        Ok(write_current(root, "0")?)
+    }
+
     /// A new empty place below the root, for a checkpoint or a received snapshot. Not created.
     pub(crate) fn new_place(&self) -> PathBuf {
         self.root

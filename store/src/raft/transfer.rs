@@ -10,12 +10,14 @@ use openraft::Snapshot;
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use proto::peer::{SnapshotChunk, SnapshotFile, SnapshotHeader};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::snapshot::SnapshotFiles;
 use super::types::{TypeConfig, Vote};
 use super::wire;
+use crate::blocking;
 
 const FORMAT: u32 = 1;
 /// Bytes of a file in one message.
@@ -37,9 +39,9 @@ pub(super) async fn send(
         .dir()
         .ok_or_else(|| io::Error::other("a snapshot without files"))?
         .to_owned();
-    let manifest = tokio::task::spawn_blocking(move || manifest(&dir)).await??;
-    let (tx, rx) = mpsc::channel(CHUNKS_AHEAD);
-    tokio::task::spawn_blocking(move || {
+    let manifest = blocking::run(move || manifest(&dir)).await??;
+    let (tx, rx) = mpsc::channel(chunks_ahead(&manifest));
+    blocking::start(move || {
         let header = SnapshotHeader {
             format: FORMAT,
             vote: Some(wire::vote_to(&vote)),
@@ -50,7 +52,7 @@ pub(super) async fn send(
             header: Some(header),
             data: Bytes::new(),
         };
-        if tx.blocking_send(first).is_err() {
+        if !put(&tx, first) {
             return;
         }
         if let Err(error) = send_files(&files, &manifest, &tx) {
@@ -59,6 +61,33 @@ pub(super) async fn send(
         }
     });
     Ok(ReceiverStream::new(rx))
+}
+
+/// Messages that may wait: all of them where nobody reads while they are made.
+fn chunks_ahead(files: &[SnapshotFile]) -> usize {
+    if !blocking::is_alone() {
+        return CHUNKS_AHEAD;
+    }
+    let chunks = |file: &SnapshotFile| file.size_bytes as usize / CHUNK_BYTES + 1;
+    1 + files.iter().map(chunks).sum::<usize>()
+}
+
+/// Hands a message on, waiting for room; false when nobody wants it any more.
+fn put(tx: &mpsc::Sender<SnapshotChunk>, chunk: SnapshotChunk) -> bool {
+    match tx.try_send(chunk) {
+        Ok(()) => true,
+        Err(TrySendError::Closed(_)) => false,
+        Err(TrySendError::Full(chunk)) => tx.blocking_send(chunk).is_ok(),
+    }
+}
+
+/// The next piece, waiting for it; none at the end.
+fn take(data: &mut mpsc::Receiver<Bytes>) -> Option<Bytes> {
+    match data.try_recv() {
+        Ok(piece) => Some(piece),
+        Err(TryRecvError::Disconnected) => None,
+        Err(TryRecvError::Empty) => data.blocking_recv(),
+    }
 }
 
 fn manifest(dir: &Path) -> io::Result<Vec<SnapshotFile>> {
@@ -107,13 +136,11 @@ fn send_files(
                 break;
             }
             data.truncate(count);
-            if tx
-                .blocking_send(SnapshotChunk {
-                    header: None,
-                    data: data.freeze(),
-                })
-                .is_err()
-            {
+            let chunk = SnapshotChunk {
+                header: None,
+                data: data.freeze(),
+            };
+            if !put(tx, chunk) {
                 return Ok(());
             }
         }
@@ -139,15 +166,26 @@ pub(super) async fn receive(
     let meta: SnapshotMetaOf<TypeConfig> =
         serde_json::from_slice(&header.meta).map_err(|error| refuse(error.to_string()))?;
     let files = SnapshotFiles::at(dir.clone());
-    let (tx, rx) = mpsc::channel(CHUNKS_AHEAD);
-    let writer = tokio::task::spawn_blocking(move || write_files(&dir, &header.files, rx));
-    while let Some(chunk) = chunks.message().await? {
-        if tx.send(chunk.data).await.is_err() {
-            break;
+    let (tx, rx) = mpsc::channel(chunks_ahead(&header.files));
+    let write = move || write_files(&dir, &header.files, rx);
+    let written = if blocking::is_alone() {
+        while let Some(chunk) = chunks.message().await? {
+            tx.try_send(chunk.data)
+                .map_err(|error| refuse(error.to_string()))?;
         }
-    }
-    drop(tx);
-    match writer.await {
+        drop(tx);
+        Ok(write())
+    } else {
+        let writer = tokio::task::spawn_blocking(write);
+        while let Some(chunk) = chunks.message().await? {
+            if tx.send(chunk.data).await.is_err() {
+                break;
+            }
+        }
+        drop(tx);
+        writer.await
+    };
+    match written {
         Ok(Ok(())) => Ok((
             vote,
             Snapshot {
@@ -182,9 +220,7 @@ fn write_files(
         let (mut missing, mut crc) = (entry.size_bytes, 0);
         while missing > 0 {
             if rest.is_empty() {
-                rest = data
-                    .blocking_recv()
-                    .ok_or_else(|| io::Error::other("the stream ended early"))?;
+                rest = take(&mut data).ok_or_else(|| io::Error::other("the stream ended early"))?;
                 continue;
             }
             let count = missing.min(rest.len() as u64);

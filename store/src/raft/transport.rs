@@ -25,6 +25,7 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 
+use super::connector::Connector;
 use super::snapshot::SnapshotFiles;
 use super::types::{Member, TypeConfig, Vote};
 use super::{FailureDetector, peer_service, wire};
@@ -82,6 +83,7 @@ pub(crate) struct Peers {
     member_id: u64,
     clients: Arc<Mutex<BTreeMap<(u64, Lane), Client>>>,
     members: super::MemberTable,
+    connector: Connector,
     detector: FailureDetector,
     sending: Arc<AtomicUsize>,
 }
@@ -104,6 +106,7 @@ impl Peers {
         cluster_id: u64,
         member_id: u64,
         members: super::MemberTable,
+        connector: Connector,
         detector: FailureDetector,
     ) -> Self {
         let (clients, sending) = Default::default();
@@ -112,9 +115,15 @@ impl Peers {
             member_id,
             clients,
             members,
+            connector,
             detector,
             sending,
         }
+    }
+
+    /// How other members are reached.
+    pub(super) fn connector(&self) -> &Connector {
+        &self.connector
     }
 
     /// Snapshots on their way to other members.
@@ -165,15 +174,15 @@ impl Peers {
             return Some(client.clone());
         }
         let endpoint = Endpoint::from_shared(url.to_owned()).ok()?;
-        let channel = endpoint
+        let endpoint = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES)
-            .connect_lazy();
+            .initial_connection_window_size(WINDOW_BYTES);
+        let channel = self.connector.connect_lazy(&endpoint);
         let identify = Identify {
             cluster_id: hex(self.cluster_id),
             member_id: hex(self.member_id),

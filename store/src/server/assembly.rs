@@ -1,17 +1,19 @@
 //! The parts of a replica that exist before anything runs: log, state, raft and what the applier tells.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use tokio::sync::mpsc;
 
+use crate::blocking;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::lessor::Lessor;
 use crate::metrics::Metrics;
 use crate::raft::{
-    self, Applier, ApplyProgress, FailureDetector, Listeners, LogStore, MemberTable, Peers, Raft,
-    RaftSettings, StateFolder, Transport,
+    self, Applier, ApplyProgress, Connector, FailureDetector, Listeners, LogStore, MemberTable,
+    Peers, Raft, RaftSettings, StateFolder, Transport,
 };
 use crate::waiters::Waiters;
 use crate::watch::{Hub, HubOptions};
@@ -31,6 +33,29 @@ pub(super) struct Assembly {
     pub(super) raft: Raft,
     pub(super) applied: ApplyProgress,
     pub(super) member_id: u64,
+    /// Whether physical compaction runs, on a thread of its own.
+    pub(super) sweeps: bool,
+}
+
+type OpenLog =
+    dyn FnOnce(&Path, wal::Options) -> Result<(wal::Wal, wal::Recovered), wal::OpenError> + Send;
+
+/// What a replica uses of the system around it.
+pub(super) struct Means {
+    pub(super) connector: Connector,
+    pub(super) open_log: Box<OpenLog>,
+    pub(super) sweeps: bool,
+}
+
+impl Means {
+    /// The machine's network, disk and threads.
+    pub(super) fn system() -> Self {
+        Means {
+            connector: Connector::default(),
+            open_log: Box::new(wal::Wal::open),
+            sweeps: true,
+        }
+    }
 }
 
 /// Opens log and state, and builds raft on them without starting it. The second part tells whose connections close.
@@ -38,9 +63,10 @@ pub(super) async fn open(
     config: &Arc<Config>,
     data: &DataFolder,
     metrics: &Arc<Metrics>,
+    means: Means,
 ) -> anyhow::Result<(Assembly, mpsc::Receiver<u64>)> {
     let identity = data.identity();
-    let (log, folder, wal) = open_storage(data, metrics).await?;
+    let (log, folder, wal) = open_storage(data, metrics, means.open_log).await?;
     let folder = Arc::new(folder);
     let machine = folder.machine();
     let lessor = Arc::new(Lessor::default());
@@ -56,6 +82,7 @@ pub(super) async fn open(
         identity.cluster_id,
         identity.member_id,
         members.clone(),
+        means.connector,
         detector.clone(),
     );
     let waiters = Arc::new(Waiters::new(std::hash::BuildHasher::hash_one(
@@ -97,6 +124,7 @@ pub(super) async fn open(
         raft,
         applied,
         member_id,
+        sweeps: means.sweeps,
     };
     Ok((assembly, closed_connections))
 }
@@ -114,6 +142,7 @@ fn raft_settings(config: &Config) -> RaftSettings {
 async fn open_storage(
     data: &DataFolder,
     metrics: &Arc<Metrics>,
+    open_log: Box<OpenLog>,
 ) -> anyhow::Result<(LogStore, StateFolder, wal::Wal)> {
     let observer = {
         let metrics = Arc::clone(metrics);
@@ -125,8 +154,8 @@ async fn open_storage(
     };
     let (wal_dir, state_dir, may_be_empty) =
         (data.wal().to_owned(), data.state(), data.may_be_empty());
-    tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
-        let (wal, recovered) = wal::Wal::open(&wal_dir, wal_options).map_err(raft::log_error)?;
+    blocking::run(move || -> anyhow::Result<_> {
+        let (wal, recovered) = open_log(&wal_dir, wal_options).map_err(raft::log_error)?;
         if recovered.cut_bytes > 0 {
             tracing::warn!(
                 bytes = recovered.cut_bytes,

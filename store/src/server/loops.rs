@@ -10,6 +10,7 @@ use daemon::{CancellationToken, OnFailure, Tasks};
 use state_machine::{AlarmAction, AlarmChange, AlarmKind, Command};
 
 use super::assembly::Assembly;
+use crate::blocking;
 use crate::compactor;
 use crate::lessor::LeaderLoop;
 use crate::raft::{self, EarlyElection, LeadershipWatch, RejoinGuard};
@@ -94,7 +95,9 @@ pub(super) fn spawn_loops(
     spawn_raft_watch(assembly, tasks);
     spawn_housekeeping(assembly, tasks, guard);
     spawn_disk_watch(assembly, tasks, reserve_proposals);
-    spawn_sweeper(assembly, tasks);
+    if assembly.sweeps {
+        spawn_sweeper(assembly, tasks);
+    }
 }
 
 /// A raft that cannot go on (a disk error, a broken invariant) stops the process.
@@ -123,7 +126,7 @@ fn spawn_housekeeping(assembly: &Assembly, tasks: &Tasks, guard: Arc<RejoinGuard
             tick.tick().await;
             waiters.drop_abandoned();
             let retired = Arc::clone(&folder);
-            _ = tokio::task::spawn_blocking(move || retired.remove_retired()).await;
+            _ = blocking::run(move || retired.remove_retired()).await;
             raft.runtime_config().elect(guard.may_vote());
             let entries = unflushed.load(Ordering::Relaxed);
             // A follower that is being sent a snapshot needs the log from there on.

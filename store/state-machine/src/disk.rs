@@ -216,6 +216,13 @@ impl Disk {
         Ok(Checkpoint::new(&self.db)?.create_checkpoint(dir)?)
     }
 
+    /// The same without what is not flushed.
+    pub(crate) fn link_durable(&self, dir: &Path) -> Result<(), Fatal> {
+        // Flushes only when the write-ahead log, which is off, has this size.
+        let checkpoint = Checkpoint::new(&self.db)?;
+        Ok(checkpoint.create_checkpoint_with_log_size(dir, u64::MAX)?)
+    }
+
     pub(crate) fn files(&self) -> Result<Vec<File>, Fatal> {
         let main = |key: Option<&Vec<u8>>| {
             key.and_then(|key| RowKey::parse(key))

@@ -257,6 +257,12 @@ impl StateMachine {
         Ok(applied_mark.clone())
     }
 
+    /// Hard-links what is durable into `dir`, which must not exist: what a crash now would leave.
+    pub fn link_durable(&self, dir: &Path) -> Result<(), Fatal> {
+        let _mark = self.applied_mark.lock();
+        self.disk.link_durable(dir)
+    }
+
     /// Store revision; 1 when nothing was ever written.
     pub fn revision(&self) -> i64 {
         self.shared.revision.load(Ordering::Acquire)

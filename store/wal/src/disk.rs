@@ -5,23 +5,105 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "simulation")]
+use crate::simulation::{SimulatedDisk, SimulatedFile};
+
 /// A file of the log that is written in place.
 #[derive(Debug)]
 pub(crate) struct DiskFile {
-    file: File,
+    backing: Backing,
     #[cfg(test)]
     identity: u64,
 }
 
-/// Every change of the directory goes through here.
+#[derive(Debug)]
+enum Backing {
+    System(File),
+    #[cfg(feature = "simulation")]
+    Simulated(SimulatedFile),
+}
+
+/// Every look at the directory and every change of it goes through here.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
+    #[cfg(feature = "simulation")]
+    simulated: Option<SimulatedDisk>,
     #[cfg(test)]
-    pub(crate) observer: Option<std::sync::Arc<crate::tests::observer::Observer>>,
+    observer: Option<std::sync::Arc<crate::tests::observer::Observer>>,
+}
+
+#[cfg(feature = "simulation")]
+impl Disk {
+    /// A disk in memory.
+    pub(crate) fn simulated(disk: SimulatedDisk) -> Disk {
+        Disk {
+            simulated: Some(disk),
+            #[cfg(test)]
+            observer: None,
+        }
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl DiskFile {
+    fn simulated(file: SimulatedFile) -> DiskFile {
+        DiskFile {
+            backing: Backing::Simulated(file),
+            #[cfg(test)]
+            identity: 0,
+        }
+    }
 }
 
 impl Disk {
+    #[cfg(test)]
+    pub(crate) fn observed(observer: std::sync::Arc<crate::tests::observer::Observer>) -> Disk {
+        Disk {
+            #[cfg(feature = "simulation")]
+            simulated: None,
+            observer: Some(observer),
+        }
+    }
+
+    /// Makes the directory when it is missing.
+    pub(crate) fn make_directory(&self, directory: &Path) -> io::Result<()> {
+        #[cfg(feature = "simulation")]
+        if self.simulated.is_some() {
+            return Ok(());
+        }
+        if directory.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(directory)?;
+        match directory.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => self.sync_directory(parent),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn exists(&self, path: &Path) -> bool {
+        #[cfg(feature = "simulation")]
+        if let Some(disk) = &self.simulated {
+            return disk.exists(path);
+        }
+        path.exists()
+    }
+
+    /// Every path in the directory.
+    pub(crate) fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        #[cfg(feature = "simulation")]
+        if let Some(disk) = &self.simulated {
+            return Ok(disk.list(directory));
+        }
+        let entries = fs::read_dir(directory)?;
+        entries.map(|entry| Ok(entry?.path())).collect()
+    }
+
     pub(crate) fn create(&self, path: &Path) -> io::Result<DiskFile> {
+        #[cfg(feature = "simulation")]
+        if let Some(disk) = &self.simulated {
+            return disk.create(path).map(DiskFile::simulated);
+        }
         #[cfg(test)]
         let identity = self
             .observer
@@ -34,16 +116,20 @@ impl Disk {
             .truncate(true)
             .open(path)?;
         Ok(DiskFile {
-            file,
+            backing: Backing::System(file),
             #[cfg(test)]
             identity,
         })
     }
 
     pub(crate) fn open(&self, path: &Path) -> io::Result<DiskFile> {
+        #[cfg(feature = "simulation")]
+        if let Some(disk) = &self.simulated {
+            return disk.open(path).map(DiskFile::simulated);
+        }
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         Ok(DiskFile {
-            file,
+            backing: Backing::System(file),
             #[cfg(test)]
             identity: self
                 .observer
@@ -55,7 +141,11 @@ impl Disk {
     pub(crate) fn write_at(&self, file: &DiskFile, bytes: &[u8], offset: u64) -> io::Result<()> {
         #[cfg(test)]
         self.observe(|observer| observer.write(file.identity, bytes, offset))?;
-        file.file.write_all_at(bytes, offset)
+        match &file.backing {
+            Backing::System(file) => file.write_all_at(bytes, offset),
+            #[cfg(feature = "simulation")]
+            Backing::Simulated(file) => file.write_at(bytes, offset),
+        }
     }
 
     /// Data and size reach the disk. After an error the file must not be trusted or synced again.
@@ -65,16 +155,28 @@ impl Disk {
         if planted::is_on(planted::Bug::SyncSkipped) {
             return Ok(());
         }
-        file.file.sync_data()
+        match &file.backing {
+            Backing::System(file) => file.sync_data(),
+            #[cfg(feature = "simulation")]
+            Backing::Simulated(file) => file.sync(),
+        }
     }
 
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        #[cfg(feature = "simulation")]
+        if let Some(disk) = &self.simulated {
+            return disk.rename(from, to);
+        }
         #[cfg(test)]
         self.observe(|observer| observer.rename(from, to))?;
         fs::rename(from, to)
     }
 
     pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
+        #[cfg(feature = "simulation")]
+        if let Some(disk) = &self.simulated {
+            return disk.remove(path);
+        }
         #[cfg(test)]
         self.observe(|observer| observer.remove(path))?;
         fs::remove_file(path)
@@ -82,6 +184,11 @@ impl Disk {
 
     /// Created, renamed and removed names reach the disk.
     pub(crate) fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        #[cfg(feature = "simulation")]
+        if let Some(disk) = &self.simulated {
+            disk.sync_directory();
+            return Ok(());
+        }
         #[cfg(test)]
         self.observe(|observer| observer.sync_directory())?;
         File::open(directory)?.sync_all()
@@ -98,18 +205,26 @@ impl Disk {
 
 impl DiskFile {
     pub(crate) fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(out, offset)
+        match &self.backing {
+            Backing::System(file) => file.read_exact_at(out, offset),
+            #[cfg(feature = "simulation")]
+            Backing::Simulated(file) => file.read_at(out, offset),
+        }
     }
 
     pub(crate) fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+        match &self.backing {
+            Backing::System(file) => Ok(file.metadata()?.len()),
+            #[cfg(feature = "simulation")]
+            Backing::Simulated(file) => Ok(file.len()),
+        }
     }
 
     /// The whole content.
     pub(crate) fn content(&self) -> io::Result<Vec<u8>> {
         let length = usize::try_from(self.len()?).map_err(io::Error::other)?;
         let mut out = vec![0; length];
-        self.file.read_exact_at(&mut out, 0)?;
+        self.read_at(&mut out, 0)?;
         Ok(out)
     }
 }

@@ -1,6 +1,5 @@
 //! The handle: opening a log, queueing operations, reading.
 
-use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::ops::Range;
@@ -64,14 +63,33 @@ impl Wal {
         directory: &Path,
         options: Options,
     ) -> Result<(Wal, Recovered), OpenError> {
-        options.check().map_err(OpenError::io(directory))?;
-        make_directory(&disk, directory).map_err(OpenError::io(directory))?;
-        let names = Names::new(directory);
-        let replayed = recovery::recover(&disk, &names, &options, new_log_id)?;
-        let recovered = describe(&replayed);
+        let (names, replayed, recovered) = read_back(&disk, directory, &options)?;
         start(disk, names, options, replayed)
             .map(|wal| (wal, recovered))
             .map_err(OpenError::io(directory))
+    }
+
+    /// The same without threads: whoever has the writer carries out what is queued. A queue without a thread behind it
+    /// must never be full.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn open_inline(
+        disk: Disk,
+        directory: &Path,
+        options: Options,
+        on_work: Box<dyn Fn() + Send + Sync>,
+    ) -> Result<(Wal, Writer, Recovered), OpenError> {
+        let options = Options {
+            queue_bytes_max: usize::MAX,
+            ..options
+        };
+        let (names, replayed, recovered) = read_back(&disk, directory, &options)?;
+        let supply = |stock| Ok(Supply::inline(stock));
+        let (wal, writer) =
+            assemble(disk, names, options, (replayed, supply)).map_err(OpenError::io(directory))?;
+        if writer.shared().on_work.set(on_work).is_err() {
+            unreachable!("the log is new");
+        }
+        Ok((wal, writer, recovered))
     }
 
     /// Appends entries with consecutive indexes, readable at once. The first index follows the last one; an
@@ -261,7 +279,7 @@ impl Wal {
         state.queue.push(Operation { body, done });
         state.queue_bytes += bytes;
         drop(state);
-        self.owner.shared.work.notify_one();
+        self.owner.shared.notify_work();
     }
 }
 
@@ -302,15 +320,18 @@ fn new_log_id() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
-fn make_directory(disk: &Disk, directory: &Path) -> io::Result<()> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(directory)?;
-    match directory.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => disk.sync_directory(parent),
-        _ => Ok(()),
-    }
+fn read_back(
+    disk: &Disk,
+    directory: &Path,
+    options: &Options,
+) -> Result<(Names, Replayed, Recovered), OpenError> {
+    options.check().map_err(OpenError::io(directory))?;
+    disk.make_directory(directory)
+        .map_err(OpenError::io(directory))?;
+    let names = Names::new(directory);
+    let replayed = recovery::recover(disk, &names, options, new_log_id)?;
+    let recovered = describe(&replayed);
+    Ok((names, replayed, recovered))
 }
 
 fn describe(replayed: &Replayed) -> Recovered {
@@ -337,6 +358,21 @@ fn describe(replayed: &Replayed) -> Recovered {
 }
 
 fn start(disk: Disk, names: Names, options: Options, replayed: Replayed) -> io::Result<Wal> {
+    let (wal, writer) = assemble(disk, names, options, (replayed, Supply::start))?;
+    let thread = std::thread::Builder::new()
+        .name("wal-writer".to_owned())
+        .spawn(move || writer.run())?;
+    *wal.owner.thread.lock().expect("the lock is new") = Some(thread);
+    Ok(wal)
+}
+
+/// A handle, and the writer that works for it.
+fn assemble(
+    disk: Disk,
+    names: Names,
+    options: Options,
+    (replayed, supply): (Replayed, impl FnOnce(Stock) -> io::Result<Supply>),
+) -> io::Result<(Wal, Writer)> {
     let Replayed {
         log,
         position,
@@ -346,7 +382,7 @@ fn start(disk: Disk, names: Names, options: Options, replayed: Replayed) -> io::
         ..
     } = replayed;
     note_recovered(&mut mark, &position)?;
-    let supply = Supply::start(Stock {
+    let mut supply = supply(Stock {
         disk: disk.clone(),
         names,
         segment_bytes: options.segment_bytes,
@@ -379,13 +415,8 @@ fn start(disk: Disk, names: Names, options: Options, replayed: Replayed) -> io::
         mark,
         position,
     });
-    let thread = std::thread::Builder::new()
-        .name("wal-writer".to_owned())
-        .spawn(move || writer.run())?;
-    *owner.thread.lock().expect("the lock is new") = Some(thread);
-    Ok(Wal {
-        owner: Arc::new(owner),
-    })
+    let owner = Arc::new(owner);
+    Ok((Wal { owner }, writer))
 }
 
 /// What was read back counts as acknowledged from now on: the caller acts on it.

@@ -18,6 +18,8 @@ mod recovery;
 mod replay;
 mod segment;
 mod shared;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod supply;
 mod writer;
 

@@ -49,7 +49,7 @@ pub(crate) fn recover(
     options: &Options,
     new_log_id: impl FnOnce() -> u64,
 ) -> Result<Replayed, OpenError> {
-    let listing = segment::list(names).map_err(OpenError::io(names.directory()))?;
+    let listing = segment::list(disk, names).map_err(OpenError::io(names.directory()))?;
     match MarkFile::open(disk, names)? {
         Some(mark) => Recovery {
             disk,

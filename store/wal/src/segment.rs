@@ -1,7 +1,6 @@
 //! Segment files: what is in the directory, and how a new one is made.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
@@ -21,10 +20,9 @@ pub(crate) struct Listing {
 }
 
 /// Reads the directory. Files with names that are not ours are left alone.
-pub(crate) fn list(names: &Names) -> io::Result<Listing> {
+pub(crate) fn list(disk: &Disk, names: &Names) -> io::Result<Listing> {
     let mut listing = Listing::default();
-    for entry in fs::read_dir(names.directory())? {
-        let path = entry?.path();
+    for path in disk.list(names.directory())? {
         let extension = path.extension().and_then(|extension| extension.to_str());
         let stem = path
             .file_stem()

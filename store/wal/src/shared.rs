@@ -32,6 +32,9 @@ pub(crate) struct Operation {
     pub(crate) done: Done,
 }
 
+/// Operations in their order, and the newest committed mark.
+pub(crate) type Taken = (Vec<Operation>, Option<Bytes>);
+
 pub(crate) struct State {
     pub(crate) log: Log,
     pub(crate) queue: Vec<Operation>,
@@ -52,6 +55,9 @@ pub(crate) struct Shared {
     /// The queue has room, or the log has failed.
     pub(crate) room: Condvar,
     pub(crate) queue_bytes_max: usize,
+    /// Told of new work, where nobody waits for it on a thread.
+    #[cfg(feature = "simulation")]
+    pub(crate) on_work: std::sync::OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Shared {
@@ -69,6 +75,17 @@ impl Shared {
             work: Condvar::new(),
             room: Condvar::new(),
             queue_bytes_max,
+            #[cfg(feature = "simulation")]
+            on_work: std::sync::OnceLock::new(),
+        }
+    }
+
+    /// Wakes whoever takes what waits.
+    pub(crate) fn notify_work(&self) {
+        self.work.notify_one();
+        #[cfg(feature = "simulation")]
+        if let Some(on_work) = self.on_work.get() {
+            on_work();
         }
     }
 
@@ -100,11 +117,25 @@ impl Shared {
 
     /// Everything that waits, with the newest committed mark; `None` when the log is closing and nothing
     /// waits. Taking both under one lock keeps a committed mark behind the entries it was noted after.
-    pub(crate) fn take(&self) -> Option<(Vec<Operation>, Option<Bytes>)> {
+    pub(crate) fn take(&self) -> Option<Taken> {
         let mut state = self.lock();
         while state.queue.is_empty() && !state.closing {
             state = self.work.wait(state).expect("see lock");
         }
+        self.take_from(state)
+    }
+
+    /// The same without waiting; `None` when there is no operation.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn try_take(&self) -> Option<Taken> {
+        let state = self.lock();
+        if state.queue.is_empty() {
+            return None;
+        }
+        self.take_from(state)
+    }
+
+    fn take_from(&self, mut state: MutexGuard<'_, State>) -> Option<Taken> {
         let operations = std::mem::take(&mut state.queue);
         let committed = state.committed.take();
         state.queue_bytes = 0;

@@ -37,6 +37,15 @@ pub(crate) struct Shelf {
     changed: Condvar,
 }
 
+impl Default for Shelf {
+    fn default() -> Shelf {
+        Shelf {
+            next: Mutex::new(Next::Preparing),
+            changed: Condvar::new(),
+        }
+    }
+}
+
 impl Shelf {
     fn lock(&self) -> MutexGuard<'_, Next> {
         self.next.lock().expect("no code under this lock panics")
@@ -93,9 +102,19 @@ impl Shelf {
 
 /// The writer's end of the thread; dropping it ends the thread.
 pub(crate) struct Supply {
-    orders: Option<SyncSender<Order>>,
     shelf: Arc<Shelf>,
-    thread: Option<JoinHandle<()>>,
+    hands: Hands,
+}
+
+/// Who carries orders out.
+enum Hands {
+    Thread {
+        orders: Option<SyncSender<Order>>,
+        thread: Option<JoinHandle<()>>,
+    },
+    /// Whoever gives them, at once.
+    #[cfg(feature = "simulation")]
+    Inline(Box<Worker>),
 }
 
 /// What the thread starts with.
@@ -110,29 +129,39 @@ pub(crate) struct Stock {
 impl Supply {
     pub(crate) fn start(stock: Stock) -> io::Result<Supply> {
         let (orders, inbox) = sync_channel(ORDERS_MAX);
-        let shelf = Arc::new(Shelf {
-            next: Mutex::new(Next::Preparing),
-            changed: Condvar::new(),
-        });
+        let shelf = Arc::<Shelf>::default();
         let thread = std::thread::Builder::new()
             .name("wal-supply".to_owned())
             .spawn({
                 let shelf = Arc::clone(&shelf);
-                move || {
-                    Worker {
-                        stock,
-                        shelf,
-                        wanted: None,
-                        made: 0,
-                    }
-                    .run(&inbox)
-                }
+                move || Worker::new(stock, shelf).run(&inbox)
             })?;
         Ok(Supply {
-            orders: Some(orders),
             shelf,
-            thread: Some(thread),
+            hands: Hands::Thread {
+                orders: Some(orders),
+                thread: Some(thread),
+            },
         })
+    }
+
+    /// Without a thread.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn inline(stock: Stock) -> Supply {
+        let shelf = Arc::<Shelf>::default();
+        let worker = Worker::new(stock, Arc::clone(&shelf));
+        Supply {
+            shelf,
+            hands: Hands::Inline(Box::new(worker)),
+        }
+    }
+
+    /// What the thread does by itself from time to time: tries a failed preparation again.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn tend(&mut self) {
+        if let Hands::Inline(worker) = &mut self.hands {
+            worker.retry();
+        }
     }
 
     pub(crate) fn shelf(&self) -> Arc<Shelf> {
@@ -140,7 +169,7 @@ impl Supply {
     }
 
     /// Starts preparing a segment. There is at most one that was not taken.
-    pub(crate) fn prepare(&self, sequence: u64) -> io::Result<()> {
+    pub(crate) fn prepare(&mut self, sequence: u64) -> io::Result<()> {
         {
             let mut next = self.shelf.lock();
             // A retry of the thread's own may just have succeeded.
@@ -153,7 +182,7 @@ impl Supply {
     }
 
     /// The prepared segment; waits for it, and tries once more when preparing it failed before.
-    pub(crate) fn take(&self, sequence: u64) -> io::Result<DiskFile> {
+    pub(crate) fn take(&mut self, sequence: u64) -> io::Result<DiskFile> {
         if self.shelf.failure().is_some() {
             self.prepare(sequence)?;
         }
@@ -161,22 +190,41 @@ impl Supply {
     }
 
     /// Gives back segments that hold nothing the log needs, oldest first.
-    pub(crate) fn retire(&self, sequences: Vec<u64>) -> io::Result<()> {
+    pub(crate) fn retire(&mut self, sequences: Vec<u64>) -> io::Result<()> {
         self.send(Order::Retire(sequences))
     }
 
-    fn send(&self, order: Order) -> io::Result<()> {
-        let orders = self.orders.as_ref().expect("only drop takes the sender");
-        orders
-            .send(order)
-            .map_err(|error| io::Error::other(error.to_string()))
+    fn send(&mut self, order: Order) -> io::Result<()> {
+        match &mut self.hands {
+            Hands::Thread { orders, .. } => {
+                let orders = orders.as_ref().expect("only drop takes the sender");
+                orders
+                    .send(order)
+                    .map_err(|error| io::Error::other(error.to_string()))
+            }
+            #[cfg(feature = "simulation")]
+            Hands::Inline(worker) => {
+                worker.carry_out(order);
+                Ok(())
+            }
+        }
     }
 }
 
 impl Drop for Supply {
     fn drop(&mut self) {
-        drop(self.orders.take());
-        if let Some(thread) = self.thread.take()
+        #[cfg_attr(
+            not(feature = "simulation"),
+            expect(
+                irrefutable_let_patterns,
+                reason = "there is one kind without simulation"
+            )
+        )]
+        let Hands::Thread { orders, thread } = &mut self.hands else {
+            return;
+        };
+        drop(orders.take());
+        if let Some(thread) = thread.take()
             && thread.join().is_err()
         {
             tracing::error!("the thread that prepares raft log segments panicked");
@@ -194,6 +242,15 @@ struct Worker {
 }
 
 impl Worker {
+    fn new(stock: Stock, shelf: Arc<Shelf>) -> Worker {
+        Worker {
+            stock,
+            shelf,
+            wanted: None,
+            made: 0,
+        }
+    }
+
     fn run(mut self, inbox: &Receiver<Order>) {
         loop {
             let order = if self.wanted.is_some() {
@@ -204,13 +261,19 @@ impl Worker {
                     .map_err(|_closed| RecvTimeoutError::Disconnected)
             };
             match order {
-                Ok(Order::Prepare(sequence)) => self.prepare(sequence),
-                Ok(Order::Retire(sequences)) => {
-                    self.retire(&sequences);
-                    self.retry();
-                }
+                Ok(order) => self.carry_out(order),
                 Err(RecvTimeoutError::Timeout) => self.retry(),
                 Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Prepare(sequence) => self.prepare(sequence),
+            Order::Retire(sequences) => {
+                self.retire(&sequences);
+                self.retry();
             }
         }
     }
@@ -251,7 +314,7 @@ impl Worker {
             ..
         } = &mut self.stock;
         let path = names.segment(sequence);
-        if path.exists() {
+        if disk.exists(&path) {
             let file = disk.open(&path)?;
             if file.len()? == *segment_bytes {
                 disk.sync_directory(names.directory())?;

@@ -3,7 +3,7 @@
 mod damage;
 mod failure;
 mod golden;
-mod model;
+pub(crate) mod model;
 pub(crate) mod observer;
 mod power;
 mod random_operations;

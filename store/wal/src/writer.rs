@@ -112,7 +112,7 @@ impl Writer {
     }
 
     /// Segments that a purge before the last stop made free.
-    fn retire_at_start(&mut self) {
+    pub(crate) fn retire_at_start(&mut self) {
         self.finish(Vec::new());
     }
 
@@ -125,18 +125,26 @@ impl Writer {
     }
 
     fn write(&mut self, operations: &[Operation]) -> io::Result<()> {
+        if self.gather(operations)? {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Puts the operations' records together; false when there is none. They are on disk after `sync`.
+    fn gather(&mut self, operations: &[Operation]) -> io::Result<bool> {
         if operations
             .iter()
             .all(|operation| matches!(operation.body, Body::Nothing))
         {
-            return Ok(());
+            return Ok(false);
         }
         self.carry_over()?;
         for operation in operations {
             self.write_operation(&operation.body)?;
         }
         self.write_committed()?;
-        self.sync()
+        Ok(true)
     }
 
     fn write_operation(&mut self, body: &Body) -> io::Result<()> {
@@ -309,7 +317,7 @@ impl Writer {
     }
 
     /// Brings every gathered record to disk and moves the high-water mark there.
-    fn sync(&mut self) -> io::Result<()> {
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
         self.flush()?;
         let last = self.position.next_record - 1;
         let Some(active) = &self.position.active else {
@@ -333,7 +341,7 @@ impl Writer {
     }
 
     /// Publishes what is on disk now and runs the callbacks.
-    fn finish(&mut self, operations: Vec<Operation>) {
+    pub(crate) fn finish(&mut self, operations: Vec<Operation>) {
         let retired = self.purged_segments();
         let mut state = self.shared.lock();
         for placed in self.placed.drain(..) {
@@ -380,13 +388,39 @@ impl Writer {
     }
 
     /// Ends the log: nothing is written or synced again, and every operation gets the error.
-    fn fail(&mut self, operations: Vec<Operation>, error: &io::Error) {
+    pub(crate) fn fail(&mut self, operations: Vec<Operation>, error: &io::Error) {
         tracing::error!(%error, "the raft log failed and accepts nothing more");
         let failure = Failure::new(error);
         let waiting = self.shared.fail(failure.clone());
         for operation in operations.into_iter().chain(waiting) {
             (operation.done)(Err(failure.error()));
         }
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Writer {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Writes operations without syncing them.
+    pub(crate) fn begin(
+        &mut self,
+        operations: &[Operation],
+        committed: Option<Bytes>,
+    ) -> io::Result<()> {
+        if committed.is_some() {
+            self.committed = committed;
+        }
+        if self.gather(operations)? {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn tend(&mut self) {
+        self.supply.tend();
     }
 }
 

@@ -14,9 +14,7 @@ use crate::{Entry, Options, Wal};
 fn watched() -> (tempfile::TempDir, Arc<Observer>, Wal) {
     let directory = tempfile::tempdir().unwrap();
     let observer = Arc::new(Observer::adopt(directory.path()));
-    let disk = Disk {
-        observer: Some(Arc::clone(&observer)),
-    };
+    let disk = Disk::observed(Arc::clone(&observer));
     let options = Options {
         segment_bytes: 4096,
         ..Options::default()

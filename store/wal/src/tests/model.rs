@@ -90,6 +90,8 @@ pub(crate) struct Driver {
     pub(crate) steps: Vec<Step>,
     acknowledged: Arc<AtomicU64>,
     term: u64,
+    /// Nothing is waited for: the log has no thread.
+    pub(crate) stepped: bool,
 }
 
 impl Driver {
@@ -106,6 +108,7 @@ impl Driver {
             steps,
             acknowledged: Arc::default(),
             term,
+            stepped: false,
         }
     }
 
@@ -152,6 +155,7 @@ impl Driver {
             18 => self
                 .wal
                 .note_committed(Bytes::from(format!("committed {next}"))),
+            _ if self.stepped => {}
             _ => self.wait(),
         }
     }

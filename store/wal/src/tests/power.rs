@@ -22,9 +22,7 @@ fn options() -> Options {
 
 fn open(directory: &Path, seed: u64) -> (Wal, State, Arc<Observer>) {
     let observer = Arc::new(Observer::adopt(directory));
-    let disk = Disk {
-        observer: Some(Arc::clone(&observer)),
-    };
+    let disk = Disk::observed(Arc::clone(&observer));
     let opened = Wal::open_on(disk, directory, options());
     let (wal, recovered) = opened.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     let state = State::of(&wal, &recovered);

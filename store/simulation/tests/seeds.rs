@@ -1,0 +1,57 @@
+//! Seeds that must hold, and one that must repeat byte by byte.
+
+use std::process::{Command, Output};
+
+fn run(seed: u64, seconds: u64, trace: Option<&std::path::Path>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simulation"));
+    command
+        .arg(format!("--seed={seed}"))
+        .arg(format!("--duration={seconds}s"));
+    if let Some(path) = trace {
+        command.arg("--trace").arg(path);
+    }
+    command.output().expect("the program can be started")
+}
+
+/// The number of a name in a line of results.
+fn number(text: &str, name: &str) -> u64 {
+    let mut words = text.split_whitespace();
+    let value = words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    value.and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn what_is_acknowledged_survives_every_fault() {
+    let mut acknowledged = 0;
+    for seed in 1..=3 {
+        let output = run(seed, 30, None);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "seed {seed}: {text}");
+        acknowledged += number(&text, "acknowledged");
+    }
+    assert!(acknowledged > 300, "{acknowledged} writes say too little");
+}
+
+#[test]
+fn a_seed_repeats_byte_by_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let traces = ["one", "two"].map(|name| {
+        let path = folder.path().join(name);
+        let output = run(11, 25, Some(&path));
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}");
+        std::fs::read(path).unwrap()
+    });
+    assert!(
+        traces[0].len() > 100_000,
+        "a trace of {} bytes",
+        traces[0].len()
+    );
+    assert!(traces[0] == traces[1], "the traces differ");
+}
+
+#[test]
+fn a_run_that_shows_nothing_is_inconclusive() {
+    let output = run(1, 1, None);
+    assert_eq!(output.status.code(), Some(2));
+}
