@@ -149,7 +149,6 @@ where
 {
     let Assembly {
         config,
-        folder,
         lessor,
         raft,
         applied,
@@ -179,20 +178,12 @@ where
         ways,
     );
     let guard = rejoin_guard(data);
-    let replica = Arc::new(Replica::new(Parts {
-        identity,
-        raft: raft.clone(),
-        folder: Arc::clone(folder),
-        hub: Arc::clone(&assembly.hub),
-        members: assembly.members.clone(),
-        peers: peers.clone(),
-        proposals: proposals.clone(),
-        reads: reads.clone(),
-        leader: leader.clone(),
-        leadership: leadership.clone(),
+    let replica = replica(
+        (assembly, identity),
+        (&leader, &leadership),
+        (&proposals, &reads),
         request_timeout,
-        minimum_lease_ttl_seconds: minimum_lease_ttl_seconds(config.election_timeout),
-    }));
+    );
     let ways = (leader, proposals.clone(), contact);
     let service = peer_service(identity, assembly, &guard, ways);
     serve_peers(tasks, service, &assembly.detector, incoming);
@@ -236,6 +227,28 @@ struct Started {
         expect(dead_code, reason = "only simulations look at it")
     )]
     guard: Arc<RejoinGuard>,
+}
+
+fn replica(
+    (assembly, identity): (&Assembly, Identity),
+    (leader, leadership): (&Leader, &LeadershipWatch),
+    (proposals, reads): (&Proposals, &Reads),
+    request_timeout: Duration,
+) -> Arc<Replica> {
+    Arc::new(Replica::new(Parts {
+        identity,
+        raft: assembly.raft.clone(),
+        folder: Arc::clone(&assembly.folder),
+        hub: Arc::clone(&assembly.hub),
+        members: assembly.members.clone(),
+        peers: assembly.peers.clone(),
+        proposals: proposals.clone(),
+        reads: reads.clone(),
+        leader: leader.clone(),
+        leadership: leadership.clone(),
+        request_timeout,
+        minimum_lease_ttl_seconds: minimum_lease_ttl_seconds(assembly.config.election_timeout),
+    }))
 }
 
 fn peer_service(

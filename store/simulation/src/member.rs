@@ -199,10 +199,11 @@ pub(crate) async fn process(member: Arc<Member>, world: Arc<World>) {
     world
         .trace
         .note(format_args!("m{} ended by itself", member.index));
-    let mut state = member.state();
-    state.node = None;
-    state.ended = Some(reason);
-    drop(state);
+    {
+        let mut state = member.state();
+        state.node = None;
+        state.ended = Some(reason);
+    }
     std::future::pending().await
 }
 

@@ -239,17 +239,18 @@ impl Nemesis {
         for member in fault.crashes() {
             self.crash(sim, member, is_power)?;
         }
+        // Without a connection there was nothing to break.
+        if let Fault::Reset(member) = fault
+            && self.world.network.reset(member) == 0
+        {
+            return Ok(());
+        }
         match fault {
             Fault::Hold(member) => self.each_other(member, |other| {
                 sim.hold(name(member), name(other));
             }),
             Fault::Jitter(one, other) => {
                 sim.set_link_max_message_latency(name(one), name(other), LATENCY_SLOW);
-            }
-            Fault::Reset(member) => {
-                if self.world.network.reset(member) == 0 {
-                    return Ok(());
-                }
             }
             Fault::SlowDisk(member) => self.members[member].set_slow(true),
             Fault::FullDisk(member) => {

@@ -247,6 +247,10 @@ mod tests {
         assert!(detector.promise(GONE, 1, true) && !detector.still_stands(GONE));
     }
 
+    async fn is_closed(url: &str) -> bool {
+        super::is_closed(&Connector::default(), url).await
+    }
+
     async fn listener() -> (TcpListener, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -257,21 +261,21 @@ mod tests {
     async fn a_port_without_a_listener_is_closed() {
         let (listener, url) = listener().await;
         drop(listener);
-        assert!(is_closed(&Connector::default(), &url).await);
+        assert!(is_closed(&url).await);
     }
 
     #[tokio::test]
     async fn a_port_that_hangs_up_before_a_word_is_closed() {
         let (listener, url) = listener().await;
         let hang_up = async { drop(listener.accept().await.unwrap()) };
-        assert!(tokio::join!(is_closed(&Connector::default(), &url), hang_up).0);
+        assert!(tokio::join!(is_closed(&url), hang_up).0);
     }
 
     #[tokio::test]
     async fn a_silent_port_is_not_closed() {
         // The system accepts for a listener that does nothing, as for a paused process.
         let (_listener, url) = listener().await;
-        assert!(!is_closed(&Connector::default(), &url).await);
+        assert!(!is_closed(&url).await);
     }
 
     #[tokio::test]
@@ -282,7 +286,7 @@ mod tests {
             stream.write_all(b"\0").await.unwrap();
             stream
         };
-        assert!(!tokio::join!(is_closed(&Connector::default(), &url), answer).0);
+        assert!(!tokio::join!(is_closed(&url), answer).0);
     }
 
     #[tokio::test]
