@@ -82,10 +82,12 @@ pub fn draw(points: &[Point], injected: &[Injected], load_ms: (u64, u64)) -> Tim
             let end = injected
                 .get(number + 1)
                 .map_or(load_ms.1, |next| next.start_ms);
+            // What lasts into the next fault counts there in full, and here up to it.
             let touching = gaps
                 .iter()
-                .filter(|gap| gap.end_ms > start && gap.start_ms < end);
-            touching.map(Window::length_ms).max().unwrap_or(0)
+                .filter(|gap| gap.end_ms > start && gap.start_ms < end)
+                .map(|gap| gap.end_ms.min(end) - gap.start_ms);
+            touching.max().unwrap_or(0)
         })
         .collect();
     let index = |at: u64| usize::try_from(at / BUCKET_MS).unwrap_or(usize::MAX);
@@ -154,22 +156,33 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_gap_is_the_longest_time_without_a_write_around_a_fault() {
-        let points: Vec<Point> = [0, 50, 100, 900, 950, 1000].map(write).to_vec();
-        let fault = Injected {
+    fn fault(start_ms: u64, end_ms: u64) -> Injected {
+        Injected {
             number: 0,
             fault: String::new(),
             aim: None,
             members: Vec::new(),
             role: None,
             terms: (1, 2),
-            start_ms: 110,
-            end_ms: 400,
+            start_ms,
+            end_ms,
             evidence: String::new(),
             fired: true,
-        };
-        let timeline = draw(&points, &[fault], (0, 1_000));
+        }
+    }
+
+    #[test]
+    fn a_gap_that_begins_right_before_the_next_fault_is_that_ones() {
+        let points: Vec<Point> = [0, 100, 300, 310, 490, 900].map(write).to_vec();
+        let faults = [fault(110, 200), fault(500, 600)];
+        let timeline = draw(&points, &faults, (0, 1_000));
+        assert_eq!(timeline.gaps_ms, [200, 410]);
+    }
+
+    #[test]
+    fn a_gap_is_the_longest_time_without_a_write_around_a_fault() {
+        let points: Vec<Point> = [0, 50, 100, 900, 950, 1000].map(write).to_vec();
+        let timeline = draw(&points, &[fault(110, 400)], (0, 1_000));
         assert_eq!(timeline.gaps_ms, [800]);
         assert_eq!(
             timeline.windows,

@@ -204,7 +204,8 @@ impl Session {
 
 /// Ids and times out, everything else stays.
 fn normal_words(line: &str) -> String {
-    let is_id = |word: &str| word.len() >= 15 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // Printed without zeros in front; shorter ones do not happen.
+    let is_id = |word: &str| word.len() >= 11 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     let normal = |word: &str| {
         let bare = word.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
         if is_id(bare) {

@@ -147,7 +147,12 @@ fn make_durable(folder: &Path) -> io::Result<()> {
         None => path.to_owned(),
     };
     for path in missing.iter().skip(1).rev().chain([&folder]) {
-        File::open(named_in(path))?.sync_all()?;
+        match File::open(named_in(path)) {
+            Ok(parent) => parent.sync_all()?,
+            // A folder that this user may not read was not made by it, so neither was the name.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }
