@@ -150,7 +150,7 @@ fn make_durable(folder: &Path) -> io::Result<()> {
         match File::open(named_in(path)) {
             Ok(parent) => parent.sync_all()?,
             // A folder that this user may not read was not made by it, so neither was the name.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
             Err(error) => return Err(error),
         }
     }

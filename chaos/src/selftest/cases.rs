@@ -22,6 +22,9 @@ pub(super) enum Wanted {
     Held,
     /// One of these invariants is found broken.
     Named(&'static [Check]),
+    /// One of these invariants is found broken, or a member ends by itself with these words: the store has noticed what was
+    /// done to it.
+    NamedOrNoticed(&'static [Check], &'static str),
 }
 
 impl Wanted {
@@ -29,8 +32,13 @@ impl Wanted {
     pub(super) fn names(self, check: Check) -> bool {
         match self {
             Held => false,
-            Named(checks) => checks.contains(&check),
+            Named(checks) | NamedOrNoticed(checks, _) => checks.contains(&check),
         }
+    }
+
+    /// Whether a member that ended by itself has said what was wanted.
+    pub(super) fn notices(self, violation: &str) -> bool {
+        matches!(self, NamedOrNoticed(_, words) if violation.contains(words))
     }
 }
 
@@ -154,7 +162,7 @@ use Check::{
     RealTime, RevisionUnique, TxnAnswer, WatchAtomic, WatchBookmark, WatchOrdered, WatchPrevKv,
     WatchReliable, WatchResumable, WatchUnique, Witness,
 };
-use Wanted::{Held, Named};
+use Wanted::{Held, Named, NamedOrNoticed};
 
 const NONE: &[Step] = &[];
 /// An acknowledged write that is gone leaves a hole, or another write in its place.
@@ -225,7 +233,14 @@ pub(super) const CASES: &[Case] = &[
             Named(&[MembersAgree, AppliedOnce, Witness, Hash]),
         )
     },
-    bug("sync-skipped", "power-loss-all", 5, NONE, Named(LOST)),
+    // A log that lost what it had promised refuses to open.
+    bug(
+        "sync-skipped",
+        "power-loss-all",
+        5,
+        NONE,
+        NamedOrNoticed(LOST, "is damaged"),
+    ),
     // Watches.
     bug("shared-previous", "calm", 3, NONE, Named(&[WatchPrevKv])),
     bug("unasked-fragments", "calm", 3, NONE, Named(&[WatchAtomic])),

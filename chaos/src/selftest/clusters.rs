@@ -236,8 +236,11 @@ fn compare_with(wanted: Wanted, judged: &Judged) -> Found {
         (_, Verdict::Inconclusive) => Found::Unknown(first),
         (Wanted::Held, Verdict::Held) => Found::Passed,
         (Wanted::Held, Verdict::Violated) => Found::Failed(first),
-        (Wanted::Named(_), Verdict::Held) => Found::Failed("it held".to_owned()),
+        (_, Verdict::Held) => Found::Failed("it held".to_owned()),
         (_, Verdict::Violated) if checks.iter().any(|check| wanted.names(*check)) => Found::Caught,
+        (_, Verdict::Violated) if summary.violations.iter().any(|one| wanted.notices(one)) => {
+            Found::Caught
+        }
         (_, Verdict::Violated) => Found::Failed(format!("found, but not for what it is: {first}")),
     }
 }

@@ -7,6 +7,10 @@ use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 
 /// Bytes from and to another member.
+#[cfg_attr(
+    not(feature = "simulation"),
+    expect(unreachable_pub, reason = "only simulations reach it from outside")
+)]
 pub trait DialledStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> DialledStream for T {}
