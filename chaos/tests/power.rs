@@ -280,13 +280,6 @@ fn one_cut_follows_another() {
 
 #[test]
 fn a_cut_says_what_it_took() {
-    let disk = Disk::new();
-    disk.run(&made_then(&[
-        "append:a:old",
-        "sync:a",
-        "write:a:0:new",
-        "create:b",
-    ]));
     let losses = (0..SEEDS).map(|seed| {
         let disk = Disk::new();
         disk.run(&made_then(&[

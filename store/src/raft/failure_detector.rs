@@ -104,7 +104,12 @@ impl FailureDetector {
         self.0.gone.borrow().is_some_and(|gone| gone.term == term)
     }
 
-    /// The same, once this member had the time to make sure of it.
+    /// The same of the term before this one, which an election in this one is to replace.
+    pub(super) fn is_gone_before(&self, term: u64) -> bool {
+        term.checked_sub(1).is_some_and(|term| self.is_gone(term))
+    }
+
+    /// Whether this leader is known to have ended, once this member had the time to make sure of it.
     pub(super) async fn confirms(&self, gone: Leadership) -> bool {
         if self.0.connections.lock().contains_key(&gone.leader) {
             return false;

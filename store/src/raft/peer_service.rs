@@ -51,12 +51,6 @@ impl PeerService {
             .max_encoding_message_size(MESSAGE_BYTES)
     }
 
-    /// Whether the leader of the term before this one is known to have ended.
-    fn knows_gone_before(&self, term: u64) -> bool {
-        term.checked_sub(1)
-            .is_some_and(|term| self.detector.is_gone(term))
-    }
-
     /// Refuses calls that are not meant for this member; returns who calls.
     fn check<T>(&self, request: &Request<T>) -> Result<u64, Status> {
         let id = |key| {
@@ -189,7 +183,7 @@ impl Peer for PeerService {
         let mut vote = wire::vote_request_from(&message);
         // On this member's own evidence alone: the lease of a leader that has ended protects nothing.
         vote.leadership_transfer |=
-            message.leader_gone && self.knows_gone_before(vote.vote.leader_id.term);
+            message.leader_gone && self.detector.is_gone_before(vote.vote.leader_id.term);
         let response = match message.pre_vote {
             true => self.raft.pre_vote(vote).await,
             false => self.raft.vote(vote).await,

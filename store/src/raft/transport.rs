@@ -263,13 +263,7 @@ impl Link {
         pre_vote: bool,
     ) -> Rpc<VoteResponse<TypeConfig>> {
         let mut client = self.client()?;
-        // The term of an election is the one behind the leader's that it replaces.
-        let leader_gone = rpc
-            .vote
-            .leader_id
-            .term
-            .checked_sub(1)
-            .is_some_and(|term| self.peers.detector.is_gone(term));
+        let leader_gone = self.peers.detector.is_gone_before(rpc.vote.leader_id.term);
         let call = client.vote(wire::vote_request(&rpc, pre_vote, leader_gone));
         match tokio::time::timeout(option.hard_ttl(), call).await {
             Ok(Ok(reply)) => Ok(wire::vote_response(reply.into_inner())),
