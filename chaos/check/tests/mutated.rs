@@ -8,6 +8,8 @@ use check::mutate::{self, Mutator};
 use check::simulate::{Plan, history};
 
 const SEEDS: u64 = 50;
+/// Histories in which a put that keeps its key's value repeats the write that a mutator takes a cause from.
+const REPEATING_SEEDS: [u64; 2] = [71, 294];
 
 /// Why the bug was not found, if it was not.
 fn missed(mutator: &Mutator, history: &[Record], seed: u64) -> Option<String> {
@@ -27,7 +29,7 @@ fn missed(mutator: &Mutator, history: &[Record], seed: u64) -> Option<String> {
 fn every_bug_is_found_in_every_history() {
     let mut caught: BTreeMap<&str, u64> = BTreeMap::new();
     let mut first_missed = None;
-    for seed in 0..SEEDS {
+    for seed in (0..SEEDS).chain(REPEATING_SEEDS) {
         let history = history(&Plan {
             seed,
             ..Plan::default()
@@ -43,9 +45,9 @@ fn every_bug_is_found_in_every_history() {
         }
     }
     for (name, count) in &caught {
-        println!("{count}/{SEEDS} {name}");
+        println!("{count} {name}");
     }
-    assert_eq!(first_missed, None, "caught of {SEEDS}: {caught:#?}");
+    assert_eq!(first_missed, None, "caught: {caught:#?}");
 }
 
 #[test]

@@ -15,11 +15,20 @@ use super::matrix::{Found, Row};
 /// Name of the row of histories that nothing was done to.
 const WHOLE: &str = "simulated histories";
 
+/// What came of one look.
+#[derive(Clone)]
+enum Came {
+    /// It was as it should be, after so many operations; of a whole history, all.
+    Right(u64),
+    Wrong(String),
+    /// The history has nothing of the kind that the mutator damages.
+    NoPlace,
+}
+
 /// One look at one history.
 struct Look {
     name: &'static str,
-    /// Operations until it was found; of a whole history, all. Why not, if it was not as it should be.
-    came: Result<u64, String>,
+    came: Came,
     named: Vec<Check>,
     took: Duration,
 }
@@ -74,9 +83,9 @@ fn look_at_whole(records: &[Record], seed: u64) -> Look {
     let report = check::check(records.iter().cloned());
     let operations = report.operations;
     let came = if report.verdict.is_held() {
-        Ok(operations.ok + operations.failed + operations.unknown)
+        Came::Right(operations.ok + operations.failed + operations.unknown)
     } else {
-        Err(format!("seed {seed}: {report}"))
+        Came::Wrong(format!("seed {seed}: {report}"))
     };
     Look {
         name: WHOLE,
@@ -89,7 +98,14 @@ fn look_at_whole(records: &[Record], seed: u64) -> Look {
 fn look_at_damaged(mutator: &'static Mutator, records: &[Record], seed: u64) -> Look {
     let started = Instant::now();
     let mut records = records.to_vec();
-    let has_place = mutator.apply(&mut records, seed);
+    if !mutator.apply(&mut records, seed) {
+        return Look {
+            name: mutator.name,
+            came: Came::NoPlace,
+            named: Vec::new(),
+            took: started.elapsed(),
+        };
+    }
     let report = check::check(records.iter().cloned());
     let found = report.verdict.violations();
     let meant = found
@@ -100,9 +116,10 @@ fn look_at_damaged(mutator: &'static Mutator, records: &[Record], seed: u64) -> 
         .min();
     Look {
         name: mutator.name,
-        came: operations
-            .filter(|_| has_place)
-            .ok_or_else(|| format!("seed {seed}: {report}")),
+        came: match operations {
+            Some(operations) => Came::Right(operations),
+            None => Came::Wrong(format!("seed {seed}: {report}")),
+        },
         named: found.iter().map(|violation| violation.check).collect(),
         took: started.elapsed(),
     }
@@ -143,17 +160,20 @@ fn gather(looks: impl Iterator<Item = Look>) -> Vec<Row> {
 }
 
 fn row(name: &str, looks: &[Look]) -> Row {
-    let mut operations: Vec<u64> = looks
-        .iter()
-        .filter_map(|look| look.came.clone().ok())
-        .collect();
+    let mut operations = Vec::new();
+    let mut failures = Vec::new();
+    for look in looks {
+        match &look.came {
+            Came::Right(until) => operations.push(*until),
+            Came::Wrong(why) => failures.push(why),
+            Came::NoPlace => {}
+        }
+    }
     operations.sort_unstable();
-    let failures: Vec<&String> = looks
-        .iter()
-        .filter_map(|look| look.came.as_ref().err())
-        .collect();
+    let tries = operations.len() + failures.len();
     let found = match (failures.first(), name == WHOLE) {
-        (Some(why), _) => Found::Failed(format!("in {} of {}; {why}", failures.len(), looks.len())),
+        (Some(why), _) => Found::Failed(format!("in {} of {tries}; {why}", failures.len())),
+        (None, _) if tries == 0 => Found::Unknown(format!("no place in {} histories", looks.len())),
         (None, true) => Found::Passed,
         (None, false) => Found::Caught,
     };
@@ -165,7 +185,7 @@ fn row(name: &str, looks: &[Look]) -> Row {
         // The middle one.
         operations: operations.get(operations.len() / 2).copied().unwrap_or(0),
         named: names(checks),
-        tries: looks.len() as u64,
+        tries: tries as u64,
         took: looks.iter().map(|look| look.took).sum(),
     }
 }
@@ -189,7 +209,7 @@ pub(super) fn names(checks: impl Iterator<Item = Check>) -> String {
 mod tests {
     use super::*;
 
-    fn look(came: Result<u64, String>) -> Look {
+    fn look(came: Came) -> Look {
         Look {
             name: "late-read",
             came,
@@ -198,12 +218,25 @@ mod tests {
         }
     }
 
+    fn rows_of(came: [Came; 3]) -> Vec<Row> {
+        gather(came.map(look).into_iter())
+    }
+
     #[test]
     fn a_mutator_that_one_history_hides_is_not_caught() {
-        let rows = gather([look(Ok(3)), look(Err("held".to_owned())), look(Ok(5))].into_iter());
+        let missed = Came::Wrong("held".to_owned());
+        let rows = rows_of([Came::Right(3), missed, Came::Right(5)]);
         assert_eq!(rows.len(), 1);
         assert!(matches!(&rows[0].found, Found::Failed(why) if why.contains("1 of 3")));
-        let rows = gather([look(Ok(3)), look(Ok(5)), look(Ok(9))].into_iter());
+        let rows = rows_of([Came::Right(3), Came::Right(5), Came::Right(9)]);
         assert_eq!((&rows[0].found, rows[0].operations), (&Found::Caught, 5));
+    }
+
+    #[test]
+    fn a_history_without_a_place_is_no_try_and_only_such_ones_prove_nothing() {
+        let rows = rows_of([Came::Right(3), Came::NoPlace, Came::Right(5)]);
+        assert_eq!((&rows[0].found, rows[0].tries), (&Found::Caught, 2));
+        let rows = rows_of([Came::NoPlace, Came::NoPlace, Came::NoPlace]);
+        assert!(matches!(&rows[0].found, Found::Unknown(_)));
     }
 }

@@ -50,6 +50,16 @@ impl Row {
             took: Duration::ZERO,
         }
     }
+
+    /// What came of it in a word, and why it was not what it should have been.
+    fn came(&self) -> (&'static str, Option<&str>) {
+        match &self.found {
+            Found::Caught => ("caught", None),
+            Found::Passed => ("passed", None),
+            Found::Failed(why) => ("FAILED", Some(why)),
+            Found::Unknown(why) => ("UNKNOWN", Some(why)),
+        }
+    }
 }
 
 /// All rows.
@@ -96,12 +106,6 @@ impl fmt::Display for Matrix {
             "what", "where", "found", "operations", "tries", "seconds"
         )?;
         for row in &self.rows {
-            let (word, why) = match &row.found {
-                Found::Caught => ("caught", None),
-                Found::Passed => ("passed", None),
-                Found::Failed(why) => ("FAILED", Some(why)),
-                Found::Unknown(why) => ("UNKNOWN", Some(why)),
-            };
             let Row {
                 name,
                 place,
@@ -111,13 +115,17 @@ impl fmt::Display for Matrix {
                 took,
                 ..
             } = row;
+            let (word, _) = row.came();
             let seconds = took.as_secs_f64();
             writeln!(
                 f,
                 "{name:<44} {place:<26} {word:<9} {operations:>10} {tries:>5} {seconds:>7.1}  {named}"
             )?;
-            if let Some(why) = why {
-                writeln!(f, "    {why}")?;
+        }
+        // Last, where whoever sees only the end of a log finds it.
+        for row in &self.rows {
+            if let (word, Some(why)) = row.came() {
+                writeln!(f, "\n{word} {} ({}): {why}", row.name, row.place)?;
             }
         }
         let seconds: f64 = self.rows.iter().map(|row| row.took.as_secs_f64()).sum();

@@ -1,10 +1,11 @@
 //! The cause of each revision: an answered write, one without an answer, or the end of a lease.
 
-use crate::history::{EventKind, Outcome, Request};
+use crate::history::{Event, EventKind, Outcome, Request};
 use crate::model::Ending;
 use crate::verdict::{Check, Violation};
 
 use super::Checker;
+use super::ownership::values_written;
 
 impl Checker {
     /// Settles the causes of all revisions that are known to have been there by now.
@@ -109,20 +110,8 @@ impl Checker {
         };
         let events = &entry.events;
         for event in events.iter().filter(|event| event.kind == EventKind::Put) {
-            let others = self
-                .model
-                .revisions_of(event.kv.key.as_slice(), &event.kv.value);
-            if let Some(other) = others.iter().find(|other| **other != revision) {
-                let text = format!(
-                    "value {} of key {} was written at revision {other} and again",
-                    event.kv.value, event.kv.key
-                );
-                let violation = Violation::new(Check::AppliedOnce, text);
-                let owner = self.model.revision(*other);
-                return match owner.and_then(|entry| entry.owner.as_ref()) {
-                    Some(owner) => violation.by(owner),
-                    None => violation,
-                };
+            if let Some(violation) = self.written_again(event, revision) {
+                return violation;
             }
         }
         match self.ownership.suspect(events) {
@@ -136,6 +125,26 @@ impl Checker {
             }
             None => Violation::new(Check::Cause, format!("no operation explains {events:?}")),
         }
+    }
+
+    /// The write of another revision that `event` repeats. One that only kept the value it found is none.
+    fn written_again(&self, event: &Event, revision: i64) -> Option<Violation> {
+        let (key, value) = (&event.kv.key, &event.kv.value);
+        let others = self.model.revisions_of(key.as_slice(), value);
+        others
+            .into_iter()
+            .filter(|other| *other != revision)
+            .find_map(|other| {
+                let text =
+                    format!("value {value} of key {key} was written at revision {other} and again");
+                let violation = Violation::new(Check::AppliedOnce, text);
+                let Some(owner) = &self.model.revision(other)?.owner else {
+                    return Some(violation);
+                };
+                let mut values = Vec::new();
+                values_written(&owner.request, &mut values);
+                values.contains(&(key, value)).then(|| violation.by(owner))
+            })
     }
 
     /// A key can only be attached to a lease that lives.

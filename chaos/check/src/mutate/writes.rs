@@ -1,8 +1,10 @@
 //! Bugs of writes.
 
+use std::collections::HashSet;
+
 use crate::history::{
-    Answer, CompareTarget, DeleteRange, Deleted, EventKind, Operation, Outcome, Put, Refusal,
-    RefusalKind, Request, Response,
+    Answer, Blob, CompareTarget, DeleteRange, Deleted, EventKind, Operation, Outcome, Put, Record,
+    Refusal, RefusalKind, Request, Response,
 };
 use crate::model::answer_writes;
 use crate::verdict::Check;
@@ -112,9 +114,15 @@ fn is_put(operation: &Operation) -> Option<&Put> {
 
 /// An answered put, followed by enough others.
 fn pick_put(scene: &mut Scene<'_>) -> Option<usize> {
+    pick_put_of(scene, |_key| true)
+}
+
+fn pick_put_of(scene: &mut Scene<'_>, fits: impl Fn(&Blob) -> bool) -> Option<usize> {
     let top = scene.model.top();
     scene.pick_answered(|_, operation, response| {
-        is_put(operation).is_some() && response.revision > 10 && response.revision + 10 < top
+        is_put(operation).is_some_and(|put| fits(&put.key))
+            && response.revision > 10
+            && response.revision + 10 < top
     })
 }
 
@@ -143,7 +151,7 @@ fn lost_delete(scene: &mut Scene<'_>) -> bool {
     let revision = scene.response(place).revision;
     let written = is_put(&lost).map(|put| put.key.clone());
     let alive: Vec<_> = (0..12)
-        .map(|number| crate::history::Blob::from(format!("k{number}")))
+        .map(|number| Blob::from(format!("k{number}")))
         .filter(|key| {
             Some(key) != written.as_ref() && scene.model.get(key.as_slice(), revision - 1).is_some()
         })
@@ -167,8 +175,34 @@ fn lost_delete(scene: &mut Scene<'_>) -> bool {
     true
 }
 
+/// Keys whose value an operation without an answer may have written again.
+fn kept_in_doubt(scene: &Scene<'_>) -> HashSet<Blob> {
+    fn collect(request: &Request, keys: &mut HashSet<Blob>) {
+        match request {
+            Request::Put(put) if put.ignore_value => {
+                keys.insert(put.key.clone());
+            }
+            Request::Txn(txn) => {
+                let requests = txn.success.iter().chain(&txn.failure);
+                requests.for_each(|request| collect(request, keys));
+            }
+            _ => {}
+        }
+    }
+    let mut keys = HashSet::new();
+    for record in scene.records.iter() {
+        if let Record::Op(operation) = record
+            && matches!(operation.outcome, Outcome::Unknown { .. })
+        {
+            collect(&operation.request, &mut keys);
+        }
+    }
+    keys
+}
+
 fn applied_twice(scene: &mut Scene<'_>) -> bool {
-    let Some(place) = pick_put(scene) else {
+    let in_doubt = kept_in_doubt(scene);
+    let Some(place) = pick_put_of(scene, |key| !in_doubt.contains(key)) else {
         return false;
     };
     let again = scene.operation(place).clone();
