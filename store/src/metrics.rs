@@ -61,6 +61,7 @@ pub(crate) struct Calls {
 pub struct Metrics {
     calls: Vec<Calls>,
     pub(crate) leader_changes: Counter,
+    pub(crate) early_elections: Counter,
     pub(crate) proposals_failed: Counter,
     proposals_pending: Arc<AtomicI64>,
     pub(crate) read_indexes_failed: Counter,
@@ -90,6 +91,7 @@ impl Default for Metrics {
         Metrics {
             calls: METHODS.iter().map(|_| Calls::default()).collect(),
             leader_changes: Counter::default(),
+            early_elections: Counter::default(),
             proposals_failed: Counter::default(),
             proposals_pending: Arc::default(),
             read_indexes_failed: Counter::default(),

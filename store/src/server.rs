@@ -24,7 +24,6 @@ use self::loops::{Loops, spawn_loops};
 use crate::config::{Config, Url};
 use crate::data_folder::DataFolder;
 use crate::grpc;
-use crate::metrics::Metrics;
 use crate::raft::{
     self, Attributes, Connection, Contact, EarlyElection, FailureDetector, Leader, LeadershipWatch,
     Member, PeerService, RejoinGuard,
@@ -90,8 +89,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut page_listeners = bind_all(&config.listen_client_http_urls).await?;
     page_listeners.extend(bind_all(&config.listen_metrics_urls).await?);
     let tasks = Tasks::new();
-    let metrics = Arc::new(Metrics::default());
-    let (assembly, closed_connections) = open(&config, &data, &metrics, Means::system()).await?;
+    let (assembly, closed_connections) = open(&config, &data, Means::system()).await?;
     let incoming = futures::stream::select_all(
         peer_listeners
             .into_iter()
@@ -99,14 +97,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     );
     let started = start(&assembly, &data, &tasks, incoming, closed_connections).await?;
     let replica = started.replica;
-    serve_pages(&assembly, &replica, &tasks, page_listeners, &metrics);
+    serve_pages(&assembly, &replica, &tasks, page_listeners);
     let stopped = tokio::select! {
         ready = become_ready(&assembly, &replica) => { ready?; false }
         _ = signals.next() => true,
         () = tasks.stop_asked() => true,
     };
     if !stopped {
-        serve_clients(&assembly, &replica, &tasks, client_listeners, &metrics);
+        serve_clients(&assembly, &replica, &tasks, client_listeners);
         tracing::info!("ready to serve client requests");
         tokio::select! {
             signal = signals.next() => tracing::info!(signal = signal.name(), "stopping"),
@@ -284,6 +282,7 @@ fn early_election(
         detector: assembly.detector.clone(),
         closed,
         member_id: assembly.member_id,
+        metrics: Arc::clone(&assembly.metrics),
     }
 }
 
@@ -430,10 +429,9 @@ fn serve_clients(
     replica: &Arc<Replica>,
     tasks: &Tasks,
     listeners: Vec<TcpListener>,
-    metrics: &Arc<Metrics>,
 ) {
     let limits = grpc::Limits::from_config(&assembly.config);
-    let (replica, metrics) = (Arc::clone(replica), Arc::clone(metrics));
+    let (replica, metrics) = (Arc::clone(replica), Arc::clone(&assembly.metrics));
     tasks.spawn("clients", OnFailure::Stop, |stop| {
         grpc::serve(listeners, replica, metrics, limits, stop)
     });
@@ -445,13 +443,12 @@ fn serve_pages(
     replica: &Arc<Replica>,
     tasks: &Tasks,
     listeners: Vec<TcpListener>,
-    metrics: &Arc<Metrics>,
 ) {
     if listeners.is_empty() {
         return;
     }
     let limits = grpc::Limits::from_config(&assembly.config);
-    let (replica, metrics) = (Arc::clone(replica), Arc::clone(metrics));
+    let (replica, metrics) = (Arc::clone(replica), Arc::clone(&assembly.metrics));
     tasks.spawn("pages", OnFailure::Stop, |stop| {
         grpc::serve_pages(listeners, replica, metrics, limits, stop)
     });

@@ -99,7 +99,7 @@ fn run_one(seed: u64) -> ExitCode {
         .map(|(kind, count)| format!("{kind}={count}"))
         .collect();
     println!(
-        "verdict={:?} simulated_milliseconds={} acknowledged={} refused={} unknown={} reads={} elections={} \
+        "verdict={:?} simulated_milliseconds={} acknowledged={} refused={} unknown={} reads={} elections={} early_elections={} \
          trace={:016x} lines={} {}",
         report.verdict,
         report.simulated.as_millis(),
@@ -108,6 +108,7 @@ fn run_one(seed: u64) -> ExitCode {
         report.unknown,
         report.reads,
         report.elections,
+        report.early_elections,
         report.trace_hash,
         report.trace_lines,
         faults.join(" ")

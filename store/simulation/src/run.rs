@@ -57,6 +57,8 @@ pub struct Report {
     pub reads: u64,
     /// Terms that had a leader.
     pub elections: u64,
+    /// Elections called because the leader's process had ended.
+    pub early_elections: u64,
     pub trace_hash: u64,
     pub trace_lines: u64,
     /// Violations, or why the run shows nothing.
@@ -69,6 +71,9 @@ struct Observed {
     leaders: BTreeMap<u64, u64>,
     hashes: BTreeMap<u64, (usize, u32)>,
     applied: [u64; MEMBERS],
+    /// Early elections that each member's process has called, and those of all processes.
+    early: [u64; MEMBERS],
+    early_elections: u64,
     compared: Duration,
 }
 
@@ -231,6 +236,7 @@ impl Observed {
                         .violate(format!("term {term} has two leaders"));
                 }
             }
+            self.look_at_early_elections(member.index, node.early_elections());
             let applied = node.replica().raft_status().applied_index;
             if std::mem::replace(&mut self.applied[member.index], applied) != applied {
                 world
@@ -248,6 +254,12 @@ impl Observed {
                 }
             }
         }
+    }
+
+    /// A new process counts from zero.
+    fn look_at_early_elections(&mut self, member: usize, called: u64) {
+        let known = std::mem::replace(&mut self.early[member], called);
+        self.early_elections += called.checked_sub(known).unwrap_or(called);
     }
 }
 
@@ -289,6 +301,7 @@ fn report(
         unknown,
         reads,
         elections: observed.leaders.len() as u64,
+        early_elections: observed.early_elections,
         trace_hash,
         trace_lines,
         reasons,

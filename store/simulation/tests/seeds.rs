@@ -22,14 +22,19 @@ fn number(text: &str, name: &str) -> u64 {
 
 #[test]
 fn what_is_acknowledged_survives_every_fault() {
-    let mut acknowledged = 0;
+    let (mut acknowledged, mut early_elections) = (0, 0);
     for seed in 1..=3 {
         let output = run(seed, 30, None);
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "seed {seed}: {text}");
         acknowledged += number(&text, "acknowledged");
+        early_elections += number(&text, "early_elections");
     }
     assert!(acknowledged > 300, "{acknowledged} writes say too little");
+    assert!(
+        early_elections > 0,
+        "no leader was replaced before its silence would have told"
+    );
 }
 
 #[test]

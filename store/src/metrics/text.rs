@@ -98,6 +98,11 @@ fn raft(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
         "Leader changes seen.",
         &metrics.leader_changes,
     );
+    page.counter(
+        "mainstay_early_elections_total",
+        "Elections called because the leader's process had ended, before its silence would have told.",
+        &metrics.early_elections,
+    );
     page.gauge(
         "etcd_server_proposals_committed_total",
         "Consensus proposals committed.",

@@ -6,6 +6,8 @@ use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::mpsc;
 
 use super::failure_detector::{self, FailureDetector, Leadership, PROBE_TIMEOUT};
+use crate::metrics::Metrics;
+
 use super::{MemberTable, Peers, Raft, RejoinGuard};
 
 /// Stands for election when the leader's process has ended.
@@ -18,6 +20,7 @@ pub(crate) struct EarlyElection {
     /// Members whose last connection to this one has closed.
     pub(crate) closed: mpsc::Receiver<u64>,
     pub(crate) member_id: u64,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl EarlyElection {
@@ -65,6 +68,7 @@ impl EarlyElection {
         let agreed = 1 + answers.into_iter().filter(|agreed| *agreed).count();
         let is_on = self.detector.still_stands(gone) && self.followed() == Some(gone);
         if agreed > voters.len() / 2 && is_on {
+            self.metrics.early_elections.add(1);
             // Raft that has stopped needs no election; its own task says why.
             self.raft.trigger().elect(false).await.ok();
         }

@@ -33,6 +33,7 @@ pub(super) struct Assembly {
     pub(super) raft: Raft,
     pub(super) applied: ApplyProgress,
     pub(super) member_id: u64,
+    pub(super) metrics: Arc<Metrics>,
     /// Whether physical compaction runs, on a thread of its own.
     pub(super) sweeps: bool,
 }
@@ -62,11 +63,11 @@ impl Means {
 pub(super) async fn open(
     config: &Arc<Config>,
     data: &DataFolder,
-    metrics: &Arc<Metrics>,
     means: Means,
 ) -> anyhow::Result<(Assembly, mpsc::Receiver<u64>)> {
     let identity = data.identity();
-    let (log, folder, wal) = open_storage(data, metrics, means.open_log).await?;
+    let metrics = Arc::new(Metrics::default());
+    let (log, folder, wal) = open_storage(data, &metrics, means.open_log).await?;
     let folder = Arc::new(folder);
     let machine = folder.machine();
     let lessor = Arc::new(Lessor::default());
@@ -97,7 +98,7 @@ pub(super) async fn open(
         lessor: Arc::clone(&lessor),
         members: members.clone(),
         unflushed_entries: Arc::clone(&unflushed_entries),
-        metrics: Arc::clone(metrics),
+        metrics: Arc::clone(&metrics),
     };
     let (applier, applied) = Applier::new(Arc::clone(&folder), listeners)?;
     let transport = Transport(peers.clone());
@@ -124,6 +125,7 @@ pub(super) async fn open(
         raft,
         applied,
         member_id,
+        metrics,
         sweeps: means.sweeps,
     };
     Ok((assembly, closed_connections))

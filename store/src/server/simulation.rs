@@ -13,7 +13,6 @@ use super::assembly::{Assembly, Means};
 use super::{STOP_GRACE, become_ready, open, start};
 use crate::config::Config;
 use crate::data_folder::DataFolder;
-use crate::metrics::Metrics;
 use crate::raft::{Connector, LeadershipWatch, RejoinGuard, StateFolder};
 use crate::replica::Replica;
 
@@ -98,8 +97,7 @@ where
         sweeps: false,
     };
     let tasks = Tasks::new();
-    let (assembly, closed_connections) =
-        open(&config, &data, &Arc::new(Metrics::default()), means).await?;
+    let (assembly, closed_connections) = open(&config, &data, means).await?;
     on_state_opened(Durable {
         data: Arc::clone(&data),
         folder: Arc::clone(&assembly.folder),
@@ -139,6 +137,11 @@ impl Node {
     /// The leader this member knows and its term, seen at one moment.
     pub fn led(&self) -> (Option<u64>, u64) {
         self.leadership.led()
+    }
+
+    /// Elections that this member has called because the leader's process had ended.
+    pub fn early_elections(&self) -> u64 {
+        self.assembly.metrics.early_elections.get()
     }
 
     /// False while a member that joined again has not caught up.
