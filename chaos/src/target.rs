@@ -1,5 +1,7 @@
 //! What is broken: a program that is started here, or somebody's own cluster with commands for each fault.
 
+mod etcd;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -9,13 +11,6 @@ use serde::{Deserialize, Serialize};
 /// Variable that names the server binary for the target `ours`.
 pub const BINARY_VARIABLE: &str = "MAINSTAY_BIN";
 const DEFAULT_BINARY: &str = "target/release/mainstay";
-
-/// Why etcd does not hold under `pause-leader`: seen of 3.4.23 and 3.6.16.
-const ETCD_RENEWS_STALE_LEASES: &str =
-    "a leader of the past goes on renewing leases when it wakes up (etcd's issue 15247)";
-/// Why etcd does not hold under `progress`: seen of 3.4.23.
-const ETCD_REPORTS_PROGRESS_EARLY: &str =
-    "it reports progress ahead of events (etcd's issue 15220)";
 
 /// Time a target gets, unless it says otherwise, to serve again when nothing is broken any more, in seconds.
 const RECOVERY_SECONDS: u64 = 30;
@@ -167,13 +162,9 @@ impl Target {
         Target::etcd_at(Path::new("etcd"))
     }
 
-    /// Three members of an etcd that lies elsewhere.
+    /// Three members of an etcd that lies elsewhere. It is asked for its version, since some have known bugs.
     pub fn etcd_at(path: &Path) -> Target {
-        let known = [
-            ("pause-leader", ETCD_RENEWS_STALE_LEASES),
-            ("progress", ETCD_REPORTS_PROGRESS_EARLY),
-        ]
-        .map(|(scenario, reason)| (scenario.to_owned(), reason.to_owned()));
+        let minor = etcd::minor(path);
         Target::of_program(
             "etcd",
             Program {
@@ -181,9 +172,9 @@ impl Target {
                 arguments: Vec::new(),
                 flags: Vec::new(),
                 environment: BTreeMap::new(),
-                known: known.into(),
+                known: etcd::known(minor).collect(),
                 rejoins_emptied: false,
-                answers_progress_truly: false,
+                answers_progress_truly: etcd::answers_progress_truly(minor),
                 calls_libc: false,
                 short_log_flags: Vec::new(),
             },

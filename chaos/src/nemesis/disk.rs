@@ -37,18 +37,15 @@ impl Nemesis {
         Ok(effect)
     }
 
-    /// What became of a member whose disk failed. One that stopped is started again.
+    /// What became of a member whose disk failed. One that stopped, or is about to, is started again.
     async fn after_disk_error(&mut self, member: usize, what: &str) -> Result<String> {
-        let went = match self.cluster.ended(member) {
-            None => "went on".to_owned(),
-            Some(ended) => {
-                self.look_how_it_stopped(member, ended, what)?;
-                self.start_member(member).await?;
-                format!("{ended} and was started again")
-            }
+        let Some(ended) = self.wait_ready_or_ended(member).await? else {
+            return Ok("went on".to_owned());
         };
+        self.look_how_it_stopped(member, ended, what)?;
+        self.start_member(member).await?;
         self.wait_ready(member).await?;
-        Ok(went)
+        Ok(format!("{ended} and was started again"))
     }
 
     /// A disk error may stop a member, in order and with a word about it.

@@ -147,17 +147,25 @@ impl Nemesis {
 
     /// Waits until a member answers a linearizable read.
     pub(super) async fn wait_ready(&mut self, member: usize) -> Result<()> {
+        match self.wait_ready_or_ended(member).await? {
+            None => Ok(()),
+            Some(ended) => bail!(
+                "{} {ended} while it was waited for",
+                self.cluster.name(member)
+            ),
+        }
+    }
+
+    /// Waits until a member answers a linearizable read or ends, and says how it ended.
+    pub(super) async fn wait_ready_or_ended(&mut self, member: usize) -> Result<Option<Ended>> {
         let deadline = Instant::now() + READY_TIMEOUT;
         let mut client = Client::new(&self.cluster.urls()[member])?;
         while Instant::now() < deadline {
             if crate::liveness::reads(&mut client).await.is_ok() {
-                return Ok(());
+                return Ok(None);
             }
             if let Some(ended) = self.cluster.ended(member) {
-                bail!(
-                    "{} {ended} while it was waited for",
-                    self.cluster.name(member)
-                );
+                return Ok(Some(ended));
             }
             if !self.pause_until(Instant::now() + POLL_INTERVAL).await {
                 bail!("interrupted");
