@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use daemon::{CancellationToken, OnFailure, Tasks};
-use state_machine::{AlarmAction, AlarmChange, AlarmKind, Command};
 
 use super::assembly::Assembly;
 use crate::blocking;
@@ -76,7 +75,6 @@ pub(super) fn spawn_loops(
     spawn(tasks, "watch", async move { hub.dispatch().await });
     spawn(tasks, "reads", rounds.run());
     spawn(tasks, "early election", early_election.run());
-    let reserve_proposals = proposals.clone();
     let leader_loop = LeaderLoop {
         lessor: Arc::clone(&assembly.lessor),
         proposals: proposals.clone(),
@@ -94,7 +92,7 @@ pub(super) fn spawn_loops(
     );
     spawn_raft_watch(assembly, tasks);
     spawn_housekeeping(assembly, tasks, guard);
-    spawn_disk_watch(assembly, tasks, reserve_proposals);
+    spawn_disk_watch(assembly, tasks);
     if assembly.sweeps {
         spawn_sweeper(assembly, tasks);
     }
@@ -145,37 +143,27 @@ fn spawn_housekeeping(assembly: &Assembly, tasks: &Tasks, guard: Arc<RejoinGuard
     spawn(tasks, "housekeeping", work);
 }
 
-/// Raises the NOSPACE alarm while the log can still be written, when there will soon be no room for it.
-fn spawn_disk_watch(assembly: &Assembly, tasks: &Tasks, proposals: Proposals) {
-    let (wal, folder, member) = (
-        assembly.wal.clone(),
-        Arc::clone(&assembly.folder),
-        assembly.member_id,
-    );
+/// Says when there is no room for the log to grow, before this member has to stop for it, and when there is again.
+///
+/// It raises no alarm: that would end the writes of the whole cluster for one member's disk.
+fn spawn_disk_watch(assembly: &Assembly, tasks: &Tasks) {
+    let wal = assembly.wal.clone();
     let work = async move {
         let mut tick = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+        let mut was_full = false;
         loop {
             tick.tick().await;
             let full = wal
                 .check_reserve()
                 .is_err_and(|error| error.kind() == ErrorKind::StorageFull);
-            if !full
-                || folder
-                    .machine()
-                    .alarms()
-                    .contains(&(member, AlarmKind::NoSpace))
-            {
-                continue;
+            match (was_full, full) {
+                (false, true) => tracing::error!(
+                    "the disk is full: this member stops when its log has to grow; make room"
+                ),
+                (true, false) => tracing::info!("the disk has room for the log again"),
+                _ => {}
             }
-            tracing::error!("the disk is full; raising the NOSPACE alarm");
-            let alarm = AlarmChange {
-                action: AlarmAction::Activate,
-                member,
-                alarm: AlarmKind::NoSpace,
-            };
-            if let Err(error) = proposals.propose(&Command::Alarm(alarm)).await {
-                tracing::warn!(%error, "the NOSPACE alarm is not replicated yet");
-            }
+            was_full = full;
         }
     };
     spawn(tasks, "disk", work);
