@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::builder::{RUNS, free_folder};
+use crate::cluster;
 use crate::failover;
 use crate::random::Random;
 use crate::report;
@@ -269,6 +270,9 @@ async fn carry_out(plans: &[Plan], folder: &Path) -> Result<Verdict> {
         );
         let summary = run::run(plan, interrupted.clone()).await?;
         say(&summary);
+        if summary.verdict == Verdict::Held {
+            cluster::remove_data(&plan.folder);
+        }
         summaries.push(summary);
     }
     report::write(folder, &summaries)?;

@@ -26,6 +26,9 @@ use process::Process;
 pub const MEMBERS: usize = 3;
 /// Pause between two looks at a condition.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Where members have their data, below the folder of a run, and where the shim has what a power cut would leave.
+const DATA_FOLDER: &str = "data";
+const DURABLE_FOLDER: &str = "durable";
 /// Time a member gets to end after it was asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -56,6 +59,14 @@ pub struct Cluster {
     processes: Arc<Processes>,
     guard: Option<Guard>,
     rejoins_emptied: bool,
+}
+
+/// Removes what the members of a run had on their disks. Nobody looks at it when all went as it should, and it is large.
+pub(crate) fn remove_data(folder: &Path) {
+    for part in [DATA_FOLDER, DURABLE_FOLDER] {
+        // What cannot be removed takes room and changes nothing else.
+        std::fs::remove_dir_all(folder.join(part)).ok();
+    }
 }
 
 impl Cluster {
@@ -98,7 +109,7 @@ impl Cluster {
         }
         let mut members = Vec::new();
         for member in 0..MEMBERS {
-            let data = folder.join("data").join(name(member));
+            let data = folder.join(DATA_FOLDER).join(name(member));
             let flags = [
                 ("--name", name(member)),
                 ("--data-dir", data.display().to_string()),
@@ -112,7 +123,7 @@ impl Cluster {
             let log = logs.join(format!("{}.log", name(member)));
             let mut process = Process::new(&program, &flags, data, log);
             if setup.shim && program.calls_libc {
-                process.put_behind_shim(&folder.join("durable").join(name(member)))?;
+                process.put_behind_shim(&folder.join(DURABLE_FOLDER).join(name(member)))?;
             }
             members.push(Driver::Process(process));
         }
@@ -368,4 +379,21 @@ fn name(member: usize) -> String {
 
 fn local(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_held_the_data_go_and_the_rest_stays() {
+        let run = tempfile::tempdir().unwrap();
+        for part in [DATA_FOLDER, DURABLE_FOLDER, "logs"] {
+            std::fs::create_dir_all(run.path().join(part).join("member-0")).unwrap();
+        }
+        remove_data(run.path());
+        let left = std::fs::read_dir(run.path()).unwrap();
+        let names: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["logs"]);
+    }
 }

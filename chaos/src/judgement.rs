@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::cluster;
 use crate::report::PAGE_FILE;
 use crate::summary::Summary;
 use crate::verdict::Verdict;
@@ -44,8 +45,7 @@ impl Judgement {
     /// When something was broken, or when the run has shown nothing.
     pub fn assert_held(&self) {
         assert!(self.summary.verdict == Verdict::Held, "{self}");
-        // What cannot be removed takes room and changes nothing else.
-        std::fs::remove_dir_all(self.folder.join("data")).ok();
+        cluster::remove_data(&self.folder);
     }
 
     /// Ends the test unless something was broken, and one of the words said of it has `words` in it: for tests of tests.
@@ -59,7 +59,7 @@ impl Judgement {
             .iter()
             .any(|one| one.contains(words));
         assert!(found, "no violation says {words:?}\n{self}");
-        std::fs::remove_dir_all(self.folder.join("data")).ok();
+        cluster::remove_data(&self.folder);
     }
 }
 

@@ -4,6 +4,7 @@ mod cases;
 mod clusters;
 mod histories;
 mod matrix;
+mod simulated;
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,10 @@ use crate::verdict::Verdict;
 use cases::{CASES, Case, On};
 use clusters::Bench;
 use matrix::{Found, Matrix, Row};
+use simulated::Simulation;
 
+/// Variable by which a program with planted bugs is told its bug.
+const BUG_VARIABLE: &str = "MAINSTAY_PLANTED_BUG";
 /// Name of the matrix in the selftest's folder.
 const MATRIX_FILE: &str = "matrix.txt";
 
@@ -70,6 +74,10 @@ pub async fn run(arguments: Arguments, interrupted: watch::Receiver<bool>) -> Re
         }
         matrix.add(bench.prove(case).await);
     }
+    if let Some(planted) = &arguments.planted {
+        let simulation = Simulation::new(planted, seed, interrupted.clone());
+        matrix.extend(simulation.rows(|name| is_named(name, &arguments)).await);
+    }
     if !arguments.only.is_empty() {
         matrix.add(Row::of(
             "only",
@@ -85,5 +93,9 @@ pub async fn run(arguments: Arguments, interrupted: watch::Receiver<bool>) -> Re
 fn is_wanted(case: &Case, arguments: &Arguments) -> bool {
     // Without the program its rows would only say so again and again.
     let can_run = case.on != On::Planted || arguments.planted.is_some();
-    can_run && (arguments.only.is_empty() || arguments.only.iter().any(|name| name == case.name))
+    can_run && is_named(case.name, arguments)
+}
+
+fn is_named(row: &str, arguments: &Arguments) -> bool {
+    arguments.only.is_empty() || arguments.only.iter().any(|name| name == row)
 }

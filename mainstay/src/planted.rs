@@ -5,9 +5,6 @@ use std::process::ExitCode;
 use planted::Bug;
 use store::config::{Config, Parsed};
 
-/// Names the bug; without it the replica has none.
-const VARIABLE: &str = "MAINSTAY_PLANTED_BUG";
-
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -26,21 +23,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     }
-    match std::env::var(VARIABLE).ok() {
-        None => eprintln!("PLANTED: no bug; {VARIABLE} would name one"),
-        Some(name) => match Bug::named(&name) {
-            Some(bug) => {
-                eprintln!(
-                    "PLANTED: THIS REPLICA HAS THE BUG {bug} ON PURPOSE. {}",
-                    bug.words()
-                );
-                planted::plant(bug);
-            }
-            None => {
-                eprintln!("planted: there is no bug {name:?}; --list names them");
-                return ExitCode::from(2);
-            }
-        },
+    if let Err(error) = planted::plant_by_environment() {
+        eprintln!("planted: {error}; --list names them");
+        return ExitCode::from(2);
     }
     run_store(arguments)
 }

@@ -207,11 +207,7 @@ impl Session {
             .args(["--seed", &seed.to_string(), "--out"])
             .arg(out)
             .env("MAINSTAY_BIN", workspace::program("mainstay")?);
-        let code = run_to_the_end(&mut command)?;
-        if code == HELD || scenarios == CANARY {
-            remove_data(out);
-        }
-        Ok(code)
+        run_to_the_end(&mut command)
     }
 
     /// A further command of the program that proves something, if the program has it.
@@ -258,16 +254,6 @@ fn inconclusive(out: &Path) -> Vec<String> {
     names
 }
 
-/// Of runs that went as they had to, history and report are enough: members' data are most of what they leave.
-fn remove_data(out: &Path) {
-    let inner = fs::read_dir(out).into_iter().flatten().flatten();
-    let folders = inner.map(|entry| entry.path()).chain([out.to_owned()]);
-    for folder in folders {
-        // What cannot be removed takes room and changes nothing else.
-        fs::remove_dir_all(folder.join("data")).ok();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,17 +284,6 @@ mod tests {
             fs::write(out.join(name).join("report.json"), report).unwrap();
         }
         assert_eq!(inconclusive(&out), ["b"]);
-        fs::remove_dir_all(out).unwrap();
-    }
-
-    #[test]
-    fn data_is_removed_and_reports_stay() {
-        let out = std::env::temp_dir().join(format!("xtask-chaos-{}", std::process::id()));
-        let run = out.join("kill-leader");
-        fs::create_dir_all(run.join("data/member-0")).unwrap();
-        fs::write(run.join("report.json"), "{}").unwrap();
-        remove_data(&out);
-        assert!(!run.join("data").exists() && run.join("report.json").exists());
         fs::remove_dir_all(out).unwrap();
     }
 }

@@ -6,14 +6,16 @@ use crate::command::Run;
 use crate::{setup, up, workspace};
 
 /// The one build with planted bugs. The whole workspace is selected, so that RocksDB is not compiled once more.
-const PLANTED_BUILD: [&str; 7] = [
+const PLANTED_BUILD: [&str; 9] = [
     "build",
     "--release",
     "--workspace",
     "--features",
-    "mainstay/planted-bugs",
+    "mainstay/planted-bugs,simulation/planted-bugs",
     "--bin",
     "planted",
+    "--bin",
+    "simulation-planted",
 ];
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {

@@ -9,9 +9,11 @@ use check::history::Record;
 use check::{Check, Verdict as Judgement};
 use tokio::sync::watch;
 
+use super::BUG_VARIABLE;
 use super::cases::{CASES, Case, On, Wanted};
 use super::histories::{names, operations_until};
 use super::matrix::{Found, Row};
+use crate::cluster;
 use crate::run::{self, HISTORY_FILE, Plan};
 use crate::scenario;
 use crate::schedule::Schedule;
@@ -23,8 +25,6 @@ use crate::verdict::Verdict;
 const TRIES_MAX: u64 = 3;
 /// Time for a cluster with a bug to serve again, in seconds.
 const BUG_RECOVERY_SECONDS: u64 = 9;
-/// Variable by which the planted program is told its bug.
-const BUG_VARIABLE: &str = "MAINSTAY_PLANTED_BUG";
 
 /// Where cases are run.
 pub(super) struct Bench<'a> {
@@ -129,8 +129,7 @@ impl<'a> Bench<'a> {
             compare_with(case.wanted, &judged),
             Found::Caught | Found::Passed
         ) {
-            // Nobody looks at the files of what went as it should, and they are large.
-            std::fs::remove_dir_all(plan.folder.join("data"))?;
+            cluster::remove_data(&plan.folder);
         }
         Ok(judged)
     }

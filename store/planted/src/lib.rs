@@ -34,6 +34,29 @@ pub fn plant(bug: Bug) {
     assert!(planted == bug, "the process has the bug {planted} already");
 }
 
+/// Names the bug that [`plant_by_environment`] plants.
+#[cfg(feature = "bugs")]
+pub const VARIABLE: &str = "MAINSTAY_PLANTED_BUG";
+
+/// Gives the process the bug that [`VARIABLE`] names, if it names one, and says so on standard error.
+///
+/// # Errors
+/// When no bug has the name.
+#[cfg(feature = "bugs")]
+pub fn plant_by_environment() -> Result<Option<Bug>, String> {
+    let Ok(name) = std::env::var(VARIABLE) else {
+        eprintln!("PLANTED: no bug; {VARIABLE} would name one");
+        return Ok(None);
+    };
+    let bug = Bug::named(&name).ok_or_else(|| format!("there is no bug {name:?}"))?;
+    eprintln!(
+        "PLANTED: THIS PROCESS HAS THE BUG {bug} ON PURPOSE. {}",
+        bug.words()
+    );
+    plant(bug);
+    Ok(Some(bug))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,9 @@ mod history;
 mod member;
 mod nemesis;
 mod network;
+mod program;
 mod random;
 mod run;
 mod trace;
 
-pub use run::{Options, Report, Verdict, run};
+pub use program::{Surroundings, main};

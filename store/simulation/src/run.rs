@@ -28,7 +28,7 @@ const WRITES_PER_SECOND_MIN: u64 = 2;
 
 /// What is run.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     pub seed: u64,
     /// Simulated time under faults.
     pub duration: Duration,
@@ -38,7 +38,7 @@ pub struct Options {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     Held,
     Violated,
     Inconclusive,
@@ -46,7 +46,7 @@ pub enum Verdict {
 
 /// How a run went.
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct Report {
     pub verdict: Verdict,
     pub simulated: Duration,
     /// Faults that took hold, by kind.
@@ -81,7 +81,7 @@ struct Observed {
 ///
 /// # Errors
 /// When the folder for the members' states cannot be made or used: the harness's failure, not the store's.
-pub fn run(options: &Options) -> anyhow::Result<Report> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
     let shared_memory = std::path::Path::new("/dev/shm");
     let root = match shared_memory.is_dir() {
         true => tempfile::tempdir_in(shared_memory)?,

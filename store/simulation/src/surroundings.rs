@@ -10,6 +10,11 @@ use std::ffi::{c_int, c_long, c_uint, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// For the program's own thread.
+pub(crate) const SURROUNDINGS: simulation::Surroundings = simulation::Surroundings {
+    simulate,
+    set_clock,
+};
 /// Where the simulated clock begins, in nanoseconds after 1970.
 const CLOCK_START_NANOSECONDS: u64 = 1_000_000_000_000_000;
 const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
