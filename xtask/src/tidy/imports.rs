@@ -52,7 +52,7 @@ const MEMBERS: &[Member] = &[
     },
     Member {
         name: "simulation",
-        may_import: &["store", "wal", "state-machine"],
+        may_import: &["store", "wal", "state-machine", "planted"],
         never: &STORES_LIBRARIES,
     },
     Member {
