@@ -9,6 +9,8 @@ pub(crate) enum Service {
     Cluster,
     Maintenance,
     Auth,
+    Lock,
+    Election,
     Health,
 }
 
@@ -22,6 +24,8 @@ impl Service {
             Service::Cluster => "etcdserverpb.Cluster",
             Service::Maintenance => "etcdserverpb.Maintenance",
             Service::Auth => "etcdserverpb.Auth",
+            Service::Lock => "v3lockpb.Lock",
+            Service::Election => "v3electionpb.Election",
             Service::Health => "grpc.health.v1.Health",
         }
     }
@@ -122,9 +126,18 @@ pub(crate) static METHODS: &[Method] = &[
     method(39, Service::Auth, "RoleDelete", Kind::Unary),
     method(40, Service::Auth, "RoleGrantPermission", Kind::Unary),
     method(41, Service::Auth, "RoleRevokePermission", Kind::Unary),
+    // v3lockpb.Lock
+    method(42, Service::Lock, "Lock", Kind::Unary),
+    method(43, Service::Lock, "Unlock", Kind::Unary),
+    // v3electionpb.Election
+    method(44, Service::Election, "Campaign", Kind::Unary),
+    method(45, Service::Election, "Proclaim", Kind::Unary),
+    method(46, Service::Election, "Leader", Kind::Unary),
+    method(47, Service::Election, "Observe", Kind::ServerStream),
+    method(48, Service::Election, "Resign", Kind::Unary),
     // grpc.health.v1.Health
-    method(42, Service::Health, "Check", Kind::Unary),
-    method(43, Service::Health, "Watch", Kind::ServerStream),
+    method(49, Service::Health, "Check", Kind::Unary),
+    method(50, Service::Health, "Watch", Kind::ServerStream),
 ];
 
 /// Finds the method of a request path. The error is the text grpc-go answers with.
@@ -142,6 +155,8 @@ pub(crate) fn find(path: &str) -> Result<&'static Method, String> {
         "etcdserverpb.Cluster" => Service::Cluster,
         "etcdserverpb.Maintenance" => Service::Maintenance,
         "etcdserverpb.Auth" => Service::Auth,
+        "v3lockpb.Lock" => Service::Lock,
+        "v3electionpb.Election" => Service::Election,
         "grpc.health.v1.Health" => Service::Health,
         _ => return Err(format!("unknown service {service_name}")),
     };
@@ -171,8 +186,8 @@ mod tests {
             Some("unknown method Get for service etcdserverpb.KV")
         );
         assert_eq!(
-            find("/v3lockpb.Lock/Lock").err().as_deref(),
-            Some("unknown service v3lockpb.Lock")
+            find("/etcdserverpb.Gateway/Get").err().as_deref(),
+            Some("unknown service etcdserverpb.Gateway")
         );
         assert_eq!(
             find("/v3").err().as_deref(),

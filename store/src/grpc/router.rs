@@ -6,6 +6,8 @@ use std::sync::Arc;
 use http::{HeaderMap, Request, Response};
 use proto::server::etcdserverpb as pb;
 use proto::server::health::health_server::HealthServer;
+use proto::server::v3electionpb::election_server::ElectionServer;
+use proto::server::v3lockpb::lock_server::LockServer;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service as _, StdError};
@@ -13,7 +15,9 @@ use tonic::codegen::{BoxFuture, Service as _, StdError};
 use super::answer::{Answer, Call, Work};
 use super::method::{self, Method, Service};
 use super::status::BadRequest;
-use super::{Edge, auth, cluster, health, kv, lease, maintenance, status, stream, watch};
+use super::{
+    Edge, auth, cluster, election, health, kv, lease, lock, maintenance, status, stream, watch,
+};
 
 /// etcd's metadata key with the version of the client's API.
 const CLIENT_API_VERSION: &str = "client-api-version";
@@ -27,6 +31,8 @@ pub(super) struct Router {
     cluster: pb::cluster_server::ClusterServer<cluster::Cluster>,
     maintenance: pb::maintenance_server::MaintenanceServer<maintenance::Maintenance>,
     auth: pb::auth_server::AuthServer<auth::Auth>,
+    lock: LockServer<lock::Lock>,
+    election: ElectionServer<election::Election>,
     health: HealthServer<health::Health>,
 }
 
@@ -59,6 +65,11 @@ impl Router {
                 edge
             ),
             auth: sized!(AuthServer::new(auth::Auth(edge.clone())), edge),
+            lock: sized!(LockServer::new(lock::Lock::new(edge.clone())), edge),
+            election: sized!(
+                ElectionServer::new(election::Election::new(edge.clone())),
+                edge
+            ),
             health: sized!(HealthServer::new(health::Health(edge.clone())), edge),
             edge,
         }
@@ -115,6 +126,8 @@ impl Router {
             Service::Cluster => self.cluster.clone().call(request),
             Service::Maintenance => self.maintenance.clone().call(request),
             Service::Auth => self.auth.clone().call(request),
+            Service::Lock => self.lock.clone().call(request),
+            Service::Election => self.election.clone().call(request),
             Service::Health => self.health.clone().call(request),
         }
     }
