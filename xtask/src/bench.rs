@@ -5,10 +5,14 @@ use anyhow::{Context, Result, ensure};
 use crate::command::Run;
 use crate::{setup, up, workspace};
 
+/// The comparison, and the load generator that it starts.
+pub(crate) const PROGRAMS: [&str; 2] = ["side-by-side", "mainstay-bench"];
+
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     setup::toolset()?;
     setup::peers()?;
-    up::build(&["mainstay", "benches"])?;
+    up::build(&["mainstay"])?;
+    up::build(&PROGRAMS)?;
     side_by_side()?.args(arguments).run()
 }
 

@@ -7,8 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::command::Run;
-use crate::{setup, workspace};
+use crate::{setup, up, workspace};
 
 /// Folder of what comes out, below the target folder.
 const FOLDER: &str = "chaos-ci";
@@ -47,17 +46,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let (profile, seed) = parse(arguments)?;
     setup::toolset()?;
     setup::peers()?;
-    // The selection of `cargo test --workspace`, so that in CI nothing is compiled twice.
-    let build = [
-        "build",
-        "--release",
-        "--workspace",
-        "--bin",
-        "mainstay",
-        "--bin",
-        "chaos",
-    ];
-    Run::cargo().args(build).run()?;
+    up::build(&["mainstay", "chaos"])?;
     let started = Instant::now();
     let folder = workspace::target_dir()?.join(FOLDER);
     if folder.exists() {

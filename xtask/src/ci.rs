@@ -58,6 +58,6 @@ fn bench_smoke() -> Result<()> {
         println!("[ci] there are no benches");
         return Ok(());
     }
-    up::build(&["benches"])?;
+    up::build(&bench::PROGRAMS)?;
     bench::side_by_side()?.args(SMOKE).run()
 }

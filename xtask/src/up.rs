@@ -15,12 +15,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     Err(Run::new(program).args(["up"]).args(arguments).become_it())
 }
 
-/// Release builds only: RocksDB is compiled once per profile.
-pub(crate) fn build(packages: &[&str]) -> Result<()> {
-    let packages = packages.iter().flat_map(|package| ["--package", package]);
+/// Builds programs. Release builds only, and always of the whole workspace's selection: cargo compiles crates once for each
+/// profile and for each choice of features, which the selected packages make.
+pub(crate) fn build(programs: &[&str]) -> Result<()> {
+    let programs = programs.iter().flat_map(|program| ["--bin", program]);
     println!("[xtask] the first build compiles RocksDB and takes minutes; later ones do not");
     Run::cargo()
-        .args(["build", "--release"])
-        .args(packages)
+        .args(["build", "--release", "--workspace"])
+        .args(programs)
         .run()
 }

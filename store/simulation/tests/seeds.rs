@@ -23,18 +23,27 @@ fn number(text: &str, name: &str) -> u64 {
 #[test]
 fn what_is_acknowledged_survives_every_fault() {
     let (mut acknowledged, mut early_elections) = (0, 0);
-    for seed in 1..=3 {
-        let output = run(seed, 30, None);
+    for seed in 1..=12 {
+        let output = run(seed, 60, None);
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "seed {seed}: {text}");
         acknowledged += number(&text, "acknowledged");
         early_elections += number(&text, "early_elections");
     }
-    assert!(acknowledged > 300, "{acknowledged} writes say too little");
+    assert!(acknowledged > 3_000, "{acknowledged} writes say too little");
     assert!(
         early_elections > 0,
         "no leader was replaced before its silence would have told"
     );
+}
+
+#[test]
+fn a_full_disk_of_one_member_ends_no_writes_of_the_others() {
+    let output = run(2108, 60, None);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(number(&text, "full-disk") > 0, "{text}");
+    assert_eq!(number(&text, "refused"), 0, "{text}");
 }
 
 #[test]
