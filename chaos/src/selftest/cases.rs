@@ -133,6 +133,17 @@ const BROKEN_CONNECTIONS: &[Step] = &[step(
         bursts: 20,
     },
 )];
+/// Writes gather for large runs.
+const SLOW_LINKS: &[Step] = &[step(
+    200,
+    4_500,
+    200,
+    Fault::Flaky {
+        delay_ms: 15,
+        jitter_ms: 0,
+        bursts: 0,
+    },
+)];
 const KILLED_FOLLOWERS: &[Step] = &[
     step(500, 200, 1_000, KILL_FOLLOWER),
     step(2_200, 200, 1_000, KILL_FOLLOWER),
@@ -202,7 +213,14 @@ pub(super) const CASES: &[Case] = &[
     bug("stale-compare", "calm", 3, NONE, Named(&[TxnAnswer])),
     bug("txn-reads-before", "calm", 3, NONE, Named(&[TxnAnswer])),
     bug("hash-order", "calm", 3, NONE, Named(&[Hash, WatchOrdered])),
-    bug("tombstone-elided", "calm", 3, NONE, Named(&[Hash])),
+    // What is not on disk is missing for watches that read it, and for who starts from it.
+    bug(
+        "tombstone-elided",
+        "flaky-net",
+        5,
+        SLOW_LINKS,
+        Named(&[Hash, Witness, MembersAgree]),
+    ),
     bug(
         "forwarded-again",
         "flaky-net",
@@ -280,7 +298,7 @@ pub(super) const CASES: &[Case] = &[
         PAUSED_LEADER,
         Named(&[LeaseEarly]),
     ),
-    bug("lease-ends-ahead", "calm", 4, NONE, Named(&[LeaseEarly])),
+    bug("lease-ends-ahead", "calm", 5, NONE, Named(&[LeaseEarly])),
     bug(
         "lease-keys-one-by-one",
         "calm",

@@ -22,7 +22,7 @@ use crate::target::Target;
 use crate::verdict::Verdict;
 
 /// Runs that a planted bug gets to show itself, each with a seed of its own.
-const TRIES_MAX: u64 = 3;
+const TRIES_MAX: u64 = 6;
 /// Time for a cluster with a bug to serve again, in seconds.
 const BUG_RECOVERY_SECONDS: u64 = 9;
 
