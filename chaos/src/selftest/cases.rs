@@ -133,17 +133,6 @@ const BROKEN_CONNECTIONS: &[Step] = &[step(
         bursts: 20,
     },
 )];
-/// Writes gather for large runs.
-const SLOW_LINKS: &[Step] = &[step(
-    200,
-    4_500,
-    200,
-    Fault::Flaky {
-        delay_ms: 15,
-        jitter_ms: 0,
-        bursts: 0,
-    },
-)];
 const KILLED_FOLLOWERS: &[Step] = &[
     step(500, 200, 1_000, KILL_FOLLOWER),
     step(2_200, 200, 1_000, KILL_FOLLOWER),
@@ -216,9 +205,9 @@ pub(super) const CASES: &[Case] = &[
     // What is not on disk is missing for watches that read it, and for who starts from it.
     bug(
         "tombstone-elided",
-        "flaky-net",
-        5,
-        SLOW_LINKS,
+        "calm",
+        8,
+        NONE,
         Named(&[Hash, Witness, MembersAgree]),
     ),
     bug(
