@@ -43,10 +43,10 @@ pub const VARIABLE: &str = "MAINSTAY_PLANTED_BUG";
 /// # Errors
 /// When no bug has the name.
 #[cfg(feature = "bugs")]
-pub fn plant_by_environment() -> Result<Option<Bug>, String> {
+pub fn plant_by_environment() -> Result<(), String> {
     let Ok(name) = std::env::var(VARIABLE) else {
         eprintln!("PLANTED: no bug; {VARIABLE} would name one");
-        return Ok(None);
+        return Ok(());
     };
     let bug = Bug::named(&name).ok_or_else(|| format!("there is no bug {name:?}"))?;
     eprintln!(
@@ -54,7 +54,7 @@ pub fn plant_by_environment() -> Result<Option<Bug>, String> {
         bug.words()
     );
     plant(bug);
-    Ok(Some(bug))
+    Ok(())
 }
 
 #[cfg(test)]

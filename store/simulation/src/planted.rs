@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match planted::plant_by_environment() {
-        Ok(_) => simulation::main(surroundings::SURROUNDINGS),
+        Ok(()) => simulation::main(surroundings::SURROUNDINGS),
         Err(error) => {
             eprintln!("simulation-planted: {error}");
             ExitCode::from(2)

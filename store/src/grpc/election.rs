@@ -81,12 +81,8 @@ impl electionpb::election_server::Election for Election {
         request: Request<electionpb::CampaignRequest>,
     ) -> Result<Response<electionpb::CampaignResponse>, Status> {
         let requires_leader = stream::requires_leader(request.metadata());
-        let ended = stream::ended(Arc::clone(&self.edge), requires_leader);
-        tokio::select! {
-            biased;
-            won = self.win(request.into_inner()) => won.map(Response::new),
-            status = ended => Err(status),
-        }
+        let work = self.win(request.into_inner());
+        stream::answer(&self.edge, requires_leader, work).await
     }
 
     async fn proclaim(

@@ -56,12 +56,8 @@ impl lockpb::lock_server::Lock for Lock {
         request: Request<lockpb::LockRequest>,
     ) -> Result<Response<lockpb::LockResponse>, Status> {
         let requires_leader = stream::requires_leader(request.metadata());
-        let ended = stream::ended(Arc::clone(&self.edge), requires_leader);
-        tokio::select! {
-            biased;
-            locked = self.acquire(request.into_inner()) => locked.map(Response::new),
-            status = ended => Err(status),
-        }
+        let work = self.acquire(request.into_inner());
+        stream::answer(&self.edge, requires_leader, work).await
     }
 
     async fn unlock(

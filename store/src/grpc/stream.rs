@@ -4,8 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt, stream};
-use tonic::Status;
 use tonic::metadata::MetadataMap;
+use tonic::{Response, Status};
 
 use super::{Edge, status, unavailable};
 use crate::replica::Unavailable;
@@ -32,6 +32,19 @@ pub(super) async fn ended(edge: Arc<Edge>, requires_leader: bool) -> Status {
     tokio::select! {
         () = no_leader => Status::unavailable(status::NO_LEADER),
         () = edge.shutdown.cancelled() => unavailable(Unavailable::Stopped),
+    }
+}
+
+/// The answer to a call that may wait for long, unless [`ended`] comes first.
+pub(super) async fn answer<T>(
+    edge: &Arc<Edge>,
+    requires_leader: bool,
+    work: impl Future<Output = Result<T, Status>>,
+) -> Result<Response<T>, Status> {
+    tokio::select! {
+        biased;
+        done = work => done.map(Response::new),
+        status = ended(Arc::clone(edge), requires_leader) => Err(status),
     }
 }
 
