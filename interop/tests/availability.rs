@@ -103,7 +103,7 @@ async fn a_planned_restart_fails_no_request_on_the_other_members() -> Result<()>
 }
 
 /// Time that a write may take; far shorter than the election timeout of the tests that use it.
-const SOON: Duration = Duration::from_secs(8);
+const SOON: Duration = Duration::from_secs(20);
 
 async fn writes_soon(client: &mut Client) -> Result<()> {
     let written = async {

@@ -228,6 +228,12 @@ fn is_free(port: u16) -> bool {
 mod tests {
     use super::*;
 
+    /// Ports that were free a moment ago, all different.
+    fn some_free_ports<const N: usize>() -> [u16; N] {
+        let listeners = [(); N].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
+        listeners.map(|listener| listener.local_addr().unwrap().port())
+    }
+
     #[test]
     fn a_folder_remembers_its_ports() {
         let dir = tempfile::tempdir().unwrap();
@@ -235,14 +241,12 @@ mod tests {
         let members = first.members.clone();
         assert!(Plan::make(dir.path()).is_err(), "the folder is taken");
         drop(first);
-        fs::write(
-            dir.path().join("ports"),
-            "40001 40002\n40003 40004\n40005 40006\n",
-        )
-        .unwrap();
+        let [a, b, c, d, e, f] = some_free_ports();
+        let ports = format!("{a} {b}\n{c} {d}\n{e} {f}\n");
+        fs::write(dir.path().join("ports"), ports).unwrap();
         let second = Plan::make(dir.path()).unwrap();
         assert_ne!(second.members, members);
-        assert_eq!(second.members[2].peer_port, 40006);
+        assert_eq!(second.members[2].peer_port, f);
     }
 
     #[test]
@@ -261,14 +265,13 @@ mod tests {
         let busy = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = busy.local_addr().unwrap().port();
         let mut notes = Vec::new();
-        let ports = [(port, 40012), (40013, 40014), (40015, 40016)];
-        let moved = check_remembered(ports, &mut notes).unwrap();
+        let [a, b, c, d, e] = some_free_ports();
+        let moved = check_remembered([(port, a), (b, c), (d, e)], &mut notes).unwrap();
         assert_ne!(moved[0].0, port);
         assert_eq!(
             notes,
             [format!("port {port} is in use: taking {}", moved[0].0)]
         );
-        let ports = [(40011, port), (40013, 40014), (40015, 40016)];
-        assert!(check_remembered(ports, &mut notes).is_err());
+        assert!(check_remembered([(a, port), (b, c), (d, e)], &mut notes).is_err());
     }
 }

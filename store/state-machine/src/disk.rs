@@ -12,8 +12,8 @@ use bytes::Bytes;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor,
-    CompactOptions, DB, DBCompressionType, FlushOptions, LogLevel, ReadOptions, WriteBatch,
-    WriteOptions, properties,
+    CompactOptions, DB, DBCompressionType, FlushOptions, LogLevel, ReadOptions,
+    WaitForCompactOptions, WriteBatch, WriteOptions, properties,
 };
 
 use crate::command::AlarmKind;
@@ -41,6 +41,7 @@ const SMALL_WRITE_BUFFER_BYTES: usize = 8 << 20;
 const WRITE_BUFFERS_MAX: i32 = 3;
 const BACKGROUND_BYTES_PER_SECOND: i64 = 64 << 20;
 const SCAN_READAHEAD_BYTES: usize = 2 << 20;
+const SETTLE_TIMEOUT_MICROSECONDS: u64 = 1_000_000;
 const OPEN_FILES_MAX: i32 = 512;
 
 impl From<rocksdb::Error> for Fatal {
@@ -257,8 +258,13 @@ impl Disk {
             .sum())
     }
 
-    /// Whether every rewrite that began is installed and none ever failed.
+    /// Whether every rewrite that began is installed and none ever failed. A rewrite counts as running
+    /// for a moment after it returned, so this waits a little for those that do.
     pub(crate) fn is_settled(&self) -> bool {
+        let mut patience = WaitForCompactOptions::default();
+        patience.set_timeout(SETTLE_TIMEOUT_MICROSECONDS);
+        // That it timed out or failed is what the properties say.
+        let _ = self.db.wait_for_compact(&patience);
         let kv = self.family(KV);
         let is_zero = |name: &CStr| matches!(self.db.property_int_value_cf(kv, name), Ok(Some(0)));
         is_zero(properties::NUM_RUNNING_COMPACTIONS) && is_zero(properties::BACKGROUND_ERRORS)
