@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use daemon::Telemetry;
 
-pub use self::identity::{cluster_id, member_id};
+pub use self::identity::{cluster_id, member_id, new_member_id};
 pub use self::url::{Url, UrlError};
 
 /// The release of etcd whose API this store speaks. Clients read it: kube-apiserver wants a semantic version.

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::stream::SelectAll;
@@ -176,14 +175,13 @@ fn keep_alive(stream: &TcpStream) {
     }
 }
 
-/// Looks at raft once an election timeout: tells streams when there was no leader for [`LEADERLESS_ELECTIONS`], tells
-/// everyone when this replica is a learner no more, and counts new leaders.
+/// Looks at raft once an election timeout: tells streams when there was no leader for [`LEADERLESS_ELECTIONS`], and
+/// counts new leaders.
 async fn watch_raft(edge: &Edge, leaderless: &watch::Sender<bool>) {
     let mut last_leader = None;
     let mut without = 0;
     loop {
         let raft = edge.replica.raft_status();
-        edge.learner.store(raft.is_learner, Ordering::Relaxed);
         if raft.leader.is_some() {
             without = 0;
             if raft.leader != last_leader {

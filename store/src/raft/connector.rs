@@ -36,26 +36,50 @@ impl Connector {
         Connector { dial: Some(dial) }
     }
 
-    /// One connection, for its own sake.
-    pub(super) async fn open(&self, host: &str, port: u16) -> io::Result<Box<dyn DialledStream>> {
+    async fn open(&self, host: &str, port: u16) -> io::Result<Box<dyn DialledStream>> {
         #[cfg(feature = "simulation")]
         if let Some(dial) = &self.dial {
             return dial(host.to_owned(), port).await;
         }
-        Ok(Box::new(TcpStream::connect((host, port)).await?))
+        let stream = TcpStream::connect((host, port)).await?;
+        stream.set_nodelay(true)?;
+        Ok(Box::new(stream))
     }
 
-    /// A channel that connects on first use, and again after a break.
-    pub(super) fn connect_lazy(&self, endpoint: &Endpoint) -> Channel {
-        #[cfg(feature = "simulation")]
-        if let Some(dial) = self.dial.clone() {
-            let connect = move |uri: http::Uri| {
-                let host = uri.host().unwrap_or_default().to_owned();
-                let connected = dial(host, uri.port_u16().unwrap_or_default());
-                async move { Ok::<_, io::Error>(hyper_util::rt::TokioIo::new(connected.await?)) }
-            };
-            return endpoint.connect_with_connector_lazy(tower::service_fn(connect));
+    /// A channel that connects on first use, and again after a break, each time to the first of `urls` that answers.
+    pub(super) fn channel(
+        &self,
+        endpoint: &Endpoint,
+        urls: impl Fn() -> Vec<String> + Send + 'static,
+    ) -> Channel {
+        let connector = self.clone();
+        let connect = move |_uri: http::Uri| {
+            let (connector, urls) = (connector.clone(), urls());
+            async move {
+                let stream = connector.open_first(&urls).await?;
+                Ok::<_, io::Error>(hyper_util::rt::TokioIo::new(stream))
+            }
+        };
+        endpoint.connect_with_connector_lazy(tower::service_fn(connect))
+    }
+
+    async fn open_first(&self, urls: &[String]) -> io::Result<Box<dyn DialledStream>> {
+        let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for url in urls {
+            match self.open_url(url).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failure = error,
+            }
         }
-        endpoint.connect_lazy()
+        Err(failure)
+    }
+
+    /// One connection to a peer URL.
+    pub(super) async fn open_url(&self, url: &str) -> io::Result<Box<dyn DialledStream>> {
+        let unusable = || io::Error::from(io::ErrorKind::InvalidInput);
+        let uri: http::Uri = url.parse().map_err(|_not_a_url| unusable())?;
+        let host = uri.host().ok_or_else(unusable)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        self.open(host, uri.port_u16().ok_or_else(unusable)?).await
     }
 }
