@@ -94,9 +94,18 @@ pub enum FaultKind {
     Overlap(Meanwhile),
     /// A follower down until the log does not reach back to it.
     LongAway,
+    /// Killed, removed, and replaced by a new member with an empty disk.
+    Replace(Aim),
+    /// Removed while it runs, and added again as a new member.
+    Churn(Aim),
 }
 
 impl FaultKind {
+    /// Members are removed and added, which is done only to those that run here.
+    pub fn changes_members(&self) -> bool {
+        matches!(self, FaultKind::Replace(_) | FaultKind::Churn(_))
+    }
+
     /// Something has to stand between the members and libc.
     pub fn needs_libc(&self) -> bool {
         matches!(
@@ -202,6 +211,16 @@ pub enum Fault {
     },
     /// A follower is killed and stays down.
     LongAway,
+    /// SIGKILL; removed, and another one added in its place when it is over.
+    Replace {
+        /// Whom.
+        aim: Aim,
+    },
+    /// Removed; another one is added in its place when it is over.
+    Churn {
+        /// Whom.
+        aim: Aim,
+    },
 }
 
 impl Fault {
@@ -216,7 +235,9 @@ impl Fault {
             | Fault::PowerLoss { aim }
             | Fault::DiskFull { aim }
             | Fault::SlowDisk { aim, .. }
-            | Fault::SyncError { aim } => Some(*aim),
+            | Fault::SyncError { aim }
+            | Fault::Replace { aim }
+            | Fault::Churn { aim } => Some(*aim),
             Fault::ClockJump { aim, .. } => *aim,
             Fault::MoveLeader | Fault::Partial | Fault::Overlap { .. } => Some(Aim::Leader),
             Fault::Damage | Fault::LongAway => Some(Aim::Follower),
@@ -256,6 +277,8 @@ impl fmt::Display for Fault {
                 meanwhile: Meanwhile::CutOff,
             } => "kill while a follower is cut off",
             Fault::LongAway => "long away",
+            Fault::Replace { .. } => "replace",
+            Fault::Churn { .. } => "remove and add",
         })
     }
 }
@@ -395,6 +418,8 @@ fn draw_fault(kind: FaultKind, random: &mut Random) -> (Fault, u64) {
         FaultKind::ClockJumpAll => draw_jumps(None, random),
         FaultKind::Overlap(meanwhile) => (Fault::Overlap { meanwhile }, random.between(500, 3_000)),
         FaultKind::LongAway => (Fault::LongAway, random.between(500, 2_500)),
+        FaultKind::Replace(aim) => (Fault::Replace { aim }, random.between(0, 1_500)),
+        FaultKind::Churn(aim) => (Fault::Churn { aim }, random.between(0, 1_500)),
     }
 }
 

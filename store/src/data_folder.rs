@@ -35,6 +35,9 @@ struct Description {
     format: u32,
     cluster_id: String,
     member_id: String,
+    /// It came into a cluster that was there already, which gave it its id. Flags say nothing about it.
+    #[serde(default)]
+    joined: bool,
 }
 
 impl DataFolder {
@@ -62,8 +65,9 @@ impl DataFolder {
             member_id: me.id,
         });
         let identity = match read_description(&member)? {
-            Some(stored) => {
-                if let Some(flags) = flags {
+            Some(description) => {
+                let stored = description.identity(&member)?;
+                if let Some(flags) = flags.filter(|_| !description.joined) {
                     check_same(config, stored, flags)?;
                 }
                 stored
@@ -77,7 +81,7 @@ impl DataFolder {
                 let identity = joins.or(flags);
                 let identity = identity.context("--initial-cluster does not name this member")?;
                 write_file(&member.join(mark), b"")?;
-                write_description(&member, identity)?;
+                write_description(&member, identity, joins.is_some())?;
                 identity
             }
         };
@@ -186,31 +190,40 @@ fn take_lock(member: &Path) -> anyhow::Result<File> {
     }
 }
 
-fn read_description(member: &Path) -> anyhow::Result<Option<Identity>> {
+fn read_description(member: &Path) -> anyhow::Result<Option<Description>> {
     let path = member.join(DESCRIPTION);
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
-    let unreadable = || {
-        format!(
-            "{} does not describe a member of this program",
-            path.display()
-        )
-    };
-    let description: Description = serde_json::from_slice(&text).with_context(unreadable)?;
+    let description: Description =
+        serde_json::from_slice(&text).with_context(|| unreadable(member))?;
     ensure!(
         description.format == FORMAT,
         "{} has format {}, this program reads format {FORMAT}",
         path.display(),
         description.format
     );
-    let id = |hex: &str| u64::from_str_radix(hex, 16).with_context(unreadable);
-    Ok(Some(Identity {
-        cluster_id: id(&description.cluster_id)?,
-        member_id: id(&description.member_id)?,
-    }))
+    Ok(Some(description))
+}
+
+fn unreadable(member: &Path) -> String {
+    let path = member.join(DESCRIPTION);
+    format!(
+        "{} does not describe a member of this program",
+        path.display()
+    )
+}
+
+impl Description {
+    fn identity(&self, member: &Path) -> anyhow::Result<Identity> {
+        let id = |hex: &str| u64::from_str_radix(hex, 16).with_context(|| unreadable(member));
+        Ok(Identity {
+            cluster_id: id(&self.cluster_id)?,
+            member_id: id(&self.member_id)?,
+        })
+    }
 }
 
 /// Refuses the folder of another member of the cluster that the flags describe. Flags of a cluster whose members have
@@ -249,11 +262,12 @@ fn ensure_empty(member: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_description(member: &Path, identity: Identity) -> anyhow::Result<()> {
+fn write_description(member: &Path, identity: Identity, joined: bool) -> anyhow::Result<()> {
     let description = Description {
         format: FORMAT,
         cluster_id: format!("{:x}", identity.cluster_id),
         member_id: format!("{:x}", identity.member_id),
+        joined,
     };
     let draft = member.join("identity.json.new");
     write_file(&draft, &serde_json::to_vec_pretty(&description)?)?;
