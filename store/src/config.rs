@@ -4,6 +4,7 @@ mod build;
 mod go;
 mod help;
 mod identity;
+mod security;
 mod table;
 mod url;
 mod values;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use daemon::Telemetry;
 
 pub use self::identity::{cluster_id, member_id};
+pub use self::security::Security;
 pub use self::url::{Url, UrlError};
 
 /// The release of etcd whose API this store speaks. Clients read it: kube-apiserver wants a semantic version.
@@ -58,6 +60,10 @@ pub struct Config {
     pub grpc_keepalive_interval: Option<Duration>,
     pub grpc_keepalive_timeout: Duration,
     pub watch_progress_notify_interval: Duration,
+    /// TLS of the client ports.
+    pub client_security: Security,
+    /// TLS of the peer ports, and towards other members.
+    pub peer_security: Security,
     pub telemetry: Telemetry,
     /// What the operator should see at warning level once there is a log.
     pub warnings: Vec<String>,

@@ -12,6 +12,7 @@ pub mod metrics;
 mod raft;
 pub mod replica;
 mod server;
+mod tls;
 mod waiters;
 pub mod watch;
 

@@ -2,6 +2,7 @@
 
 mod assembly;
 mod loops;
+mod ports;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 
@@ -11,21 +12,19 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use daemon::{OnFailure, Signals, Tasks};
 use futures::{Stream, TryStreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tonic::transport::server::TcpIncoming;
 
 use self::assembly::{Assembly, Means, open};
 use self::loops::{Loops, spawn_loops};
-use crate::config::{Config, Url};
+use self::ports::{Ports, peer_connections};
+use crate::config::Config;
 use crate::data_folder::DataFolder;
-use crate::grpc;
+use crate::grpc::{self, Port};
 use crate::raft::{
-    self, Attributes, Connection, Contact, EarlyElection, FailureDetector, Leader, LeadershipWatch,
+    self, Attributes, Connection, Connector, Contact, EarlyElection, FailureDetector, Leader, LeadershipWatch,
     Member, PeerService, RejoinGuard,
 };
 use crate::replica::{Identity, Parts, Proposals, Reads, Replica};
@@ -84,27 +83,21 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::debug!("{remark}");
     }
     let data = DataFolder::open(&config)?;
-    let peer_listeners = bind_all(&config.listen_peer_urls).await?;
-    let client_listeners = bind_all(&config.listen_client_urls).await?;
-    let mut page_listeners = bind_all(&config.listen_client_http_urls).await?;
-    page_listeners.extend(bind_all(&config.listen_metrics_urls).await?);
+    let ports = Ports::bind(&config).await?;
     let tasks = Tasks::new();
-    let (assembly, closed_connections) = open(&config, &data, Means::system()).await?;
-    let incoming = futures::stream::select_all(
-        peer_listeners
-            .into_iter()
-            .map(|listener| TcpIncoming::from(listener).with_nodelay(Some(true))),
-    );
+    let means = Means::system(Connector::new(ports.dialer));
+    let (assembly, closed_connections) = open(&config, &data, means).await?;
+    let incoming = peer_connections(ports.peers, &tasks);
     let started = start(&assembly, &data, &tasks, incoming, closed_connections).await?;
     let replica = started.replica;
-    serve_pages(&assembly, &replica, &tasks, page_listeners);
+    serve_pages(&assembly, &replica, &tasks, ports.pages);
     let stopped = tokio::select! {
         ready = become_ready(&assembly, &replica) => { ready?; false }
         _ = signals.next() => true,
         () = tasks.stop_asked() => true,
     };
     if !stopped {
-        serve_clients(&assembly, &replica, &tasks, client_listeners);
+        serve_clients(&assembly, &replica, &tasks, ports.clients);
         tracing::info!("ready to serve client requests");
         tokio::select! {
             signal = signals.next() => tracing::info!(signal = signal.name(), "stopping"),
@@ -123,15 +116,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         Some(failure) => Err(failure.into()),
         None => Ok(flushed.map(|_mark| ())?),
     }
-}
-
-async fn bind_all(urls: &[Url]) -> anyhow::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::new();
-    for url in urls {
-        let listener = TcpListener::bind((url.host(), url.port())).await;
-        listeners.push(listener.with_context(|| format!("cannot listen on {url}"))?);
-    }
-    Ok(listeners)
 }
 
 /// Starts raft, the peer service and every loop.
@@ -428,12 +412,12 @@ fn serve_clients(
     assembly: &Assembly,
     replica: &Arc<Replica>,
     tasks: &Tasks,
-    listeners: Vec<TcpListener>,
+    ports: Vec<Port>,
 ) {
     let limits = grpc::Limits::from_config(&assembly.config);
     let (replica, metrics) = (Arc::clone(replica), Arc::clone(&assembly.metrics));
     tasks.spawn("clients", OnFailure::Stop, |stop| {
-        grpc::serve(listeners, replica, metrics, limits, stop)
+        grpc::serve(ports, replica, metrics, limits, stop)
     });
 }
 
@@ -442,15 +426,15 @@ fn serve_pages(
     assembly: &Assembly,
     replica: &Arc<Replica>,
     tasks: &Tasks,
-    listeners: Vec<TcpListener>,
+    ports: Vec<Port>,
 ) {
-    if listeners.is_empty() {
+    if ports.is_empty() {
         return;
     }
     let limits = grpc::Limits::from_config(&assembly.config);
     let (replica, metrics) = (Arc::clone(replica), Arc::clone(&assembly.metrics));
     tasks.spawn("pages", OnFailure::Stop, |stop| {
-        grpc::serve_pages(listeners, replica, metrics, limits, stop)
+        grpc::serve_pages(ports, replica, metrics, limits, stop)
     });
 }
 
