@@ -43,6 +43,22 @@ impl Certificate {
         Some(certificate)
     }
 
+    /// Whether it names a host, which may be an address. A `*` stands for the first label and for no other.
+    pub(super) fn is_good_for(&self, host: &str) -> bool {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return self.ip_addresses.contains(&address);
+        }
+        let host = host.trim_end_matches('.');
+        self.dns_names.iter().any(|name| {
+            let name = name.trim_end_matches('.');
+            let behind_star = name.strip_prefix("*.").zip(host.split_once('.'));
+            name.eq_ignore_ascii_case(host)
+                || behind_star.is_some_and(|(name, (label, host))| {
+                    !label.is_empty() && name.eq_ignore_ascii_case(host)
+                })
+        })
+    }
+
     fn read_names(&mut self, mut extensions: Reader<'_>) -> Option<()> {
         while !extensions.is_empty() {
             let mut extension = extensions.enter(der::SEQUENCE)?;

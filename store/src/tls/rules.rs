@@ -4,12 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_name;
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
@@ -57,11 +55,8 @@ impl Rules {
             Allowed::Anyone => true,
             Allowed::CommonNames(names) => names.contains(&read(end_entity)?.common_name),
             Allowed::Hostnames(hosts) => {
-                let parsed = ParsedCertificate::try_from(end_entity)?;
-                hosts.iter().any(|host| {
-                    ServerName::try_from(host.as_str())
-                        .is_ok_and(|host| verify_server_name(&parsed, &host).is_ok())
-                })
+                let certificate = read(end_entity)?;
+                hosts.iter().any(|host| certificate.is_good_for(host))
             }
         };
         if is_allowed {
