@@ -2,6 +2,7 @@
 
 mod assembly;
 mod loops;
+mod notify;
 mod ports;
 #[cfg(feature = "simulation")]
 pub mod simulation;
@@ -99,6 +100,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if !stopped {
         serve_clients(&assembly, &replica, &tasks, ports.clients);
         tracing::info!("ready to serve client requests");
+        notify::ready();
         tokio::select! {
             signal = signals.next() => tracing::info!(signal = signal.name(), "stopping"),
             () = tasks.stop_asked() => {}

@@ -26,6 +26,7 @@ const DEFAULT_NAME: &str = "default";
 const DEFAULT_CLUSTER: &str = "default=http://localhost:2380";
 
 pub(super) fn config(mut values: Values) -> Result<Config, String> {
+    values.check_names()?;
     let telemetry = telemetry(&values)?;
     let name = values.text("name").to_owned();
     let data_dir = match values.text("data-dir") {
@@ -37,7 +38,8 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         .map(PathBuf::from);
     let urls = Urls::new(&values)?;
     let (heartbeat_interval, election_timeout) = ticks(&values)?;
-    if values.is_given("listen-client-urls") && !values.is_given("advertise-client-urls") {
+    let needs_advertised = values.is_given("listen-client-urls") && !values.is_from_file();
+    if needs_advertised && !values.is_given("advertise-client-urls") {
         return Err(
             "--advertise-client-urls is required when --listen-client-urls is set \
                     explicitly"
@@ -82,6 +84,7 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         watch_progress_notify_interval: watch_progress_notify_interval(&mut values),
         client_security,
         peer_security,
+        socket_reuse_port: values.bool("socket-reuse-port"),
         telemetry,
         warnings: values.warnings,
         remarks: values.remarks,

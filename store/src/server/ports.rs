@@ -6,7 +6,7 @@ use anyhow::Context;
 use daemon::{OnFailure, Tasks};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
@@ -21,6 +21,8 @@ use crate::tls::{self, Acceptor, Dialer, Settings, Wire};
 const HANDSHAKES_MAX: usize = 1024;
 /// Pause after an accept that failed, as it does while there are no file descriptors.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+/// Connections that the kernel keeps until they are accepted; the same as without the flag.
+const BACKLOG: u32 = 1024;
 /// Members' connections that are ready and not yet served.
 const READY_MAX: usize = 16;
 
@@ -41,11 +43,13 @@ impl Ports {
         let peers = peer_settings(config)?;
         let dialer = peers.clone().map(Dialer::new).transpose()?;
         let peers = peers.map(Acceptor::new).transpose()?;
-        let mut pages = bind_all(&config.listen_client_http_urls, clients.as_ref()).await?;
-        pages.extend(bind_all(&config.listen_metrics_urls, clients.as_ref()).await?);
+        let reuses_port = config.socket_reuse_port;
+        let [clients, peers] = [clients.as_ref(), peers.as_ref()];
+        let mut pages = bind_all(&config.listen_client_http_urls, clients, reuses_port).await?;
+        pages.extend(bind_all(&config.listen_metrics_urls, clients, reuses_port).await?);
         Ok(Ports {
-            peers: bind_all(&config.listen_peer_urls, peers.as_ref()).await?,
-            clients: bind_all(&config.listen_client_urls, clients.as_ref()).await?,
+            peers: bind_all(&config.listen_peer_urls, peers, reuses_port).await?,
+            clients: bind_all(&config.listen_client_urls, clients, reuses_port).await?,
             pages,
             dialer,
         })
@@ -78,7 +82,11 @@ fn settings(config: &Config, urls: &[&Url], kind: &str) -> anyhow::Result<Option
 }
 
 /// One listener for each host and port; URLs that differ in the scheme alone share one.
-async fn bind_all(urls: &[Url], acceptor: Option<&Acceptor>) -> anyhow::Result<Vec<Port>> {
+async fn bind_all(
+    urls: &[Url],
+    acceptor: Option<&Acceptor>,
+    reuses_port: bool,
+) -> anyhow::Result<Vec<Port>> {
     let mut ports: Vec<Port> = Vec::new();
     let mut places: Vec<(&str, u16)> = Vec::new();
     for url in urls {
@@ -89,12 +97,34 @@ async fn bind_all(urls: &[Url], acceptor: Option<&Acceptor>) -> anyhow::Result<V
             bound.wire = join(&bound.wire, &wire);
             continue;
         }
-        let listener = TcpListener::bind(place).await;
+        let listener = listen(place, reuses_port).await;
         let listener = listener.with_context(|| format!("cannot listen on {url}"))?;
         places.push(place);
         ports.push(Port { listener, wire });
     }
     Ok(ports)
+}
+
+/// Listens on the first address of the host that can be listened on.
+async fn listen(place: (&str, u16), reuses_port: bool) -> io::Result<TcpListener> {
+    if !reuses_port {
+        return TcpListener::bind(place).await;
+    }
+    let mut last = io::Error::other("the host has no address");
+    for address in tokio::net::lookup_host(place).await? {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(true)?;
+        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 fn wire(url: &Url, acceptor: Option<&Acceptor>) -> anyhow::Result<Wire> {
