@@ -224,12 +224,44 @@ async fn kubeadm_starts_three_members() -> Result<()> {
             assert_eq!(answer.status, 200, "{path}");
         }
     }
+    our_client_comes_in(&pki, &all)?;
     let without = Command::new(etcdctl()?)
         .env("ETCDCTL_API", "3")
         .args(["--insecure-transport=false", "--insecure-skip-tls-verify"])
         .args(["--command-timeout=2s", "--endpoints", &endpoints[0], "get", "k"])
         .output()?;
     ensure!(!without.status.success(), "served without a certificate");
+    Ok(())
+}
+
+/// `mainstay ctl` has etcdctl's flags.
+fn our_client_comes_in(pki: &Kubernetes, endpoints: &str) -> Result<()> {
+    let ctl = |flags: &[&str], words: &[&str]| {
+        let mut command = Command::new(Target::mainstay()?.command().get_program());
+        command.arg("ctl").args(flags).args(words);
+        let output = command.output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        anyhow::Ok((output.status.success(), text, error))
+    };
+    let path = |path: &Path| path.display().to_string();
+    let files = [&pki.authority.bundle, &pki.healthcheck.cert, &pki.healthcheck.key];
+    let [bundle, cert, key] = files.map(|file| path(file));
+    let endpoints = format!("--endpoints={endpoints}");
+    let shown = ["--cert", &cert, "--key", &key];
+    let verified = [&["--cacert", &bundle, &endpoints][..], &shown].concat();
+    let served = (true, "k\nv\n".to_owned(), String::new());
+    assert_eq!(ctl(&verified, &["get", "k"])?, served);
+    let health = ctl(&verified, &["endpoint", "health", "--cluster"])?;
+    ensure!(health.0, "{health:?}");
+    let bare = endpoints.replace("https://", "");
+    let unverified = [&["--insecure-skip-tls-verify", &bare][..], &shown].concat();
+    assert_eq!(ctl(&unverified, &["get", "k"])?, served);
+    // Without the authority, and without a certificate.
+    for flags in [[&[endpoints.as_str()][..], &shown].concat(), vec!["--cacert", &bundle, &endpoints]] {
+        let refused = ctl(&flags, &["get", "k"])?;
+        ensure!(!refused.0 && refused.1.is_empty(), "{refused:?}");
+    }
     Ok(())
 }
 

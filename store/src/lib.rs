@@ -12,7 +12,7 @@ pub mod metrics;
 mod raft;
 pub mod replica;
 mod server;
-mod tls;
+pub mod tls;
 mod waiters;
 pub mod watch;
 

@@ -17,12 +17,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
+
 pub(crate) use self::acceptor::{Accepted, Acceptor, Wire};
-pub(crate) use self::dialer::Dialer;
-pub(crate) use self::files::Pair;
+pub use self::dialer::{Dialer, Trust};
+pub use self::files::Pair;
 pub(crate) use self::settings::{Allowed, Settings};
 pub(crate) use self::stream::Stream;
 pub(crate) use self::suites::{CipherSuite, Offer, Version};
+
+/// A connection that was dialled and secured.
+pub type TlsStream = tokio_rustls::client::TlsStream<TcpStream>;
 
 /// Time that a handshake between members may take.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

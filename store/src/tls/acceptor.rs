@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::certificate::Certificate;
 use super::reload::Reloaded;
-use super::rules::{OfClients, Rules};
+use super::rules::OfClients;
 use super::settings::Settings;
 use super::stream::Stream;
 use super::{files, san};
@@ -81,7 +81,7 @@ fn server_config(settings: &Settings) -> anyhow::Result<ServerConfig> {
     let builder = if settings.wants_client_certificate {
         let roots = Arc::new(files::authorities(settings.trusted_ca_file.as_deref())?);
         let inner = WebPkiClientVerifier::builder_with_provider(roots, provider).build()?;
-        let rules = Rules::load(settings)?;
+        let rules = settings.rules()?;
         builder.with_client_cert_verifier(Arc::new(OfClients { inner, rules }))
     } else {
         builder.with_no_client_auth()

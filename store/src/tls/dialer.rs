@@ -1,6 +1,7 @@
-//! The asking side of a handshake, towards other members.
+//! The asking side of a handshake.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -9,55 +10,91 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use super::files;
+use super::TlsStream;
+use super::files::{self, Pair};
 use super::reload::Reloaded;
 use super::rules::{OfServers, Rules, Unverified};
-use super::settings::Settings;
+use super::settings::{Allowed, Settings};
+use super::suites::Offer;
 
-/// Secures connections to other members; clones share what was read from the files.
+/// Whom one that dials believes, and what it shows for itself.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// Whether a certificate is looked at at all.
+    pub verifies: bool,
+    /// Who signs the certificates of others; None for whom the system trusts.
+    pub trusted_ca_file: Option<PathBuf>,
+    pub own: Option<Pair>,
+}
+
+/// Secures connections that are dialled; clones share what was read from the files.
 #[derive(Clone)]
-pub(crate) struct Dialer(Arc<Reloaded<ClientConfig>>);
+pub struct Dialer(Arc<Reloaded<ClientConfig>>);
 
 impl Dialer {
-    /// Reads the files.
+    /// For a client. Reads the files.
+    ///
+    /// # Errors
+    /// When one of them cannot be read, or is not what it should be.
+    pub fn of_client(trust: Trust) -> anyhow::Result<Dialer> {
+        let mut paths: Vec<PathBuf> = trust.trusted_ca_file.iter().cloned().collect();
+        if let Some(own) = &trust.own {
+            paths.extend([own.cert_file.clone(), own.key_file.clone()]);
+        }
+        let build = move || {
+            let rules = Rules::load(None, Allowed::Anyone)?;
+            client_config(&trust, &Offer::default(), rules)
+        };
+        let config = Reloaded::new("the certificates of a client", paths, build)?;
+        Ok(Dialer(config))
+    }
+
+    /// For a member, towards others. Reads the files.
     pub(crate) fn new(settings: Settings) -> anyhow::Result<Dialer> {
         let paths = settings.paths(&settings.own_as_client);
-        let build = move || client_config(&settings);
+        let trust = Trust {
+            verifies: !settings.is_self_signed,
+            trusted_ca_file: settings.trusted_ca_file.clone(),
+            own: Some(settings.own_as_client.clone()),
+        };
+        let build = move || client_config(&trust, &settings.offer, settings.rules()?);
         let config = Reloaded::new("the certificates for other members", paths, build)?;
         Ok(Dialer(config))
     }
 
     /// Shakes hands. The caller bounds the time.
-    pub(crate) async fn connect(
-        &self,
-        host: &str,
-        stream: TcpStream,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    ///
+    /// # Errors
+    /// When the connection breaks, or one side does not let the other in.
+    pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let config = self.0.current().await;
         TlsConnector::from(config).connect(name, stream).await
     }
 }
 
-fn client_config(settings: &Settings) -> anyhow::Result<ClientConfig> {
-    let provider = Arc::new(settings.offer.provider());
-    let verifier: Arc<dyn ServerCertVerifier> = if settings.is_self_signed {
-        Arc::new(Unverified::new(&provider))
-    } else {
-        let roots = Arc::new(files::authorities(settings.trusted_ca_file.as_deref())?);
+fn client_config(trust: &Trust, offer: &Offer, rules: Rules) -> anyhow::Result<ClientConfig> {
+    let provider = Arc::new(offer.provider());
+    let verifier: Arc<dyn ServerCertVerifier> = if trust.verifies {
+        let roots = Arc::new(files::authorities(trust.trusted_ca_file.as_deref())?);
         let inner =
             WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build()?;
-        let rules = Rules::load(settings)?;
         Arc::new(OfServers { inner, rules })
+    } else {
+        Arc::new(Unverified::new(&provider))
     };
-    let (chain, key) = settings.own_as_client.load()?;
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&settings.offer.versions())?
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&offer.versions())?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_client_auth_cert(chain, key)?;
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match &trust.own {
+        Some(own) => {
+            let (chain, key) = own.load()?;
+            builder.with_client_auth_cert(chain, key)?
+        }
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = vec![b"h2".to_vec()];
     config.resumption = Resumption::disabled();
     Ok(config)

@@ -25,9 +25,9 @@ const SYSTEM_BUNDLES: [&str; 6] = [
 
 /// Files of a certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pair {
-    pub(crate) cert_file: PathBuf,
-    pub(crate) key_file: PathBuf,
+pub struct Pair {
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
 }
 
 type Chain = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);

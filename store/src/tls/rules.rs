@@ -1,6 +1,7 @@
 //! Which verified certificates are let in: not the revoked ones, and those of the allowed names.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -15,7 +16,7 @@ use rustls::{
 
 use super::certificate::{Certificate, Serial};
 use super::files;
-use super::settings::{Allowed, Settings};
+use super::settings::Allowed;
 
 /// A certificate that was verified and is of nobody who may connect. The text is etcd's.
 #[derive(Debug, thiserror::Error)]
@@ -29,11 +30,11 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub(super) fn load(settings: &Settings) -> anyhow::Result<Rules> {
-        let revoked = settings.crl_file.as_deref().map(files::revoked);
+    pub(super) fn load(crl_file: Option<&Path>, allowed: Allowed) -> anyhow::Result<Rules> {
+        let revoked = crl_file.map(files::revoked).transpose()?;
         Ok(Rules {
-            revoked: revoked.transpose()?.unwrap_or_default(),
-            allowed: settings.allowed.clone(),
+            revoked: revoked.unwrap_or_default(),
+            allowed,
         })
     }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::files::{self, Pair};
+use super::rules::Rules;
 use super::self_signed;
 use super::suites::Offer;
 use crate::config::{Security, Url};
@@ -68,6 +69,11 @@ impl Settings {
     /// The bundle that others are verified with.
     pub(super) fn authorities(&self) -> Option<PathBuf> {
         self.trusted_ca_file.clone().or_else(files::system_bundle)
+    }
+
+    /// Who of those with a good certificate is let in.
+    pub(super) fn rules(&self) -> anyhow::Result<Rules> {
+        Rules::load(self.crl_file.as_deref(), self.allowed.clone())
     }
 
     /// Every file that a handshake rests on.
