@@ -56,7 +56,12 @@ impl Host {
         self.folder.path().join(name)
     }
 
-    fn start(&mut self, name: &str, arguments: &[String], variables: &[(&str, &str)]) -> Result<()> {
+    fn start(
+        &mut self,
+        name: &str,
+        arguments: &[String],
+        variables: &[(&str, &str)],
+    ) -> Result<()> {
         let log = self.path(&format!("{name}.log"));
         let file = std::fs::File::create(&log)?;
         let process = Command::new(self.path("etcd"))
@@ -114,7 +119,8 @@ impl Kubernetes {
         Ok(Kubernetes {
             server: authority.issue("server", &node)?,
             peer: authority.issue("peer", &node)?,
-            healthcheck: authority.issue("healthcheck", &of("kube-etcd-healthcheck-client", &[]))?,
+            healthcheck: authority
+                .issue("healthcheck", &of("kube-etcd-healthcheck-client", &[]))?,
             authority,
         })
     }
@@ -164,7 +170,8 @@ fn kubeadm(host: &Host, pki: &Kubernetes, members: &[Ports], number: usize) -> V
         metrics,
     } = members[number];
     let cluster = members.iter().enumerate();
-    let cluster = cluster.map(|(number, ports)| format!("node-{number}=https://127.0.0.1:{}", ports.peer));
+    let cluster =
+        cluster.map(|(number, ports)| format!("node-{number}=https://127.0.0.1:{}", ports.peer));
     let cluster = cluster.collect::<Vec<_>>().join(",");
     let data = host.path(&format!("node-{number}"));
     vec![
@@ -218,9 +225,14 @@ async fn kubeadm_starts_three_members() -> Result<()> {
             ports.peer, ports.client
         );
         ensure!(list.contains(&line), "{list}");
-        for path in ["/livez", "/readyz", "/health?exclude=NOSPACE&serializable=true"] {
+        for path in [
+            "/livez",
+            "/readyz",
+            "/health?exclude=NOSPACE&serializable=true",
+        ] {
             let port = ports.metrics;
-            let answer = tokio::task::spawn_blocking(move || interop::http::get(port, path)).await??;
+            let answer =
+                tokio::task::spawn_blocking(move || interop::http::get(port, path)).await??;
             assert_eq!(answer.status, 200, "{path}");
         }
     }
@@ -228,7 +240,13 @@ async fn kubeadm_starts_three_members() -> Result<()> {
     let without = Command::new(etcdctl()?)
         .env("ETCDCTL_API", "3")
         .args(["--insecure-transport=false", "--insecure-skip-tls-verify"])
-        .args(["--command-timeout=2s", "--endpoints", &endpoints[0], "get", "k"])
+        .args([
+            "--command-timeout=2s",
+            "--endpoints",
+            &endpoints[0],
+            "get",
+            "k",
+        ])
         .output()?;
     ensure!(!without.status.success(), "served without a certificate");
     Ok(())
@@ -245,7 +263,11 @@ fn our_client_comes_in(pki: &Kubernetes, endpoints: &str) -> Result<()> {
         anyhow::Ok((output.status.success(), text, error))
     };
     let path = |path: &Path| path.display().to_string();
-    let files = [&pki.authority.bundle, &pki.healthcheck.cert, &pki.healthcheck.key];
+    let files = [
+        &pki.authority.bundle,
+        &pki.healthcheck.cert,
+        &pki.healthcheck.key,
+    ];
     let [bundle, cert, key] = files.map(|file| path(file));
     let endpoints = format!("--endpoints={endpoints}");
     let shown = ["--cert", &cert, "--key", &key];
@@ -258,7 +280,10 @@ fn our_client_comes_in(pki: &Kubernetes, endpoints: &str) -> Result<()> {
     let unverified = [&["--insecure-skip-tls-verify", &bare][..], &shown].concat();
     assert_eq!(ctl(&unverified, &["get", "k"])?, served);
     // Without the authority, and without a certificate.
-    for flags in [[&[endpoints.as_str()][..], &shown].concat(), vec!["--cacert", &bundle, &endpoints]] {
+    for flags in [
+        [&[endpoints.as_str()][..], &shown].concat(),
+        vec!["--cacert", &bundle, &endpoints],
+    ] {
         let refused = ctl(&flags, &["get", "k"])?;
         ensure!(!refused.0 && refused.1.is_empty(), "{refused:?}");
     }
@@ -324,8 +349,15 @@ async fn the_file_of_k3s_starts_a_member_and_systemd_is_told() -> Result<()> {
     socket.set_read_timeout(Some(READY_TIMEOUT))?;
     let socket_path = socket_path.to_str().context("the folder's name is text")?;
     // Flags and variables beside a file do not count.
-    let arguments = ["--config-file".to_owned(), path.display().to_string(), "--name=x".to_owned()];
-    let variables = [("NOTIFY_SOCKET", socket_path), ("ETCD_DATA_DIR", "/nowhere")];
+    let arguments = [
+        "--config-file".to_owned(),
+        path.display().to_string(),
+        "--name=x".to_owned(),
+    ];
+    let variables = [
+        ("NOTIFY_SOCKET", socket_path),
+        ("ETCD_DATA_DIR", "/nowhere"),
+    ];
     host.start("k3s", &arguments, &variables)?;
     let mut news = [0; 64];
     let told = tokio::task::spawn_blocking(move || {

@@ -1,163 +1,27 @@
-//! TLS of the client and peer ports: who is let in and who is not, told to etcd and to ours where both can.
+//! TLS of the client ports: who is let in and who is not, told to etcd and to ours where both can.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use interop::cluster::{Cluster, Options, POLL_INTERVAL, READY_TIMEOUT, free_port};
+use interop::cluster::{READY_TIMEOUT, free_port};
 use interop::target::{Target, etcdctl};
-use interop::tls::{Authority, Caller, Files, Holder, Version, replace};
-use tempfile::TempDir;
+use interop::tls::cluster::{CLIENTS, HERE, Pki, Secured, both, flag, prepare, running, start};
+use interop::tls::{Authority, Caller, Holder, Version, replace};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 /// Longest time for a handshake, as the server keeps it, and some more.
 const HANDSHAKE_END: Duration = Duration::from_secs(15);
 
-const HERE: &[&str] = &["localhost", "127.0.0.1"];
-
 /// Serial numbers that lists revoke.
 const REVOKED: u64 = 0x1234_5678_9abc;
 
-/// An authority and what it has signed for a server and its usual client.
-struct Pki {
-    folder: TempDir,
-    authority: Authority,
-    server: Files,
-    client: Files,
-}
-
-impl Pki {
-    fn new() -> Result<Pki> {
-        let folder = tempfile::tempdir()?;
-        let authority = Authority::new(folder.path(), "ca")?;
-        let holder = |common_name| Holder {
-            common_name,
-            hosts: HERE,
-            ..Holder::default()
-        };
-        Ok(Pki {
-            server: authority.issue("server", &holder("server"))?,
-            client: authority.issue("client", &holder("root"))?,
-            authority,
-            folder,
-        })
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// A caller that trusts the authority and shows nothing.
-    fn nobody(&self) -> Caller {
-        Caller::nobody(&self.authority.bundle)
-    }
-
-    fn caller(&self) -> Caller {
-        self.nobody().showing(&self.client)
-    }
-
-    /// Flags of a server that asks clients for a certificate.
-    fn mutual(&self) -> Vec<String> {
-        let mut flags = self.one_sided();
-        flags.push("--client-cert-auth".to_owned());
-        flags.push(flag("trusted-ca-file", &self.authority.bundle));
-        flags
-    }
-
-    fn one_sided(&self) -> Vec<String> {
-        vec![
-            flag("cert-file", &self.server.cert),
-            flag("key-file", &self.server.key),
-        ]
-    }
-
-    /// Flags of members that ask one another for a certificate.
-    fn peers(&self) -> Vec<String> {
-        vec![
-            flag("peer-cert-file", &self.server.cert),
-            flag("peer-key-file", &self.server.key),
-            flag("peer-trusted-ca-file", &self.authority.bundle),
-            "--peer-client-cert-auth".to_owned(),
-        ]
-    }
-}
-
-fn flag(name: &str, path: &Path) -> String {
-    format!("--{name}={}", path.display())
-}
-
-/// Which ports of a cluster speak TLS.
-#[derive(Clone, Copy)]
-struct Secured {
-    clients: bool,
-    peers: bool,
-}
-
-const CLIENTS: Secured = Secured {
-    clients: true,
-    peers: false,
-};
-
-/// A cluster whose URLs say what is secured; nothing runs yet.
-fn prepare(target: &Target, members: usize, secured: Secured, flags: &[String]) -> Result<Cluster> {
-    let options = Options {
-        members,
-        flags: flags.to_vec(),
-        in_memory: true,
-    };
-    let mut cluster = Cluster::prepare(target, &options)?;
-    for member in &mut cluster.members {
-        let mut name = String::new();
-        for word in &mut member.flags {
-            let is_client = name.contains("client-urls");
-            let is_peer = name.contains("peer-urls") || name == "--initial-cluster";
-            if (is_client && secured.clients) || (is_peer && secured.peers) {
-                *word = word.replace("http://", "https://");
-            }
-            name.clone_from(word);
-        }
-    }
-    Ok(cluster)
-}
-
-/// Starts every member, and waits until one that is let in is answered by each.
-async fn start(cluster: &mut Cluster, caller: &Caller) -> Result<()> {
-    for member in &mut cluster.members {
-        member.start()?;
-    }
-    for member in &mut cluster.members {
-        let deadline = Instant::now() + READY_TIMEOUT;
-        loop {
-            let asked = caller.page(member.client_port, "/health").await;
-            match asked {
-                Ok(answer) if answer.contains("\"true\"") => break,
-                other => ensure!(
-                    Instant::now() < deadline && member.is_running(),
-                    "{} is not ready: {other:?}\n{}",
-                    member.name,
-                    member.log_tail()
-                ),
-            }
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
-    }
-    Ok(())
-}
-
-async fn running(target: &Target, secured: Secured, flags: &[String], caller: &Caller) -> Result<Cluster> {
-    let mut cluster = prepare(target, 1, secured, flags)?;
-    start(&mut cluster, caller).await?;
-    Ok(cluster)
-}
-
-fn both() -> Result<[Target; 2]> {
-    Ok([Target::etcd()?, Target::mainstay()?])
-}
-
 /// Whether each caller is let in, to a page and to gRPC, which must agree.
-async fn let_in(port: u16, callers: &[(&'static str, Caller)]) -> Result<Vec<(&'static str, bool)>> {
+async fn let_in(
+    port: u16,
+    callers: &[(&'static str, Caller)],
+) -> Result<Vec<(&'static str, bool)>> {
     let mut outcomes = Vec::new();
     for (name, caller) in callers {
         let page = caller.page(port, "/health").await;
@@ -230,7 +94,10 @@ async fn who_is_refused_is_told_why() -> Result<()> {
         ensure!(refused.contains(alert), "{alert}: {refused}");
     }
     let log = cluster.members[0].log();
-    ensure!(log.contains("rejected connection on client endpoint"), "{log}");
+    ensure!(
+        log.contains("rejected connection on client endpoint"),
+        "{log}"
+    );
     Ok(())
 }
 
@@ -253,11 +120,18 @@ async fn who_was_revoked_is_not_let_in_by_any_port() -> Result<()> {
         let pages = free_port()?;
         // etcd 3.4 has no ports for pages alone.
         if target.name == "mainstay" {
-            flags.push(format!("--listen-client-http-urls=https://127.0.0.1:{pages}"));
+            flags.push(format!(
+                "--listen-client-http-urls=https://127.0.0.1:{pages}"
+            ));
         }
         let cluster = running(&target, CLIENTS, &flags, &pki.caller()).await?;
         let outcomes = let_in(cluster.members[0].client_port, &callers).await?;
-        assert_eq!(outcomes, [("good", true), ("revoked", false)], "{}", target.name);
+        assert_eq!(
+            outcomes,
+            [("good", true), ("revoked", false)],
+            "{}",
+            target.name
+        );
         if target.name == "mainstay" {
             ensure!(callers[0].1.page(pages, "/health").await.is_ok());
             ensure!(callers[1].1.page(pages, "/health").await.is_err());
@@ -277,9 +151,18 @@ async fn a_client_has_to_be_of_an_allowed_host() -> Result<()> {
         pki.authority.issue(file, &holder)
     };
     let callers = [
-        ("exact", pki.nobody().showing(&of("exact", &["good.example"])?)),
-        ("wildcard", pki.nobody().showing(&of("wildcard", &["*.example"])?)),
-        ("other", pki.nobody().showing(&of("other", &["bad.example"])?)),
+        (
+            "exact",
+            pki.nobody().showing(&of("exact", &["good.example"])?),
+        ),
+        (
+            "wildcard",
+            pki.nobody().showing(&of("wildcard", &["*.example"])?),
+        ),
+        (
+            "other",
+            pki.nobody().showing(&of("other", &["bad.example"])?),
+        ),
         ("no host", pki.nobody().showing(&of("no-host", &[])?)),
     ];
     let flags = [
@@ -312,7 +195,12 @@ async fn an_authority_alone_asks_for_certificates() -> Result<()> {
     for target in both()? {
         let cluster = running(&target, CLIENTS, &flags.concat(), &pki.caller()).await?;
         let outcomes = let_in(cluster.members[0].client_port, &callers).await?;
-        assert_eq!(outcomes, [("good", true), ("none", false)], "{}", target.name);
+        assert_eq!(
+            outcomes,
+            [("good", true), ("none", false)],
+            "{}",
+            target.name
+        );
     }
     Ok(())
 }
@@ -363,7 +251,10 @@ async fn a_handshake_that_stalls_ends_and_holds_up_nobody() -> Result<()> {
         let read = read.context("a stalled handshake goes on")?;
         ensure!(matches!(read, Ok(0) | Err(_)), "{read:?}");
     }
-    ensure!(began.elapsed() > Duration::from_secs(8), "cut off too early");
+    ensure!(
+        began.elapsed() > Duration::from_secs(8),
+        "cut off too early"
+    );
     Ok(())
 }
 
@@ -385,13 +276,19 @@ async fn plain_bytes_are_answered_where_a_url_allows_them() -> Result<()> {
         member.flags.push(format!("--listen-client-urls={both}"));
         start(&mut cluster, &pki.caller()).await?;
         let port = cluster.members[0].client_port;
-        let get = tokio::task::spawn_blocking(move || interop::http::get(port, "/health")).await??;
+        let get =
+            tokio::task::spawn_blocking(move || interop::http::get(port, "/health")).await??;
         ensure!(get.status == 200, "{}: {get:?}", target.name);
         let mut plain = cluster.client(0).await?;
         plain.put("k", "v").await?;
         let callers = [("good", pki.caller()), ("none", pki.nobody())];
         let outcomes = let_in(port, &callers).await?;
-        assert_eq!(outcomes, [("good", true), ("none", false)], "{}", target.name);
+        assert_eq!(
+            outcomes,
+            [("good", true), ("none", false)],
+            "{}",
+            target.name
+        );
     }
     Ok(())
 }
@@ -410,7 +307,10 @@ async fn renewed_files_are_taken_up_without_a_failed_request() -> Result<()> {
     let known = Caller::nobody(&trusts).showing(&pki.client);
     let flags = [
         pki.mutual(),
-        vec![flag("trusted-ca-file", &bundle), flag("client-crl-file", &list)],
+        vec![
+            flag("trusted-ca-file", &bundle),
+            flag("client-crl-file", &list),
+        ],
     ];
     let cluster = running(&Target::mainstay()?, CLIENTS, &flags.concat(), &known).await?;
     let port = cluster.members[0].client_port;
@@ -431,7 +331,10 @@ async fn renewed_files_are_taken_up_without_a_failed_request() -> Result<()> {
 
     // The server's own key and certificate, one after the other.
     let before = known.server_certificate(port).await?;
-    let holder = Holder { serial: 0, ..holder };
+    let holder = Holder {
+        serial: 0,
+        ..holder
+    };
     next.issue("server", &holder)?;
     let after = known.server_certificate(port).await?;
     ensure!(before != after, "the old certificate is still shown");
@@ -522,135 +425,5 @@ async fn certificates_are_made_when_none_are_given() -> Result<()> {
         }
         assert_eq!(before, std::fs::read(&path)?);
     }
-    Ok(())
-}
-
-const PEERS: Secured = Secured {
-    clients: false,
-    peers: true,
-};
-
-/// The leader's end is noticed by its closed connections and its closed port, long before an election timeout.
-#[tokio::test]
-async fn members_in_tls_replace_a_killed_leader_at_once() -> Result<()> {
-    let pki = Pki::new()?;
-    let slow = ["--heartbeat-interval=1000", "--election-timeout=20000"].map(str::to_owned);
-    let flags = [pki.peers(), slow.to_vec()].concat();
-    let mut cluster = prepare(&Target::mainstay()?, 3, PEERS, &flags)?;
-    cluster.start_all().await?;
-    let leader = cluster.wait_leader().await?;
-    let mut client = cluster.client((leader + 1) % 3).await?;
-    client.put("k", "before").await?;
-    cluster.members[leader].kill()?;
-    let killed = Instant::now();
-    while client.put("k", "after").await.is_err() {
-        ensure!(killed.elapsed() < READY_TIMEOUT, "no leader");
-    }
-    let took = killed.elapsed();
-    ensure!(took < Duration::from_secs(10), "a new leader after {took:?}");
-    cluster.start_all().await?;
-    let mut returned = cluster.client(leader).await?;
-    assert_eq!(returned.get("k").await?.as_deref(), Some("after"));
-    Ok(())
-}
-
-/// Members in plain HTTP and in TLS, as while a cluster is moved from one to the other.
-#[tokio::test]
-async fn members_of_both_schemes_are_one_cluster() -> Result<()> {
-    let pki = Pki::new()?;
-    for target in both()? {
-        let mut cluster = prepare(&target, 3, PEERS, &pki.peers())?;
-        let plain = format!("//127.0.0.1:{}", cluster.members[0].peer_port);
-        for member in &mut cluster.members {
-            for word in &mut member.flags {
-                *word = word.replace(&format!("https:{plain}"), &format!("http:{plain}"));
-            }
-        }
-        cluster.start_all().await?;
-        for index in 0..3 {
-            cluster.client(index).await?.put("k", "v").await?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether a peer port lets a caller in. In TLS 1.2 the handshake itself tells.
-async fn is_peer(cluster: &Cluster, caller: &Caller) -> bool {
-    let caller = caller.speaking(Version::Tls12);
-    let port = cluster.members[0].peer_port;
-    caller.server_certificate(port).await.is_ok()
-}
-
-#[tokio::test]
-async fn a_peer_port_lets_in_members_alone() -> Result<()> {
-    let pki = Pki::new()?;
-    let list = pki.path("revoked.crl");
-    pki.authority.revoke(&list, &[REVOKED])?;
-    let of = |file: &str, common_name, serial| {
-        let holder = Holder {
-            common_name,
-            serial,
-            ..Holder::default()
-        };
-        pki.authority.issue(file, &holder)
-    };
-    let other = Authority::new(&pki.path(""), "other")?;
-    let flags = [
-        pki.peers(),
-        vec![
-            flag("peer-crl-file", &list),
-            "--peer-cert-allowed-cn=server".to_owned(),
-        ],
-    ];
-    let callers = [
-        (pki.nobody().showing(&pki.server), true),
-        (pki.nobody().showing(&of("same-name", "server", 0)?), true),
-        (pki.nobody().showing(&of("other-name", "x", 0)?), false),
-        (pki.nobody().showing(&of("revoked", "server", REVOKED)?), false),
-        (pki.nobody().showing(&other.issue("stranger", &Holder::default())?), false),
-        (pki.nobody(), false),
-    ];
-    // etcd looks at lists and hosts only after the handshake, so that they cannot be told from it here.
-    let mut cluster = prepare(&Target::mainstay()?, 3, PEERS, &flags.concat())?;
-    cluster.start_all().await?;
-    cluster.client(0).await?.put("k", "v").await?;
-    for (number, (caller, expected)) in callers.iter().enumerate() {
-        assert_eq!(is_peer(&cluster, caller).await, *expected, "caller {number}");
-    }
-    Ok(())
-}
-
-/// A certificate for another host is no good here, unless the operator says that it is.
-#[tokio::test]
-async fn a_member_calls_from_a_host_that_its_certificate_names() -> Result<()> {
-    let pki = Pki::new()?;
-    let holder = |hosts| Holder {
-        common_name: "member",
-        hosts,
-        ..Holder::default()
-    };
-    // It is shown to others, while the port has the usual one.
-    let elsewhere = pki.authority.issue("elsewhere", &holder(&["192.0.2.1"]))?;
-    let shown = vec![
-        flag("peer-client-cert-file", &elsewhere.cert),
-        flag("peer-client-key-file", &elsewhere.key),
-    ];
-    let skip = "--peer-skip-client-san-verification".to_owned();
-    let flags = [pki.peers(), shown.clone(), vec![skip]].concat();
-    let mut cluster = prepare(&Target::mainstay()?, 3, PEERS, &flags)?;
-    cluster.start_all().await?;
-    cluster.client(0).await?.put("k", "v").await?;
-    let flags = [pki.peers(), shown].concat();
-    let mut cluster = prepare(&Target::mainstay()?, 3, PEERS, &flags)?;
-    for member in &mut cluster.members {
-        member.start()?;
-    }
-    let deadline = Instant::now() + READY_TIMEOUT;
-    while !cluster.members[0].log().contains("\\\"127.0.0.1\\\" does not match any of DNSNames") {
-        ensure!(Instant::now() < deadline, "{}", cluster.members[0].log_tail());
-        tokio::time::sleep(POLL_INTERVAL).await;
-    }
-    let log = cluster.members[0].log();
-    ensure!(!log.contains("ready to serve client requests"), "{log}");
     Ok(())
 }

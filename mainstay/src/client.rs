@@ -4,9 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use hyper_util::rt::TokioIo;
 use proto::etcdserverpb::StatusRequest;
 use proto::etcdserverpb::maintenance_client::MaintenanceClient;
-use hyper_util::rt::TokioIo;
 use store::tls::{Dialer, TlsStream, Trust};
 use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint, Uri};

@@ -25,8 +25,8 @@ use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::grpc::{self, Port};
 use crate::raft::{
-    self, Attributes, Connection, Connector, Contact, EarlyElection, FailureDetector, Leader, LeadershipWatch,
-    Member, PeerService, RejoinGuard,
+    self, Attributes, Connection, Connector, Contact, EarlyElection, FailureDetector, Leader,
+    LeadershipWatch, Member, PeerService, RejoinGuard,
 };
 use crate::replica::{Identity, Parts, Proposals, Reads, Replica};
 
@@ -410,12 +410,7 @@ async fn become_ready(assembly: &Assembly, replica: &Replica) -> anyhow::Result<
     }
 }
 
-fn serve_clients(
-    assembly: &Assembly,
-    replica: &Arc<Replica>,
-    tasks: &Tasks,
-    ports: Vec<Port>,
-) {
+fn serve_clients(assembly: &Assembly, replica: &Arc<Replica>, tasks: &Tasks, ports: Vec<Port>) {
     let limits = grpc::Limits::from_config(&assembly.config);
     let (replica, metrics) = (Arc::clone(replica), Arc::clone(&assembly.metrics));
     tasks.spawn("clients", OnFailure::Stop, |stop| {
@@ -424,12 +419,7 @@ fn serve_clients(
 }
 
 /// Pages with listeners of their own, from the start: probes ask while there is no leader yet.
-fn serve_pages(
-    assembly: &Assembly,
-    replica: &Arc<Replica>,
-    tasks: &Tasks,
-    ports: Vec<Port>,
-) {
+fn serve_pages(assembly: &Assembly, replica: &Arc<Replica>, tasks: &Tasks, ports: Vec<Port>) {
     if ports.is_empty() {
         return;
     }

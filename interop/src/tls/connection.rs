@@ -77,7 +77,8 @@ impl Caller {
         let mut config = match &self.shows {
             None => builder.with_no_client_auth(),
             Some(files) => {
-                let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&files.cert)?.collect();
+                let chain: Result<Vec<_>, _> =
+                    CertificateDer::pem_file_iter(&files.cert)?.collect();
                 builder.with_client_auth_cert(chain?, PrivateKeyDer::from_pem_file(&files.key)?)?
             }
         };
@@ -103,8 +104,8 @@ impl Caller {
             match stream.read_to_end(&mut answer).await {
                 Ok(_) => {}
                 // Some servers close without a word in TLS.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !answer.is_empty() => {
-                }
+                Err(error)
+                    if error.kind() == io::ErrorKind::UnexpectedEof && !answer.is_empty() => {}
                 Err(error) => return Err(error.into()),
             }
             anyhow::ensure!(!answer.is_empty(), "closed without an answer");

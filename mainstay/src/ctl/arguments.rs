@@ -30,10 +30,20 @@ pub(super) struct Global {
     #[arg(long, global = true, env = "ETCDCTL_CACERT")]
     pub(super) cacert: Option<PathBuf>,
     /// Certificate to show to members
-    #[arg(long = "cert", global = true, env = "ETCDCTL_CERT", requires = "key_file")]
+    #[arg(
+        long = "cert",
+        global = true,
+        env = "ETCDCTL_CERT",
+        requires = "key_file"
+    )]
     pub(super) cert_file: Option<PathBuf>,
     /// Key of the certificate
-    #[arg(long = "key", global = true, env = "ETCDCTL_KEY", requires = "cert_file")]
+    #[arg(
+        long = "key",
+        global = true,
+        env = "ETCDCTL_KEY",
+        requires = "cert_file"
+    )]
     pub(super) key_file: Option<PathBuf>,
     /// Do not look at the certificates of members
     #[arg(long, global = true, env = "ETCDCTL_INSECURE_SKIP_TLS_VERIFY")]

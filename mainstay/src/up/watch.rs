@@ -80,7 +80,9 @@ impl Watched {
     async fn ask(&mut self) -> Option<MemberStatus> {
         let channel = match self.channel.take() {
             Some(channel) => channel,
-            None => client::connect(&self.endpoint, &Security::default(), ANSWER_TIMEOUT).await.ok()?,
+            None => client::connect(&self.endpoint, &Security::default(), ANSWER_TIMEOUT)
+                .await
+                .ok()?,
         };
         let status = client::status(&channel).await.ok()?;
         self.channel = Some(channel);

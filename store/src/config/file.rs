@@ -36,7 +36,10 @@ const PEER_KEYS: [(&str, &str); 11] = [
     ("auto-tls", "peer-auto-tls"),
     ("allowed-cn", "peer-cert-allowed-cn"),
     ("allowed-hostname", "peer-cert-allowed-hostname"),
-    ("skip-client-san-verification", "peer-skip-client-san-verification"),
+    (
+        "skip-client-san-verification",
+        "peer-skip-client-san-verification",
+    ),
     ("crl-file", "peer-crl-file"),
 ];
 

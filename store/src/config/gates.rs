@@ -22,7 +22,10 @@ const OLD_FLAGS: [(&str, &str); 6] = [
     ("stop-grpc-service-on-defrag", "StopGRPCServiceOnDefrag"),
     ("initial-corrupt-check", "InitialCorruptCheck"),
     ("compact-hash-check-enabled", "CompactHashCheck"),
-    ("txn-mode-write-with-shared-buffer", "TxnModeWriteWithSharedBuffer"),
+    (
+        "txn-mode-write-with-shared-buffer",
+        "TxnModeWriteWithSharedBuffer",
+    ),
     ("enable-lease-checkpoint", "LeaseCheckpoint"),
     ("enable-lease-checkpoint-persist", "LeaseCheckpointPersist"),
 ];
@@ -86,7 +89,10 @@ mod tests {
     fn gates_are_read_as_etcd_reads_them() {
         assert_eq!(
             parse("InitialCorruptCheck=true, PriorityRequest = f,"),
-            Ok(vec![("InitialCorruptCheck", true), ("PriorityRequest", false)])
+            Ok(vec![
+                ("InitialCorruptCheck", true),
+                ("PriorityRequest", false)
+            ])
         );
         for (text, error) in [
             ("X=true", "unrecognized feature gate: X"),
@@ -103,7 +109,10 @@ mod tests {
     #[test]
     fn gates_that_contradict_are_refused() {
         let none = |_: &str| None;
-        assert_eq!(check("LeaseCheckpoint=true,LeaseCheckpointPersist=true", none), Ok(()));
+        assert_eq!(
+            check("LeaseCheckpoint=true,LeaseCheckpointPersist=true", none),
+            Ok(())
+        );
         assert!(check("LeaseCheckpointPersist=true", none).is_err());
         let old = |flag: &str| (flag == "initial-corrupt-check").then_some(true);
         assert_eq!(check("", old), Ok(()));

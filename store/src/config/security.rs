@@ -216,3 +216,6 @@ fn missing(key: &str, url: &Url) -> String {
         format!("cannot listen on TLS for {address}: KeyFile and CertFile are not presented")
     }
 }
+
+#[cfg(test)]
+mod tests;

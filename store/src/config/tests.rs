@@ -19,11 +19,11 @@ fn config_with(line: &str, environment: &[(&str, &str)]) -> Config {
     }
 }
 
-fn config(line: &str) -> Config {
+pub(super) fn config(line: &str) -> Config {
     config_with(line, &[])
 }
 
-fn error(line: &str) -> (u8, String) {
+pub(super) fn error(line: &str) -> (u8, String) {
     let error = parse_with(line, &[]).unwrap_err();
     (error.exit_code(), error.to_string())
 }
@@ -206,57 +206,6 @@ fn settings_that_cannot_be_are_refused_with_etcds_texts() {
         (
             "--initial-cluster=xyz",
             "error setting up initial cluster: URL scheme must be http, https, unix, or unixs: ",
-        ),
-        (
-            "--listen-client-urls=https://127.0.0.1:1 --advertise-client-urls=https://127.0.0.1:1",
-            "TLS key/cert (--cert-file, --key-file) must be provided for client url \
-             https://127.0.0.1:1 with HTTPS scheme",
-        ),
-        (
-            "--listen-peer-urls=https://127.0.0.1:1",
-            "cannot listen on TLS for 127.0.0.1:1: KeyFile and CertFile are not presented",
-        ),
-        (
-            "--listen-metrics-urls=https://127.0.0.1:1",
-            "cannot listen on TLS for 127.0.0.1:1: KeyFile and CertFile are not presented",
-        ),
-        (
-            "--cert-file=a.pem",
-            "KeyFile and CertFile must both be present[key: , cert: a.pem]",
-        ),
-        (
-            "--peer-client-key-file=a.pem",
-            "ClientKeyFile and ClientCertFile must both be present or both absent: key: a.pem, cert: ]",
-        ),
-        (
-            "--tls-min-version=TLS1.0",
-            "unexpected TLS version \"TLS1.0\" (must be one of: TLS1.2, TLS1.3)",
-        ),
-        (
-            "--tls-min-version=TLS1.3 --tls-max-version=TLS1.2",
-            "min version (TLS1.3) is greater than max version (TLS1.2)",
-        ),
-        (
-            "--tls-min-version=TLS1.3 --cipher-suites=TLS_AES_128_GCM_SHA256",
-            "cipher suites cannot be configured when only TLS1.3 is enabled",
-        ),
-        (
-            "--cipher-suites=x",
-            "unexpected TLS cipher suite \"x\"",
-        ),
-        (
-            "--tls-max-version=TLS1.2 --cipher-suites=TLS_AES_128_GCM_SHA256",
-            "--cipher-suites names no suite of TLS1.2, and --tls-max-version allows no other version",
-        ),
-        (
-            "--peer-cert-allowed-cn=a,b --peer-cert-allowed-hostname=c",
-            "AllowedCNs and AllowedHostnames are mutually exclusive (cns=[\"a\", \"b\"], hostnames=[\"c\"])",
-        ),
-        (
-            "--peer-auto-tls --peer-client-cert-auth",
-            "--peer-auto-tls makes certificates that nobody has signed: leave out \
-             --peer-client-cert-auth and --peer-trusted-ca-file, or give --peer-cert-file and \
-             --peer-key-file",
         ),
         (
             "--snapshot-catchup-entries=7 --experimental-snapshot-catchup-entries=8",
@@ -486,28 +435,22 @@ fn every_used_flag_changes_the_configuration() {
 }
 
 #[test]
-fn secured_urls_and_plain_ones_may_share_a_client_port() {
-    let tls = "--cert-file=a --key-file=b";
-    let both = "--listen-client-urls=http://127.0.0.1:1,https://127.0.0.1:1 --advertise-client-urls=https://127.0.0.1:1";
-    let config = config(&format!("{tls} {both}"));
-    assert_eq!(config.listen_client_urls.len(), 2);
-    let warning = "scheme is http or unix while key and cert files are present; ignoring key and cert files (client-url http://127.0.0.1:1)";
-    assert_eq!(config.warnings, [warning]);
-    let peers = "--peer-cert-file=a --peer-key-file=b --listen-peer-urls=http://127.0.0.1:1,https://127.0.0.1:1";
-    let refused = "https://127.0.0.1:1 stands in --listen-peer-urls and again in --listen-peer-urls";
-    assert_eq!(error(peers), (1, refused.to_owned()));
-}
-
-#[test]
 fn a_configuration_file_counts_more_than_flags_and_variables() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("etcd.yml");
     std::fs::write(&path, "name: from-file\n").unwrap();
-    let flag = format!("--config-file={} --name=from-line --pre-vote=false", path.display());
+    let flag = format!(
+        "--config-file={} --name=from-line --pre-vote=false",
+        path.display()
+    );
     let read = config(&flag);
     assert_eq!((read.name.as_str(), read.pre_vote), ("from-file", true));
     let path = path.to_str().unwrap();
-    let variables = [("ETCD_CONFIG_FILE", path), ("ETCD_NAME", "from-variable"), ("ETCD_X", "1")];
+    let variables = [
+        ("ETCD_CONFIG_FILE", path),
+        ("ETCD_NAME", "from-variable"),
+        ("ETCD_X", "1"),
+    ];
     assert_eq!(config_with("--name=from-line", &variables), read);
     assert_eq!(error("--config-file=/nowhere").0, 1);
     assert_eq!(error(&format!("{flag} stray")).0, 1);
@@ -515,14 +458,4 @@ fn a_configuration_file_counts_more_than_flags_and_variables() {
         parse_with(&format!("{flag} --version"), &[]),
         Ok(Parsed::Print(_))
     ));
-}
-
-#[test]
-fn certificates_that_are_given_are_not_made() {
-    let read = config("--auto-tls --cert-file=a --key-file=b");
-    assert!(!read.client_security.auto_tls);
-    assert_eq!(read.warnings[0], "ignoring client auto TLS since certs given");
-    let read = config("--auto-tls --self-signed-cert-validity=3");
-    assert!(read.client_security.auto_tls);
-    assert_eq!(read.client_security.self_signed_cert_validity_years, 3);
 }

@@ -70,7 +70,9 @@ impl Values {
         let mut environment = environment.into_iter().collect::<Vec<_>>();
         let variable = environment.iter().position(|(key, _)| key == FILE_VARIABLE);
         let variable = variable.map(|index| environment.swap_remove(index).1);
-        let file = last("config-file").filter(|path| !path.is_empty()).or(variable);
+        let file = last("config-file")
+            .filter(|path| !path.is_empty())
+            .or(variable);
         if let Some(path) = file.filter(|path| !path.is_empty()) {
             return Ok(Read::File(path));
         }
@@ -165,13 +167,19 @@ impl Values {
 
     /// Refuses what was given under both names, and gates that contradict.
     pub(super) fn check_names(&self) -> Result<(), String> {
-        if let Some(name) = self.given_old.keys().find(|name| self.given.contains_key(*name)) {
+        if let Some(name) = self
+            .given_old
+            .keys()
+            .find(|name| self.given.contains_key(*name))
+        {
             return Err(format!(
                 "cannot set --{EXPERIMENTAL_PREFIX}{name} and --{name} at the same time, please use --{name} only"
             ));
         }
         gates::check(self.text("feature-gates"), |flag| {
-            self.given_old.get(flag).and_then(|value| go::parse_bool(value))
+            self.given_old
+                .get(flag)
+                .and_then(|value| go::parse_bool(value))
         })
     }
 

@@ -24,7 +24,9 @@ pub(super) struct Certificate {
 impl Certificate {
     /// None for what is no certificate.
     pub(super) fn read(bytes: &[u8]) -> Option<Certificate> {
-        let mut body = Reader::new(bytes).enter(der::SEQUENCE)?.enter(der::SEQUENCE)?;
+        let mut body = Reader::new(bytes)
+            .enter(der::SEQUENCE)?
+            .enter(der::SEQUENCE)?;
         body.take_if(der::inside(0));
         let mut certificate = Certificate {
             serial: serial(body.expect(der::INTEGER)?),
@@ -110,7 +112,9 @@ fn common_name(mut subject: Reader<'_>) -> String {
 
 /// The serial numbers of a revocation list; None for what is no list.
 pub(super) fn revoked(bytes: &[u8]) -> Option<BTreeSet<Serial>> {
-    let mut list = Reader::new(bytes).enter(der::SEQUENCE)?.enter(der::SEQUENCE)?;
+    let mut list = Reader::new(bytes)
+        .enter(der::SEQUENCE)?
+        .enter(der::SEQUENCE)?;
     list.take_if(der::INTEGER);
     list.expect(der::SEQUENCE)?;
     list.expect(der::SEQUENCE)?;

@@ -73,7 +73,9 @@ pub(super) fn authorities(bundle: Option<&Path>) -> anyhow::Result<RootCertStore
         }
         None => {
             let Some(path) = system_bundle() else {
-                bail!("this system has no bundle of authorities: name one with a trusted-ca-file flag");
+                bail!(
+                    "this system has no bundle of authorities: name one with a trusted-ca-file flag"
+                );
             };
             roots.add_parsable_certificates(certificates(&path)?);
         }

@@ -103,9 +103,7 @@ fn look(paths: &[PathBuf]) -> (Vec<Option<Stamp>>, bool) {
     let stamps = paths.iter().map(|path| {
         let found = std::fs::metadata(path).ok()?;
         let changed = found.modified().ok()?;
-        is_settled &= now
-            .duration_since(changed)
-            .is_ok_and(|age| age > SETTLING);
+        is_settled &= now.duration_since(changed).is_ok_and(|age| age > SETTLING);
         Some(Stamp {
             place: (found.dev(), found.ino()),
             bytes: found.len(),
@@ -131,7 +129,8 @@ mod tests {
         let path = folder.path().join("number");
         std::fs::write(&path, "1").unwrap();
         let from = path.clone();
-        let reloaded = Reloaded::new("a number", vec![path.clone()], move || number(&from)).unwrap();
+        let reloaded =
+            Reloaded::new("a number", vec![path.clone()], move || number(&from)).unwrap();
         assert_eq!(*reloaded.current().await, 1);
         // As long as before, and perhaps in the same tick of the file system's clock.
         std::fs::write(&path, "2").unwrap();

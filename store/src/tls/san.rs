@@ -13,7 +13,11 @@ pub(super) async fn check(certificate: &Certificate, from: IpAddr) -> Result<(),
     if certificate.ip_addresses.contains(&from) {
         return Ok(());
     }
-    for name in certificate.dns_names.iter().filter(|name| !name.contains('*')) {
+    for name in certificate
+        .dns_names
+        .iter()
+        .filter(|name| !name.contains('*'))
+    {
         let addresses = tokio::net::lookup_host((name.as_str(), 0)).await;
         if addresses.is_ok_and(|mut found| found.any(|found| found.ip().to_canonical() == from)) {
             return Ok(());

@@ -54,7 +54,10 @@ impl Settings {
             None => return Ok(None),
         };
         Ok(Some(Settings {
-            own_as_client: security.own_as_client.clone().unwrap_or_else(|| own.clone()),
+            own_as_client: security
+                .own_as_client
+                .clone()
+                .unwrap_or_else(|| own.clone()),
             own,
             trusted_ca_file: security.trusted_ca_file.clone(),
             wants_client_certificate: security.wants_client_certificate(),

@@ -1,7 +1,7 @@
 //! Versions and cipher suites by the names that etcd's flags have for them.
 
-use rustls::crypto::ring::{self, cipher_suite};
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::{self, cipher_suite};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 
 /// A version of TLS.

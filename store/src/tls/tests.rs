@@ -1,3 +1,5 @@
+//! What is read of certificates, lists and flags.
+
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -13,8 +15,12 @@ fn params(common_name: &str, hosts: &[&str]) -> CertificateParams {
     let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
     let mut params = CertificateParams::new(hosts).unwrap();
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::OrganizationName, "o");
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, "o");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
     params.serial_number = Some(SerialNumber::from(0x00ff_u64));
     params
 }
@@ -66,7 +72,14 @@ fn a_certificate_is_good_for_the_hosts_it_names() {
         assert!(read.is_good_for(host), "{host}");
     }
     // Neither the common name, nor two labels for a star, nor none.
-    for host in ["cn.example", "x.y.b.example", "b.example", ".b.example", "127.0.0.2", ""] {
+    for host in [
+        "cn.example",
+        "x.y.b.example",
+        "b.example",
+        ".b.example",
+        "127.0.0.2",
+        "",
+    ] {
         assert!(!read.is_good_for(host), "{host}");
     }
 }
@@ -94,7 +107,10 @@ fn lists_are_read_as_der_and_as_pem() {
     assert_eq!(files::revoked(&path).unwrap().len(), 2);
     std::fs::write(&path, "nothing").unwrap();
     let error = files::revoked(&path).unwrap_err().to_string();
-    assert!(error.starts_with("no certificate revocation list in"), "{error}");
+    assert!(
+        error.starts_with("no certificate revocation list in"),
+        "{error}"
+    );
 }
 
 #[test]

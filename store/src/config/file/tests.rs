@@ -1,3 +1,5 @@
+//! Configuration files as others write them, and those that are wrong.
+
 use std::time::Duration;
 
 use super::super::{AutoCompaction, Config, build};
@@ -48,7 +50,10 @@ fn the_file_of_k3s_is_read() {
     config.verify_bootstrap().unwrap();
     assert_eq!(config.name, "node-1");
     assert_eq!(config.election_timeout, Duration::from_secs(5));
-    assert_eq!(config.watch_progress_notify_interval, Duration::from_secs(5));
+    assert_eq!(
+        config.watch_progress_notify_interval,
+        Duration::from_secs(5)
+    );
     assert_eq!(config.listen_client_urls.len(), 2);
     assert!(config.socket_reuse_port);
     assert!(config.client_security.wants_client_certificate());
@@ -131,7 +136,10 @@ fn what_has_the_wrong_shape_is_refused_and_named() {
             "watch-progress-notify-interval: it has to be a number of nanoseconds, not \"5s\"",
         ),
         ("pre-vote: 1", "pre-vote: it has to be true or false, not 1"),
-        ("peer-transport-security: x", "invalid peer-transport-security"),
+        (
+            "peer-transport-security: x",
+            "invalid peer-transport-security",
+        ),
         ("[1]", "it has to be a list of keys with their values"),
         (
             "advertise-client-urls: {a: [b]}",
