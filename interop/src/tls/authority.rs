@@ -50,7 +50,7 @@ impl Authority {
         ];
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         let bundle = folder.join(format!("{name}.pem"));
-        replace(&bundle, &issuer.pem())?;
+        replace(&bundle, issuer.pem())?;
         Ok(Authority {
             folder: folder.to_owned(),
             bundle,
@@ -89,8 +89,8 @@ impl Authority {
             cert: self.folder.join(format!("{file}.crt")),
             key: self.folder.join(format!("{file}.key")),
         };
-        replace(&files.key, &key.serialize_pem())?;
-        replace(&files.cert, &certificate.pem())?;
+        replace(&files.key, key.serialize_pem())?;
+        replace(&files.cert, certificate.pem())?;
         Ok(files)
     }
 
