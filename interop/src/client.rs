@@ -43,7 +43,8 @@ impl Client {
         Ok(Client::over(endpoint(url)?.connect_lazy()))
     }
 
-    fn over(channel: Channel) -> Client {
+    /// Clients over a connection that was made elsewhere.
+    pub fn over(channel: Channel) -> Client {
         Client {
             kv: KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX),
             watch: WatchClient::new(channel.clone()).max_decoding_message_size(usize::MAX),

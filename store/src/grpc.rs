@@ -2,6 +2,7 @@
 
 mod answer;
 mod auth;
+mod authn;
 mod authority;
 mod check;
 mod cluster;
@@ -36,7 +37,7 @@ use crate::metrics::Metrics;
 use crate::replica::Replica;
 
 pub(crate) use convert::alarm_name;
-pub use listener::{serve, serve_pages};
+pub(crate) use listener::{Port, serve, serve_pages};
 pub(crate) use method::{METHODS, Method};
 pub(crate) use status::{NO_LEADER, unavailable};
 

@@ -3,6 +3,8 @@
 mod assembly;
 mod join;
 mod loops;
+mod notify;
+mod ports;
 mod removal;
 #[cfg(feature = "simulation")]
 pub mod simulation;
@@ -13,22 +15,20 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use daemon::{OnFailure, Signals, Tasks};
 use futures::{Stream, TryStreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tonic::transport::server::TcpIncoming;
 
 use self::assembly::{Assembly, Means, open};
 use self::loops::{Loops, spawn_loops};
-use crate::config::{Config, Url};
+use self::ports::{Ports, peer_connections};
+use crate::config::Config;
 use crate::data_folder::DataFolder;
-use crate::grpc;
+use crate::grpc::{self, Port};
 use crate::raft::{
-    self, Attributes, Connection, Contact, EarlyElection, FailureDetector, Leader, LeadershipWatch,
-    Member, MemberChanges, MemberRules, PeerService, RejoinGuard,
+    self, Attributes, Connection, Connector, Contact, EarlyElection, FailureDetector, Leader,
+    LeadershipWatch, Member, MemberChanges, MemberRules, PeerService, RejoinGuard,
 };
 use crate::replica::{Identity, Parts, Proposals, Reads, Replica};
 
@@ -85,26 +85,19 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     for remark in &config.remarks {
         tracing::debug!("{remark}");
     }
-    let means = Means::system();
+    let ports = Ports::bind(&config).await?;
+    let means = Means::system(Connector::new(ports.dialer));
     let joins = tokio::select! {
         joins = joins(&config, &means) => joins?,
         _ = signals.next() => return Ok(()),
     };
     let data = DataFolder::open(&config, joins)?;
-    let peer_listeners = bind_all(&config.listen_peer_urls).await?;
-    let client_listeners = bind_all(&config.listen_client_urls).await?;
-    let mut page_listeners = bind_all(&config.listen_client_http_urls).await?;
-    page_listeners.extend(bind_all(&config.listen_metrics_urls).await?);
     let tasks = Tasks::new();
     let (assembly, closed_connections) = open(&config, &data, means).await?;
-    let incoming = futures::stream::select_all(
-        peer_listeners
-            .into_iter()
-            .map(|listener| TcpIncoming::from(listener).with_nodelay(Some(true))),
-    );
+    let incoming = peer_connections(ports.peers, &tasks);
     let started = start(&assembly, &data, &tasks, incoming, closed_connections).await?;
     let replica = started.replica;
-    serve_pages(&assembly, &replica, &tasks, page_listeners);
+    serve_pages(&assembly, &replica, &tasks, ports.pages);
     let mut removed = std::pin::pin!(removal::removed(&assembly, &replica));
     let stopped = tokio::select! {
         ready = become_ready(&assembly, &replica) => { ready?; false }
@@ -113,8 +106,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         () = &mut removed => { say_removed(&config); true }
     };
     if !stopped {
-        serve_clients(&assembly, &replica, &tasks, client_listeners);
+        serve_clients(&assembly, &replica, &tasks, ports.clients);
         tracing::info!("ready to serve client requests");
+        notify::ready();
         tokio::select! {
             signal = signals.next() => {
                 tracing::info!(signal = signal.name(), "stopping");
@@ -150,15 +144,6 @@ fn say_removed(config: &Config) {
         data_dir = %config.data_dir.display(),
         "this member has been removed from the cluster for good; its data folder is of no use any more"
     );
-}
-
-async fn bind_all(urls: &[Url]) -> anyhow::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::new();
-    for url in urls {
-        let listener = TcpListener::bind((url.host(), url.port())).await;
-        listeners.push(listener.with_context(|| format!("cannot listen on {url}"))?);
-    }
-    Ok(listeners)
 }
 
 /// Starts raft, the peer service and every loop.
@@ -444,33 +429,23 @@ async fn become_ready(assembly: &Assembly, replica: &Replica) -> anyhow::Result<
     }
 }
 
-fn serve_clients(
-    assembly: &Assembly,
-    replica: &Arc<Replica>,
-    tasks: &Tasks,
-    listeners: Vec<TcpListener>,
-) {
+fn serve_clients(assembly: &Assembly, replica: &Arc<Replica>, tasks: &Tasks, ports: Vec<Port>) {
     let limits = grpc::Limits::from_config(&assembly.config);
     let (replica, metrics) = (Arc::clone(replica), Arc::clone(&assembly.metrics));
     tasks.spawn("clients", OnFailure::Stop, |stop| {
-        grpc::serve(listeners, replica, metrics, limits, stop)
+        grpc::serve(ports, replica, metrics, limits, stop)
     });
 }
 
 /// Pages with listeners of their own, from the start: probes ask while there is no leader yet.
-fn serve_pages(
-    assembly: &Assembly,
-    replica: &Arc<Replica>,
-    tasks: &Tasks,
-    listeners: Vec<TcpListener>,
-) {
-    if listeners.is_empty() {
+fn serve_pages(assembly: &Assembly, replica: &Arc<Replica>, tasks: &Tasks, ports: Vec<Port>) {
+    if ports.is_empty() {
         return;
     }
     let limits = grpc::Limits::from_config(&assembly.config);
     let (replica, metrics) = (Arc::clone(replica), Arc::clone(&assembly.metrics));
     tasks.spawn("pages", OnFailure::Stop, |stop| {
-        grpc::serve_pages(listeners, replica, metrics, limits, stop)
+        grpc::serve_pages(ports, replica, metrics, limits, stop)
     });
 }
 
