@@ -1,5 +1,6 @@
 //! What an operator may choose: etcd's flags and environment for a static cluster, read once and checked once.
 
+mod authentication;
 mod build;
 mod go;
 mod help;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use daemon::Telemetry;
 
+pub use self::authentication::{Authentication, JwtOptions, TokenKind};
 pub use self::identity::{cluster_id, member_id};
 pub use self::url::{Url, UrlError};
 
@@ -58,6 +60,7 @@ pub struct Config {
     pub grpc_keepalive_interval: Option<Duration>,
     pub grpc_keepalive_timeout: Duration,
     pub watch_progress_notify_interval: Duration,
+    pub authentication: Authentication,
     pub telemetry: Telemetry,
     /// What the operator should see at warning level once there is a log.
     pub warnings: Vec<String>,

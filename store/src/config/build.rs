@@ -8,6 +8,7 @@ use std::time::Duration;
 use daemon::{Format, Output, Telemetry};
 use tracing::Level;
 
+use super::authentication::authentication;
 use super::go;
 use super::identity::member_id;
 use super::url::{self, Url};
@@ -78,6 +79,7 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         grpc_keepalive_interval: Some(interval).filter(|interval| !interval.is_zero()),
         grpc_keepalive_timeout: values.duration("grpc-keepalive-timeout"),
         watch_progress_notify_interval: watch_progress_notify_interval(&mut values),
+        authentication: authentication(&mut values)?,
         telemetry,
         warnings: values.warnings,
         remarks: values.remarks,

@@ -12,7 +12,7 @@ use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot};
 use parking_lot::RwLock;
 use planted::Bug;
-use state_machine::{Command, LeaseChange, RevisionEvents, Run};
+use state_machine::{Applied, Command, LeaseChange, Outcome, Run};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -20,6 +20,7 @@ use super::codec::{self, Attributes, Mark, Settings};
 use super::snapshot::{SnapshotFiles, StateFolder};
 use super::types::{LogId, StoredMembership, TypeConfig};
 use crate::batch::{self, Content};
+use crate::authn::Tokens;
 use crate::blocking;
 use crate::lessor::Lessor;
 use crate::metrics::Metrics;
@@ -73,6 +74,7 @@ pub(crate) struct Listeners {
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) lessor: Arc<Lessor>,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) members: MemberTable,
     /// Log entries applied since the state was last made durable.
     pub(crate) unflushed_entries: Arc<AtomicU64>,
@@ -95,8 +97,16 @@ struct Gathered {
     commands: Vec<Command>,
     /// Batch number and count of commands, for the batches of this member.
     own: Vec<(usize, usize, u64)>,
+    /// Where the commands of each entry begin, and its log index.
+    begins: Vec<(usize, u64)>,
     entries: u64,
     last: Option<LogId>,
+}
+
+/// Log index of a command of a run.
+fn index_of(begins: &[(usize, u64)], command: usize) -> u64 {
+    let entry = begins.partition_point(|(begin, _)| *begin <= command);
+    entry.checked_sub(1).map_or(0, |entry| begins[entry].1)
 }
 
 fn other(error: impl std::fmt::Display) -> io::Error {
@@ -159,6 +169,7 @@ impl Applier {
                             run.own
                                 .push((run.commands.len(), commands.len(), batch.number));
                         }
+                        run.begins.push((run.commands.len(), id.index));
                         run.commands.extend(commands);
                     }
                 }
@@ -188,13 +199,14 @@ impl Applier {
             .backend_commit
             .observe(began.elapsed());
         self.applied = Some(last);
-        self.tell(applied.events, &applied.leases);
+        let begins = std::mem::take(&mut run.begins);
+        let outcomes = self.tell(applied, &begins);
         self.progress.send_replace(last.index);
         self.listeners
             .unflushed_entries
             .fetch_add(run.entries, Ordering::Relaxed);
         run.entries = 0;
-        let mut outcomes = applied.outcomes.into_iter();
+        let mut outcomes = outcomes.into_iter();
         let mut taken = 0;
         for (start, count, number) in run.own.drain(..) {
             for _ in taken..start {
@@ -207,16 +219,25 @@ impl Applier {
         Ok(())
     }
 
-    /// Before the proposers are answered, so that a watch made after an answer starts behind it.
-    fn tell(&self, events: Vec<RevisionEvents>, leases: &[LeaseChange]) {
+    /// Before the proposers are answered, so that a watch made after an answer starts behind it, and a token is known
+    /// before it is given. Returns the answers.
+    fn tell(&self, applied: Applied, begins: &[(usize, u64)]) -> Vec<Outcome> {
+        let Applied {
+            outcomes,
+            events,
+            leases,
+            tokens,
+        } = applied;
         let Listeners {
             lessor,
             metrics,
             hub,
             ..
         } = &self.listeners;
-        lessor.changed(leases, Instant::now());
-        for change in leases {
+        let changed = &self.listeners.tokens;
+        changed.changed(tokens, |command| index_of(begins, command));
+        lessor.changed(&leases, Instant::now());
+        for change in &leases {
             match change {
                 LeaseChange::Granted { .. } => metrics.count_lease_granted(),
                 LeaseChange::Revoked { .. } => metrics.count_lease_revoked(),
@@ -225,6 +246,7 @@ impl Applier {
         }
         metrics.count_applied(&events);
         hub.publish(events);
+        outcomes
     }
 
     fn meta(&self) -> SnapshotMetaOf<TypeConfig> {
@@ -289,6 +311,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
         self.applied = mark.applied;
         self.change_settings(|s| *s = mark.settings)?;
         self.listeners.lessor.reset(&machine);
+        self.listeners.tokens.clear();
         self.listeners.metrics.count_snapshot_received();
         self.listeners.hub.reset(machine);
         self.progress

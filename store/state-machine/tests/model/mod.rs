@@ -143,7 +143,9 @@ impl Model {
                 }
                 Body::Done
             }
-            Command::Alarm(_) => unreachable!("not generated"),
+            Command::Alarm(_) | Command::Auth(_) | Command::Authenticate(_) | Command::By(_) => {
+                unreachable!("not generated")
+            }
         };
         self.revision += i64::from(self.writing());
         Ok(Response {
