@@ -55,15 +55,23 @@ impl Jwt {
         let private = options.private_key.as_deref().map(read).transpose()?;
         let keys = match method {
             Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => {
-                let secret = private.context("--auth-token: priv-key is missing: it is the secret of HS methods")?;
-                (Some(EncodingKey::from_secret(&secret)), DecodingKey::from_secret(&secret))
+                let secret = private
+                    .context("--auth-token: priv-key is missing: it is the secret of HS methods")?;
+                (
+                    Some(EncodingKey::from_secret(&secret)),
+                    DecodingKey::from_secret(&secret),
+                )
             }
             _ => {
                 let signing = private.map(|pem| signing_key(method, &pem)).transpose();
                 let signing = signing.context("--auth-token: priv-key cannot be used")?;
-                let public = public.context("--auth-token: pub-key is missing: tokens are checked with it")?;
+                let public = public
+                    .context("--auth-token: pub-key is missing: tokens are checked with it")?;
                 let checking = checking_key(method, &public);
-                (signing, checking.context("--auth-token: pub-key cannot be used")?)
+                (
+                    signing,
+                    checking.context("--auth-token: pub-key cannot be used")?,
+                )
             }
         };
         let jwt = Jwt {

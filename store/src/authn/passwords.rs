@@ -96,7 +96,10 @@ mod tests {
         let passwords = Passwords::new(COST);
         let hash = passwords.hash("secret".into()).await.unwrap();
         assert!(hash.starts_with(b"$2a$04$"));
-        assert_eq!(passwords.check("secret".into(), hash.clone()).await, Ok(true));
+        assert_eq!(
+            passwords.check("secret".into(), hash.clone()).await,
+            Ok(true)
+        );
         assert_eq!(passwords.check("Secret".into(), hash).await, Ok(false));
     }
 
@@ -112,7 +115,10 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_the_password_of_what_is_no_hash() {
         let passwords = Passwords::new(COST);
-        assert_eq!(passwords.check(String::new(), Bytes::new()).await, Ok(false));
+        assert_eq!(
+            passwords.check(String::new(), Bytes::new()).await,
+            Ok(false)
+        );
     }
 
     #[tokio::test]

@@ -155,7 +155,11 @@ mod tests {
             (0..100).map(|_| new_secret().unwrap()).collect();
         assert_eq!(secrets.len(), 100);
         let is_letter = |letter: char| letter.is_ascii_alphabetic();
-        assert!(secrets.iter().all(|s| s.len() == 16 && s.chars().all(is_letter)));
+        assert!(
+            secrets
+                .iter()
+                .all(|s| s.len() == 16 && s.chars().all(is_letter))
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,8 +8,8 @@ use planted::Bug;
 use prost::Message;
 use proto::server::etcdserverpb as pb;
 use state_machine::{
-    Access, Body, Command, Compact, KeyRange, Op, Range, RangeResponse, Rejection, StateMachine, Txn,
-    TxnResponse, check_txn,
+    Access, Body, Command, Compact, KeyRange, Op, Range, RangeResponse, Rejection, StateMachine,
+    Txn, TxnResponse, check_txn,
 };
 use tonic::{Request, Response, Status};
 

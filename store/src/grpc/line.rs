@@ -304,10 +304,7 @@ pub(super) struct Leaving {
 }
 
 impl Leaving {
-    pub(super) fn new(
-        (edge, credentials): (&Arc<Edge>, &Credentials),
-        place: Place,
-    ) -> Leaving {
+    pub(super) fn new((edge, credentials): (&Arc<Edge>, &Credentials), place: Place) -> Leaving {
         Leaving {
             edge: Arc::clone(edge),
             credentials: credentials.clone(),

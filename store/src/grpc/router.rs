@@ -12,8 +12,8 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service as _, StdError};
 
-use super::authn::{Credentials, Rule};
 use super::answer::{Answer, Call, Work};
+use super::authn::{Credentials, Rule};
 use super::method::{self, Method, Service};
 use super::status::BadRequest;
 use super::{

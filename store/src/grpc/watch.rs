@@ -98,13 +98,7 @@ where
     H: Fn(i64) -> pb::ResponseHeader,
     P: Fn(KeyRange) -> Permitted,
 {
-    fn new(
-        hub: Arc<Hub>,
-        requests: R,
-        progress_interval: Duration,
-        header: H,
-        permit: P,
-    ) -> Self {
+    fn new(hub: Arc<Hub>, requests: R, progress_interval: Duration, header: H, permit: P) -> Self {
         let first_tick = tokio::time::Instant::now() + progress_interval;
         let mut progress = tokio::time::interval_at(first_tick, progress_interval);
         progress.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -435,3 +435,6 @@ impl BatchWriter<'_> {
         self.batch.put_cf(self.disk.family(META), APPLIED, value);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,10 +10,9 @@ use crate::authn::{JwtError, PasswordError};
 pub(super) fn rejected(rejection: AuthRejection) -> (Code, &'static str) {
     use Code::{FailedPrecondition, InvalidArgument, PermissionDenied};
     match rejection {
-        AuthRejection::RootUserNotExist => (
-            FailedPrecondition,
-            "etcdserver: root user does not exist",
-        ),
+        AuthRejection::RootUserNotExist => {
+            (FailedPrecondition, "etcdserver: root user does not exist")
+        }
         AuthRejection::RootRoleNotExist => (
             FailedPrecondition,
             "etcdserver: root user does not have root role",
@@ -44,10 +43,9 @@ pub(super) fn rejected(rejection: AuthRejection) -> (Code, &'static str) {
         AuthRejection::InvalidManagement => {
             (InvalidArgument, "etcdserver: invalid auth management")
         }
-        AuthRejection::OldRevision => (
-            InvalidArgument,
-            "etcdserver: revision of auth store is old",
-        ),
+        AuthRejection::OldRevision => {
+            (InvalidArgument, "etcdserver: revision of auth store is old")
+        }
     }
 }
 

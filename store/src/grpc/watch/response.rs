@@ -1,10 +1,10 @@
 //! The head of an answer that carries events, written straight into its bytes: every event of every watcher pays for it.
 
-use tonic::{Code, Status};
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 use prost::encoding::{bool, int64, message};
 use proto::etcdserverpb::ResponseHeader;
+use tonic::{Code, Status};
 
 /// Field numbers of `WatchResponse`.
 const HEADER: u32 = 1;
@@ -36,5 +36,9 @@ pub(super) fn denied(status: &Status) -> String {
         Code::Unauthenticated | Code::InvalidArgument | Code::Unavailable => status,
         _ => &denied,
     };
-    format!("rpc error: code = {:?} desc = {}", said.code(), said.message())
+    format!(
+        "rpc error: code = {:?} desc = {}",
+        said.code(),
+        said.message()
+    )
 }

@@ -295,3 +295,6 @@ impl Reader<'_> {
         (0..count).map(|_| self.text()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
