@@ -1,0 +1,546 @@
+//! Users, roles and permissions: the same story is told to etcd and to ours, and what they answer is compared.
+
+use std::fmt::Debug;
+
+use anyhow::{Context, Result, ensure};
+use interop::auth::{
+    Answer, authenticate, delete, enable_with_ann, grant, grant_role, is_simple_token, lock, op,
+    put, range, refusal, signed, told, user_add, watch,
+};
+use interop::client::{ANSWER_TIMEOUT, Client};
+use interop::cluster::{Cluster, Options, POLL_INTERVAL, READY_TIMEOUT};
+use interop::target::Target;
+use proto::etcdserverpb::request_op::Request as Op;
+use proto::etcdserverpb::*;
+use tokio::time::timeout;
+use tokio_stream::StreamExt;
+
+/// What a server answered, step by step.
+struct Story {
+    client: Client,
+    lines: Vec<(String, String)>,
+}
+
+impl Story {
+    fn tell<T: Debug>(&mut self, step: impl Into<String>, answer: &Answer<T>) {
+        self.lines.push((step.into(), told(answer)));
+    }
+
+    async fn login(&mut self, name: &str, password: &str) -> Result<String> {
+        let token = authenticate(&mut self.client, name, password).await;
+        let token = token.context("a token")?.into_inner();
+        ensure!(is_simple_token(&token)?, "{token}");
+        Ok(token)
+    }
+
+    async fn failed_login(&mut self, name: &str, password: &str) {
+        let answer = authenticate(&mut self.client, name, password).await;
+        self.tell(format!("authenticate {name} {password}"), &answer);
+    }
+}
+
+/// Calls a method of a service and writes down what it answered.
+macro_rules! step {
+    ($story:expr, $service:ident.$method:ident, $token:expr, $request:expr) => {{
+        let request = $request;
+        let step = format!("{} {request:?}", stringify!($method));
+        let request = signed($token, request);
+        let answer = $story.client.$service.$method(request).await;
+        $story.tell(step, &answer);
+    }};
+}
+
+fn role(name: &str) -> AuthRoleAddRequest {
+    AuthRoleAddRequest { name: name.into() }
+}
+
+fn role_get(role: &str) -> AuthRoleGetRequest {
+    AuthRoleGetRequest { role: role.into() }
+}
+
+fn user_get(name: &str) -> AuthUserGetRequest {
+    AuthUserGetRequest { name: name.into() }
+}
+
+fn revoke_role(name: &str, role: &str) -> AuthUserRevokeRoleRequest {
+    AuthUserRevokeRoleRequest {
+        name: name.into(),
+        role: role.into(),
+    }
+}
+
+fn revoke_permission(role: &str, key: &str, range_end: &str) -> AuthRoleRevokePermissionRequest {
+    AuthRoleRevokePermissionRequest {
+        role: role.into(),
+        key: key.to_owned().into(),
+        range_end: range_end.to_owned().into(),
+    }
+}
+
+fn password(name: &str, password: &str) -> AuthUserChangePasswordRequest {
+    AuthUserChangePasswordRequest {
+        name: name.into(),
+        password: password.into(),
+        ..Default::default()
+    }
+}
+
+/// Everything up to the moment authentication is on.
+async fn before(story: &mut Story) {
+    let no_password = AuthUserAddRequest {
+        options: Some(proto::authpb::UserAddOptions { no_password: true }),
+        ..user_add("cert", "")
+    };
+    story.failed_login("root", "rootpw").await;
+    step!(story, auth.auth_enable, None, AuthEnableRequest {});
+    step!(story, auth.auth_disable, None, AuthDisableRequest {});
+    step!(story, auth.user_add, None, user_add("", "x"));
+    step!(story, auth.user_add, None, user_add("root", "rootpw"));
+    step!(story, auth.auth_enable, None, AuthEnableRequest {});
+    step!(story, auth.user_add, None, user_add("ann", "annpw"));
+    step!(story, auth.user_add, None, user_add("ann", "other"));
+    step!(story, auth.user_add, None, user_add("empty", ""));
+    step!(story, auth.user_add, None, no_password);
+    step!(story, auth.role_add, None, role(""));
+    step!(story, auth.role_add, None, role("some"));
+    step!(story, auth.role_add, None, role("some"));
+    step!(story, auth.role_add, None, role("root"));
+    for (kind, keys) in [
+        (2, ("a", "c")),
+        (0, ("r", "")),
+        (1, ("w", "")),
+        (0, ("o", "\0")),
+        (1, ("o", "\0")),
+        (0, ("gone", "")),
+    ] {
+        let request = grant("some", kind, keys);
+        step!(story, auth.role_grant_permission, None, request);
+    }
+    let nowhere = grant("none", 0, ("a", ""));
+    step!(story, auth.role_grant_permission, None, nowhere);
+    let nothing = AuthRoleGrantPermissionRequest {
+        name: "some".into(),
+        perm: None,
+    };
+    step!(story, auth.role_grant_permission, None, nothing);
+    let gone = || revoke_permission("some", "gone", "");
+    step!(story, auth.role_revoke_permission, None, gone());
+    step!(story, auth.role_revoke_permission, None, gone());
+    let nowhere = revoke_permission("none", "a", "");
+    step!(story, auth.role_revoke_permission, None, nowhere);
+    for (user, role) in [
+        ("root", "root"),
+        ("ann", "some"),
+        ("ann", "some"),
+        ("ann", "none"),
+        ("bob", "some"),
+    ] {
+        step!(story, auth.user_grant_role, None, grant_role(user, role));
+    }
+    step!(
+        story,
+        auth.user_revoke_role,
+        None,
+        revoke_role("ann", "root")
+    );
+    step!(
+        story,
+        auth.user_revoke_role,
+        None,
+        revoke_role("bob", "some")
+    );
+    step!(story, auth.role_get, None, role_get("some"));
+    step!(story, auth.role_get, None, role_get("none"));
+    step!(story, auth.role_list, None, AuthRoleListRequest {});
+    step!(story, auth.user_get, None, user_get("ann"));
+    step!(story, auth.user_get, None, user_get("bob"));
+    step!(story, auth.user_list, None, AuthUserListRequest {});
+    step!(story, kv.put, None, put("x", 0, false));
+    step!(story, kv.put, None, put("a", 0, false));
+    step!(story, auth.auth_enable, None, AuthEnableRequest {});
+}
+
+/// Reads, writes and transactions in somebody's name.
+async fn keys(story: &mut Story, token: Option<&str>) {
+    for (key, end) in [
+        ("a", ""),
+        ("a", "c"),
+        ("b", "c"),
+        ("a", "d"),
+        ("c", ""),
+        ("r", ""),
+        ("o", "\0"),
+        ("p", "z"),
+        ("n", "\0"),
+        ("w", ""),
+        ("x", ""),
+    ] {
+        step!(story, kv.range, token, range(key, end));
+        let serializable = RangeRequest {
+            serializable: true,
+            ..range(key, end)
+        };
+        step!(story, kv.range, token, serializable);
+        step!(story, kv.delete_range, token, delete(key, end, false));
+        step!(story, kv.delete_range, token, delete(key, end, true));
+    }
+    for key in ["a", "b", "c", "r", "w", "x"] {
+        step!(story, kv.put, token, put(key, 0, false));
+        step!(story, kv.put, token, put(key, 0, true));
+        let compare = TxnRequest {
+            compare: vec![Compare {
+                key: key.to_owned().into(),
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        step!(story, kv.txn, token, compare);
+        let write = TxnRequest {
+            success: vec![op(Op::RequestPut(put(key, 0, false)))],
+            failure: vec![op(Op::RequestRange(range(key, "")))],
+            ..Default::default()
+        };
+        step!(story, kv.txn, token, write);
+        let read = TxnRequest {
+            failure: vec![op(Op::RequestRange(range(key, "")))],
+            ..Default::default()
+        };
+        step!(story, kv.txn, token, read);
+        let erase = TxnRequest {
+            success: vec![op(Op::RequestDeleteRange(delete(key, "", true)))],
+            ..Default::default()
+        };
+        step!(story, kv.txn, token, erase);
+    }
+}
+
+/// The answers of one stream to watches of some ranges.
+async fn watches(story: &mut Story, token: Option<&str>) -> Result<()> {
+    let ranges = [("a", ""), ("a", "c"), ("a", "d"), ("x", ""), ("", "\0")];
+    let requests = tokio_stream::iter(ranges.map(|(key, end)| watch(key, end)));
+    // The requests end, and the stream does not.
+    let requests = requests.chain(tokio_stream::pending());
+    let answers = story.client.watch.watch(signed(token, requests)).await?;
+    let mut answers = answers.into_inner();
+    for (key, end) in ranges {
+        let answer = timeout(ANSWER_TIMEOUT, answers.message()).await??;
+        let answer = answer.context("the stream goes on")?;
+        let answer = Ok(tonic::Response::new(answer));
+        story.tell(format!("watch {key} {end:?}"), &answer);
+    }
+    Ok(())
+}
+
+async fn leases(story: &mut Story, ann: &str, root: &str) {
+    let (ann, root) = (Some(ann), Some(root));
+    for id in [11, 12] {
+        let grant = LeaseGrantRequest { ttl: 600, id };
+        step!(story, lease.lease_grant, ann, grant);
+    }
+    step!(story, kv.put, ann, put("a", 11, false));
+    step!(story, kv.put, ann, put("b", 12, false));
+    step!(story, kv.put, root, put("x", 12, false));
+    step!(story, kv.put, ann, put("a", 12, false));
+    for id in [11, 12] {
+        let keys = LeaseTimeToLiveRequest { id, keys: true };
+        let answer = story
+            .client
+            .lease
+            .lease_time_to_live(signed(ann, keys))
+            .await;
+        let answer = answer.map(|answer| answer.map(|answer| (answer.granted_ttl, answer.keys)));
+        story.tell(format!("time to live of {id}"), &answer);
+        let revoke = LeaseRevokeRequest { id };
+        step!(story, lease.lease_revoke, ann, revoke);
+    }
+    step!(
+        story,
+        lease.lease_revoke,
+        root,
+        LeaseRevokeRequest { id: 12 }
+    );
+}
+
+/// Who manages users and roles, and what nobody may do while authentication is on.
+async fn management(story: &mut Story, ann: &str, root: &str) -> Result<()> {
+    let (ann, root) = (Some(ann), Some(root));
+    let delete_user = |name: &str| AuthUserDeleteRequest { name: name.into() };
+    let delete_role = |role: &str| AuthRoleDeleteRequest { role: role.into() };
+    for token in [None, Some("nonsense"), Some("abcdefghijklmnop.1"), ann] {
+        step!(story, auth.user_add, token, user_add("new", "x"));
+        step!(story, auth.user_get, token, user_get("ann"));
+        step!(story, auth.user_get, token, user_get("root"));
+        step!(story, auth.user_list, token, AuthUserListRequest {});
+        step!(story, auth.user_delete, token, delete_user("cert"));
+        step!(
+            story,
+            auth.user_change_password,
+            token,
+            password("ann", "mine")
+        );
+        step!(
+            story,
+            auth.user_grant_role,
+            token,
+            grant_role("ann", "root")
+        );
+        step!(
+            story,
+            auth.user_revoke_role,
+            token,
+            revoke_role("ann", "some")
+        );
+        step!(story, auth.role_add, token, role("new"));
+        step!(story, auth.role_get, token, role_get("some"));
+        step!(story, auth.role_get, token, role_get("root"));
+        step!(story, auth.role_list, token, AuthRoleListRequest {});
+        let request = grant("some", 2, ("x", ""));
+        step!(story, auth.role_grant_permission, token, request);
+        let request = revoke_permission("some", "a", "c");
+        step!(story, auth.role_revoke_permission, token, request);
+        step!(story, auth.role_delete, token, delete_role("some"));
+        step!(story, auth.auth_enable, token, AuthEnableRequest {});
+        step!(story, auth.auth_disable, token, AuthDisableRequest {});
+        step!(story, maintenance.alarm, token, AlarmRequest::default());
+    }
+    step!(story, auth.user_delete, root, delete_user("root"));
+    step!(story, auth.role_delete, root, delete_role("root"));
+    step!(
+        story,
+        auth.user_revoke_role,
+        root,
+        revoke_role("root", "root")
+    );
+    step!(story, auth.auth_enable, root, AuthEnableRequest {});
+    // A simple token is as good as its user is now.
+    step!(
+        story,
+        auth.user_revoke_role,
+        root,
+        revoke_role("ann", "some")
+    );
+    step!(story, kv.range, ann, range("a", ""));
+    step!(story, auth.user_grant_role, root, grant_role("ann", "some"));
+    step!(story, kv.range, ann, range("a", ""));
+    step!(
+        story,
+        auth.user_change_password,
+        root,
+        password("ann", "second")
+    );
+    step!(
+        story,
+        auth.user_change_password,
+        root,
+        password("bob", "second")
+    );
+    step!(story, kv.range, ann, range("a", ""));
+    story.failed_login("ann", "annpw").await;
+    let again = story.login("ann", "second").await?;
+    step!(story, kv.range, Some(&again), range("a", ""));
+    step!(story, auth.role_delete, root, delete_role("some"));
+    step!(story, auth.role_delete, root, delete_role("some"));
+    step!(story, kv.range, Some(&again), range("a", ""));
+    step!(story, auth.user_get, root, user_get("ann"));
+    step!(story, auth.user_delete, root, delete_user("ann"));
+    step!(story, auth.user_delete, root, delete_user("ann"));
+    step!(story, kv.range, Some(&again), range("a", ""));
+    step!(story, auth.auth_disable, root, AuthDisableRequest {});
+    step!(story, auth.auth_disable, root, AuthDisableRequest {});
+    step!(story, kv.range, None, range("x", ""));
+    step!(story, kv.range, root, range("x", ""));
+    story.failed_login("root", "rootpw").await;
+    Ok(())
+}
+
+async fn whole_story(target: &Target) -> Result<Vec<(String, String)>> {
+    let options = Options {
+        flags: vec!["--bcrypt-cost=4".into()],
+        ..Options::default()
+    };
+    let cluster = Cluster::start(target, &options).await?;
+    let mut story = Story {
+        client: cluster.client(0).await?,
+        lines: Vec::new(),
+    };
+    before(&mut story).await;
+    for (name, password) in [
+        ("root", "wrong"),
+        ("nobody", "x"),
+        ("cert", "x"),
+        ("cert", ""),
+        ("", ""),
+    ] {
+        story.failed_login(name, password).await;
+    }
+    let root = story.login("root", "rootpw").await?;
+    let ann = story.login("ann", "annpw").await?;
+    for token in [None, Some("nonsense"), Some(ann.as_str()), Some(&root)] {
+        keys(&mut story, token).await;
+        watches(&mut story, token).await?;
+    }
+    leases(&mut story, &ann, &root).await;
+    management(&mut story, &ann, &root).await?;
+    Ok(story.lines)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcd_and_ours_tell_the_same_story() -> Result<()> {
+    let wanted = whole_story(&Target::etcd()?).await?;
+    let found = whole_story(&Target::mainstay()?).await?;
+    let mut differences = Vec::new();
+    for ((step, wanted), (same, found)) in wanted.iter().zip(&found) {
+        assert_eq!(step, same);
+        if wanted != found {
+            differences.push(format!("{step}\n  etcd: {wanted}\n  ours: {found}"));
+        }
+    }
+    ensure!(wanted.len() == found.len(), "one told more");
+    ensure!(
+        differences.is_empty(),
+        "{} of {} differ:\n{}",
+        differences.len(),
+        wanted.len(),
+        differences.join("\n")
+    );
+    Ok(())
+}
+
+/// Waits until a member gives a token: it is up, and has applied what its users are.
+async fn login_when_up(
+    cluster: &Cluster,
+    index: usize,
+    name: &str,
+    password: &str,
+) -> Result<String> {
+    let polled = async {
+        loop {
+            if let Ok(mut client) = cluster.client(index).await
+                && let Ok(token) = authenticate(&mut client, name, password).await
+            {
+                return token.into_inner();
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    };
+    timeout(READY_TIMEOUT, polled)
+        .await
+        .context("a token in time")
+}
+
+/// What ann may do, and others may not, on one member.
+async fn ann_is_known(cluster: &Cluster, index: usize) -> Result<()> {
+    let token = login_when_up(cluster, index, "ann", "annpw").await?;
+    let mut client = cluster.client(index).await?;
+    let ann = Some(token.as_str());
+    client.kv.put(signed(ann, put("a", 0, false))).await?;
+    for serializable in [false, true] {
+        let request = |key| RangeRequest {
+            serializable,
+            ..range(key, "")
+        };
+        client.kv.range(signed(ann, request("a"))).await?;
+        let foreign = client.kv.range(signed(ann, request("x"))).await;
+        assert_eq!(
+            refusal(foreign)?,
+            "PermissionDenied: etcdserver: permission denied"
+        );
+        let nobody = client.kv.range(request("a")).await;
+        assert_eq!(
+            refusal(nobody)?,
+            "InvalidArgument: etcdserver: user name is empty"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_outlive_a_crash_of_all_members() -> Result<()> {
+    let options = Options {
+        members: 3,
+        ..Options::default()
+    };
+    let mut cluster = Cluster::start(&Target::mainstay()?, &options).await?;
+    enable_with_ann(&mut cluster.client(0).await?).await?;
+    for index in 0..3 {
+        ann_is_known(&cluster, index).await?;
+    }
+    cluster.kill_all()?;
+    for member in &mut cluster.members {
+        member.start()?;
+    }
+    for index in 0..3 {
+        ann_is_known(&cluster, index).await?;
+    }
+    Ok(())
+}
+
+/// Log entries between snapshots.
+const SNAPSHOT_COUNT: u64 = 50;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_reach_a_member_that_catches_up_by_snapshot() -> Result<()> {
+    let options = Options {
+        members: 3,
+        flags: vec![
+            format!("--snapshot-count={SNAPSHOT_COUNT}"),
+            format!("--snapshot-catchup-entries={SNAPSHOT_COUNT}"),
+        ],
+        in_memory: true,
+    };
+    let mut cluster = Cluster::start(&Target::mainstay()?, &options).await?;
+    let leader = cluster.wait_leader().await?;
+    let follower = (leader + 1) % 3;
+    cluster.members[follower].kill()?;
+    let mut client = cluster.client(leader).await?;
+    enable_with_ann(&mut client).await?;
+    let root = login_when_up(&cluster, leader, "root", "rootpw").await?;
+    for _ in 0..SNAPSHOT_COUNT * 10 {
+        let request = signed(Some(&root), put("x", 0, false));
+        client.kv.put(request).await?;
+    }
+    cluster.members[follower].start()?;
+    ann_is_known(&cluster, follower).await?;
+    let log = cluster.members[follower].log();
+    assert!(log.contains("applied snapshot"), "{log}");
+    Ok(())
+}
+
+/// A token is good on every member at once, and a lock or an election is no way around permissions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_one_member_is_good_on_the_others_and_for_locks() -> Result<()> {
+    let options = Options {
+        members: 3,
+        ..Options::default()
+    };
+    let mut cluster = Cluster::start(&Target::mainstay()?, &options).await?;
+    cluster.wait_leader().await?;
+    enable_with_ann(&mut cluster.client(0).await?).await?;
+    for from in 0..3 {
+        let token = login_when_up(&cluster, from, "ann", "annpw").await?;
+        for index in 0..3 {
+            let mut client = cluster.client(index).await?;
+            client
+                .kv
+                .range(signed(Some(&token), range("a", "")))
+                .await?;
+        }
+        let mut client = cluster.client(from).await?;
+        let held = client.lock.lock(signed(Some(&token), lock("a", 0))).await?;
+        let unlock = proto::v3lockpb::UnlockRequest {
+            key: held.into_inner().key,
+        };
+        assert!(refusal(client.lock.unlock(unlock.clone()).await)?.contains("user name is empty"));
+        client.lock.unlock(signed(Some(&token), unlock)).await?;
+        let foreign = client.lock.lock(signed(Some(&token), lock("x", 0))).await;
+        assert!(refusal(foreign)?.contains("permission denied"));
+        let campaign = proto::v3electionpb::CampaignRequest {
+            name: "x".into(),
+            lease: 0,
+            value: "v".into(),
+        };
+        let foreign = client.election.campaign(signed(Some(&token), campaign));
+        assert!(refusal(foreign.await)?.contains("permission denied"));
+    }
+    Ok(())
+}
