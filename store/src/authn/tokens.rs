@@ -1,6 +1,7 @@
 //! Simple tokens: given through the log, so that every member knows them, and ended by each member's own clock.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -18,6 +19,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// The tokens that are good here.
 pub(crate) struct Tokens {
     ttl: Duration,
+    /// Whether authentication is on, as far as the log is applied here: a hint that costs one load, for what is looked
+    /// at again where it counts.
+    wanted: AtomicBool,
     table: Mutex<Table>,
 }
 
@@ -36,7 +40,19 @@ impl Tokens {
     pub(crate) fn new(ttl: Duration) -> Tokens {
         Tokens {
             ttl,
+            wanted: AtomicBool::new(false),
             table: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn are_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Told after every run of commands.
+    pub(crate) fn set_wanted(&self, wanted: bool) {
+        if wanted != self.are_wanted() {
+            self.wanted.store(wanted, Ordering::Relaxed);
         }
     }
 

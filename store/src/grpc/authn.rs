@@ -85,8 +85,19 @@ impl Admitted {
 }
 
 impl Edge {
+    /// Whether authentication is on, as far as is known without a look at the state: one load. While it is just going on,
+    /// a request without credentials gets further, and is refused where it is read or applied.
     pub(super) fn auth_enabled(&self) -> bool {
-        self.replica.machine().auth_stamp().enabled
+        self.replica.authenticator().tokens.are_wanted()
+    }
+
+    /// The credentials of a short request, if they matter.
+    pub(super) fn credentials<T>(&self, request: &Request<T>) -> Credentials {
+        if self.auth_enabled() {
+            Credentials::of(request)
+        } else {
+            Credentials::default()
+        }
     }
 
     /// Whether a client may do something, as far as this replica has applied the log.

@@ -34,7 +34,7 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<pb::RangeResponse>, Status> {
-        let credentials = Credentials::of(&request);
+        let credentials = self.0.credentials(&request);
         let request = request.into_inner();
         if !request.serializable {
             self.0.refuse_learner()?;
@@ -60,7 +60,7 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
-        let credentials = Credentials::of(&request);
+        let credentials = self.0.credentials(&request);
         let request = request.into_inner();
         check::range(&request)?;
         range_stream::check(&request)?;
@@ -76,7 +76,7 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::PutRequest>,
     ) -> Result<Response<pb::PutResponse>, Status> {
-        let credentials = Credentials::of(&request);
+        let credentials = self.0.credentials(&request);
         let request = request.into_inner();
         self.0.check_quota(check::put_cost(&request)).await?;
         check::put(&request)?;
@@ -96,7 +96,7 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
-        let credentials = Credentials::of(&request);
+        let credentials = self.0.credentials(&request);
         let request = request.into_inner();
         check::delete_range(&request)?;
         self.0.check_size(request.encoded_len())?;
@@ -115,7 +115,7 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::TxnRequest>,
     ) -> Result<Response<pb::TxnResponse>, Status> {
-        let credentials = Credentials::of(&request);
+        let credentials = self.0.credentials(&request);
         let request = request.into_inner();
         self.0.check_quota(check::txn_cost(&request)).await?;
         check::txn(&request, self.0.limits.txn_operations_max)?;
@@ -153,7 +153,7 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::CompactionRequest>,
     ) -> Result<Response<pb::CompactionResponse>, Status> {
-        let credentials = Credentials::of(&request);
+        let credentials = self.0.credentials(&request);
         let revision = request.into_inner().revision;
         let command = Command::Compact(Compact { revision });
         let answer = self.0.propose_for(&credentials, command).await?;

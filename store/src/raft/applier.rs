@@ -122,6 +122,8 @@ impl Applier {
             codec::decode_mark(folder.machine().applied_mark().as_ref())?;
         let (progress, receiver) = watch::channel(applied.map_or(0, |id| id.index));
         let encoded_settings = settings.encode()?;
+        let auth = folder.machine().auth_stamp();
+        listeners.tokens.set_wanted(auth.enabled);
         listeners.members.set(&settings);
         Ok((
             Applier {
@@ -199,6 +201,8 @@ impl Applier {
             .backend_commit
             .observe(began.elapsed());
         self.applied = Some(last);
+        let auth = machine.auth_stamp();
+        self.listeners.tokens.set_wanted(auth.enabled);
         let begins = std::mem::take(&mut run.begins);
         let outcomes = self.tell(applied, &begins);
         self.progress.send_replace(last.index);
@@ -312,6 +316,8 @@ impl RaftStateMachine<TypeConfig> for Applier {
         self.change_settings(|s| *s = mark.settings)?;
         self.listeners.lessor.reset(&machine);
         self.listeners.tokens.clear();
+        let auth = machine.auth_stamp();
+        self.listeners.tokens.set_wanted(auth.enabled);
         self.listeners.metrics.count_snapshot_received();
         self.listeners.hub.reset(machine);
         self.progress
