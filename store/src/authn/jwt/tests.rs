@@ -1,3 +1,5 @@
+//! Signed tokens of every method, and keys that cannot be used.
+
 use std::path::PathBuf;
 use std::time::Duration;
 

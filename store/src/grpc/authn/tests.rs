@@ -1,3 +1,5 @@
+//! What a request shows of its sender.
+
 use super::*;
 
 fn request(pairs: &[(&'static str, &'static str)]) -> Request<()> {

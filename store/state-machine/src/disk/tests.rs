@@ -1,3 +1,5 @@
+//! Folders that older builds wrote.
+
 use super::*;
 use crate::machine::StateMachine;
 use crate::state::State;

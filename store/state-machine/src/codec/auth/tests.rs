@@ -1,3 +1,5 @@
+//! The bytes of users and roles on disk.
+
 use super::*;
 use crate::command::KeyRange;
 
