@@ -267,47 +267,58 @@ async fn leases(story: &mut Story, ann: &str, root: &str) {
     );
 }
 
+fn delete_user(name: &str) -> AuthUserDeleteRequest {
+    AuthUserDeleteRequest { name: name.into() }
+}
+
+fn delete_role(role: &str) -> AuthRoleDeleteRequest {
+    AuthRoleDeleteRequest { role: role.into() }
+}
+
+/// All that only root may do, or not everyone.
+async fn manage(story: &mut Story, token: Option<&str>) {
+    step!(story, auth.user_add, token, user_add("new", "x"));
+    step!(story, auth.user_get, token, user_get("ann"));
+    step!(story, auth.user_get, token, user_get("root"));
+    step!(story, auth.user_list, token, AuthUserListRequest {});
+    step!(story, auth.user_delete, token, delete_user("cert"));
+    step!(
+        story,
+        auth.user_change_password,
+        token,
+        password("ann", "mine")
+    );
+    step!(
+        story,
+        auth.user_grant_role,
+        token,
+        grant_role("ann", "root")
+    );
+    step!(
+        story,
+        auth.user_revoke_role,
+        token,
+        revoke_role("ann", "some")
+    );
+    step!(story, auth.role_add, token, role("new"));
+    step!(story, auth.role_get, token, role_get("some"));
+    step!(story, auth.role_get, token, role_get("root"));
+    step!(story, auth.role_list, token, AuthRoleListRequest {});
+    let request = grant("some", 2, ("x", ""));
+    step!(story, auth.role_grant_permission, token, request);
+    let request = revoke_permission("some", "a", "c");
+    step!(story, auth.role_revoke_permission, token, request);
+    step!(story, auth.role_delete, token, delete_role("some"));
+    step!(story, auth.auth_enable, token, AuthEnableRequest {});
+    step!(story, auth.auth_disable, token, AuthDisableRequest {});
+    step!(story, maintenance.alarm, token, AlarmRequest::default());
+}
+
 /// Who manages users and roles, and what nobody may do while authentication is on.
 async fn management(story: &mut Story, ann: &str, root: &str) -> Result<()> {
     let (ann, root) = (Some(ann), Some(root));
-    let delete_user = |name: &str| AuthUserDeleteRequest { name: name.into() };
-    let delete_role = |role: &str| AuthRoleDeleteRequest { role: role.into() };
     for token in [None, Some("nonsense"), Some("abcdefghijklmnop.1"), ann] {
-        step!(story, auth.user_add, token, user_add("new", "x"));
-        step!(story, auth.user_get, token, user_get("ann"));
-        step!(story, auth.user_get, token, user_get("root"));
-        step!(story, auth.user_list, token, AuthUserListRequest {});
-        step!(story, auth.user_delete, token, delete_user("cert"));
-        step!(
-            story,
-            auth.user_change_password,
-            token,
-            password("ann", "mine")
-        );
-        step!(
-            story,
-            auth.user_grant_role,
-            token,
-            grant_role("ann", "root")
-        );
-        step!(
-            story,
-            auth.user_revoke_role,
-            token,
-            revoke_role("ann", "some")
-        );
-        step!(story, auth.role_add, token, role("new"));
-        step!(story, auth.role_get, token, role_get("some"));
-        step!(story, auth.role_get, token, role_get("root"));
-        step!(story, auth.role_list, token, AuthRoleListRequest {});
-        let request = grant("some", 2, ("x", ""));
-        step!(story, auth.role_grant_permission, token, request);
-        let request = revoke_permission("some", "a", "c");
-        step!(story, auth.role_revoke_permission, token, request);
-        step!(story, auth.role_delete, token, delete_role("some"));
-        step!(story, auth.auth_enable, token, AuthEnableRequest {});
-        step!(story, auth.auth_disable, token, AuthDisableRequest {});
-        step!(story, maintenance.alarm, token, AlarmRequest::default());
+        manage(story, token).await;
     }
     step!(story, auth.user_delete, root, delete_user("root"));
     step!(story, auth.role_delete, root, delete_role("root"));

@@ -74,11 +74,6 @@ async fn no_call_is_served_without_credentials() -> Result<()> {
         physical: false,
     };
     let grant = LeaseGrantRequest { ttl: 60, id: 5 };
-    let alarm = |action| AlarmRequest {
-        action,
-        alarm: 1,
-        ..Default::default()
-    };
     refused!(guarded, kv.compact, compaction, Some(DENIED));
     refused!(guarded, lease.lease_grant, grant, None);
     refused!(guarded, lease.lease_leases, LeaseLeasesRequest {}, None);
@@ -100,6 +95,23 @@ async fn no_call_is_served_without_credentials() -> Result<()> {
         LeaseRevokeRequest { id: 5 },
         None
     );
+    let keep_alive = || tokio_stream::iter([LeaseKeepAliveRequest { id: 5 }]);
+    let mut renewed = guarded.client.lease.lease_keep_alive(keep_alive()).await?;
+    let renewed = renewed.get_mut().message().await.map(tonic::Response::new);
+    assert_eq!(refusal(renewed)?, EMPTY);
+    for (token, wanted) in [(None, EMPTY), (Some(guarded.ann.as_str()), DENIED)] {
+        let request = signed(token, range("x", ""));
+        let mut chunks = guarded.client.kv.range_stream(request).await?;
+        let first = chunks.get_mut().message().await;
+        assert_eq!(refusal(first.map(tonic::Response::new))?, wanted);
+    }
+    Ok(())
+}
+
+/// The same, of calls about the cluster.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_about_the_cluster_is_served_without_credentials() -> Result<()> {
+    let mut guarded = Guarded::start().await?;
     refused!(
         guarded,
         cluster.member_list,
@@ -130,6 +142,18 @@ async fn no_call_is_served_without_credentials() -> Result<()> {
         MemberPromoteRequest::default(),
         Some(DENIED)
     );
+    Ok(())
+}
+
+/// The same, of calls about a member.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_about_a_member_is_served_without_credentials() -> Result<()> {
+    let mut guarded = Guarded::start().await?;
+    let alarm = |action| AlarmRequest {
+        action,
+        alarm: 1,
+        ..Default::default()
+    };
     refused!(guarded, maintenance.status, StatusRequest {}, None);
     refused!(guarded, maintenance.alarm, alarm(0), None);
     refused!(guarded, maintenance.alarm, alarm(1), Some(DENIED));
@@ -170,16 +194,6 @@ async fn no_call_is_served_without_credentials() -> Result<()> {
         DowngradeRequest::default(),
         Some(DENIED)
     );
-    let keep_alive = || tokio_stream::iter([LeaseKeepAliveRequest { id: 5 }]);
-    let mut renewed = guarded.client.lease.lease_keep_alive(keep_alive()).await?;
-    let renewed = renewed.get_mut().message().await.map(tonic::Response::new);
-    assert_eq!(refusal(renewed)?, EMPTY);
-    for (token, wanted) in [(None, EMPTY), (Some(guarded.ann.as_str()), DENIED)] {
-        let request = signed(token, range("x", ""));
-        let mut chunks = guarded.client.kv.range_stream(request).await?;
-        let first = chunks.get_mut().message().await;
-        assert_eq!(refusal(first.map(tonic::Response::new))?, wanted);
-    }
     let status = guarded
         .client
         .auth

@@ -1,5 +1,7 @@
 //! Users and tokens on all members: through crashes, snapshots, locks and elections.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use interop::auth::{authenticate, enable_with_ann, lock, put, range, refusal, signed};
 use interop::cluster::{Cluster, Options, POLL_INTERVAL, READY_TIMEOUT};
@@ -55,6 +57,24 @@ async fn ann_is_known(cluster: &Cluster, index: usize) -> Result<()> {
     Ok(())
 }
 
+/// Whether some file below a folder holds these bytes.
+fn is_on_disk(folder: &Path, wanted: &[u8]) -> Result<bool> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let found = if path.is_dir() {
+            is_on_disk(&path, wanted)?
+        } else {
+            let bytes = std::fs::read(&path)?;
+            bytes.windows(wanted.len()).any(|window| window == wanted)
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What is kept of passwords is their hashes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_outlive_a_crash_of_all_members() -> Result<()> {
     let options = Options {
@@ -67,6 +87,10 @@ async fn users_outlive_a_crash_of_all_members() -> Result<()> {
         ann_is_known(&cluster, index).await?;
     }
     cluster.kill_all()?;
+    for password in ["rootpw", "annpw"] {
+        assert!(!is_on_disk(cluster.dir(), password.as_bytes())?);
+    }
+    assert!(is_on_disk(cluster.dir(), b"$2a$10$")?);
     for member in &mut cluster.members {
         member.start()?;
     }

@@ -64,13 +64,13 @@ impl Jwt {
             }
             _ => {
                 let signing = private.map(|pem| signing_key(method, &pem)).transpose();
-                let signing = signing.context("--auth-token: priv-key cannot be used")?;
+                let signing = signing.context("--auth-token: priv-key cannot be used: it has to be a PEM file (PKCS #8) of a key for the method")?;
                 let public = public
                     .context("--auth-token: pub-key is missing: tokens are checked with it")?;
                 let checking = checking_key(method, &public);
                 (
                     signing,
-                    checking.context("--auth-token: pub-key cannot be used")?,
+                    checking.context("--auth-token: pub-key cannot be used: it has to be a PEM file of a key for the method")?,
                 )
             }
         };

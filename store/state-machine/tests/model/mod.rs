@@ -143,9 +143,7 @@ impl Model {
                 }
                 Body::Done
             }
-            Command::Alarm(_) | Command::Auth(_) | Command::Authenticate(_) | Command::By(_) => {
-                unreachable!("not generated")
-            }
+            _ => unreachable!("not generated"),
         };
         self.revision += i64::from(self.writing());
         Ok(Response {
