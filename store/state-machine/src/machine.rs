@@ -3,6 +3,8 @@
 mod compaction;
 mod hash;
 mod history;
+mod image;
+mod import;
 mod reads;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,8 @@ use crate::state::{Lease, State};
 use crate::values::Values;
 pub(crate) use compaction::Garbage;
 use compaction::Sweep;
+pub use image::Image;
+pub use import::{Import, ImportError};
 
 /// Commands applied before readers get a turn.
 const COMMANDS_PER_LOCK: usize = 64;
