@@ -129,6 +129,11 @@ impl Replica {
         self.0.folder.machine()
     }
 
+    /// An empty file without a name, on the disk of the state.
+    pub(crate) fn scratch_file(&self) -> std::io::Result<std::fs::File> {
+        self.0.folder.scratch_file()
+    }
+
     pub fn watch_hub(&self) -> &Arc<Hub> {
         &self.0.hub
     }

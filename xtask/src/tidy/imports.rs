@@ -52,7 +52,14 @@ const MEMBERS: &[Member] = &[
     },
     Member {
         name: "store",
-        may_import: &["proto", "wal", "state-machine", "bbolt", "daemon", "planted"],
+        may_import: &[
+            "proto",
+            "wal",
+            "state-machine",
+            "bbolt",
+            "daemon",
+            "planted",
+        ],
         never: &["rocksdb"],
     },
     Member {
