@@ -15,5 +15,15 @@ pub(crate) use export::{ExportError, export};
 pub use restore::{Progress, Restore, Restored, restore};
 pub use status::{Status, status};
 
+use std::path::Path;
+
 /// Length of the checksum behind the database.
 pub(crate) const CHECKSUM_BYTES: usize = 32;
+
+/// Compares a file with the checksum behind it.
+///
+/// # Errors
+/// When it cannot be read, has no checksum or another one.
+pub fn verify(path: &Path) -> anyhow::Result<()> {
+    file::BackupFile::open(path)?.verify(|_done_bytes| {})
+}
