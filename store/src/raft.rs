@@ -31,7 +31,7 @@ pub use connector::{Dial, DialledStream};
 pub(crate) use contact::Contact;
 pub(crate) use early_election::EarlyElection;
 pub(crate) use failure_detector::FailureDetector;
-pub(crate) use founding::{Place, found_log, founding_mark, place};
+pub(crate) use founding::{Standing, found_log, founding_mark, standing};
 pub(crate) use leader::{Leader, LeadershipWatch};
 pub(crate) use log_store::LogStore;
 pub(crate) use peer_service::PeerService;

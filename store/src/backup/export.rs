@@ -9,7 +9,7 @@ use state_machine::{AlarmKind, Fatal, Image, StateMachine};
 
 use super::buckets::{self, AlarmRecord, ConfStateRecord, MemberRecord};
 use crate::grpc::{CLUSTER_VERSION, STORAGE_VERSION};
-use crate::raft::{self, Place};
+use crate::raft::{self, Standing};
 
 /// Bytes between two looks at the disk's free space.
 const LOOK_BYTES: u64 = 16 << 20;
@@ -39,7 +39,7 @@ pub(crate) fn export(
     is_wanted: impl Fn() -> bool,
 ) -> Result<u64, ExportError> {
     let image = machine.image()?;
-    let place = raft::place(image.mark())?;
+    let standing = raft::standing(image.mark())?;
     let mut writer = Writer::new(file)?;
     put_all(&mut writer, buckets::ALARM, alarms(&image))?;
     for auth in [buckets::AUTH, buckets::AUTH_ROLES, buckets::AUTH_USERS] {
@@ -50,11 +50,11 @@ pub(crate) fn export(
         CLUSTER_VERSION.as_bytes().to_vec(),
     );
     put_all(&mut writer, buckets::CLUSTER, [version])?;
-    let meta = meta(&image, &place)?;
+    let meta = meta(&image, &standing)?;
     let leases: Vec<_> = leases(&image);
     put_keys(&mut writer, image, (file, is_wanted))?;
     put_all(&mut writer, buckets::LEASE, leases)?;
-    put_all(&mut writer, buckets::MEMBERS, members(&place)?)?;
+    put_all(&mut writer, buckets::MEMBERS, members(&standing)?)?;
     put_all(&mut writer, buckets::MEMBERS_REMOVED, [])?;
     put_all(&mut writer, buckets::META, meta)?;
     writer.finish()?;
@@ -135,9 +135,9 @@ fn leases(image: &Image<'_>) -> Vec<Pair> {
     sorted(leases.collect())
 }
 
-fn members(place: &Place) -> io::Result<Vec<Pair>> {
+fn members(standing: &Standing) -> io::Result<Vec<Pair>> {
     let mut pairs = Vec::new();
-    for member in &place.members {
+    for member in &standing.members {
         let record = MemberRecord {
             id: member.id,
             peer_urls: member.peer_urls.clone(),
@@ -151,10 +151,10 @@ fn members(place: &Place) -> io::Result<Vec<Pair>> {
     Ok(sorted(pairs))
 }
 
-fn meta(image: &Image<'_>, place: &Place) -> io::Result<Vec<Pair>> {
+fn meta(image: &Image<'_>, standing: &Standing) -> io::Result<Vec<Pair>> {
     let conf_state = ConfStateRecord {
-        voters: place.voters.clone(),
-        learners: place.learners.clone(),
+        voters: standing.voters.clone(),
+        learners: standing.learners.clone(),
         auto_leave: false,
     };
     let mut pairs = vec![
@@ -164,13 +164,13 @@ fn meta(image: &Image<'_>, place: &Place) -> io::Result<Vec<Pair>> {
         ),
         (
             buckets::CONSISTENT_INDEX.to_vec(),
-            place.index.to_be_bytes().to_vec(),
+            standing.index.to_be_bytes().to_vec(),
         ),
         (
             buckets::STORAGE_VERSION.to_vec(),
             STORAGE_VERSION.as_bytes().to_vec(),
         ),
-        (buckets::TERM.to_vec(), place.term.to_be_bytes().to_vec()),
+        (buckets::TERM.to_vec(), standing.term.to_be_bytes().to_vec()),
     ];
     if let Some(compact_revision) = image.compact_revision() {
         let revision = buckets::revision_name(compact_revision).to_vec();

@@ -46,30 +46,25 @@ impl MemberTable {
         self.0.read().get(&member)?.peer_urls.first().cloned()
     }
 
-    fn set(&self, settings: &Settings) {
-        *self.0.write() = members(settings);
-    }
-}
-
-/// Members by id, as the applied log describes them.
-pub(super) fn members(settings: &Settings) -> BTreeMap<u64, crate::replica::Member> {
-    let learners: std::collections::BTreeSet<u64> =
-        settings.membership.membership().learner_ids().collect();
-    let mut table = BTreeMap::new();
-    for (&id, node) in settings.membership.nodes() {
-        let attributes = settings.attributes.get(&id).cloned().unwrap_or_default();
-        table.insert(
-            id,
-            crate::replica::Member {
+    pub(super) fn set(&self, settings: &Settings) {
+        let learners: std::collections::BTreeSet<u64> =
+            settings.membership.membership().learner_ids().collect();
+        let mut table = BTreeMap::new();
+        for (&id, node) in settings.membership.nodes() {
+            let attributes = settings.attributes.get(&id).cloned().unwrap_or_default();
+            table.insert(
                 id,
-                name: attributes.name,
-                peer_urls: node.peer_urls.clone(),
-                client_urls: attributes.client_urls,
-                is_learner: learners.contains(&id),
-            },
-        );
+                crate::replica::Member {
+                    id,
+                    name: attributes.name,
+                    peer_urls: node.peer_urls.clone(),
+                    client_urls: attributes.client_urls,
+                    is_learner: learners.contains(&id),
+                },
+            );
+        }
+        *self.0.write() = table;
     }
-    table
 }
 
 /// Whom the applier tells.

@@ -9,7 +9,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use openraft::Membership;
 
-use super::applier::members;
+use super::MemberTable;
 use super::codec::{self, Settings};
 use super::types::{Member, StoredMembership, Vote};
 
@@ -18,7 +18,7 @@ const FOUNDING_TERM: u64 = 1;
 
 /// What a stored state says of raft.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Place {
+pub(crate) struct Standing {
     pub(crate) term: u64,
     pub(crate) index: u64,
     pub(crate) voters: Vec<u64>,
@@ -27,15 +27,17 @@ pub(crate) struct Place {
 }
 
 /// Reads the mark of a stored state.
-pub(crate) fn place(mark: Option<&Bytes>) -> io::Result<Place> {
+pub(crate) fn standing(mark: Option<&Bytes>) -> io::Result<Standing> {
     let mark = codec::decode_mark(mark)?;
     let membership = mark.settings.membership.membership();
-    Ok(Place {
+    let members = MemberTable::default();
+    members.set(&mark.settings);
+    Ok(Standing {
         term: mark.applied.as_ref().map_or(0, codec::term_of),
         index: mark.applied.as_ref().map_or(0, |id| id.index),
         voters: membership.voter_ids().collect(),
         learners: membership.learner_ids().collect(),
-        members: members(&mark.settings).into_values().collect(),
+        members: members.all(),
     })
 }
 
