@@ -245,7 +245,7 @@ async fn restored(target: Target, members: usize, file: &Path) -> Result<Cluster
 }
 
 /// Saves the same member with both clients; the two files hold the same.
-async fn save(cluster: &Cluster) -> Result<PathBuf> {
+fn save(cluster: &Cluster) -> Result<PathBuf> {
     let endpoint = cluster.members[0].client_url();
     let (theirs, ours) = (
         cluster.dir().join("theirs.db"),
@@ -295,7 +295,7 @@ async fn tell(from: Target, to: Target, members: usize) -> Result<()> {
     let expected = see(&mut client).await?;
     assert_eq!(expected.compact_revision, COMPACTED);
     assert_eq!(expected.lease_keys.len(), 11);
-    let file = save(&source).await?;
+    let file = save(&source)?;
     let copy = restored(to, members, &file).await?;
     for index in 0..members {
         let mut client = copy.client(index).await?;
@@ -358,7 +358,7 @@ async fn a_bumped_revision_ends_watches_from_before() -> Result<()> {
     let mut client = source.client(0).await?;
     fill(&mut client).await?;
     let before = see(&mut client).await?;
-    let file = save(&source).await?;
+    let file = save(&source)?;
     let mut cluster = Cluster::prepare(&Target::mainstay()?, &Options::default())?;
     let member = &cluster.members[0];
     let mut arguments = arguments(&["ctl"], &file, member);
@@ -383,7 +383,7 @@ async fn what_cannot_be_restored_is_refused_and_leaves_nothing() -> Result<()> {
     let source = Cluster::start(&Target::mainstay()?, &Options::default()).await?;
     let mut client = source.client(0).await?;
     fill(&mut client).await?;
-    let file = save(&source).await?;
+    let file = save(&source)?;
     let whole = fs::read(&file)?;
     let mut damaged = whole.clone();
     damaged[whole.len() / 2] ^= 1;
@@ -417,7 +417,7 @@ async fn what_cannot_be_restored_is_refused_and_leaves_nothing() -> Result<()> {
 async fn nothing_starts_on_a_restore_that_was_cut_off() -> Result<()> {
     let source = Cluster::start(&Target::mainstay()?, &Options::default()).await?;
     fill(&mut source.client(0).await?).await?;
-    let file = save(&source).await?;
+    let file = save(&source)?;
     let mut cluster = Cluster::prepare(&Target::mainstay()?, &Options::default())?;
     restore(&cluster, &file)?;
     // As it is before its last step.
