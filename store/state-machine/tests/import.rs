@@ -61,6 +61,15 @@ fn fill(machine: &StateMachine) {
     }
 }
 
+fn fill_more(machine: &StateMachine) {
+    for round in 0..50 {
+        for key in ["a", "b", "c", "x", "y"] {
+            apply(machine, vec![Command::Put(put(key, &round.to_string(), 0))]);
+            apply(machine, vec![Command::DeleteRange(delete(key))]);
+        }
+    }
+}
+
 /// Makes a store in `to` from an image.
 fn copy(machine: &StateMachine, to: &TempDir) -> StateMachine {
     let dir = to.path().join("copy");
@@ -124,6 +133,34 @@ fn an_image_of_a_compacted_store_holds_what_reads_see() {
     let copy = copy(&machine, &dir);
     assert_eq!(copy.compact_revision(), 15);
     assert_eq!(copy.hash_kv(0).unwrap(), machine.hash_kv(revision).unwrap());
+}
+
+#[test]
+fn a_compaction_and_its_sweep_change_nothing_in_an_image() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = store(&dir);
+    fill(&machine);
+    apply(&machine, vec![Command::Compact(Compact { revision: 10 })]);
+    machine.flush().unwrap();
+    let expected = (machine.revision(), machine.hash_kv(0).unwrap());
+    let image = machine.image().unwrap();
+    fill_more(&machine);
+    let compact = Compact {
+        revision: machine.revision(),
+    };
+    apply(&machine, vec![Command::Compact(compact)]);
+    while machine.sweep(1000) {}
+    let dir = dir.path().join("copy");
+    let mut import = Import::create(&dir, &Options::default()).unwrap();
+    image.leases().iter().for_each(|lease| import.lease(lease));
+    assert_eq!(image.compact_revision(), Some(10));
+    image
+        .rows(|key, kv| import.row(key, kv))
+        .unwrap_or_else(|error: ImportError| panic!("{error}"));
+    let revision = import.newest_revision();
+    import.finish(revision, Some(10), b"").unwrap();
+    let copy = StateMachine::open(&dir, &Options::default()).unwrap();
+    assert_eq!((copy.revision(), copy.hash_kv(0).unwrap()), expected);
 }
 
 #[test]
