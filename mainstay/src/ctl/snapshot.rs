@@ -25,7 +25,8 @@ pub(super) async fn run(session: &Session, command: Snapshot) -> Result<()> {
     match command {
         Snapshot::Save { filename } => save(session, &filename).await,
         Snapshot::Status { filename } => {
-            print_status(session.printer.format, &backup::status(&filename)?);
+            let status = backup::status(&filename)?;
+            out!("{}", status_text(session.printer.format, &status));
             Ok(())
         }
         Snapshot::Restore(arguments) => restore(arguments),
@@ -93,7 +94,8 @@ async fn fetch(session: &Session, part: &Path) -> Result<String> {
     Ok(version)
 }
 
-fn print_status(format: Format, status: &Status) {
+/// As etcdutl prints it.
+fn status_text(format: Format, status: &Status) -> String {
     let row = vec![
         format!("{:x}", status.hash),
         status.revision.to_string(),
@@ -102,7 +104,7 @@ fn print_status(format: Format, status: &Status) {
         status.version.clone(),
     ];
     match format {
-        Format::Simple => outln!("{}", row.join(", ")),
+        Format::Simple => row.join(", ") + "\n",
         Format::Json => {
             let object = Json::Object(vec![
                 ("hash", Json::number(status.hash)),
@@ -111,18 +113,15 @@ fn print_status(format: Format, status: &Status) {
                 ("totalSize", Json::number(status.total_bytes)),
                 ("version", Json::Text(status.version.clone())),
             ]);
-            outln!("{object}");
+            format!("{object}\n")
         }
-        Format::Fields => {
-            outln!("\"Hash\" : {}", status.hash);
-            outln!("\"Revision\" : {}", status.revision);
-            outln!("\"Keys\" : {}", status.total_keys);
-            outln!("\"Size\" : {}", status.total_bytes);
-            outln!("\"Version\" : {}", status.version);
-        }
+        Format::Fields => format!(
+            "\"Hash\" : {}\n\"Revision\" : {}\n\"Keys\" : {}\n\"Size\" : {}\n\"Version\" : {}\n",
+            status.hash, status.revision, status.total_keys, status.total_bytes, status.version
+        ),
         Format::Table => {
             let headings = ["HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE", "VERSION"];
-            out!("{}", table::draw(&headings, &[row]));
+            table::draw(&headings, &[row])
         }
     }
 }
@@ -232,5 +231,40 @@ impl Line {
         if self.shown {
             eprint!("{WIPE}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What etcdutl 3.6.16 printed of a file.
+    #[test]
+    fn a_status_is_printed_as_etcdutl_prints_it() {
+        let status = Status {
+            hash: 3_745_230_736,
+            revision: 35,
+            total_keys: 7,
+            total_bytes: 57_344,
+            version: "3.6.0".to_owned(),
+        };
+        let text = |format| status_text(format, &status);
+        assert_eq!(text(Format::Simple), "df3baf90, 35, 7, 57 kB, 3.6.0\n");
+        assert_eq!(
+            text(Format::Json),
+            "{\"hash\":3745230736,\"revision\":35,\"totalKey\":7,\"totalSize\":57344,\"version\":\"3.6.0\"}\n"
+        );
+        assert_eq!(
+            text(Format::Fields),
+            "\"Hash\" : 3745230736\n\"Revision\" : 35\n\"Keys\" : 7\n\"Size\" : 57344\n\"Version\" : 3.6.0\n"
+        );
+        assert_eq!(
+            text(Format::Table),
+            "+----------+----------+------------+------------+---------+\n\
+             |   HASH   | REVISION | TOTAL KEYS | TOTAL SIZE | VERSION |\n\
+             +----------+----------+------------+------------+---------+\n\
+             | df3baf90 |       35 |          7 |      57 kB |   3.6.0 |\n\
+             +----------+----------+------------+------------+---------+\n"
+        );
     }
 }

@@ -65,12 +65,7 @@ impl<W: Write + Seek> Writer<W> {
         })
     }
 
-    /// Bytes of the file so far, without the pages that are being filled.
-    pub fn bytes(&self) -> u64 {
-        self.pages.next * PAGE_BYTES as u64
-    }
-
-    /// Writes the root and the meta pages. The file is as long as [`Writer::bytes`] was then, and not synced.
+    /// Writes the root and the meta pages. The file is whole then, and not synced.
     pub fn finish(mut self) -> Result<W, WriteError> {
         let root = self.buckets.finish(&mut self.pages)?;
         let Pages { mut out, next } = self.pages;

@@ -6,6 +6,7 @@ mod history;
 mod image;
 mod import;
 mod reads;
+mod settled;
 
 use std::collections::BTreeMap;
 use std::path::Path;
