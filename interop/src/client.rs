@@ -8,7 +8,7 @@ use proto::etcdserverpb::kv_client::KvClient;
 use proto::etcdserverpb::lease_client::LeaseClient;
 use proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use proto::etcdserverpb::watch_client::WatchClient;
-use proto::etcdserverpb::{PutRequest, RangeRequest, StatusRequest};
+use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, StatusRequest};
 use proto::v3electionpb::election_client::ElectionClient;
 use proto::v3lockpb::lock_client::LockClient;
 use tonic::transport::{Channel, Endpoint};
@@ -43,7 +43,8 @@ impl Client {
         Ok(Client::over(endpoint(url)?.connect_lazy()))
     }
 
-    fn over(channel: Channel) -> Client {
+    /// Clients over a connection that was made elsewhere.
+    pub fn over(channel: Channel) -> Client {
         Client {
             kv: KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX),
             watch: WatchClient::new(channel.clone()).max_decoding_message_size(usize::MAX),
@@ -91,6 +92,17 @@ impl Client {
             .iter()
             .map(|kv| (text(&kv.key), text(&kv.value)))
             .collect())
+    }
+
+    /// Deletes every key that starts with `prefix`.
+    pub async fn delete_prefix(&mut self, prefix: &str) -> Result<(), tonic::Status> {
+        let request = DeleteRangeRequest {
+            key: prefix.to_owned().into(),
+            range_end: crate::text::prefix_end(prefix.as_bytes()).into(),
+            ..Default::default()
+        };
+        self.kv.delete_range(request).await?;
+        Ok(())
     }
 
     /// Member id of this member and of the leader it knows; 0 when it knows none.

@@ -8,3 +8,4 @@ pub mod load;
 pub mod random;
 pub mod target;
 pub mod text;
+pub mod tls;

@@ -18,12 +18,13 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use clap::Parser;
+use store::tls::{Dialer, Pair, Trust};
 use tonic::Status;
 use tonic::transport::Channel;
 
 use self::arguments::{Cli, Command, Global};
 use self::print::Printer;
-use crate::client;
+use crate::client::{self, Security};
 
 /// Runs one command. Errors go to standard error behind `Error: `, as etcdctl's do.
 pub(crate) fn run(words: Vec<String>) -> ExitCode {
@@ -63,6 +64,7 @@ fn message(error: &anyhow::Error) -> String {
 async fn dispatch(cli: Cli) -> Result<()> {
     let session = Session {
         printer: Printer::new(&cli.global),
+        security: security(&cli.global)?,
         global: cli.global,
     };
     match cli.command {
@@ -89,16 +91,41 @@ async fn dispatch(cli: Cli) -> Result<()> {
     }
 }
 
+/// Reads the certificates that the flags name.
+fn security(global: &Global) -> Result<Security> {
+    let own = global.cert_file.clone().zip(global.key_file.clone());
+    let trust = Trust {
+        verifies: !global.insecure_skip_tls_verify,
+        trusted_ca_file: global.cacert.clone(),
+        own: own.map(|(cert_file, key_file)| Pair {
+            cert_file,
+            key_file,
+        }),
+    };
+    let is_plain = trust.verifies
+        && trust.trusted_ca_file.is_none()
+        && trust.own.is_none()
+        && global.insecure_transport;
+    let dialer = (!is_plain).then(|| Dialer::of_client(trust)).transpose()?;
+    Ok(Security { dialer })
+}
+
 /// What every command needs: where to ask and how to print.
 pub(crate) struct Session {
     global: Global,
+    security: Security,
     printer: Printer,
 }
 
 impl Session {
     /// A connection to the first endpoint that takes one.
     async fn channel(&self) -> Result<Channel> {
-        client::connect_any(&self.global.endpoints, self.global.dial_timeout).await
+        let Global {
+            endpoints,
+            dial_timeout,
+            ..
+        } = &self.global;
+        client::connect_any(endpoints, &self.security, *dial_timeout).await
     }
 
     /// Waits for an answer no longer than `--command-timeout`.

@@ -2,6 +2,7 @@
 
 mod answer;
 mod auth;
+mod authn;
 mod authority;
 mod check;
 mod cluster;
@@ -37,7 +38,7 @@ use crate::metrics::Metrics;
 use crate::replica::Replica;
 
 pub(crate) use convert::alarm_name;
-pub use listener::{serve, serve_pages};
+pub(crate) use listener::{Port, serve, serve_pages};
 pub(crate) use method::{METHODS, Method};
 pub(crate) use status::{NO_LEADER, unavailable};
 
@@ -69,6 +70,8 @@ pub struct Limits {
     pub concurrent_streams_max: u32,
     /// Open connections. Beyond it a new connection is closed at once.
     pub connections_max: usize,
+    /// `--initial-cluster-token`, from which ids of new members are made.
+    pub cluster_token: String,
     /// `--quota-backend-bytes`, on live bytes; none for no quota.
     pub quota_bytes: Option<u64>,
     /// `--watch-progress-notify-interval`.
@@ -93,6 +96,7 @@ impl Limits {
             txn_operations_max: config.max_txn_ops,
             concurrent_streams_max: config.max_concurrent_streams,
             connections_max: CONNECTIONS_MAX,
+            cluster_token: config.initial_cluster_token.clone(),
             quota_bytes: config.quota_bytes,
             watch_progress_interval: config.watch_progress_notify_interval,
             election_timeout: config.election_timeout,
@@ -117,7 +121,7 @@ pub(crate) struct Edge {
     /// True once no leader was seen for so long that streams that want one end.
     pub(crate) leaderless: tokio::sync::watch::Receiver<bool>,
     /// Whether this replica was a learner when last looked; a voter never becomes one.
-    pub(crate) learner: AtomicBool,
+    learner: AtomicBool,
     pub(crate) shutdown: CancellationToken,
     /// Places for snapshots that are made and sent.
     snapshots: Arc<Semaphore>,
@@ -198,9 +202,14 @@ impl Edge {
         Err(status::rejected(Rejection::NoSpace))
     }
 
-    /// Learners answer little. See [`listener`] for who keeps this current.
+    /// Learners answer little.
     pub(crate) fn is_learner(&self) -> bool {
-        self.learner.load(Ordering::Relaxed)
+        if !self.learner.load(Ordering::Relaxed) {
+            return false;
+        }
+        let is_learner = self.replica.raft_status().is_learner;
+        self.learner.store(is_learner, Ordering::Relaxed);
+        is_learner
     }
 
     fn refuse_learner(&self) -> Result<(), Status> {

@@ -13,6 +13,7 @@ pub mod metrics;
 mod raft;
 pub mod replica;
 mod server;
+pub mod tls;
 mod waiters;
 pub mod watch;
 

@@ -11,6 +11,8 @@ mod failure_detector;
 mod founding;
 mod leader;
 mod log_store;
+mod member_changes;
+mod members;
 mod peer_service;
 mod rejoin;
 mod snapshot;
@@ -21,7 +23,7 @@ mod transport;
 mod types;
 mod wire;
 
-pub(crate) use applier::{Applier, ApplyProgress, Listeners, MemberTable};
+pub(crate) use applier::{Applier, ApplyProgress, Listeners};
 pub(crate) use codec::Attributes;
 pub(crate) use config::RaftSettings;
 pub(crate) use connection::Connection;
@@ -34,10 +36,14 @@ pub(crate) use failure_detector::FailureDetector;
 pub(crate) use founding::{Standing, found_log, founding_mark, standing};
 pub(crate) use leader::{Leader, LeadershipWatch};
 pub(crate) use log_store::LogStore;
+pub(crate) use member_changes::{
+    MemberChange, MemberChanges, MemberError, MemberLoop, MemberRefusal, MemberRules, Place,
+};
+pub(crate) use members::MemberTable;
 pub(crate) use peer_service::PeerService;
 pub(crate) use rejoin::RejoinGuard;
 pub(crate) use snapshot::StateFolder;
-pub(crate) use transport::{Client as PeerClient, Peers, Transport};
+pub(crate) use transport::{Client as PeerClient, Peers, Transport, ask_members, was_not_sent};
 use types::{Batch, BatchError, Callback};
 pub(crate) use types::{Member, Raft};
 

@@ -1,6 +1,7 @@
 //! The waist of the store: what the edge may ask of this replica, wherever the leader is.
 
 mod batcher;
+mod members;
 mod proposals;
 mod reads;
 
@@ -15,7 +16,8 @@ pub(crate) use proposals::{Proposals, REQUEST_BYTES_MAX};
 pub(crate) use reads::{ReadRounds, Reads};
 
 use crate::raft::{
-    Attributes, Leader, LeadershipWatch, MemberTable, PeerClient, Peers, Raft, StateFolder,
+    Attributes, Leader, LeadershipWatch, MemberChanges, MemberTable, PeerClient, Peers, Raft,
+    StateFolder,
 };
 use crate::watch::Hub;
 
@@ -97,6 +99,7 @@ pub(crate) struct Parts {
     pub(crate) members: MemberTable,
     pub(crate) peers: Peers,
     pub(crate) proposals: Proposals,
+    pub(crate) changes: MemberChanges,
     pub(crate) reads: Reads,
     pub(crate) leader: Leader,
     pub(crate) leadership: LeadershipWatch,
@@ -237,13 +240,13 @@ impl Replica {
         self.0.identity
     }
 
-    /// Members as applied here, by id.
-    pub fn members(&self) -> Vec<Member> {
-        self.0.members.all()
-    }
-
     pub fn raft_status(&self) -> RaftStatus {
-        self.0.leadership.status()
+        let mut status = self.0.leadership.status();
+        // A new voter that catches up is a learner for raft, but serves its clients.
+        if let Some(member) = self.0.members.get(self.0.identity.member_id) {
+            status.is_learner = member.is_learner;
+        }
+        status
     }
 
     /// Raft's current term; cheap, for every response's header.
@@ -269,13 +272,8 @@ impl Replica {
         if leadership.leader() != Some(me) {
             return Err(MoveLeaderError::NotLeader);
         }
-        if !self
-            .0
-            .members
-            .all()
-            .iter()
-            .any(|m| m.id == target && !m.is_learner)
-        {
+        let known = self.0.members.get(target);
+        if known.is_none_or(|member| member.is_learner) {
             return Err(MoveLeaderError::BadTransferee);
         }
         if target == me {

@@ -123,7 +123,7 @@ async fn endpoints(session: &Session, members: AllMembers) -> Result<Vec<String>
 }
 
 async fn channel(session: &Session, endpoint: &str) -> Result<Channel> {
-    client::connect(endpoint, session.global.dial_timeout).await
+    client::connect(endpoint, &session.security, session.global.dial_timeout).await
 }
 
 async fn status(session: &Session, endpoints: &[String]) -> Result<()> {

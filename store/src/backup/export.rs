@@ -55,7 +55,7 @@ pub(crate) fn export(
     put_keys(&mut writer, image, (file, is_wanted))?;
     put_all(&mut writer, buckets::LEASE, leases)?;
     put_all(&mut writer, buckets::MEMBERS, members(&standing)?)?;
-    put_all(&mut writer, buckets::MEMBERS_REMOVED, [])?;
+    put_all(&mut writer, buckets::MEMBERS_REMOVED, removed(&standing))?;
     put_all(&mut writer, buckets::META, meta)?;
     writer.finish()?;
     Ok(file.metadata()?.len())
@@ -149,6 +149,14 @@ fn members(standing: &Standing) -> io::Result<Vec<Pair>> {
         pairs.push((id, serde_json::to_vec(&record)?));
     }
     Ok(sorted(pairs))
+}
+
+fn removed(standing: &Standing) -> Vec<Pair> {
+    let ids = standing.removed.iter();
+    sorted(
+        ids.map(|id| (format!("{id:x}").into_bytes(), b"removed".to_vec()))
+            .collect(),
+    )
 }
 
 fn meta(image: &Image<'_>, standing: &Standing) -> io::Result<Vec<Pair>> {

@@ -190,7 +190,11 @@ fn import(
         .map(|member| {
             let urls = member.peer_urls.iter();
             let peer_urls = urls.map(|url| url.as_str().to_owned()).collect();
-            (member.id, Member { peer_urls })
+            let member_of_raft = Member {
+                peer_urls,
+                ..Member::default()
+            };
+            (member.id, member_of_raft)
         })
         .collect();
     let mark = raft::founding_mark(members, log_index(revision))?;

@@ -70,7 +70,7 @@ impl Unfinished {
         for folder in [&self.state(), &self.wal] {
             File::open(folder)?.sync_all()?;
         }
-        write_description(&self.member, identity)?;
+        write_description(&self.member, identity, false)?;
         fs::remove_file(self.member.join(RESTORING))?;
         File::open(&self.member)?.sync_all()?;
         self.is_finished = true;

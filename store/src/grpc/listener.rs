@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::stream::SelectAll;
@@ -19,6 +18,7 @@ use super::router::Router;
 use super::{Edge, Limits};
 use crate::metrics::Metrics;
 use crate::replica::Replica;
+use crate::tls::Wire;
 
 /// Pause after an accept that failed, as it does while there are no file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -29,13 +29,19 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
 /// Election timeouts without a leader after which streams that want one are ended. etcd's figure.
 const LEADERLESS_ELECTIONS: u32 = 3;
 
+/// Where clients come in.
+pub(crate) struct Port {
+    pub(crate) listener: TcpListener,
+    pub(crate) wire: Wire,
+}
+
 /// Serves gRPC, and plain HTTP beside it, until `shutdown`. Then no connection is accepted, streams end with an error that
 /// clients retry elsewhere, and running requests get [`Limits::shutdown_grace`].
 ///
 /// # Errors
 /// When every listener has failed.
-pub async fn serve(
-    listeners: Vec<TcpListener>,
+pub(crate) async fn serve(
+    ports: Vec<Port>,
     replica: Arc<Replica>,
     metrics: Arc<Metrics>,
     limits: Limits,
@@ -50,15 +56,15 @@ pub async fn serve(
     ));
     let watched = edge.clone();
     let watch = async move { watch_raft(&watched, &leaderless).await };
-    accept_until_shutdown(edge, Face::Client, listeners, watch).await
+    accept_until_shutdown(edge, Face::Client, ports, watch).await
 }
 
 /// The same for plain HTTP alone: it answers before the replica has found a leader, and while it has none.
 ///
 /// # Errors
 /// When every listener has failed.
-pub async fn serve_pages(
-    listeners: Vec<TcpListener>,
+pub(crate) async fn serve_pages(
+    ports: Vec<Port>,
     replica: Arc<Replica>,
     metrics: Arc<Metrics>,
     limits: Limits,
@@ -71,17 +77,20 @@ pub async fn serve_pages(
         leaderless_seen,
         shutdown,
     ));
-    accept_until_shutdown(edge, Face::Pages, listeners, std::future::pending()).await
+    accept_until_shutdown(edge, Face::Pages, ports, std::future::pending()).await
 }
 
 async fn accept_until_shutdown(
     edge: Arc<Edge>,
     face: Face,
-    listeners: Vec<TcpListener>,
+    ports: Vec<Port>,
     beside: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let mut clients = SelectAll::new();
-    clients.extend(listeners.into_iter().map(TcpListenerStream::new));
+    clients.extend(ports.into_iter().map(|Port { listener, wire }| {
+        let wire = Arc::new(wire);
+        TcpListenerStream::new(listener).map(move |stream| Ok((stream?, Arc::clone(&wire))))
+    }));
     let mut connections = JoinSet::new();
     tokio::select! {
         () = accept(&edge, face, &mut clients, &mut connections) => {}
@@ -100,7 +109,7 @@ async fn accept_until_shutdown(
 async fn accept(
     edge: &Arc<Edge>,
     face: Face,
-    clients: &mut (impl Stream<Item = io::Result<TcpStream>> + Unpin),
+    clients: &mut (impl Stream<Item = io::Result<(TcpStream, Arc<Wire>)>> + Unpin),
     connections: &mut JoinSet<()>,
 ) {
     let router = Arc::new(Router::new(edge.clone()));
@@ -116,8 +125,8 @@ async fn accept(
                 continue;
             }
         };
-        let stream = match stream {
-            Ok(stream) => stream,
+        let (stream, wire) = match stream {
+            Ok(accepted) => accepted,
             Err(error) => {
                 accept_failed(&error).await;
                 continue;
@@ -133,6 +142,8 @@ async fn accept(
             edge: edge.clone(),
             router: router.clone(),
             face,
+            wire: Wire::clone(&wire),
+            common_name: None,
         };
         let open = edge.metrics.connection_opened();
         connections.spawn(async move {
@@ -176,14 +187,13 @@ fn keep_alive(stream: &TcpStream) {
     }
 }
 
-/// Looks at raft once an election timeout: tells streams when there was no leader for [`LEADERLESS_ELECTIONS`], tells
-/// everyone when this replica is a learner no more, and counts new leaders.
+/// Looks at raft once an election timeout: tells streams when there was no leader for [`LEADERLESS_ELECTIONS`], and
+/// counts new leaders.
 async fn watch_raft(edge: &Edge, leaderless: &watch::Sender<bool>) {
     let mut last_leader = None;
     let mut without = 0;
     loop {
         let raft = edge.replica.raft_status();
-        edge.learner.store(raft.is_learner, Ordering::Relaxed);
         if raft.leader.is_some() {
             without = 0;
             if raft.leader != last_leader {

@@ -3,6 +3,7 @@
 use state_machine::{Rejection, TxnError};
 use tonic::{Code, Status};
 
+use crate::raft::{MemberError, MemberRefusal};
 use crate::replica::{MoveLeaderError, Unavailable};
 
 /// What is wrong with a request, seen before anything is read or proposed.
@@ -41,6 +42,8 @@ pub(crate) enum BadRequest {
     UserNotFound,
     #[error("etcdserver: role name not found")]
     RoleNotFound,
+    #[error("etcdserver: given member URLs are invalid")]
+    MemberBadUrls,
 }
 
 impl From<BadRequest> for Status {
@@ -61,7 +64,8 @@ impl From<BadRequest> for Status {
             | BadRequest::DuplicateKey
             | BadRequest::TooLarge
             | BadRequest::InvalidClientApiVersion
-            | BadRequest::InvalidAlarm => Code::InvalidArgument,
+            | BadRequest::InvalidAlarm
+            | BadRequest::MemberBadUrls => Code::InvalidArgument,
         };
         Status::new(code, error.to_string())
     }
@@ -129,6 +133,30 @@ pub(crate) fn move_leader(error: MoveLeaderError) -> Status {
             Status::failed_precondition("etcdserver: bad leader transferee")
         }
         MoveLeaderError::Unavailable(error) => unavailable(error),
+    }
+}
+
+/// The members were not changed.
+pub(crate) fn member(error: MemberError) -> Status {
+    let refusal = match error {
+        MemberError::Refused(refusal) => refusal,
+        MemberError::Unavailable(error) => return unavailable(error),
+    };
+    let failed = Status::failed_precondition;
+    match refusal {
+        MemberRefusal::NotFound => Status::not_found("etcdserver: member not found"),
+        MemberRefusal::Exists => failed("etcdserver: member ID already exist"),
+        MemberRefusal::PeerUrlsExist => failed("etcdserver: Peer URLs already exists"),
+        // etcd maps this one to an error of its client package, which has no code on the wire.
+        MemberRefusal::NotEnoughStarted => {
+            Status::unknown("etcdserver: re-configuration failed due to not enough started members")
+        }
+        MemberRefusal::Unhealthy => Status::unavailable("etcdserver: unhealthy cluster"),
+        MemberRefusal::NotALearner => failed("etcdserver: can only promote a learner member"),
+        MemberRefusal::LearnerNotReady => {
+            failed("etcdserver: can only promote a learner member which is in sync with leader")
+        }
+        MemberRefusal::TooManyLearners => failed("etcdserver: too many learner members in cluster"),
     }
 }
 

@@ -1,6 +1,5 @@
 //! Committed entries become state, answers and events, in log order and nowhere else.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,13 +9,13 @@ use futures::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot};
-use parking_lot::RwLock;
 use planted::Bug;
 use state_machine::{Command, LeaseChange, RevisionEvents, Run};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::codec::{self, Attributes, Mark, Settings};
+use super::members::MemberTable;
 use super::snapshot::{SnapshotFiles, StateFolder};
 use super::types::{LogId, StoredMembership, TypeConfig};
 use crate::batch::{self, Content};
@@ -31,41 +30,6 @@ const RUN_COMMANDS: usize = 1024;
 
 /// How far this replica has applied the log; anyone may wait on it.
 pub(crate) type ApplyProgress = watch::Receiver<u64>;
-
-/// Members as the applied log describes them.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct MemberTable(Arc<RwLock<BTreeMap<u64, crate::replica::Member>>>);
-
-impl MemberTable {
-    pub(crate) fn all(&self) -> Vec<crate::replica::Member> {
-        self.0.read().values().cloned().collect()
-    }
-
-    /// Where the others reach a member.
-    pub(crate) fn peer_url(&self, member: u64) -> Option<String> {
-        self.0.read().get(&member)?.peer_urls.first().cloned()
-    }
-
-    pub(super) fn set(&self, settings: &Settings) {
-        let learners: std::collections::BTreeSet<u64> =
-            settings.membership.membership().learner_ids().collect();
-        let mut table = BTreeMap::new();
-        for (&id, node) in settings.membership.nodes() {
-            let attributes = settings.attributes.get(&id).cloned().unwrap_or_default();
-            table.insert(
-                id,
-                crate::replica::Member {
-                    id,
-                    name: attributes.name,
-                    peer_urls: node.peer_urls.clone(),
-                    client_urls: attributes.client_urls,
-                    is_learner: learners.contains(&id),
-                },
-            );
-        }
-        *self.0.write() = table;
-    }
-}
 
 /// Whom the applier tells.
 pub(crate) struct Listeners {
@@ -138,17 +102,16 @@ impl Applier {
         match entry.payload {
             EntryPayload::Blank => {}
             EntryPayload::Membership(membership) => {
-                self.change_settings(|s| {
-                    s.membership = StoredMembership::new(Some(id), membership)
-                })?;
+                let membership = StoredMembership::new(Some(id), membership);
+                self.change_settings(|settings| settings.set_membership(membership))?;
             }
             EntryPayload::Normal(bytes) => {
                 let batch = batch::decode(bytes.0).map_err(other)?;
                 match batch.content {
                     Content::Publish(json) => {
                         let attributes: Attributes = serde_json::from_slice(&json)?;
-                        self.change_settings(|s| {
-                            s.attributes.insert(batch.origin, attributes);
+                        self.change_settings(|settings| {
+                            settings.set_attributes(batch.origin, attributes);
                         })?;
                         if batch.origin == self.listeners.member_id {
                             run.own.push((run.commands.len(), 0, batch.number));

@@ -24,6 +24,8 @@ pub(crate) struct Standing {
     pub(crate) voters: Vec<u64>,
     pub(crate) learners: Vec<u64>,
     pub(crate) members: Vec<crate::replica::Member>,
+    /// Ids of members that there were.
+    pub(crate) removed: Vec<u64>,
 }
 
 /// Reads the mark of a stored state.
@@ -38,6 +40,7 @@ pub(crate) fn standing(mark: Option<&Bytes>) -> io::Result<Standing> {
         voters: membership.voter_ids().collect(),
         learners: membership.learner_ids().collect(),
         members: members.all(),
+        removed: mark.settings.removed.into_iter().collect(),
     })
 }
 

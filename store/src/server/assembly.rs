@@ -50,9 +50,9 @@ pub(super) struct Means {
 
 impl Means {
     /// The machine's network, disk and threads.
-    pub(super) fn system() -> Self {
+    pub(super) fn system(connector: Connector) -> Self {
         Means {
-            connector: Connector::default(),
+            connector,
             open_log: Box::new(wal::Wal::open),
             sweeps: true,
         }
