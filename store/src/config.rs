@@ -1,5 +1,6 @@
 //! What an operator may choose: etcd's flags and environment for a static cluster, read once and checked once.
 
+mod authentication;
 mod build;
 mod file;
 mod gates;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use daemon::Telemetry;
 
+pub use self::authentication::{Authentication, JwtOptions, TokenKind};
 pub use self::identity::{cluster_id, member_id, new_member_id};
 pub use self::security::Security;
 pub use self::url::{Url, UrlError};
@@ -68,6 +70,7 @@ pub struct Config {
     pub peer_security: Security,
     /// `--socket-reuse-port`.
     pub socket_reuse_port: bool,
+    pub authentication: Authentication,
     pub telemetry: Telemetry,
     /// What the operator should see at warning level once there is a log.
     pub warnings: Vec<String>,

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use state_machine::{AlarmAction, AlarmChange, AlarmKind, Command, Rejection, Response};
+use state_machine::{AlarmAction, AlarmChange, AlarmKind, Caller, Command, Rejection, Response};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -195,7 +195,8 @@ impl Edge {
                 alarm: AlarmKind::NoSpace,
             };
             // The write is refused all the same when the alarm cannot be raised.
-            if let Err(error) = self.propose(Command::Alarm(alarm)).await {
+            let command = Command::Alarm(alarm).by(Caller::System);
+            if let Err(error) = self.propose(command).await {
                 tracing::warn!(%error, "no space alarm was not raised");
             }
         }

@@ -15,6 +15,7 @@ pub(crate) use batcher::Batcher;
 pub(crate) use proposals::{Proposals, REQUEST_BYTES_MAX};
 pub(crate) use reads::{ReadRounds, Reads};
 
+use crate::authn::Authenticator;
 use crate::raft::{
     Attributes, Leader, LeadershipWatch, MemberChanges, MemberTable, PeerClient, Peers, Raft,
     StateFolder,
@@ -96,6 +97,7 @@ pub(crate) struct Parts {
     pub(crate) raft: Raft,
     pub(crate) folder: Arc<StateFolder>,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) members: MemberTable,
     pub(crate) peers: Peers,
     pub(crate) proposals: Proposals,
@@ -135,6 +137,16 @@ impl Replica {
     /// An empty file without a name, on the disk of the state.
     pub(crate) fn scratch_file(&self) -> std::io::Result<std::fs::File> {
         self.0.folder.scratch_file()
+    }
+
+    /// Who knows tokens and passwords.
+    pub(crate) fn authenticator(&self) -> &Authenticator {
+        &self.0.authenticator
+    }
+
+    /// Whether this replica has applied the log up to an index.
+    pub(crate) fn has_applied(&self, index: u64) -> bool {
+        self.0.leadership.applied_index() >= index
     }
 
     pub fn watch_hub(&self) -> &Arc<Hub> {

@@ -266,6 +266,7 @@ fn replica(
         raft: assembly.raft.clone(),
         folder: Arc::clone(&assembly.folder),
         hub: Arc::clone(&assembly.hub),
+        authenticator: Arc::clone(&assembly.authenticator),
         members: assembly.members.clone(),
         peers: assembly.peers.clone(),
         proposals: proposals.clone(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use daemon::{Format, Output, Telemetry};
 use tracing::Level;
 
+use super::authentication::authentication;
 use super::go;
 use super::identity::member_id;
 use super::security::{self, Security};
@@ -82,6 +83,7 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         grpc_keepalive_interval: Some(interval).filter(|interval| !interval.is_zero()),
         grpc_keepalive_timeout: values.duration("grpc-keepalive-timeout"),
         watch_progress_notify_interval: watch_progress_notify_interval(&mut values),
+        authentication: authentication(&mut values)?,
         client_security,
         peer_security,
         socket_reuse_port: values.bool("socket-reuse-port"),

@@ -197,9 +197,9 @@ pub(super) const FLAGS: &[Flag] = &[
     used("tls-max-version", Kind::Text, "", "TLS1.2 or TLS1.3; the newest when not given."),
     ignored("cors", Kind::Text, "*", NO_GATEWAY),
     ignored("host-whitelist", Kind::Text, "*", NO_GATEWAY),
-    refused("auth-token", Kind::Text, "simple", "only simple tokens are known"),
-    ignored("auth-token-ttl", Kind::Unsigned, "300", "authentication is not available in this build"),
-    ignored("bcrypt-cost", Kind::Unsigned, "10", "authentication is not available in this build"),
+    used("auth-token", Kind::Text, "simple", "Tokens: simple, or jwt,pub-key=FILE,priv-key=FILE,sign-method=METHOD,ttl=5m."),
+    used("auth-token-ttl", Kind::Unsigned, "300", "Seconds a simple token is good for after each use."),
+    used("bcrypt-cost", Kind::Unsigned, "10", "How slow hashes of passwords are to compute, 4 to 31."),
     // Logs and monitoring.
     ignored("metrics", Kind::OneOf(&["basic", "extensive"]),
         "basic",

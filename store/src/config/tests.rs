@@ -407,6 +407,7 @@ fn every_used_flag_changes_the_configuration() {
             }
             "initial-cluster" => "default=http://127.0.0.1:9",
             "initial-cluster-state" => "existing",
+            "auth-token" => "jwt,sign-method=RS256,pub-key=pub.pem,ttl=1m",
             "log-format" => "console",
             "log-level" => "warn",
             "election-timeout" => "1001",

@@ -13,6 +13,7 @@ use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service as _, StdError};
 
 use super::answer::{Answer, Call, Work};
+use super::authn::{Credentials, Rule};
 use super::method::{self, Method, Service};
 use super::status::BadRequest;
 use super::{
@@ -94,9 +95,29 @@ impl Router {
         });
         let work = match self.refuse(method, request.headers()) {
             Some(status) => Work::Ready(Some(status.into_http())),
+            None if self.edge.auth_enabled() => self.admitted(method, request),
             None => Work::Running(self.dispatch(method.service, request)),
         };
         Answer { work, call }
+    }
+
+    /// Serves a request once its sender is found to be someone who may call the method.
+    fn admitted<B>(&self, method: &'static Method, request: Request<B>) -> Work
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<StdError> + Send + 'static,
+    {
+        let Some(access) = Rule::of(method).access() else {
+            return Work::Running(self.dispatch(method.service, request));
+        };
+        let (edge, credentials) = (self.edge.clone(), Credentials::of_head(&request));
+        let served = self.dispatch(method.service, request);
+        Work::Running(Box::pin(async move {
+            match edge.admit(&credentials, access).await {
+                Ok(_) => served.await,
+                Err(status) => Ok(status.into_http()),
+            }
+        }))
     }
 
     /// Answers as plain HTTP.

@@ -1,10 +1,14 @@
 //! The only map from errors to etcd's gRPC codes and exact texts, which clients compare byte for byte.
 
+mod auth;
+
 use state_machine::{Rejection, TxnError};
 use tonic::{Code, Status};
 
 use crate::raft::{MemberError, MemberRefusal};
 use crate::replica::{MoveLeaderError, Unavailable};
+
+pub(super) use auth::{jwt, no_password_user, password};
 
 /// What is wrong with a request, seen before anything is read or proposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,14 +38,10 @@ pub(crate) enum BadRequest {
     NotSupportedForLearner,
     #[error("etcdserver: invalid alarm request")]
     InvalidAlarm,
-    #[error("etcdserver: authentication is not enabled")]
-    AuthNotEnabled,
-    #[error("etcdserver: root user does not exist")]
-    RootUserNotExist,
-    #[error("etcdserver: user name not found")]
-    UserNotFound,
-    #[error("etcdserver: role name not found")]
-    RoleNotFound,
+    #[error("etcdserver: invalid auth token")]
+    InvalidAuthToken,
+    #[error("etcdserver: permission not given")]
+    PermissionNotGiven,
     #[error("etcdserver: given member URLs are invalid")]
     MemberBadUrls,
 }
@@ -50,11 +50,8 @@ impl From<BadRequest> for Status {
     fn from(error: BadRequest) -> Status {
         let code = match error {
             BadRequest::LeaseTtlTooLarge => Code::OutOfRange,
-            BadRequest::NotSupportedForLearner
-            | BadRequest::AuthNotEnabled
-            | BadRequest::RootUserNotExist
-            | BadRequest::UserNotFound
-            | BadRequest::RoleNotFound => Code::FailedPrecondition,
+            BadRequest::NotSupportedForLearner => Code::FailedPrecondition,
+            BadRequest::InvalidAuthToken => Code::Unauthenticated,
             BadRequest::EmptyKey
             | BadRequest::EmptyOperation
             | BadRequest::ValueProvided
@@ -64,6 +61,7 @@ impl From<BadRequest> for Status {
             | BadRequest::DuplicateKey
             | BadRequest::TooLarge
             | BadRequest::InvalidClientApiVersion
+            | BadRequest::PermissionNotGiven
             | BadRequest::InvalidAlarm
             | BadRequest::MemberBadUrls => Code::InvalidArgument,
         };
@@ -99,6 +97,7 @@ pub(crate) fn rejected(rejection: Rejection) -> Status {
             "etcdserver: mvcc: database space exceeded",
         ),
         Rejection::Corrupt => (Code::DataLoss, "etcdserver: corrupt cluster"),
+        Rejection::Auth(rejection) => auth::rejected(rejection),
     };
     Status::new(code, text)
 }

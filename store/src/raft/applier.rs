@@ -10,7 +10,7 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot};
 use planted::Bug;
-use state_machine::{Command, LeaseChange, RevisionEvents, Run};
+use state_machine::{Applied, Command, LeaseChange, Outcome, Run};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -18,6 +18,7 @@ use super::codec::{self, Attributes, Mark, Settings};
 use super::members::MemberTable;
 use super::snapshot::{SnapshotFiles, StateFolder};
 use super::types::{LogId, StoredMembership, TypeConfig};
+use crate::authn::Tokens;
 use crate::batch::{self, Content};
 use crate::blocking;
 use crate::lessor::Lessor;
@@ -37,6 +38,7 @@ pub(crate) struct Listeners {
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) lessor: Arc<Lessor>,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) members: MemberTable,
     /// Log entries applied since the state was last made durable.
     pub(crate) unflushed_entries: Arc<AtomicU64>,
@@ -59,8 +61,16 @@ struct Gathered {
     commands: Vec<Command>,
     /// Batch number and count of commands, for the batches of this member.
     own: Vec<(usize, usize, u64)>,
+    /// Where the commands of each entry begin, and its log index.
+    begins: Vec<(usize, u64)>,
     entries: u64,
     last: Option<LogId>,
+}
+
+/// Log index of a command of a run.
+fn index_of(begins: &[(usize, u64)], command: usize) -> u64 {
+    let entry = begins.partition_point(|(begin, _)| *begin <= command);
+    entry.checked_sub(1).map_or(0, |entry| begins[entry].1)
 }
 
 fn other(error: impl std::fmt::Display) -> io::Error {
@@ -76,6 +86,8 @@ impl Applier {
             codec::decode_mark(folder.machine().applied_mark().as_ref())?;
         let (progress, receiver) = watch::channel(applied.map_or(0, |id| id.index));
         let encoded_settings = settings.encode()?;
+        let auth = folder.machine().auth_stamp();
+        listeners.tokens.set_wanted(auth.enabled);
         listeners.members.set(&settings);
         Ok((
             Applier {
@@ -122,6 +134,7 @@ impl Applier {
                             run.own
                                 .push((run.commands.len(), commands.len(), batch.number));
                         }
+                        run.begins.push((run.commands.len(), id.index));
                         run.commands.extend(commands);
                     }
                 }
@@ -151,13 +164,16 @@ impl Applier {
             .backend_commit
             .observe(began.elapsed());
         self.applied = Some(last);
-        self.tell(applied.events, &applied.leases);
+        let auth = machine.auth_stamp();
+        self.listeners.tokens.set_wanted(auth.enabled);
+        let begins = std::mem::take(&mut run.begins);
+        let outcomes = self.tell(applied, &begins);
         self.progress.send_replace(last.index);
         self.listeners
             .unflushed_entries
             .fetch_add(run.entries, Ordering::Relaxed);
         run.entries = 0;
-        let mut outcomes = applied.outcomes.into_iter();
+        let mut outcomes = outcomes.into_iter();
         let mut taken = 0;
         for (start, count, number) in run.own.drain(..) {
             for _ in taken..start {
@@ -170,16 +186,25 @@ impl Applier {
         Ok(())
     }
 
-    /// Before the proposers are answered, so that a watch made after an answer starts behind it.
-    fn tell(&self, events: Vec<RevisionEvents>, leases: &[LeaseChange]) {
+    /// Before the proposers are answered, so that a watch made after an answer starts behind it, and a token is known
+    /// before it is given. Returns the answers.
+    fn tell(&self, applied: Applied, begins: &[(usize, u64)]) -> Vec<Outcome> {
+        let Applied {
+            outcomes,
+            events,
+            leases,
+            tokens,
+        } = applied;
         let Listeners {
             lessor,
             metrics,
             hub,
             ..
         } = &self.listeners;
-        lessor.changed(leases, Instant::now());
-        for change in leases {
+        let changed = &self.listeners.tokens;
+        changed.changed(tokens, |command| index_of(begins, command));
+        lessor.changed(&leases, Instant::now());
+        for change in &leases {
             match change {
                 LeaseChange::Granted { .. } => metrics.count_lease_granted(),
                 LeaseChange::Revoked { .. } => metrics.count_lease_revoked(),
@@ -188,6 +213,7 @@ impl Applier {
         }
         metrics.count_applied(&events);
         hub.publish(events);
+        outcomes
     }
 
     fn meta(&self) -> SnapshotMetaOf<TypeConfig> {
@@ -252,6 +278,9 @@ impl RaftStateMachine<TypeConfig> for Applier {
         self.applied = mark.applied;
         self.change_settings(|s| *s = mark.settings)?;
         self.listeners.lessor.reset(&machine);
+        self.listeners.tokens.clear();
+        let auth = machine.auth_stamp();
+        self.listeners.tokens.set_wanted(auth.enabled);
         self.listeners.metrics.count_snapshot_received();
         self.listeners.hub.reset(machine);
         self.progress
