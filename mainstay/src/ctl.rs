@@ -7,6 +7,7 @@ mod json;
 mod kv;
 mod lease;
 mod print;
+mod snapshot;
 mod table;
 mod txn;
 mod watch;
@@ -79,6 +80,7 @@ async fn dispatch(cli: Cli) -> Result<()> {
         Command::Member(command) => cluster::member(&session, command).await,
         Command::Endpoint(command) => cluster::endpoint(&session, command).await,
         Command::Alarm(command) => cluster::alarm(&session, command).await,
+        Command::Snapshot(command) => snapshot::run(&session, command).await,
         Command::Version => {
             outln!(
                 "mainstay ctl version: {}\nAPI version: 3.6",

@@ -1,5 +1,7 @@
 //! The data folder: whose it is, who has it open, and where things lie in it.
 
+mod restored;
+
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -12,12 +14,17 @@ use serde::{Deserialize, Serialize};
 use crate::config::{ClusterState, Config};
 use crate::replica::Identity;
 
+pub(crate) use restored::Unfinished;
+
 /// Whose folder it is.
 const DESCRIPTION: &str = "identity.json";
 /// Present until the first log entry of a new cluster is written.
 const UNINITIALIZED: &str = "uninitialized";
 /// Present while a member that joined again without its old log has not caught up.
 const REJOINING: &str = "rejoining";
+
+/// Present while a backup is restored into the folder.
+const RESTORING: &str = "restoring";
 
 /// Layout of the folder that this program writes.
 const FORMAT: u32 = 1;
@@ -54,6 +61,12 @@ impl DataFolder {
         ensure!(
             !member.join("snap").join("db").exists(),
             "the data folder {} holds etcd's own files, which this program does not read; give another --data-dir",
+            config.data_dir.display()
+        );
+        ensure!(
+            !member.join(RESTORING).exists(),
+            "the restore into the data folder {} is not finished; if it does not run any more, remove the folder and \
+             restore again",
             config.data_dir.display()
         );
         make_durable(&member).with_context(|| {

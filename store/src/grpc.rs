@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use state_machine::{AlarmAction, AlarmChange, AlarmKind, Caller, Command, Rejection, Response};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -51,6 +52,8 @@ const GRPC_OVERHEAD_BYTES: usize = 512 * 1024;
 
 /// Open connections of all clients together.
 const CONNECTIONS_MAX: usize = 32_768;
+/// Snapshots for clients that are made and sent at a time: each takes the disk room of the store once more.
+const SNAPSHOTS_MAX: usize = 2;
 /// Time for a new connection to say what it speaks.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the requests that run when the server is told to stop.
@@ -120,6 +123,8 @@ pub(crate) struct Edge {
     /// Whether this replica was a learner when last looked; a voter never becomes one.
     learner: AtomicBool,
     pub(crate) shutdown: CancellationToken,
+    /// Places for snapshots that are made and sent.
+    snapshots: Arc<Semaphore>,
 }
 
 impl Edge {
@@ -137,6 +142,7 @@ impl Edge {
             leaderless,
             learner,
             shutdown,
+            snapshots: Arc::new(Semaphore::new(SNAPSHOTS_MAX)),
         }
     }
 

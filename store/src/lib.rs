@@ -1,6 +1,7 @@
 //! One replica of the replicated store: etcd's v3 API outside, raft and a deterministic state machine inside.
 
 mod authn;
+pub mod backup;
 mod batch;
 mod blocking;
 mod compactor;

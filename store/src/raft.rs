@@ -8,6 +8,7 @@ mod connector;
 mod contact;
 mod early_election;
 mod failure_detector;
+mod founding;
 mod leader;
 mod log_store;
 mod member_changes;
@@ -32,6 +33,7 @@ pub use connector::{Dial, DialledStream};
 pub(crate) use contact::Contact;
 pub(crate) use early_election::EarlyElection;
 pub(crate) use failure_detector::FailureDetector;
+pub(crate) use founding::{Standing, found_log, founding_mark, standing};
 pub(crate) use leader::{Leader, LeadershipWatch};
 pub(crate) use log_store::LogStore;
 pub(crate) use member_changes::{

@@ -134,6 +134,11 @@ impl Replica {
         self.0.folder.machine()
     }
 
+    /// An empty file without a name, on the disk of the state.
+    pub(crate) fn scratch_file(&self) -> std::io::Result<std::fs::File> {
+        self.0.folder.scratch_file()
+    }
+
     /// Who knows tokens and passwords.
     pub(crate) fn authenticator(&self) -> &Authenticator {
         &self.0.authenticator

@@ -1,5 +1,7 @@
 //! etcd's Maintenance service.
 
+mod snapshot;
+
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use pb::alarm_request::AlarmAction as WireAction;
 
 use super::authn::Credentials;
 use super::status::BadRequest;
-use super::{Edge, STORAGE_VERSION, convert, status};
+use super::{Edge, STORAGE_VERSION, convert, status, stream};
 use crate::SERVER_VERSION;
 
 pub(super) struct Maintenance(pub(super) Arc<Edge>);
@@ -131,11 +133,15 @@ impl pb::maintenance_server::Maintenance for Maintenance {
 
     async fn snapshot(
         &self,
-        _request: Request<pb::SnapshotRequest>,
+        request: Request<pb::SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
-        Err(Status::unimplemented(
-            "etcdserver: this server cannot write a snapshot in etcd's format",
-        ))
+        let requires_leader = stream::requires_leader(request.metadata());
+        let messages = snapshot::send(&self.0)?;
+        Ok(Response::new(stream::guard(
+            &self.0,
+            requires_leader,
+            messages,
+        )))
     }
 
     async fn move_leader(

@@ -13,6 +13,10 @@ use parking_lot::{Mutex, RwLock};
 use state_machine::{Options, StateMachine};
 
 const CURRENT: &str = "CURRENT";
+/// The first folder of a state.
+const FIRST: &str = "0";
+/// Files without a name of their own for long; one is left when the process ends in between.
+const SCRATCH: &str = "scratch";
 
 /// The state machine in use and the folder that holds it.
 pub(crate) struct StateFolder {
@@ -63,8 +67,8 @@ impl StateFolder {
         let name = match fs::read_to_string(root.join(CURRENT)) {
             Ok(name) => name.trim().to_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                write_current(root, "0")?;
-                "0".to_owned()
+                write_current(root, FIRST)?;
+                FIRST.to_owned()
             }
             Err(error) => return Err(error.into()),
         };
@@ -75,6 +79,8 @@ impl StateFolder {
             let path = entry?.path();
             if path.is_dir() && path.file_name() != Some(name.as_ref()) {
                 fs::remove_dir_all(path)?;
+            } else if path.extension() == Some(SCRATCH.as_ref()) {
+                fs::remove_file(path)?;
             }
         }
         let machine = StateMachine::open(&root.join(&name), &options)?;
@@ -99,8 +105,28 @@ impl StateFolder {
     #[cfg(feature = "simulation")]
     pub(crate) fn copy_durable(&self, root: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(root)?;
-        self.machine().link_durable(&root.join("0"))?;
-        Ok(write_current(root, "0")?)
+        self.machine().link_durable(&root.join(FIRST))?;
+        Ok(write_current(root, FIRST)?)
+    }
+
+    /// An empty file on the disk of the state. It has no name, so it goes with its last handle, whatever happens.
+    pub(crate) fn scratch_file(&self) -> io::Result<File> {
+        let path = self.new_place().with_extension(SCRATCH);
+        let mut options = File::options();
+        let file = options
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)?;
+        fs::remove_file(&path)?;
+        Ok(file)
+    }
+
+    /// Makes the root of a state that does not exist yet; where its files belong.
+    pub(crate) fn prepare(root: &Path) -> io::Result<PathBuf> {
+        fs::create_dir_all(root)?;
+        write_current(root, FIRST)?;
+        Ok(root.join(FIRST))
     }
 
     /// A new empty place below the root, for a checkpoint or a received snapshot. Not created.

@@ -1,6 +1,7 @@
 //! The one door to RocksDB: rows, marks and files. Without a write-ahead log, for the raft log is one.
 
 mod filter;
+mod image;
 mod row;
 
 use std::ffi::CStr;
@@ -22,7 +23,8 @@ use crate::machine::{Fatal, LeaseInfo, Options};
 use crate::outcome::Revision;
 
 pub(crate) use filter::{Limits, Superseded};
-use row::RowKey;
+pub(crate) use image::Image;
+pub(crate) use row::RowKey;
 
 // Column families.
 const KV: &str = "kv";
@@ -172,16 +174,26 @@ impl Disk {
     }
 
     pub(crate) fn marks(&self) -> Result<Marks, Fatal> {
+        self.marks_in(|_newest| {})
+    }
+
+    /// The marks as reads with these options find them.
+    fn marks_in(&self, set: impl Fn(&mut ReadOptions)) -> Result<Marks, Fatal> {
+        let options = || {
+            let mut options = ReadOptions::default();
+            set(&mut options);
+            options
+        };
         let meta = self.family(META);
         let mut marks = Marks::default();
-        if let Some(applied) = self.db.get_pinned_cf(meta, APPLIED)? {
+        if let Some(applied) = self.db.get_pinned_cf_opt(meta, APPLIED, &options())? {
             let (revision, mark) = number(&applied)?;
             marks.applied = Some((revision, Bytes::copy_from_slice(mark)));
         }
-        if let Some(compacted) = self.db.get_pinned_cf(meta, COMPACTED)? {
+        if let Some(compacted) = self.db.get_pinned_cf_opt(meta, COMPACTED, &options())? {
             marks.compact_revision = Some(number(&compacted)?.0);
         }
-        let mut leases = self.db.raw_iterator_cf(self.family(LEASE));
+        let mut leases = self.db.raw_iterator_cf_opt(self.family(LEASE), options());
         leases.seek_to_first();
         while let Some((id, lease)) = leases.item() {
             let (ttl_seconds, rest) = number(lease)?;
@@ -194,7 +206,7 @@ impl Disk {
             leases.next();
         }
         leases.status()?;
-        let mut alarms = self.db.raw_iterator_cf(self.family(ALARM));
+        let mut alarms = self.db.raw_iterator_cf_opt(self.family(ALARM), options());
         alarms.seek_to_first();
         while let Some(key) = alarms.key() {
             let (member, kind) = number(key)?;
@@ -207,7 +219,7 @@ impl Disk {
             alarms.next();
         }
         alarms.status()?;
-        let mut auth = self.db.raw_iterator_cf(self.family(AUTH));
+        let mut auth = self.db.raw_iterator_cf_opt(self.family(AUTH), options());
         auth.seek_to_first();
         while let Some((key, value)) = auth.item() {
             let row = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));

@@ -24,5 +24,7 @@ pub use check::{TxnError, check_txn};
 pub use codec::DecodeError;
 pub use command::*;
 pub use key_value::{KeyValue, decode_key_value, encode_key_value};
-pub use machine::{Applied, Fatal, HashKv, LeaseInfo, Options, Run, StateMachine};
+pub use machine::{
+    Applied, Fatal, HashKv, Image, Import, ImportError, LeaseInfo, Options, Run, StateMachine,
+};
 pub use outcome::*;

@@ -4,7 +4,10 @@ mod auth;
 mod compaction;
 mod hash;
 mod history;
+mod image;
+mod import;
 mod reads;
+mod settled;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,6 +28,8 @@ use crate::state::{Lease, State};
 use crate::values::Values;
 pub(crate) use compaction::Garbage;
 use compaction::Sweep;
+pub use image::Image;
+pub use import::{Import, ImportError};
 
 /// Commands applied before readers get a turn.
 const COMMANDS_PER_LOCK: usize = 64;

@@ -34,6 +34,11 @@ const MEMBERS: &[Member] = &[
         never: &["openraft", "rocksdb", "tokio", "tonic", "prost"],
     },
     Member {
+        name: "bbolt",
+        may_import: &[],
+        never: &["openraft", "rocksdb", "tokio", "tonic", "prost"],
+    },
+    Member {
         name: "wal",
         may_import: &["planted"],
         never: &["openraft", "rocksdb", "tokio", "tonic", "prost"],
@@ -47,7 +52,14 @@ const MEMBERS: &[Member] = &[
     },
     Member {
         name: "store",
-        may_import: &["proto", "wal", "state-machine", "daemon", "planted"],
+        may_import: &[
+            "proto",
+            "wal",
+            "state-machine",
+            "bbolt",
+            "daemon",
+            "planted",
+        ],
         never: &["rocksdb"],
     },
     Member {

@@ -4,15 +4,13 @@ use std::ops::ControlFlow;
 
 use crc32c::crc32c_append;
 
+use super::settled::Settled;
 use super::{Fatal, HashKv, StateMachine};
-use crate::disk::Row;
 use crate::key_value::Fields;
 use crate::outcome::{Rejection, Revision};
 
 /// Name of etcd's bucket; its hash begins with it.
 const ETCD_BUCKET: &[u8] = b"key";
-/// Rows judged under one lock of the index.
-const ROWS_PER_LOCK: usize = 256;
 
 impl StateMachine {
     /// etcd's HashKV up to `revision`; 0 for the newest, and nothing at all below that.
@@ -83,7 +81,7 @@ impl StateMachine {
                 // A tombstone at the compact revision itself is left out too, as in etcd 3.5.16:
                 // older versions drop it.
                 settled.push(&row);
-                if settled.rows.len() >= ROWS_PER_LOCK {
+                if settled.is_full() {
                     hash = self.hash_settled(&mut settled, hash, last_revision)?;
                 }
             }
@@ -100,52 +98,22 @@ impl StateMachine {
         mut hash: u32,
         last_revision: i64,
     ) -> Result<u32, Fatal> {
-        let Settled { rows, bytes } = std::mem::take(settled);
-        if rows.is_empty() {
+        let settled = std::mem::take(settled);
+        if settled.is_empty() {
             return Ok(hash);
         }
         let state = self.shared.state.read();
-        let mut rest = &bytes[..];
-        for row in rows {
-            let (row_key, after) = rest.split_at(row.row_key_length);
-            let (kv, after) = after.split_at(row.kv_length);
-            rest = after;
-            let fields = Fields::decode(kv)
+        for row in settled.rows() {
+            let fields = Fields::decode(row.kv)
                 .map_err(|error| Fatal::Damaged(format!("the row at {:?}: {error}", row.at)))?;
             let visible = state
                 .index
                 .get(fields.key)
                 .and_then(|meta| meta.visible_at(last_revision));
             if visible == Some(row.at) {
-                hash = crc32c_append(crc32c_append(hash, row_key), kv);
+                hash = crc32c_append(crc32c_append(hash, row.row_key), row.kv);
             }
         }
         Ok(hash)
-    }
-}
-
-/// Rows at or below the compact revision that wait for the index to judge them.
-#[derive(Default)]
-struct Settled {
-    rows: Vec<SettledRow>,
-    bytes: Vec<u8>,
-}
-
-struct SettledRow {
-    at: Revision,
-    row_key_length: usize,
-    kv_length: usize,
-}
-
-impl Settled {
-    fn push(&mut self, row: &Row<'_>) {
-        self.bytes.extend_from_slice(row.row_key);
-        self.bytes.extend_from_slice(row.kv);
-        let (row_key_length, kv_length) = (row.row_key.len(), row.kv.len());
-        self.rows.push(SettledRow {
-            at: row.at,
-            row_key_length,
-            kv_length,
-        });
     }
 }

@@ -1,0 +1,517 @@
+//! Snapshot files, both ways: what one store saved, the other restores and serves, with the same history and hash.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use interop::client::{ANSWER_TIMEOUT, Client};
+use interop::cluster::{Cluster, Options, POLL_INTERVAL};
+use interop::target::{Target, etcdctl};
+use proto::etcdserverpb::request_op::Request as Op;
+use proto::etcdserverpb::watch_request::RequestUnion;
+use proto::etcdserverpb::{
+    CompactionRequest, DeleteRangeRequest, HashKvRequest, LeaseGrantRequest,
+    LeaseTimeToLiveRequest, MemberAddRequest, PutRequest, RangeRequest, RequestOp, SnapshotRequest,
+    TxnRequest, WatchCreateRequest, WatchRequest,
+};
+use tokio::time::timeout;
+use tonic::Code;
+
+const LEASE: i64 = 0x1234_5678;
+const LEASE_SECONDS: i64 = 3_000;
+/// Everything before it is compacted.
+const COMPACTED: i64 = 40;
+
+fn put_of(key: String, value: String, lease: i64) -> PutRequest {
+    PutRequest {
+        key: key.into(),
+        value: value.into(),
+        lease,
+        ..Default::default()
+    }
+}
+
+fn delete_of(key: &str) -> DeleteRangeRequest {
+    DeleteRangeRequest {
+        key: key.to_owned().into(),
+        ..Default::default()
+    }
+}
+
+/// Puts, deletes, several changes under one revision, a lease with keys, a large value, and a compaction in between.
+async fn fill(client: &mut Client) -> Result<()> {
+    let grant = LeaseGrantRequest {
+        ttl: LEASE_SECONDS,
+        id: LEASE,
+    };
+    client.lease.lease_grant(grant).await?;
+    for round in 0..12 {
+        for number in 0..6 {
+            let put = put_of(format!("key/{number}"), format!("{round}"), 0);
+            client.kv.put(put).await?;
+        }
+        client.kv.delete_range(delete_of("key/3")).await?;
+        let operation = |request| RequestOp {
+            request: Some(request),
+        };
+        let txn = TxnRequest {
+            success: vec![
+                operation(Op::RequestPut(put_of("txn/a".into(), round.to_string(), 0))),
+                operation(Op::RequestDeleteRange(delete_of("key/2"))),
+                operation(Op::RequestPut(put_of(
+                    format!("leased/{round}"),
+                    "".into(),
+                    LEASE,
+                ))),
+            ],
+            ..Default::default()
+        };
+        client.kv.txn(txn).await?;
+    }
+    let large = put_of("large".into(), "x".repeat(300_000), 0);
+    client.kv.put(large).await?;
+    let compact = CompactionRequest {
+        revision: COMPACTED,
+        physical: true,
+    };
+    client.kv.compact(compact).await?;
+    client.kv.delete_range(delete_of("leased/0")).await?;
+    Ok(())
+}
+
+/// What a client can see of a store.
+#[derive(Debug, PartialEq)]
+struct Sight {
+    revision: i64,
+    hash: u32,
+    compact_revision: i64,
+    /// At the newest revision and at an older one.
+    keys: Vec<(Bytes, Bytes, i64, i64, i64, i64)>,
+    older: Vec<(Bytes, Bytes, i64, i64, i64, i64)>,
+    /// Kind, key, value and revision of each event from the compact revision on.
+    events: Vec<(i32, Bytes, Bytes, i64)>,
+    lease_seconds: i64,
+    lease_keys: Vec<Bytes>,
+}
+
+async fn see(client: &mut Client) -> Result<Sight> {
+    let hash = HashKvRequest { revision: 0 };
+    let hash = client.maintenance.hash_kv(hash).await?.into_inner();
+    let revision = hash.header.context("a header")?.revision;
+    let lease = LeaseTimeToLiveRequest {
+        id: LEASE,
+        keys: true,
+    };
+    let mut lease = client.lease.lease_time_to_live(lease).await?.into_inner();
+    lease.keys.sort_unstable();
+    Ok(Sight {
+        revision,
+        hash: hash.hash,
+        compact_revision: hash.compact_revision,
+        keys: all(client, 0).await?,
+        older: all(client, COMPACTED + 10).await?,
+        events: events(client, COMPACTED + 1, revision).await?,
+        lease_seconds: lease.granted_ttl,
+        lease_keys: lease.keys,
+    })
+}
+
+async fn all(
+    client: &mut Client,
+    revision: i64,
+) -> Result<Vec<(Bytes, Bytes, i64, i64, i64, i64)>> {
+    let range = RangeRequest {
+        key: vec![0].into(),
+        range_end: vec![0].into(),
+        revision,
+        ..Default::default()
+    };
+    let answer = client.kv.range(range).await?.into_inner();
+    let pair = |kv: proto::mvccpb::KeyValue| {
+        let (create, changed) = (kv.create_revision, kv.mod_revision);
+        (kv.key, kv.value, create, changed, kv.version, kv.lease)
+    };
+    Ok(answer.kvs.into_iter().map(pair).collect())
+}
+
+async fn events(client: &mut Client, from: i64, to: i64) -> Result<Vec<(i32, Bytes, Bytes, i64)>> {
+    let create = WatchCreateRequest {
+        key: vec![0].into(),
+        range_end: vec![0].into(),
+        start_revision: from,
+        ..Default::default()
+    };
+    let request = WatchRequest {
+        request_union: Some(RequestUnion::CreateRequest(create)),
+    };
+    let requests = tokio_stream::StreamExt::chain(
+        tokio_stream::once(request),
+        tokio_stream::pending::<WatchRequest>(),
+    );
+    let mut answers = client.watch.watch(requests).await?.into_inner();
+    let mut events: Vec<(i32, Bytes, Bytes, i64)> = Vec::new();
+    while events.last().is_none_or(|(.., revision)| *revision < to) {
+        let answer = timeout(ANSWER_TIMEOUT, answers.message()).await??;
+        let answer = answer.context("the watch ended")?;
+        ensure!(!answer.canceled, "the watch was canceled: {answer:?}");
+        for event in answer.events {
+            let kv = event.kv.context("a key")?;
+            events.push((event.r#type, kv.key, kv.value, kv.mod_revision));
+        }
+    }
+    Ok(events)
+}
+
+fn run(program: &Path, arguments: &[&str]) -> Result<Output> {
+    let output = Command::new(program)
+        .env("ETCDCTL_API", "3")
+        .args(arguments)
+        .output()
+        .with_context(|| format!("starting {}", program.display()))?;
+    Ok(output)
+}
+
+/// Standard output of a command that has to succeed.
+fn succeed(program: &Path, arguments: &[&str]) -> Result<String> {
+    let output = run(program, arguments)?;
+    ensure!(
+        output.status.success(),
+        "{arguments:?} failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Our program, and `ctl` as its first word.
+fn mainstay() -> Result<PathBuf> {
+    let command = Target::mainstay()?.command();
+    Ok(PathBuf::from(command.get_program()))
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("folders of tests have plain names")
+}
+
+/// The value of a flag that a member is started with.
+fn flag<'a>(member: &'a interop::cluster::Member, name: &str) -> &'a str {
+    let at = member.flags.iter().position(|flag| flag == name);
+    &member.flags[at.expect("every member has it") + 1]
+}
+
+/// The arguments that restore a file for a member, behind those that come first.
+fn arguments<'a>(
+    first: &[&'a str],
+    file: &'a Path,
+    member: &'a interop::cluster::Member,
+) -> Vec<&'a str> {
+    let mut arguments = first.to_vec();
+    arguments.extend(["snapshot", "restore", text(file)]);
+    arguments.extend(["--data-dir", text(&member.data_dir)]);
+    for name in [
+        "--name",
+        "--initial-cluster",
+        "--initial-cluster-token",
+        "--initial-advertise-peer-urls",
+    ] {
+        arguments.extend([name, flag(member, name)]);
+    }
+    arguments
+}
+
+/// Restores a file for every member of a prepared cluster, with the tool that its program's snapshots come with.
+fn restore(cluster: &Cluster, file: &Path) -> Result<()> {
+    for member in &cluster.members {
+        if cluster.target.name == "etcd" {
+            succeed(&etcdctl()?, &arguments(&[], file, member))?;
+        } else {
+            succeed(&mainstay()?, &arguments(&["ctl"], file, member))?;
+        }
+    }
+    Ok(())
+}
+
+/// A cluster of so many members that begins with a file.
+async fn restored(target: Target, members: usize, file: &Path) -> Result<Cluster> {
+    let options = Options {
+        members,
+        ..Options::default()
+    };
+    let mut cluster = Cluster::prepare(&target, &options)?;
+    restore(&cluster, file)?;
+    cluster.start_all().await?;
+    Ok(cluster)
+}
+
+/// Saves the same member with both clients, at one revision; raft may go on in between, so the files may differ in its index.
+fn save(cluster: &Cluster) -> Result<PathBuf> {
+    let endpoint = cluster.members[0].client_url();
+    let (theirs, ours) = (
+        cluster.dir().join("theirs.db"),
+        cluster.dir().join("ours.db"),
+    );
+    let arguments = ["--endpoints", &endpoint, "snapshot", "save", text(&theirs)];
+    succeed(&etcdctl()?, &arguments)?;
+    let arguments = [
+        "ctl",
+        "--endpoints",
+        &endpoint,
+        "snapshot",
+        "save",
+        text(&ours),
+    ];
+    let said = succeed(&mainstay()?, &arguments)?;
+    let expected = format!("Snapshot saved at {}", ours.display());
+    ensure!(said.starts_with(&expected), "it said {said:?}");
+    ensure!(
+        !cluster.dir().join("ours.db.part").exists(),
+        "a part is left"
+    );
+    let revision = |file| anyhow::Ok(status(file)?.1);
+    ensure!(revision(&theirs)? == revision(&ours)?, "the files differ");
+    Ok(ours)
+}
+
+/// Hash, revision and size of a file; etcdctl and ours have to agree. Keys are counted in another way since etcd 3.6.
+fn status(file: &Path) -> Result<(u64, u64, u64)> {
+    let arguments = ["snapshot", "status", text(file), "-w", "json"];
+    let theirs = succeed(&etcdctl()?, &arguments)?;
+    let ours = succeed(&mainstay()?, &[&["ctl"], &arguments[..]].concat())?;
+    let figures = |text: &str| -> Result<(u64, u64, u64)> {
+        let status: serde_json::Value = serde_json::from_str(text)?;
+        let number = |name: &str| status[name].as_u64().context("a number");
+        Ok((number("hash")?, number("revision")?, number("totalSize")?))
+    };
+    ensure!(figures(&theirs)? == figures(&ours)?, "{theirs} {ours}");
+    figures(&ours)
+}
+
+/// Saves a filled store, restores it elsewhere and compares all that can be seen.
+async fn tell(from: Target, to: Target, members: usize) -> Result<()> {
+    let source = Cluster::start(&from, &Options::default()).await?;
+    let mut client = source.client(0).await?;
+    fill(&mut client).await?;
+    let expected = see(&mut client).await?;
+    assert_eq!(expected.compact_revision, COMPACTED);
+    assert_eq!(expected.lease_keys.len(), 11);
+    let file = save(&source)?;
+    let copy = restored(to, members, &file).await?;
+    for index in 0..members {
+        let mut client = copy.client(index).await?;
+        assert_eq!(see(&mut client).await?, expected, "member {index}");
+    }
+    // It goes on from there, on every member.
+    let mut client = copy.client(0).await?;
+    assert_eq!(client.put("after", "").await?, expected.revision + 1);
+    for index in 0..members {
+        let mut client = copy.client(index).await?;
+        assert_eq!(client.get("after").await?.as_deref(), Some(""));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_etcd_saved_one_mainstay_serves() -> Result<()> {
+    tell(Target::etcd()?, Target::mainstay()?, 1).await
+}
+
+#[tokio::test]
+async fn what_etcd_saved_three_mainstays_serve() -> Result<()> {
+    tell(Target::etcd()?, Target::mainstay()?, 3).await
+}
+
+#[tokio::test]
+async fn what_mainstay_saved_etcd_serves() -> Result<()> {
+    tell(Target::mainstay()?, Target::etcd()?, 1).await
+}
+
+#[tokio::test]
+async fn what_mainstay_saved_three_mainstays_serve() -> Result<()> {
+    tell(Target::mainstay()?, Target::mainstay()?, 3).await
+}
+
+#[tokio::test]
+async fn a_member_that_joins_a_restored_cluster_gets_the_state() -> Result<()> {
+    let source = Cluster::start(&Target::etcd()?, &Options::default()).await?;
+    let mut client = source.client(0).await?;
+    fill(&mut client).await?;
+    let expected = see(&mut client).await?;
+    let mut copy = restored(Target::mainstay()?, 1, &save(&source)?).await?;
+    let joining = copy.prepare_joining("late")?;
+    let request = MemberAddRequest {
+        peer_ur_ls: vec![copy.members[joining].peer_url()],
+        is_learner: false,
+    };
+    copy.client(0).await?.cluster.member_add(request).await?;
+    copy.members[joining].start()?;
+    copy.members[joining].wait_ready().await?;
+    let mut client = copy.client(joining).await?;
+    assert_eq!(see(&mut client).await?, expected);
+    // It was restored from nothing and can be restored from.
+    assert_eq!(status(&save(&copy)?)?.1, expected.revision.unsigned_abs());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_copy_of_etcds_own_database_is_restored_without_a_checksum() -> Result<()> {
+    let mut source = Cluster::start(&Target::etcd()?, &Options::default()).await?;
+    let mut client = source.client(0).await?;
+    fill(&mut client).await?;
+    let expected = see(&mut client).await?;
+    source.members[0].terminate().await?;
+    let database = source.members[0].data_dir.join("member/snap/db");
+    let target = Target::mainstay()?;
+    let mut cluster = Cluster::prepare(&target, &Options::default())?;
+    assert!(restore(&cluster, &database).is_err());
+    let member = &cluster.members[0];
+    let mut arguments = arguments(&["ctl"], &database, member);
+    arguments.push("--skip-hash-check=true");
+    succeed(&mainstay()?, &arguments)?;
+    cluster.start_all().await?;
+    let mut client = cluster.client(0).await?;
+    assert_eq!(see(&mut client).await?, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bumped_revision_ends_watches_from_before() -> Result<()> {
+    let source = Cluster::start(&Target::etcd()?, &Options::default()).await?;
+    let mut client = source.client(0).await?;
+    fill(&mut client).await?;
+    let before = see(&mut client).await?;
+    let file = save(&source)?;
+    let mut cluster = Cluster::prepare(&Target::mainstay()?, &Options::default())?;
+    let member = &cluster.members[0];
+    let mut arguments = arguments(&["ctl"], &file, member);
+    arguments.extend(["--bump-revision", "1000000"]);
+    let refused = run(&mainstay()?, &arguments)?;
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(why.contains("--mark-compacted required"), "{why}");
+    arguments.push("--mark-compacted");
+    succeed(&mainstay()?, &arguments)?;
+    cluster.start_all().await?;
+    let mut client = cluster.client(0).await?;
+    assert_eq!(all(&mut client, 0).await?, before.keys);
+    let error = events(&mut client, before.revision, before.revision).await;
+    assert!(format!("{:#}", error.unwrap_err()).contains("canceled"));
+    let revision = client.put("after", "").await?;
+    assert_eq!(revision, before.revision + 1_000_001);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_restored_is_refused_and_leaves_nothing() -> Result<()> {
+    let source = Cluster::start(&Target::mainstay()?, &Options::default()).await?;
+    let mut client = source.client(0).await?;
+    fill(&mut client).await?;
+    let file = save(&source)?;
+    let whole = fs::read(&file)?;
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    let garbage: Vec<u8> = (0..100_032_u32).map(|number| number as u8).collect();
+    let prepared = Cluster::prepare(&Target::mainstay()?, &Options::default())?;
+    for (bytes, why) in [
+        (damaged, "expected sha256 ["),
+        (whole[..whole.len() - 4096].to_vec(), "expected sha256 ["),
+        (
+            whole[..whole.len() - 32].to_vec(),
+            "snapshot missing hash but --skip-hash-check=false",
+        ),
+        (garbage, "snapshot missing hash"),
+        (Vec::new(), "snapshot missing hash"),
+    ] {
+        fs::write(&file, bytes)?;
+        let error = restore(&prepared, &file).unwrap_err();
+        assert!(format!("{error:#}").contains(why), "{error:#}");
+        assert!(!prepared.members[0].data_dir.exists());
+    }
+    let status = run(&mainstay()?, &["ctl", "snapshot", "status", text(&file)])?;
+    let why = String::from_utf8_lossy(&status.stderr).into_owned();
+    assert!(
+        !status.status.success() && why.contains("it is no bbolt file"),
+        "{why}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_starts_on_a_restore_that_was_cut_off() -> Result<()> {
+    let source = Cluster::start(&Target::mainstay()?, &Options::default()).await?;
+    fill(&mut source.client(0).await?).await?;
+    let file = save(&source)?;
+    let mut cluster = Cluster::prepare(&Target::mainstay()?, &Options::default())?;
+    restore(&cluster, &file)?;
+    // As it is before its last step.
+    let member = &mut cluster.members[0];
+    fs::write(member.data_dir.join("member/restoring"), "")?;
+    member.start()?;
+    let ended = member.wait_exit().await?;
+    assert_eq!(ended.code(), Some(1));
+    assert!(member.log().contains("is not finished"), "{}", member.log());
+    Ok(())
+}
+
+#[tokio::test]
+async fn snapshots_beyond_the_places_for_them_are_refused() -> Result<()> {
+    let source = Cluster::start(&Target::mainstay()?, &Options::default()).await?;
+    let mut client = source.client(0).await?;
+    for number in 0..40 {
+        client
+            .put(&number.to_string(), &"x".repeat(1_000_000))
+            .await?;
+    }
+    // Whoever reads nothing more keeps its place; connections of their own, so that each has its window.
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut client = source.client(0).await?;
+        let mut messages = client
+            .maintenance
+            .snapshot(SnapshotRequest {})
+            .await?
+            .into_inner();
+        messages.message().await?.context("a first message")?;
+        open.push((client, messages));
+    }
+    let refused = client
+        .maintenance
+        .snapshot(SnapshotRequest {})
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(
+        refused.message().contains("too many snapshots"),
+        "{refused}"
+    );
+    // Their places come back when they leave.
+    drop(open);
+    let polled = async {
+        while client
+            .maintenance
+            .snapshot(SnapshotRequest {})
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    };
+    timeout(ANSWER_TIMEOUT, polled).await?;
+    // No file of theirs is left, once the last one's has lost its name.
+    let state = source.members[0].data_dir.join("member/state");
+    let names = || -> Result<BTreeSet<OsString>> {
+        let entries = fs::read_dir(&state)?;
+        Ok(entries
+            .map(|entry| Ok(entry?.file_name()))
+            .collect::<std::io::Result<_>>()?)
+    };
+    let polled = async {
+        while names()? != ["0", "CURRENT"].map(OsString::from).into() {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        anyhow::Ok(())
+    };
+    timeout(ANSWER_TIMEOUT, polled).await??;
+    Ok(())
+}

@@ -1,0 +1,270 @@
+//! snapshot save, status and restore: etcd's snapshot files.
+
+use std::fs::{self, File};
+use std::io::{IsTerminal, Write, stderr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use proto::etcdserverpb::SnapshotRequest;
+use proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use store::backup::{self, Progress, Status};
+
+use super::arguments::{Format, Restore, Snapshot};
+use super::json::Json;
+use super::{Session, go, table};
+use crate::client::ANSWER_BYTES_MAX;
+
+/// Pause between two words on how far it is.
+const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
+const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+/// Back to the line's start, and wipe it.
+const WIPE: &str = "\r\x1b[2K";
+
+pub(super) async fn run(session: &Session, command: Snapshot) -> Result<()> {
+    match command {
+        Snapshot::Save { filename } => save(session, &filename).await,
+        Snapshot::Status { filename } => {
+            let status = backup::status(&filename)?;
+            out!("{}", status_text(session.printer.format, &status));
+            Ok(())
+        }
+        Snapshot::Restore(arguments) => restore(arguments),
+    }
+}
+
+/// As etcdctl: into a file with `.part` behind its name, which is renamed once it is whole, checked and on disk.
+async fn save(session: &Session, path: &Path) -> Result<()> {
+    let endpoints = &session.global.endpoints;
+    if endpoints.len() != 1 {
+        let all = endpoints.join(" ");
+        bail!("snapshot must be requested to one selected node, not multiple [{all}]");
+    }
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = Part(PathBuf::from(part));
+    let version = fetch(session, &part.0).await?;
+    backup::verify(&part.0).context("the snapshot is damaged")?;
+    fs::rename(&part.0, path).with_context(|| format!("could not rename to {}", path.display()))?;
+    let folder = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    outln!("Snapshot saved at {}", path.display());
+    if !version.is_empty() {
+        outln!("Server version {version}");
+    }
+    Ok(())
+}
+
+/// A file that goes when it was not renamed.
+struct Part(PathBuf);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // It is not there after a success.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Writes and syncs what the member sends; the version of its storage.
+async fn fetch(session: &Session, part: &Path) -> Result<String> {
+    let mut file =
+        File::create(part).with_context(|| format!("could not open {}", part.display()))?;
+    let mut member = MaintenanceClient::new(session.channel().await?)
+        .max_decoding_message_size(ANSWER_BYTES_MAX);
+    let mut messages = member.snapshot(SnapshotRequest {}).await?.into_inner();
+    let mut line = Line::new();
+    let (mut size_bytes, mut version) = (0, String::new());
+    line.say(|| "waiting for the member to write its snapshot".to_owned());
+    while let Some(message) = messages.message().await? {
+        file.write_all(&message.blob)
+            .context("could not write snapshot")?;
+        size_bytes += message.blob.len() as u64;
+        version = message.version;
+        let total_bytes = size_bytes + message.remaining_bytes;
+        line.say(|| progress("fetched", size_bytes, total_bytes));
+    }
+    line.end();
+    // A database ends with a sector.
+    if size_bytes % 512 != 32 {
+        bail!("sha256 checksum not found [bytes: {size_bytes}]");
+    }
+    file.sync_all().context("could not fsync snapshot")?;
+    Ok(version)
+}
+
+/// As etcdutl prints it.
+fn status_text(format: Format, status: &Status) -> String {
+    let row = vec![
+        format!("{:x}", status.hash),
+        status.revision.to_string(),
+        status.total_keys.to_string(),
+        go::bytes(status.total_bytes),
+        status.version.clone(),
+    ];
+    match format {
+        Format::Simple => row.join(", ") + "\n",
+        Format::Json => {
+            let object = Json::Object(vec![
+                ("hash", Json::number(status.hash)),
+                ("revision", Json::number(status.revision)),
+                ("totalKey", Json::number(status.total_keys)),
+                ("totalSize", Json::number(status.total_bytes)),
+                ("version", Json::Text(status.version.clone())),
+            ]);
+            format!("{object}\n")
+        }
+        Format::Fields => format!(
+            "\"Hash\" : {}\n\"Revision\" : {}\n\"Keys\" : {}\n\"Size\" : {}\n\"Version\" : {}\n",
+            status.hash, status.revision, status.total_keys, status.total_bytes, status.version
+        ),
+        Format::Table => {
+            let headings = ["HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE", "VERSION"];
+            table::draw(&headings, &[row])
+        }
+    }
+}
+
+fn restore(arguments: Restore) -> Result<()> {
+    let name = arguments.name;
+    let data_dir = match arguments.data_dir {
+        Some(dir) => dir,
+        None => PathBuf::from(format!("{name}.etcd")),
+    };
+    let restore = backup::Restore {
+        snapshot: arguments.filename,
+        name,
+        data_dir,
+        wal_dir: arguments.wal_dir,
+        initial_cluster: arguments.initial_cluster,
+        initial_cluster_token: arguments.initial_cluster_token,
+        initial_advertise_peer_urls: arguments.initial_advertise_peer_urls,
+        skip_hash_check: arguments.skip_hash_check,
+        bump_revision: arguments.bump_revision,
+        mark_compacted: arguments.mark_compacted,
+    };
+    let mut line = Line::new();
+    let restored = backup::restore(&restore, |at| {
+        line.say(|| match at {
+            Progress::Checking {
+                done_bytes,
+                total_bytes,
+            } => progress("checked", done_bytes, total_bytes),
+            Progress::Copying {
+                done_bytes,
+                total_bytes,
+            } => progress("copied", done_bytes, total_bytes),
+            Progress::Indexing => "reading what was restored".to_owned(),
+        });
+    });
+    line.end();
+    let restored = restored?;
+    outln!(
+        "Snapshot restored to {}: revision {}, {} keys, hash {}, member {:x} of cluster {:x}",
+        restore.data_dir.display(),
+        restored.revision,
+        restored.keys,
+        restored.hash.hash,
+        restored.member_id,
+        restored.cluster_id
+    );
+    outln!(
+        "Start it as: mainstay store --name {} --data-dir {}{} --initial-cluster {} --initial-cluster-token {} \
+         --initial-advertise-peer-urls {} and the addresses to listen on",
+        restore.name,
+        restore.data_dir.display(),
+        restore
+            .wal_dir
+            .map(|dir| format!(" --wal-dir {}", dir.display()))
+            .unwrap_or_default(),
+        restore.initial_cluster,
+        restore.initial_cluster_token,
+        restore.initial_advertise_peer_urls
+    );
+    Ok(())
+}
+
+fn progress(what: &str, done_bytes: u64, total_bytes: u64) -> String {
+    format!(
+        "{what} {} of {}",
+        go::bytes(done_bytes),
+        go::bytes(total_bytes)
+    )
+}
+
+/// How far it is, in one line on standard error; without a terminal, a plain line now and then.
+struct Line {
+    terminal: bool,
+    shown: bool,
+    at: Instant,
+}
+
+impl Line {
+    fn new() -> Line {
+        Line {
+            terminal: stderr().is_terminal(),
+            shown: false,
+            at: Instant::now(),
+        }
+    }
+
+    fn say(&mut self, text: impl FnOnce() -> String) {
+        let interval = if self.terminal {
+            TERMINAL_INTERVAL
+        } else {
+            PLAIN_INTERVAL
+        };
+        if self.at.elapsed() < interval {
+            return;
+        }
+        self.at = Instant::now();
+        if self.terminal {
+            self.shown = true;
+            eprint!("{WIPE}{}", text());
+        } else {
+            eprintln!("{}", text());
+        }
+    }
+
+    fn end(&mut self) {
+        if self.shown {
+            eprint!("{WIPE}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What etcdutl 3.6.16 printed of a file.
+    #[test]
+    fn a_status_is_printed_as_etcdutl_prints_it() {
+        let status = Status {
+            hash: 3_745_230_736,
+            revision: 35,
+            total_keys: 7,
+            total_bytes: 57_344,
+            version: "3.6.0".to_owned(),
+        };
+        let text = |format| status_text(format, &status);
+        assert_eq!(text(Format::Simple), "df3baf90, 35, 7, 57 kB, 3.6.0\n");
+        assert_eq!(
+            text(Format::Json),
+            "{\"hash\":3745230736,\"revision\":35,\"totalKey\":7,\"totalSize\":57344,\"version\":\"3.6.0\"}\n"
+        );
+        assert_eq!(
+            text(Format::Fields),
+            "\"Hash\" : 3745230736\n\"Revision\" : 35\n\"Keys\" : 7\n\"Size\" : 57344\n\"Version\" : 3.6.0\n"
+        );
+        assert_eq!(
+            text(Format::Table),
+            "+----------+----------+------------+------------+---------+\n\
+             |   HASH   | REVISION | TOTAL KEYS | TOTAL SIZE | VERSION |\n\
+             +----------+----------+------------+------------+---------+\n\
+             | df3baf90 |       35 |          7 |      57 kB |   3.6.0 |\n\
+             +----------+----------+------------+------------+---------+\n"
+        );
+    }
+}

@@ -1,0 +1,190 @@
+//! From a running store to etcd's database.
+
+use std::fs::File;
+use std::io;
+
+use bbolt::{WriteError, Writer};
+use prost::Message;
+use state_machine::{AlarmKind, Fatal, Image, StateMachine};
+
+use super::buckets::{self, AlarmRecord, ConfStateRecord, MemberRecord};
+use crate::grpc::{CLUSTER_VERSION, STORAGE_VERSION};
+use crate::raft::{self, Standing};
+
+/// Bytes between two looks at the disk's free space.
+const LOOK_BYTES: u64 = 16 << 20;
+/// The store itself needs room: a backup leaves this much of the disk.
+const FREE_BYTES_MIN: u64 = 256 << 20;
+
+/// Why a backup was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExportError {
+    #[error("nobody wants the snapshot any more")]
+    Unwanted,
+    #[error("not enough space on the disk for a snapshot, with {FREE_BYTES_MIN} bytes to spare")]
+    NoRoom,
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Fatal(#[from] Fatal),
+}
+
+/// Writes the state of this moment into an empty file, as etcd 3.6 would have it; its length. Given up when `is_wanted`
+/// says no.
+pub(crate) fn export(
+    machine: &StateMachine,
+    file: &File,
+    is_wanted: impl Fn() -> bool,
+) -> Result<u64, ExportError> {
+    let image = machine.image()?;
+    let standing = raft::standing(image.mark())?;
+    let mut writer = Writer::new(file)?;
+    put_all(&mut writer, buckets::ALARM, alarms(&image))?;
+    for auth in [buckets::AUTH, buckets::AUTH_ROLES, buckets::AUTH_USERS] {
+        put_all(&mut writer, auth, [])?;
+    }
+    let version = (
+        buckets::CLUSTER_VERSION.to_vec(),
+        CLUSTER_VERSION.as_bytes().to_vec(),
+    );
+    put_all(&mut writer, buckets::CLUSTER, [version])?;
+    let meta = meta(&image, &standing)?;
+    let leases: Vec<_> = leases(&image);
+    put_keys(&mut writer, image, (file, is_wanted))?;
+    put_all(&mut writer, buckets::LEASE, leases)?;
+    put_all(&mut writer, buckets::MEMBERS, members(&standing)?)?;
+    put_all(&mut writer, buckets::MEMBERS_REMOVED, removed(&standing))?;
+    put_all(&mut writer, buckets::META, meta)?;
+    writer.finish()?;
+    Ok(file.metadata()?.len())
+}
+
+type Pair = (Vec<u8>, Vec<u8>);
+
+fn put_all(
+    writer: &mut Writer<&File>,
+    name: &[u8],
+    pairs: impl IntoIterator<Item = Pair>,
+) -> Result<(), WriteError> {
+    let mut bucket = writer.bucket(name)?;
+    for (key, value) in pairs {
+        bucket.put(&key, &value)?;
+    }
+    bucket.finish()
+}
+
+fn put_keys(
+    writer: &mut Writer<&File>,
+    image: Image<'_>,
+    (file, is_wanted): (&File, impl Fn() -> bool),
+) -> Result<(), ExportError> {
+    let mut bucket = writer.bucket(buckets::KEY)?;
+    // The first row looks.
+    let mut unlooked_bytes = LOOK_BYTES;
+    image.rows(|key, kv| {
+        if !is_wanted() {
+            return Err(ExportError::Unwanted);
+        }
+        unlooked_bytes += (key.len() + kv.len()) as u64;
+        if unlooked_bytes >= LOOK_BYTES {
+            unlooked_bytes = 0;
+            check_room(file)?;
+        }
+        Ok(bucket.put(key, kv)?)
+    })?;
+    Ok(bucket.finish()?)
+}
+
+fn check_room(file: &File) -> Result<(), ExportError> {
+    let disk = rustix::fs::fstatvfs(file).map_err(io::Error::from)?;
+    if disk.f_bavail.saturating_mul(disk.f_frsize) < FREE_BYTES_MIN {
+        return Err(ExportError::NoRoom);
+    }
+    Ok(())
+}
+
+/// In the order of their names.
+fn sorted(mut pairs: Vec<Pair>) -> Vec<Pair> {
+    pairs.sort_unstable();
+    pairs
+}
+
+fn alarms(image: &Image<'_>) -> Vec<Pair> {
+    let alarms = image.alarms().iter().map(|(member, kind)| {
+        let alarm = match kind {
+            AlarmKind::Any => 0,
+            AlarmKind::NoSpace => 1,
+            AlarmKind::Corrupt => 2,
+        };
+        let record = AlarmRecord {
+            member: *member,
+            alarm,
+        };
+        (record.encode_to_vec(), Vec::new())
+    });
+    sorted(alarms.collect())
+}
+
+fn leases(image: &Image<'_>) -> Vec<Pair> {
+    let leases = image.leases().iter().map(|lease| {
+        let id = lease.id.to_be_bytes().to_vec();
+        (id, buckets::encode_lease(lease))
+    });
+    sorted(leases.collect())
+}
+
+fn members(standing: &Standing) -> io::Result<Vec<Pair>> {
+    let mut pairs = Vec::new();
+    for member in &standing.members {
+        let record = MemberRecord {
+            id: member.id,
+            peer_urls: member.peer_urls.clone(),
+            is_learner: member.is_learner,
+            name: member.name.clone(),
+            client_urls: member.client_urls.clone(),
+        };
+        let id = format!("{:x}", member.id).into_bytes();
+        pairs.push((id, serde_json::to_vec(&record)?));
+    }
+    Ok(sorted(pairs))
+}
+
+fn removed(standing: &Standing) -> Vec<Pair> {
+    let ids = standing.removed.iter();
+    sorted(
+        ids.map(|id| (format!("{id:x}").into_bytes(), b"removed".to_vec()))
+            .collect(),
+    )
+}
+
+fn meta(image: &Image<'_>, standing: &Standing) -> io::Result<Vec<Pair>> {
+    let conf_state = ConfStateRecord {
+        voters: standing.voters.clone(),
+        learners: standing.learners.clone(),
+        auto_leave: false,
+    };
+    let mut pairs = vec![
+        (
+            buckets::CONF_STATE.to_vec(),
+            serde_json::to_vec(&conf_state)?,
+        ),
+        (
+            buckets::CONSISTENT_INDEX.to_vec(),
+            standing.index.to_be_bytes().to_vec(),
+        ),
+        (
+            buckets::STORAGE_VERSION.to_vec(),
+            STORAGE_VERSION.as_bytes().to_vec(),
+        ),
+        (buckets::TERM.to_vec(), standing.term.to_be_bytes().to_vec()),
+    ];
+    if let Some(compact_revision) = image.compact_revision() {
+        let revision = buckets::revision_name(compact_revision).to_vec();
+        for name in [buckets::FINISHED_COMPACTION, buckets::SCHEDULED_COMPACTION] {
+            pairs.push((name.to_vec(), revision.clone()));
+        }
+    }
+    Ok(sorted(pairs))
+}

@@ -1,0 +1,258 @@
+//! From a snapshot file of etcd's or ours to the data folder of a member of a new cluster.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use bbolt::{Database, ReadError};
+use state_machine::{HashKv, Import, Options, StateMachine};
+
+use super::buckets;
+use super::file::BackupFile;
+use crate::config::{Config, Parsed};
+use crate::data_folder::Unfinished;
+use crate::raft::{self, Member, StateFolder};
+use crate::replica::Identity;
+
+/// Bytes of rows between two words on how far it is.
+const PROGRESS_BYTES: u64 = 1 << 20;
+
+/// What to restore, and for which member. Names are those of etcdutl's flags.
+#[derive(Debug, Clone)]
+pub struct Restore {
+    pub snapshot: PathBuf,
+    pub name: String,
+    pub data_dir: PathBuf,
+    /// Inside `data_dir` when not given.
+    pub wal_dir: Option<PathBuf>,
+    pub initial_cluster: String,
+    pub initial_cluster_token: String,
+    pub initial_advertise_peer_urls: String,
+    /// For a file that was copied from a data folder and has no checksum.
+    pub skip_hash_check: bool,
+    /// Added to the newest revision, so that clients never see it fall.
+    pub bump_revision: u64,
+    /// Everything up to the newest revision is compacted, so that watches notice. Goes with `bump_revision`.
+    pub mark_compacted: bool,
+}
+
+/// How far a restore is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    Checking { done_bytes: u64, total_bytes: u64 },
+    Copying { done_bytes: u64, total_bytes: u64 },
+    Indexing,
+}
+
+/// What was restored.
+#[derive(Debug, Clone)]
+pub struct Restored {
+    pub member_id: u64,
+    pub cluster_id: u64,
+    pub revision: i64,
+    pub keys: u64,
+    pub hash: HashKv,
+}
+
+/// Makes the data folder. Every member of the new cluster restores the same file; none needs the others for it. What is
+/// not finished is removed, and nothing starts on it.
+///
+/// # Errors
+/// When the flags contradict one another, a folder is in use, or the file is damaged or not what it seems.
+pub fn restore(restore: &Restore, mut progress: impl FnMut(Progress)) -> anyhow::Result<Restored> {
+    ensure!(
+        restore.mark_compacted == (restore.bump_revision > 0),
+        "--mark-compacted required if --revision-bump > 0"
+    );
+    let config = config(restore)?;
+    let member_id = config
+        .initial_member()
+        .context("--initial-cluster does not name this member")?
+        .id;
+    let identity = Identity {
+        cluster_id: config.cluster_id(),
+        member_id,
+    };
+    let unreadable = || format!("cannot restore {}", restore.snapshot.display());
+    let backup = BackupFile::open(&restore.snapshot)?;
+    let total_bytes = backup.database_bytes;
+    if !restore.skip_hash_check {
+        let checked = backup.verify(|done_bytes| {
+            progress(Progress::Checking {
+                done_bytes,
+                total_bytes,
+            });
+        });
+        checked.with_context(unreadable)?;
+    }
+    let database = Database::open(&backup.file, total_bytes).with_context(unreadable)?;
+    check_auth(&database).with_context(unreadable)?;
+    let folder = Unfinished::begin(&config)?;
+    let state = StateFolder::prepare(&folder.state())?;
+    let copied = |done_bytes| {
+        progress(Progress::Copying {
+            done_bytes,
+            total_bytes,
+        });
+    };
+    let revision =
+        import(&database, &state, (restore, &config), copied).with_context(unreadable)?;
+    raft::found_log(folder.wal(), member_id, log_index(revision))?;
+    progress(Progress::Indexing);
+    let (keys, hash) = look_at(&state).with_context(unreadable)?;
+    folder.finish(identity)?;
+    Ok(Restored {
+        member_id,
+        cluster_id: identity.cluster_id,
+        revision,
+        keys,
+        hash,
+    })
+}
+
+/// Checks the flags as the start of a member would.
+fn config(restore: &Restore) -> anyhow::Result<Config> {
+    let mut flags = vec![
+        format!("--name={}", restore.name),
+        format!("--initial-cluster={}", restore.initial_cluster),
+        format!("--initial-cluster-token={}", restore.initial_cluster_token),
+        format!(
+            "--initial-advertise-peer-urls={}",
+            restore.initial_advertise_peer_urls
+        ),
+        format!("--data-dir={}", restore.data_dir.display()),
+    ];
+    if let Some(wal_dir) = &restore.wal_dir {
+        flags.push(format!("--wal-dir={}", wal_dir.display()));
+    }
+    let Parsed::Run(config) = Config::parse(flags, [])? else {
+        bail!("the flags describe no member");
+    };
+    config.verify_bootstrap()?;
+    Ok(*config)
+}
+
+/// Where the log of the new cluster begins. Taken from the revision, so that a member that was restored from an older file
+/// by mistake is behind, and not taken for an equal.
+fn log_index(revision: i64) -> u64 {
+    revision.unsigned_abs()
+}
+
+type File<'a> = Database<'a, std::fs::File>;
+
+/// Users and roles do not come along, and whoever relied on them must not find the store open to everybody.
+fn check_auth(database: &File<'_>) -> anyhow::Result<()> {
+    let enabled = find(database, buckets::AUTH, buckets::AUTH_ENABLED)?;
+    ensure!(
+        enabled.is_none_or(|enabled| enabled != [1]),
+        "authentication was enabled in it, and users and roles cannot be restored; disable it before the snapshot is taken"
+    );
+    Ok(())
+}
+
+/// The value of a key, if there are such a bucket and such a key.
+fn find(database: &File<'_>, bucket: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+    let mut cursor = match database.bucket(bucket) {
+        Err(ReadError::NoBucket(_)) => return Ok(None),
+        cursor => cursor?,
+    };
+    while let Some(entry) = cursor.next()? {
+        if entry.key == key {
+            return Ok(Some(entry.value.to_vec()));
+        }
+    }
+    Ok(None)
+}
+
+/// Copies rows and leases into a new state; its revision.
+fn import(
+    database: &File<'_>,
+    state: &Path,
+    (restore, config): (&Restore, &Config),
+    copied: impl FnMut(u64),
+) -> anyhow::Result<i64> {
+    let mut import = Import::create(state, &Options::default())?;
+    import_rows(database, &mut import, copied)?;
+    import_leases(database, &mut import)?;
+    let mut compact_revision = compact_revision(database)?;
+    // A key that was deleted last leaves no row when that is compacted.
+    let mut revision = import.newest_revision().max(compact_revision.unwrap_or(0));
+    if restore.mark_compacted {
+        revision = i64::try_from(restore.bump_revision)
+            .ok()
+            .and_then(|bump| revision.checked_add(bump))
+            .context("--bump-revision leads beyond the largest revision")?;
+        compact_revision = Some(revision);
+    }
+    let members: BTreeMap<u64, Member> = config
+        .initial_cluster
+        .iter()
+        .map(|member| {
+            let urls = member.peer_urls.iter();
+            let peer_urls = urls.map(|url| url.as_str().to_owned()).collect();
+            let member_of_raft = Member {
+                peer_urls,
+                ..Member::default()
+            };
+            (member.id, member_of_raft)
+        })
+        .collect();
+    let mark = raft::founding_mark(members, log_index(revision))?;
+    import.finish(revision, compact_revision, &mark)?;
+    Ok(revision)
+}
+
+fn import_rows(
+    database: &File<'_>,
+    import: &mut Import,
+    mut copied: impl FnMut(u64),
+) -> anyhow::Result<()> {
+    let (mut done_bytes, mut told_bytes) = (0, 0);
+    let mut rows = database.bucket(buckets::KEY)?;
+    while let Some(row) = rows.next()? {
+        import.row(row.key, row.value)?;
+        done_bytes += (row.key.len() + row.value.len()) as u64;
+        if done_bytes >= told_bytes + PROGRESS_BYTES {
+            told_bytes = done_bytes;
+            copied(done_bytes);
+        }
+    }
+    Ok(())
+}
+
+fn import_leases(database: &File<'_>, import: &mut Import) -> anyhow::Result<()> {
+    let mut leases = match database.bucket(buckets::LEASE) {
+        Err(ReadError::NoBucket(_)) => return Ok(()),
+        leases => leases?,
+    };
+    while let Some(entry) = leases.next()? {
+        let lease = buckets::decode_lease(entry.value)
+            .filter(|lease| lease.id.to_be_bytes() == *entry.key)
+            .with_context(|| format!("the record of lease {:?} cannot be read", entry.key))?;
+        import.lease(&lease);
+    }
+    Ok(())
+}
+
+/// A compaction counts from when it was scheduled, whether or not etcd had carried it out.
+fn compact_revision(database: &File<'_>) -> anyhow::Result<Option<i64>> {
+    let mut newest = None;
+    for name in [buckets::FINISHED_COMPACTION, buckets::SCHEDULED_COMPACTION] {
+        if let Some(value) = find(database, buckets::META, name)? {
+            let (main, _) = buckets::parse_revision_name(&value)
+                .filter(|(main, _)| *main >= 0)
+                .with_context(|| format!("{} is no revision", String::from_utf8_lossy(name)))?;
+            newest = newest.max(Some(main));
+        }
+    }
+    Ok(newest.filter(|revision| *revision > 0))
+}
+
+/// Opens what was restored, as the start of the member will.
+fn look_at(state: &Path) -> anyhow::Result<(u64, HashKv)> {
+    let machine = StateMachine::open(state, &Options::default())?;
+    let hash = machine
+        .hash_kv(0)
+        .map_err(|rejection| anyhow::anyhow!("cannot hash what was restored: {rejection:?}"))?;
+    Ok((machine.key_count(), hash))
+}
