@@ -26,6 +26,9 @@ const AS_NEWER: [(&str, &str); 4] = [
     ("alarm ", "AlarmResponse { header: Some("),
 ];
 
+/// More than a request may have, and less than a message.
+const LARGE_BYTES: usize = 1_600_000;
+
 /// What a server answered, step by step.
 struct Story {
     client: Client,
@@ -113,6 +116,9 @@ async fn before(story: &mut Story) {
     step!(story, auth.user_add, None, user_add("empty", ""));
     step!(story, auth.user_add, None, no_password);
     step!(story, auth.role_add, None, role(""));
+    let large = role(&"r".repeat(LARGE_BYTES));
+    let answer = story.client.auth.role_add(large).await;
+    story.tell("role_add of a large name", &answer);
     step!(story, auth.role_add, None, role("some"));
     step!(story, auth.role_add, None, role("some"));
     step!(story, auth.role_add, None, role("root"));
