@@ -122,6 +122,14 @@ async fn before(story: &mut Story) {
     step!(story, auth.role_add, None, role("some"));
     step!(story, auth.role_add, None, role("some"));
     step!(story, auth.role_add, None, role("root"));
+    permissions(story).await;
+    roles_of_users(story).await;
+    step!(story, kv.put, None, put("x", 0, false));
+    step!(story, kv.put, None, put("a", 0, false));
+    step!(story, auth.auth_enable, None, AuthEnableRequest {});
+}
+
+async fn permissions(story: &mut Story) {
     for (kind, keys) in [
         (2, ("a", "c")),
         (0, ("r", "")),
@@ -140,6 +148,9 @@ async fn before(story: &mut Story) {
     step!(story, auth.role_revoke_permission, None, gone());
     let nowhere = revoke_permission("none", "a", "");
     step!(story, auth.role_revoke_permission, None, nowhere);
+}
+
+async fn roles_of_users(story: &mut Story) {
     for (user, role) in [
         ("root", "root"),
         ("ann", "some"),
@@ -167,9 +178,6 @@ async fn before(story: &mut Story) {
     step!(story, auth.user_get, None, user_get("ann"));
     step!(story, auth.user_get, None, user_get("bob"));
     step!(story, auth.user_list, None, AuthUserListRequest {});
-    step!(story, kv.put, None, put("x", 0, false));
-    step!(story, kv.put, None, put("a", 0, false));
-    step!(story, auth.auth_enable, None, AuthEnableRequest {});
 }
 
 /// Reads, writes and transactions in somebody's name.
