@@ -4,6 +4,7 @@ pub mod auth;
 pub mod client;
 pub mod cluster;
 pub mod differential;
+pub mod etcdctl;
 pub mod http;
 pub mod load;
 pub mod random;
