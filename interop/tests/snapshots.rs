@@ -8,12 +8,15 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
+use interop::auth::{authenticate, grant, grant_role, signed, user_add};
 use interop::client::{ANSWER_TIMEOUT, Client};
 use interop::cluster::{Cluster, Options, POLL_INTERVAL};
 use interop::target::{Target, etcdctl};
+use proto::authpb::UserAddOptions;
 use proto::etcdserverpb::request_op::Request as Op;
 use proto::etcdserverpb::watch_request::RequestUnion;
 use proto::etcdserverpb::{
+    AuthEnableRequest, AuthRoleAddRequest, AuthRoleGetRequest, AuthUserAddRequest,
     CompactionRequest, DeleteRangeRequest, HashKvRequest, LeaseGrantRequest,
     LeaseTimeToLiveRequest, MemberAddRequest, PutRequest, RangeRequest, RequestOp, SnapshotRequest,
     TxnRequest, WatchCreateRequest, WatchRequest,
@@ -353,6 +356,123 @@ async fn a_member_that_joins_a_restored_cluster_gets_the_state() -> Result<()> {
     // It was restored from nothing and can be restored from.
     assert_eq!(status(&save(&copy)?)?.1, expected.revision.unsigned_abs());
     Ok(())
+}
+
+/// Turns authentication on, with a user that may only read, and one that is known by certificates alone.
+async fn fill_auth(client: &mut Client) -> Result<()> {
+    let auth = &mut client.auth.clone();
+    auth.user_add(user_add("root", "secret")).await?;
+    let role = |name: &str| AuthRoleAddRequest { name: name.into() };
+    auth.role_add(role("root")).await?;
+    auth.user_grant_role(grant_role("root", "root")).await?;
+    auth.role_add(role("reader")).await?;
+    auth.role_grant_permission(grant("reader", 0, ("key/", "key0")))
+        .await?;
+    auth.role_grant_permission(grant("reader", 2, ("own", "")))
+        .await?;
+    auth.user_add(user_add("ann", "word")).await?;
+    auth.user_grant_role(grant_role("ann", "reader")).await?;
+    let nobody = AuthUserAddRequest {
+        name: "nobody".into(),
+        options: Some(UserAddOptions { no_password: true }),
+        ..Default::default()
+    };
+    auth.user_add(nobody).await?;
+    auth.auth_enable(AuthEnableRequest {}).await?;
+    Ok(())
+}
+
+/// What its users may do, in words.
+async fn see_auth(client: &mut Client) -> Result<Vec<String>> {
+    let mut seen = Vec::new();
+    let root = authenticate(client, "root", "secret").await?.into_inner();
+    let ann = authenticate(client, "ann", "word").await?.into_inner();
+    for (name, password) in [("root", "word"), ("nobody", ""), ("stranger", "")] {
+        let refused = authenticate(client, name, password).await.unwrap_err();
+        seen.push(format!("{name}: {}", refused.message()));
+    }
+    for (token, key) in [
+        (&ann, "key/1"),
+        (&ann, "txn/a"),
+        (&ann, "own"),
+        (&root, "txn/a"),
+    ] {
+        for request in [true, false] {
+            let said = if request {
+                let put = put_of(key.into(), "by somebody".into(), 0);
+                client.kv.put(signed(Some(token), put)).await.map(drop)
+            } else {
+                let range = RangeRequest {
+                    key: key.to_owned().into(),
+                    ..Default::default()
+                };
+                client.kv.range(signed(Some(token), range)).await.map(drop)
+            };
+            seen.push(format!(
+                "{key} {request}: {:?}",
+                said.map_err(|refusal| refusal.code())
+            ));
+        }
+    }
+    for token in [None, Some(ann.as_str())] {
+        let asked = client
+            .maintenance
+            .snapshot(signed(token, SnapshotRequest {}))
+            .await;
+        let refusal = match asked {
+            Err(refusal) => refusal,
+            Ok(stream) => stream.into_inner().message().await.unwrap_err(),
+        };
+        // etcd 3.4.23 does not put its name before these.
+        let (_, why) = refusal.message().split_once(": ").context("a name")?;
+        seen.push(format!("snapshot: {why}"));
+    }
+    let roles = signed(
+        Some(&root),
+        AuthRoleGetRequest {
+            role: "reader".into(),
+        },
+    );
+    seen.push(format!(
+        "{:?}",
+        client.auth.role_get(roles).await?.into_inner().perm
+    ));
+    Ok(seen)
+}
+
+async fn users_come_along(from: Target, to: Target) -> Result<()> {
+    let source = Cluster::start(&from, &Options::default()).await?;
+    let mut client = source.client(0).await?;
+    fill(&mut client).await?;
+    fill_auth(&mut client).await?;
+    let file = source.dir().join("with-users.db");
+    let endpoint = source.members[0].client_url();
+    let user = ["--user", "root:secret", "--endpoints", &endpoint];
+    let arguments = [&user[..], &["snapshot", "save", text(&file)]].concat();
+    succeed(&etcdctl()?, &arguments)?;
+    let expected = see_auth(&mut client).await?;
+    let mut copy = Cluster::prepare(&to, &Options::default())?;
+    restore(&copy, &file)?;
+    copy.members[0].start()?;
+    let mut client = Client::lazy(&copy.members[0].client_url())?;
+    let polled = async {
+        while authenticate(&mut client, "root", "secret").await.is_err() {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    };
+    timeout(ANSWER_TIMEOUT, polled).await?;
+    assert_eq!(see_auth(&mut client).await?, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn users_of_etcd_come_along_to_mainstay() -> Result<()> {
+    users_come_along(Target::etcd()?, Target::mainstay()?).await
+}
+
+#[tokio::test]
+async fn users_of_mainstay_come_along_to_etcd() -> Result<()> {
+    users_come_along(Target::mainstay()?, Target::etcd()?).await
 }
 
 #[tokio::test]
