@@ -7,6 +7,7 @@ pub mod differential;
 pub mod http;
 pub mod load;
 pub mod random;
+pub mod snapshots;
 pub mod target;
 pub mod text;
 pub mod tls;
