@@ -117,7 +117,8 @@ async fn see_auth(client: &mut Client) -> Result<Vec<String>> {
     let root = authenticate(client, "root", "secret").await?.into_inner();
     let ann = authenticate(client, "ann", "word").await?.into_inner();
     for (name, password) in [("root", "word"), ("nobody", ""), ("stranger", "")] {
-        let refused = authenticate(client, name, password).await.unwrap_err();
+        let refused = authenticate(client, name, password).await.err();
+        let refused = refused.with_context(|| format!("{name} was let in"))?;
         seen.push(format!("{name}: {}", refused.message()));
     }
     for (token, key) in [
@@ -150,7 +151,10 @@ async fn see_auth(client: &mut Client) -> Result<Vec<String>> {
             .await;
         let refusal = match asked {
             Err(refusal) => refusal,
-            Ok(stream) => stream.into_inner().message().await.unwrap_err(),
+            Ok(stream) => {
+                let refused = stream.into_inner().message().await.err();
+                refused.context("a snapshot for somebody")?
+            }
         };
         // etcd 3.4.23 does not put its name before these.
         let (_, why) = refusal.message().split_once(": ").context("a name")?;
