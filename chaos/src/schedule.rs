@@ -398,7 +398,7 @@ mod tests {
                 other => panic!("{other}"),
             })
             .collect();
-        let most = CLOCK_JUMP_MS_MAX.cast_signed();
+        let most = draw::CLOCK_JUMP_MS_MAX.cast_signed();
         assert!(jumps.iter().all(|jump| jump.abs() <= most));
         assert!(jumps.iter().any(|jump| *jump > most / 2));
         assert!(jumps.iter().any(|jump| *jump < -most / 2));

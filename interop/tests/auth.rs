@@ -26,6 +26,9 @@ const AS_NEWER: [(&str, &str); 4] = [
     ("alarm ", "AlarmResponse { header: Some("),
 ];
 
+/// More than a request may have, and less than a message.
+const LARGE_BYTES: usize = 1_600_000;
+
 /// What a server answered, step by step.
 struct Story {
     client: Client,
@@ -113,9 +116,20 @@ async fn before(story: &mut Story) {
     step!(story, auth.user_add, None, user_add("empty", ""));
     step!(story, auth.user_add, None, no_password);
     step!(story, auth.role_add, None, role(""));
+    let large = role(&"r".repeat(LARGE_BYTES));
+    let answer = story.client.auth.role_add(large).await;
+    story.tell("role_add of a large name", &answer);
     step!(story, auth.role_add, None, role("some"));
     step!(story, auth.role_add, None, role("some"));
     step!(story, auth.role_add, None, role("root"));
+    permissions(story).await;
+    roles_of_users(story).await;
+    step!(story, kv.put, None, put("x", 0, false));
+    step!(story, kv.put, None, put("a", 0, false));
+    step!(story, auth.auth_enable, None, AuthEnableRequest {});
+}
+
+async fn permissions(story: &mut Story) {
     for (kind, keys) in [
         (2, ("a", "c")),
         (0, ("r", "")),
@@ -134,6 +148,9 @@ async fn before(story: &mut Story) {
     step!(story, auth.role_revoke_permission, None, gone());
     let nowhere = revoke_permission("none", "a", "");
     step!(story, auth.role_revoke_permission, None, nowhere);
+}
+
+async fn roles_of_users(story: &mut Story) {
     for (user, role) in [
         ("root", "root"),
         ("ann", "some"),
@@ -161,9 +178,6 @@ async fn before(story: &mut Story) {
     step!(story, auth.user_get, None, user_get("ann"));
     step!(story, auth.user_get, None, user_get("bob"));
     step!(story, auth.user_list, None, AuthUserListRequest {});
-    step!(story, kv.put, None, put("x", 0, false));
-    step!(story, kv.put, None, put("a", 0, false));
-    step!(story, auth.auth_enable, None, AuthEnableRequest {});
 }
 
 /// Reads, writes and transactions in somebody's name.

@@ -1,12 +1,16 @@
 //! Users and tokens on all members: through crashes, snapshots, locks and elections.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use interop::auth::{authenticate, enable_with_ann, lock, put, range, refusal, signed};
+use interop::auth::{
+    Answer, authenticate, enable_with_ann, grant, lock, put, range, refusal, signed,
+};
 use interop::cluster::{Cluster, Options, POLL_INTERVAL, READY_TIMEOUT};
 use interop::target::Target;
-use proto::etcdserverpb::RangeRequest;
+use proto::etcdserverpb::{AuthRoleRevokePermissionRequest, RangeRequest};
 use tokio::time::timeout;
 
 /// Waits until a member gives a token: it is up, and has applied what its users are.
@@ -26,9 +30,10 @@ async fn login_when_up(
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
-    timeout(READY_TIMEOUT, polled)
-        .await
-        .context("a token in time")
+    timeout(READY_TIMEOUT, polled).await.with_context(|| {
+        let log = cluster.members[index].log_tail();
+        format!("no token in time; the member's log: {log}")
+    })
 }
 
 /// What ann may do, and others may not, on one member.
@@ -57,6 +62,9 @@ async fn ann_is_known(cluster: &Cluster, index: usize) -> Result<()> {
     Ok(())
 }
 
+/// All that a test writes stands in the first part of the files, which are made long in advance.
+const WRITTEN_BYTES_MAX: u64 = 256 << 10;
+
 /// Whether some file below a folder holds these bytes.
 fn is_on_disk(folder: &Path, wanted: &[u8]) -> Result<bool> {
     for entry in std::fs::read_dir(folder)? {
@@ -64,7 +72,9 @@ fn is_on_disk(folder: &Path, wanted: &[u8]) -> Result<bool> {
         let found = if path.is_dir() {
             is_on_disk(&path, wanted)?
         } else {
-            let bytes = std::fs::read(&path)?;
+            let mut bytes = Vec::new();
+            let file = File::open(&path)?;
+            file.take(WRITTEN_BYTES_MAX).read_to_end(&mut bytes)?;
             bytes.windows(wanted.len()).any(|window| window == wanted)
         };
         if found {
@@ -86,11 +96,11 @@ async fn users_outlive_a_crash_of_all_members() -> Result<()> {
     for index in 0..3 {
         ann_is_known(&cluster, index).await?;
     }
-    cluster.kill_all()?;
     for password in ["rootpw", "annpw"] {
         assert!(!is_on_disk(cluster.dir(), password.as_bytes())?);
     }
     assert!(is_on_disk(cluster.dir(), b"$2a$10$")?);
+    cluster.kill_all()?;
     for member in &mut cluster.members {
         member.start()?;
     }
@@ -129,6 +139,69 @@ async fn users_reach_a_member_that_catches_up_by_snapshot() -> Result<()> {
     let log = cluster.members[follower].log();
     assert!(log.contains("applied snapshot"), "{log}");
     Ok(())
+}
+
+/// Changes of a permission that are tried.
+const CHANGES: usize = 10;
+
+/// What is granted or revoked on one member holds on all from then on, for whatever goes through the log or waits for it.
+/// A member that is a change behind says so, and is asked again, as etcd's clients do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_was_answered_holds_on_every_member() -> Result<()> {
+    let options = Options {
+        members: 3,
+        in_memory: true,
+        ..Options::default()
+    };
+    let mut cluster = Cluster::start(&Target::mainstay()?, &options).await?;
+    cluster.wait_leader().await?;
+    enable_with_ann(&mut cluster.client(0).await?).await?;
+    let ann = login_when_up(&cluster, 0, "ann", "annpw").await?;
+    let root = login_when_up(&cluster, 1, "root", "rootpw").await?;
+    let mut clients = Vec::new();
+    for index in 0..3 {
+        clients.push(cluster.client(index).await?);
+    }
+    for number in 0..CHANGES {
+        let grants = number % 2 == 0;
+        let changer = &mut clients[number % 3].auth;
+        if grants {
+            let request = grant("some", 2, ("x", ""));
+            changer
+                .role_grant_permission(signed(Some(&root), request))
+                .await?;
+        } else {
+            let request = AuthRoleRevokePermissionRequest {
+                role: "some".into(),
+                key: "x".into(),
+                range_end: Default::default(),
+            };
+            changer
+                .role_revoke_permission(signed(Some(&root), request))
+                .await?;
+        }
+        for client in &mut clients {
+            let read = loop {
+                let answer = client.kv.range(signed(Some(&ann), range("x", ""))).await;
+                if !is_behind(&answer) {
+                    break answer;
+                }
+            };
+            let written = loop {
+                let answer = client.kv.put(signed(Some(&ann), put("x", 0, false))).await;
+                if !is_behind(&answer) {
+                    break answer;
+                }
+            };
+            assert_eq!((read.is_ok(), written.is_ok()), (grants, grants));
+        }
+    }
+    Ok(())
+}
+
+fn is_behind<T>(answer: &Answer<T>) -> bool {
+    let old = "etcdserver: revision of auth store is old";
+    matches!(answer, Err(status) if status.message() == old)
 }
 
 /// A token is good on every member at once, and a lock or an election is no way around permissions.

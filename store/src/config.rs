@@ -193,4 +193,6 @@ pub fn version_lines() -> String {
 }
 
 #[cfg(test)]
+mod garbage;
+#[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ const SETTLE_MS_MAX: u64 = 2_500;
 /// The picks of a step are below this.
 const PICKS: u64 = 1 << 32;
 /// The farthest a wall clock jumps, in milliseconds.
-const CLOCK_JUMP_MS_MAX: u64 = 3_600_000;
+pub(super) const CLOCK_JUMP_MS_MAX: u64 = 3_600_000;
 
 pub(super) fn draw_step(
     wanted: &Wanted<'_>,

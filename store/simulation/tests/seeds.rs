@@ -39,7 +39,7 @@ fn what_is_acknowledged_survives_every_fault() {
 
 #[test]
 fn a_full_disk_of_one_member_ends_no_writes_of_the_others() {
-    let output = run(2108, 60, None);
+    let output = run(2110, 60, None);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
     assert!(number(&text, "full-disk") > 0, "{text}");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prost::Message;
 use proto::authpb;
 use proto::server::etcdserverpb as pb;
 use state_machine::{
@@ -21,6 +22,14 @@ const AUTHENTICATE_TRIES_MAX: usize = 8;
 pub(super) struct Auth(pub(super) Arc<Edge>);
 
 impl Auth {
+    /// What a request for a change shows of its sender, and its message, unless it is larger than the log should take.
+    fn open<T: Message>(&self, request: Request<T>) -> Result<(Credentials, T), Status> {
+        let credentials = Credentials::of(&request);
+        let message = request.into_inner();
+        self.0.check_size(message.encoded_len())?;
+        Ok((credentials, message))
+    }
+
     /// Makes a change in the name of a request's sender.
     async fn change(
         &self,
@@ -188,8 +197,7 @@ impl pb::auth_server::Auth for Auth {
         &self,
         request: Request<pb::AuthUserAddRequest>,
     ) -> Result<Response<pb::AuthUserAddResponse>, Status> {
-        let credentials = Credentials::of(&request);
-        let request = request.into_inner();
+        let (credentials, request) = self.open(request)?;
         let no_password = request.options.is_some_and(|options| options.no_password);
         let hash = if no_password {
             bytes::Bytes::new()
@@ -238,8 +246,8 @@ impl pb::auth_server::Auth for Auth {
         &self,
         request: Request<pb::AuthUserDeleteRequest>,
     ) -> Result<Response<pb::AuthUserDeleteResponse>, Status> {
-        let credentials = Credentials::of(&request);
-        let name = request.into_inner().name;
+        let (credentials, request) = self.open(request)?;
+        let name = request.name;
         let change = AuthChange::UserDelete { name };
         let header = self.change(&credentials, change).await?;
         Ok(Response::new(pb::AuthUserDeleteResponse { header }))
@@ -249,8 +257,7 @@ impl pb::auth_server::Auth for Auth {
         &self,
         request: Request<pb::AuthUserChangePasswordRequest>,
     ) -> Result<Response<pb::AuthUserChangePasswordResponse>, Status> {
-        let credentials = Credentials::of(&request);
-        let request = request.into_inner();
+        let (credentials, request) = self.open(request)?;
         let change = AuthChange::UserChangePassword {
             name: request.name,
             hash: self.hash(&credentials, request.password).await?,
@@ -263,8 +270,8 @@ impl pb::auth_server::Auth for Auth {
         &self,
         request: Request<pb::AuthUserGrantRoleRequest>,
     ) -> Result<Response<pb::AuthUserGrantRoleResponse>, Status> {
-        let credentials = Credentials::of(&request);
-        let pb::AuthUserGrantRoleRequest { user, role } = request.into_inner();
+        let (credentials, request) = self.open(request)?;
+        let pb::AuthUserGrantRoleRequest { user, role } = request;
         let change = AuthChange::UserGrantRole { user, role };
         let header = self.change(&credentials, change).await?;
         Ok(Response::new(pb::AuthUserGrantRoleResponse { header }))
@@ -274,8 +281,8 @@ impl pb::auth_server::Auth for Auth {
         &self,
         request: Request<pb::AuthUserRevokeRoleRequest>,
     ) -> Result<Response<pb::AuthUserRevokeRoleResponse>, Status> {
-        let credentials = Credentials::of(&request);
-        let pb::AuthUserRevokeRoleRequest { name, role } = request.into_inner();
+        let (credentials, request) = self.open(request)?;
+        let pb::AuthUserRevokeRoleRequest { name, role } = request;
         let change = AuthChange::UserRevokeRole { user: name, role };
         let header = self.change(&credentials, change).await?;
         Ok(Response::new(pb::AuthUserRevokeRoleResponse { header }))
@@ -285,8 +292,8 @@ impl pb::auth_server::Auth for Auth {
         &self,
         request: Request<pb::AuthRoleAddRequest>,
     ) -> Result<Response<pb::AuthRoleAddResponse>, Status> {
-        let credentials = Credentials::of(&request);
-        let name = request.into_inner().name;
+        let (credentials, request) = self.open(request)?;
+        let name = request.name;
         let change = AuthChange::RoleAdd { name };
         let header = self.change(&credentials, change).await?;
         Ok(Response::new(pb::AuthRoleAddResponse { header }))
@@ -328,8 +335,8 @@ impl pb::auth_server::Auth for Auth {
         &self,
         request: Request<pb::AuthRoleDeleteRequest>,
     ) -> Result<Response<pb::AuthRoleDeleteResponse>, Status> {
-        let credentials = Credentials::of(&request);
-        let name = request.into_inner().role;
+        let (credentials, request) = self.open(request)?;
+        let name = request.role;
         let change = AuthChange::RoleDelete { name };
         let header = self.change(&credentials, change).await?;
         Ok(Response::new(pb::AuthRoleDeleteResponse { header }))
@@ -339,8 +346,7 @@ impl pb::auth_server::Auth for Auth {
         &self,
         request: Request<pb::AuthRoleGrantPermissionRequest>,
     ) -> Result<Response<pb::AuthRoleGrantPermissionResponse>, Status> {
-        let credentials = Credentials::of(&request);
-        let request = request.into_inner();
+        let (credentials, request) = self.open(request)?;
         let given = request.perm.ok_or(BadRequest::PermissionNotGiven)?;
         let change = AuthChange::RoleGrantPermission {
             role: request.name,
@@ -356,8 +362,7 @@ impl pb::auth_server::Auth for Auth {
         &self,
         request: Request<pb::AuthRoleRevokePermissionRequest>,
     ) -> Result<Response<pb::AuthRoleRevokePermissionResponse>, Status> {
-        let credentials = Credentials::of(&request);
-        let request = request.into_inner();
+        let (credentials, request) = self.open(request)?;
         let change = AuthChange::RoleRevokePermission {
             role: request.role,
             keys: KeyRange {

@@ -1,6 +1,7 @@
 //! Replaces a leader whose process has ended without waiting for the election timeout, when a majority knows of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::mpsc;
@@ -9,6 +10,10 @@ use super::failure_detector::{self, FailureDetector, Leadership, PROBE_TIMEOUT};
 use crate::metrics::Metrics;
 
 use super::{MemberTable, Peers, Raft, RejoinGuard};
+
+/// Times that the others are asked about one end of a leader, and the pause between.
+const ASKS_MAX: u32 = 5;
+const ASK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Stands for election when the leader's process has ended.
 pub(crate) struct EarlyElection {
@@ -62,16 +67,28 @@ impl EarlyElection {
         if !may_stand || self.followed() != Some(gone) || !self.detector.stand(gone) {
             return;
         }
+        // Two that stand may refuse one another while the leader's last entry is still on its way into one's log.
+        for _ in 0..ASKS_MAX {
+            let agreed = self.agreed(&voters, gone).await;
+            if !self.detector.still_stands(gone) || self.followed() != Some(gone) {
+                return;
+            }
+            if agreed > voters.len() / 2 {
+                self.metrics.early_elections.add(1);
+                // Raft that has stopped needs no election; its own task says why.
+                self.raft.trigger().elect(false).await.ok();
+                return;
+            }
+            tokio::time::sleep(ASK_PAUSE).await;
+        }
+    }
+
+    /// How many of the voters would have this member in the leader's place, itself among them.
+    async fn agreed(&self, voters: &[u64], gone: Leadership) -> usize {
         let others = voters.iter().filter(|id| **id != self.member_id);
         let asked = others.map(|id| self.agrees(*id, gone));
         let answers = futures::future::join_all(asked).await;
-        let agreed = 1 + answers.into_iter().filter(|agreed| *agreed).count();
-        let is_on = self.detector.still_stands(gone) && self.followed() == Some(gone);
-        if agreed > voters.len() / 2 && is_on {
-            self.metrics.early_elections.add(1);
-            // Raft that has stopped needs no election; its own task says why.
-            self.raft.trigger().elect(false).await.ok();
-        }
+        1 + answers.into_iter().filter(|agreed| *agreed).count()
     }
 
     fn voters(&self) -> Vec<u64> {

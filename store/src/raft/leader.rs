@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::{ApplyProgress, Batch, BatchError, Callback, Contact, Raft, codec};
+use crate::batch;
 use crate::lessor::{Lessor, Renewal};
 use crate::replica::{LeaseTime, Proposals, RaftStatus, Unavailable};
 
@@ -225,8 +226,7 @@ impl Leader {
 
     /// Appends a batch of another member and waits until it is applied here.
     pub(crate) async fn propose(&self, batch: Bytes) -> Result<(), Unavailable> {
-        // What this program cannot read must not get into the log, where every replica would stop at it.
-        if let Err(error) = crate::batch::decode(batch.clone()) {
+        if let Err(error) = check_readable(&batch) {
             tracing::error!(%error, "refused a batch of another member");
             return Err(Unavailable::NotLeader);
         }
@@ -314,6 +314,14 @@ impl Leader {
     pub(crate) fn time_to_live(&self, lease: i64) -> Result<Option<LeaseTime>, Unavailable> {
         self.lessor.time_to_live(lease, Instant::now())
     }
+}
+
+/// What this program cannot read must not get into the log, where every replica would stop at it.
+pub(super) fn check_readable(bytes: &Bytes) -> anyhow::Result<()> {
+    if let batch::Content::Publish(json) = batch::decode(bytes.clone())?.content {
+        serde_json::from_slice::<codec::Attributes>(&json)?;
+    }
+    Ok(())
 }
 
 /// openraft's refusals in our words. A refusal comes before anything was appended.

@@ -1,5 +1,7 @@
 //! openraft's own conformance suite on our log and state machine.
 
+mod garbage;
+
 use std::sync::Arc;
 
 use openraft::StorageError;

@@ -198,7 +198,7 @@ pub(super) async fn receive(
     }
 }
 
-fn write_files(
+pub(super) fn write_files(
     dir: &Path,
     manifest: &[SnapshotFile],
     mut data: mpsc::Receiver<Bytes>,

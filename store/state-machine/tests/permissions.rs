@@ -30,8 +30,20 @@ fn change(machine: &StateMachine, change: AuthChange) {
     apply(machine, Command::Auth(change));
 }
 
-/// Users root and ann; ann has two roles that share the permissions.
+/// Leases that hold keys, users root and ann; ann has two roles that share the permissions.
 fn prepare(machine: &StateMachine, permissions: &[Permission]) {
+    for (id, keys) in [(1, ["a", "b"]), (2, ["c", "cc"]), (3, ["ba", "d"])] {
+        let ttl_seconds = 9;
+        apply(machine, Command::LeaseGrant(LeaseGrant { id, ttl_seconds }));
+        for key in keys {
+            let put = Put {
+                key: key.into(),
+                lease: id,
+                ..Put::default()
+            };
+            apply(machine, Command::Put(put));
+        }
+    }
     for name in ["root", "ann"] {
         change(
             machine,
