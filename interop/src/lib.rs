@@ -8,6 +8,7 @@ pub mod etcdctl;
 pub mod http;
 pub mod load;
 pub mod random;
+pub mod snapshots;
 pub mod target;
 pub mod text;
 pub mod tls;

@@ -3,291 +3,23 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
-use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
+use anyhow::{Context, Result};
+use interop::auth::{authenticate, grant, grant_role, signed, user_add};
 use interop::client::{ANSWER_TIMEOUT, Client};
 use interop::cluster::{Cluster, Options, POLL_INTERVAL};
+use interop::snapshots::{
+    COMPACTED, all, arguments, events, fill, mainstay, put_of, restore, restored, run, save, see,
+    status, succeed, text,
+};
 use interop::target::{Target, etcdctl};
-use proto::etcdserverpb::request_op::Request as Op;
-use proto::etcdserverpb::watch_request::RequestUnion;
+use proto::authpb::UserAddOptions;
 use proto::etcdserverpb::{
-    CompactionRequest, DeleteRangeRequest, HashKvRequest, LeaseGrantRequest,
-    LeaseTimeToLiveRequest, MemberAddRequest, PutRequest, RangeRequest, RequestOp, SnapshotRequest,
-    TxnRequest, WatchCreateRequest, WatchRequest,
+    AuthEnableRequest, AuthRoleAddRequest, AuthRoleGetRequest, AuthUserAddRequest,
+    MemberAddRequest, RangeRequest, SnapshotRequest,
 };
 use tokio::time::timeout;
 use tonic::Code;
-
-const LEASE: i64 = 0x1234_5678;
-const LEASE_SECONDS: i64 = 3_000;
-/// Everything before it is compacted.
-const COMPACTED: i64 = 40;
-
-fn put_of(key: String, value: String, lease: i64) -> PutRequest {
-    PutRequest {
-        key: key.into(),
-        value: value.into(),
-        lease,
-        ..Default::default()
-    }
-}
-
-fn delete_of(key: &str) -> DeleteRangeRequest {
-    DeleteRangeRequest {
-        key: key.to_owned().into(),
-        ..Default::default()
-    }
-}
-
-/// Puts, deletes, several changes under one revision, a lease with keys, a large value, and a compaction in between.
-async fn fill(client: &mut Client) -> Result<()> {
-    let grant = LeaseGrantRequest {
-        ttl: LEASE_SECONDS,
-        id: LEASE,
-    };
-    client.lease.lease_grant(grant).await?;
-    for round in 0..12 {
-        for number in 0..6 {
-            let put = put_of(format!("key/{number}"), format!("{round}"), 0);
-            client.kv.put(put).await?;
-        }
-        client.kv.delete_range(delete_of("key/3")).await?;
-        let operation = |request| RequestOp {
-            request: Some(request),
-        };
-        let txn = TxnRequest {
-            success: vec![
-                operation(Op::RequestPut(put_of("txn/a".into(), round.to_string(), 0))),
-                operation(Op::RequestDeleteRange(delete_of("key/2"))),
-                operation(Op::RequestPut(put_of(
-                    format!("leased/{round}"),
-                    "".into(),
-                    LEASE,
-                ))),
-            ],
-            ..Default::default()
-        };
-        client.kv.txn(txn).await?;
-    }
-    let large = put_of("large".into(), "x".repeat(300_000), 0);
-    client.kv.put(large).await?;
-    let compact = CompactionRequest {
-        revision: COMPACTED,
-        physical: true,
-    };
-    client.kv.compact(compact).await?;
-    client.kv.delete_range(delete_of("leased/0")).await?;
-    Ok(())
-}
-
-/// What a client can see of a store.
-#[derive(Debug, PartialEq)]
-struct Sight {
-    revision: i64,
-    hash: u32,
-    compact_revision: i64,
-    /// At the newest revision and at an older one.
-    keys: Vec<(Bytes, Bytes, i64, i64, i64, i64)>,
-    older: Vec<(Bytes, Bytes, i64, i64, i64, i64)>,
-    /// Kind, key, value and revision of each event from the compact revision on.
-    events: Vec<(i32, Bytes, Bytes, i64)>,
-    lease_seconds: i64,
-    lease_keys: Vec<Bytes>,
-}
-
-async fn see(client: &mut Client) -> Result<Sight> {
-    let hash = HashKvRequest { revision: 0 };
-    let hash = client.maintenance.hash_kv(hash).await?.into_inner();
-    let revision = hash.header.context("a header")?.revision;
-    let lease = LeaseTimeToLiveRequest {
-        id: LEASE,
-        keys: true,
-    };
-    let mut lease = client.lease.lease_time_to_live(lease).await?.into_inner();
-    lease.keys.sort_unstable();
-    Ok(Sight {
-        revision,
-        hash: hash.hash,
-        compact_revision: hash.compact_revision,
-        keys: all(client, 0).await?,
-        older: all(client, COMPACTED + 10).await?,
-        events: events(client, COMPACTED + 1, revision).await?,
-        lease_seconds: lease.granted_ttl,
-        lease_keys: lease.keys,
-    })
-}
-
-async fn all(
-    client: &mut Client,
-    revision: i64,
-) -> Result<Vec<(Bytes, Bytes, i64, i64, i64, i64)>> {
-    let range = RangeRequest {
-        key: vec![0].into(),
-        range_end: vec![0].into(),
-        revision,
-        ..Default::default()
-    };
-    let answer = client.kv.range(range).await?.into_inner();
-    let pair = |kv: proto::mvccpb::KeyValue| {
-        let (create, changed) = (kv.create_revision, kv.mod_revision);
-        (kv.key, kv.value, create, changed, kv.version, kv.lease)
-    };
-    Ok(answer.kvs.into_iter().map(pair).collect())
-}
-
-async fn events(client: &mut Client, from: i64, to: i64) -> Result<Vec<(i32, Bytes, Bytes, i64)>> {
-    let create = WatchCreateRequest {
-        key: vec![0].into(),
-        range_end: vec![0].into(),
-        start_revision: from,
-        ..Default::default()
-    };
-    let request = WatchRequest {
-        request_union: Some(RequestUnion::CreateRequest(create)),
-    };
-    let requests = tokio_stream::StreamExt::chain(
-        tokio_stream::once(request),
-        tokio_stream::pending::<WatchRequest>(),
-    );
-    let mut answers = client.watch.watch(requests).await?.into_inner();
-    let mut events: Vec<(i32, Bytes, Bytes, i64)> = Vec::new();
-    while events.last().is_none_or(|(.., revision)| *revision < to) {
-        let answer = timeout(ANSWER_TIMEOUT, answers.message()).await??;
-        let answer = answer.context("the watch ended")?;
-        ensure!(!answer.canceled, "the watch was canceled: {answer:?}");
-        for event in answer.events {
-            let kv = event.kv.context("a key")?;
-            events.push((event.r#type, kv.key, kv.value, kv.mod_revision));
-        }
-    }
-    Ok(events)
-}
-
-fn run(program: &Path, arguments: &[&str]) -> Result<Output> {
-    let output = Command::new(program)
-        .env("ETCDCTL_API", "3")
-        .args(arguments)
-        .output()
-        .with_context(|| format!("starting {}", program.display()))?;
-    Ok(output)
-}
-
-/// Standard output of a command that has to succeed.
-fn succeed(program: &Path, arguments: &[&str]) -> Result<String> {
-    let output = run(program, arguments)?;
-    ensure!(
-        output.status.success(),
-        "{arguments:?} failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-/// Our program, and `ctl` as its first word.
-fn mainstay() -> Result<PathBuf> {
-    let command = Target::mainstay()?.command();
-    Ok(PathBuf::from(command.get_program()))
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("folders of tests have plain names")
-}
-
-/// The value of a flag that a member is started with.
-fn flag<'a>(member: &'a interop::cluster::Member, name: &str) -> &'a str {
-    let at = member.flags.iter().position(|flag| flag == name);
-    &member.flags[at.expect("every member has it") + 1]
-}
-
-/// The arguments that restore a file for a member, behind those that come first.
-fn arguments<'a>(
-    first: &[&'a str],
-    file: &'a Path,
-    member: &'a interop::cluster::Member,
-) -> Vec<&'a str> {
-    let mut arguments = first.to_vec();
-    arguments.extend(["snapshot", "restore", text(file)]);
-    arguments.extend(["--data-dir", text(&member.data_dir)]);
-    for name in [
-        "--name",
-        "--initial-cluster",
-        "--initial-cluster-token",
-        "--initial-advertise-peer-urls",
-    ] {
-        arguments.extend([name, flag(member, name)]);
-    }
-    arguments
-}
-
-/// Restores a file for every member of a prepared cluster, with the tool that its program's snapshots come with.
-fn restore(cluster: &Cluster, file: &Path) -> Result<()> {
-    for member in &cluster.members {
-        if cluster.target.name == "etcd" {
-            succeed(&etcdctl()?, &arguments(&[], file, member))?;
-        } else {
-            succeed(&mainstay()?, &arguments(&["ctl"], file, member))?;
-        }
-    }
-    Ok(())
-}
-
-/// A cluster of so many members that begins with a file.
-async fn restored(target: Target, members: usize, file: &Path) -> Result<Cluster> {
-    let options = Options {
-        members,
-        ..Options::default()
-    };
-    let mut cluster = Cluster::prepare(&target, &options)?;
-    restore(&cluster, file)?;
-    cluster.start_all().await?;
-    Ok(cluster)
-}
-
-/// Saves the same member with both clients, at one revision; raft may go on in between, so the files may differ in its index.
-fn save(cluster: &Cluster) -> Result<PathBuf> {
-    let endpoint = cluster.members[0].client_url();
-    let (theirs, ours) = (
-        cluster.dir().join("theirs.db"),
-        cluster.dir().join("ours.db"),
-    );
-    let arguments = ["--endpoints", &endpoint, "snapshot", "save", text(&theirs)];
-    succeed(&etcdctl()?, &arguments)?;
-    let arguments = [
-        "ctl",
-        "--endpoints",
-        &endpoint,
-        "snapshot",
-        "save",
-        text(&ours),
-    ];
-    let said = succeed(&mainstay()?, &arguments)?;
-    let expected = format!("Snapshot saved at {}", ours.display());
-    ensure!(said.starts_with(&expected), "it said {said:?}");
-    ensure!(
-        !cluster.dir().join("ours.db.part").exists(),
-        "a part is left"
-    );
-    let revision = |file| anyhow::Ok(status(file)?.1);
-    ensure!(revision(&theirs)? == revision(&ours)?, "the files differ");
-    Ok(ours)
-}
-
-/// Hash, revision and size of a file; etcdctl and ours have to agree. Keys are counted in another way since etcd 3.6.
-fn status(file: &Path) -> Result<(u64, u64, u64)> {
-    let arguments = ["snapshot", "status", text(file), "-w", "json"];
-    let theirs = succeed(&etcdctl()?, &arguments)?;
-    let ours = succeed(&mainstay()?, &[&["ctl"], &arguments[..]].concat())?;
-    let figures = |text: &str| -> Result<(u64, u64, u64)> {
-        let status: serde_json::Value = serde_json::from_str(text)?;
-        let number = |name: &str| status[name].as_u64().context("a number");
-        Ok((number("hash")?, number("revision")?, number("totalSize")?))
-    };
-    ensure!(figures(&theirs)? == figures(&ours)?, "{theirs} {ours}");
-    figures(&ours)
-}
 
 /// Saves a filled store, restores it elsewhere and compares all that can be seen.
 async fn tell(from: Target, to: Target, members: usize) -> Result<()> {
@@ -353,6 +85,127 @@ async fn a_member_that_joins_a_restored_cluster_gets_the_state() -> Result<()> {
     // It was restored from nothing and can be restored from.
     assert_eq!(status(&save(&copy)?)?.1, expected.revision.unsigned_abs());
     Ok(())
+}
+
+/// Turns authentication on, with a user that may only read, and one that is known by certificates alone.
+async fn fill_auth(client: &mut Client) -> Result<()> {
+    let auth = &mut client.auth.clone();
+    auth.user_add(user_add("root", "secret")).await?;
+    let role = |name: &str| AuthRoleAddRequest { name: name.into() };
+    auth.role_add(role("root")).await?;
+    auth.user_grant_role(grant_role("root", "root")).await?;
+    auth.role_add(role("reader")).await?;
+    auth.role_grant_permission(grant("reader", 0, ("key/", "key0")))
+        .await?;
+    auth.role_grant_permission(grant("reader", 2, ("own", "")))
+        .await?;
+    auth.user_add(user_add("ann", "word")).await?;
+    auth.user_grant_role(grant_role("ann", "reader")).await?;
+    let nobody = AuthUserAddRequest {
+        name: "nobody".into(),
+        options: Some(UserAddOptions { no_password: true }),
+        ..Default::default()
+    };
+    auth.user_add(nobody).await?;
+    auth.auth_enable(AuthEnableRequest {}).await?;
+    Ok(())
+}
+
+/// What its users may do, in words.
+async fn see_auth(client: &mut Client) -> Result<Vec<String>> {
+    let mut seen = Vec::new();
+    let root = authenticate(client, "root", "secret").await?.into_inner();
+    let ann = authenticate(client, "ann", "word").await?.into_inner();
+    for (name, password) in [("root", "word"), ("nobody", ""), ("stranger", "")] {
+        let refused = authenticate(client, name, password).await.err();
+        let refused = refused.with_context(|| format!("{name} was let in"))?;
+        seen.push(format!("{name}: {}", refused.message()));
+    }
+    for (token, key) in [
+        (&ann, "key/1"),
+        (&ann, "txn/a"),
+        (&ann, "own"),
+        (&root, "txn/a"),
+    ] {
+        for request in [true, false] {
+            let said = if request {
+                let put = put_of(key.into(), "by somebody".into(), 0);
+                client.kv.put(signed(Some(token), put)).await.map(drop)
+            } else {
+                let range = RangeRequest {
+                    key: key.to_owned().into(),
+                    ..Default::default()
+                };
+                client.kv.range(signed(Some(token), range)).await.map(drop)
+            };
+            seen.push(format!(
+                "{key} {request}: {:?}",
+                said.map_err(|refusal| refusal.code())
+            ));
+        }
+    }
+    for token in [None, Some(ann.as_str())] {
+        let asked = client
+            .maintenance
+            .snapshot(signed(token, SnapshotRequest {}))
+            .await;
+        let refusal = match asked {
+            Err(refusal) => refusal,
+            Ok(stream) => {
+                let refused = stream.into_inner().message().await.err();
+                refused.context("a snapshot for somebody")?
+            }
+        };
+        // etcd 3.4.23 does not put its name before these.
+        let (_, why) = refusal.message().split_once(": ").context("a name")?;
+        seen.push(format!("snapshot: {why}"));
+    }
+    let roles = signed(
+        Some(&root),
+        AuthRoleGetRequest {
+            role: "reader".into(),
+        },
+    );
+    seen.push(format!(
+        "{:?}",
+        client.auth.role_get(roles).await?.into_inner().perm
+    ));
+    Ok(seen)
+}
+
+async fn users_come_along(from: Target, to: Target) -> Result<()> {
+    let source = Cluster::start(&from, &Options::default()).await?;
+    let mut client = source.client(0).await?;
+    fill(&mut client).await?;
+    fill_auth(&mut client).await?;
+    let file = source.dir().join("with-users.db");
+    let endpoint = source.members[0].client_url();
+    let user = ["--user", "root:secret", "--endpoints", &endpoint];
+    let arguments = [&user[..], &["snapshot", "save", text(&file)]].concat();
+    succeed(&etcdctl()?, &arguments)?;
+    let expected = see_auth(&mut client).await?;
+    let mut copy = Cluster::prepare(&to, &Options::default())?;
+    restore(&copy, &file)?;
+    copy.members[0].start()?;
+    let mut client = Client::lazy(&copy.members[0].client_url())?;
+    let polled = async {
+        while authenticate(&mut client, "root", "secret").await.is_err() {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    };
+    timeout(ANSWER_TIMEOUT, polled).await?;
+    assert_eq!(see_auth(&mut client).await?, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn users_of_etcd_come_along_to_mainstay() -> Result<()> {
+    users_come_along(Target::etcd()?, Target::mainstay()?).await
+}
+
+#[tokio::test]
+async fn users_of_mainstay_come_along_to_etcd() -> Result<()> {
+    users_come_along(Target::mainstay()?, Target::etcd()?).await
 }
 
 #[tokio::test]

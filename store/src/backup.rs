@@ -3,6 +3,7 @@
 //! Such a file is etcd's database, a file of bbolt's, with its SHA-256 behind it. It holds every revision that is not
 //! compacted, so what is restored from it has the same history and the same HashKV.
 
+mod auth;
 mod buckets;
 mod export;
 mod file;

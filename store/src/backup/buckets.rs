@@ -23,10 +23,11 @@ pub(super) const SCHEDULED_COMPACTION: &[u8] = b"scheduledCompactRev";
 pub(super) const STORAGE_VERSION: &[u8] = b"storageVersion";
 pub(super) const TERM: &[u8] = b"term";
 
-/// In `auth`: one byte.
-pub(super) const AUTH_ENABLED: &[u8] = b"authEnabled";
 /// In `cluster`.
 pub(super) const CLUSTER_VERSION: &[u8] = b"clusterVersion";
+
+/// A key and its value.
+pub(super) type Pair = (Vec<u8>, Vec<u8>);
 
 /// Length of a revision's name; a tombstone's is one longer.
 const REVISION_BYTES: usize = 17;

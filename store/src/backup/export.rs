@@ -7,7 +7,8 @@ use bbolt::{WriteError, Writer};
 use prost::Message;
 use state_machine::{AlarmKind, Fatal, Image, StateMachine};
 
-use super::buckets::{self, AlarmRecord, ConfStateRecord, MemberRecord};
+use super::auth;
+use super::buckets::{self, AlarmRecord, ConfStateRecord, MemberRecord, Pair};
 use crate::grpc::{CLUSTER_VERSION, STORAGE_VERSION};
 use crate::raft::{self, Standing};
 
@@ -42,8 +43,8 @@ pub(crate) fn export(
     let standing = raft::standing(image.mark())?;
     let mut writer = Writer::new(file)?;
     put_all(&mut writer, buckets::ALARM, alarms(&image))?;
-    for auth in [buckets::AUTH, buckets::AUTH_ROLES, buckets::AUTH_USERS] {
-        put_all(&mut writer, auth, [])?;
+    for (name, pairs) in auth::buckets(&image.auth()?) {
+        put_all(&mut writer, name, pairs)?;
     }
     let version = (
         buckets::CLUSTER_VERSION.to_vec(),
@@ -60,8 +61,6 @@ pub(crate) fn export(
     writer.finish()?;
     Ok(file.metadata()?.len())
 }
-
-type Pair = (Vec<u8>, Vec<u8>);
 
 fn put_all(
     writer: &mut Writer<&File>,

@@ -7,6 +7,7 @@ use anyhow::{Context, bail, ensure};
 use bbolt::{Database, ReadError};
 use state_machine::{HashKv, Import, Options, StateMachine};
 
+use super::auth;
 use super::buckets;
 use super::file::BackupFile;
 use crate::config::{Config, Parsed};
@@ -86,7 +87,6 @@ pub fn restore(restore: &Restore, mut progress: impl FnMut(Progress)) -> anyhow:
         checked.with_context(unreadable)?;
     }
     let database = Database::open(&backup.file, total_bytes).with_context(unreadable)?;
-    check_auth(&database).with_context(unreadable)?;
     let folder = Unfinished::begin(&config)?;
     let state = StateFolder::prepare(&folder.state())?;
     let copied = |done_bytes| {
@@ -138,20 +138,11 @@ fn log_index(revision: i64) -> u64 {
     revision.unsigned_abs()
 }
 
-type File<'a> = Database<'a, std::fs::File>;
-
-/// Users and roles do not come along, and whoever relied on them must not find the store open to everybody.
-fn check_auth(database: &File<'_>) -> anyhow::Result<()> {
-    let enabled = find(database, buckets::AUTH, buckets::AUTH_ENABLED)?;
-    ensure!(
-        enabled.is_none_or(|enabled| enabled != [1]),
-        "authentication was enabled in it, and users and roles cannot be restored; disable it before the snapshot is taken"
-    );
-    Ok(())
-}
+/// The database in a file.
+pub(super) type Source<'a> = Database<'a, std::fs::File>;
 
 /// The value of a key, if there are such a bucket and such a key.
-fn find(database: &File<'_>, bucket: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+fn find(database: &Source<'_>, bucket: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
     let mut cursor = match database.bucket(bucket) {
         Err(ReadError::NoBucket(_)) => return Ok(None),
         cursor => cursor?,
@@ -166,7 +157,7 @@ fn find(database: &File<'_>, bucket: &[u8], key: &[u8]) -> Result<Option<Vec<u8>
 
 /// Copies rows and leases into a new state; its revision.
 fn import(
-    database: &File<'_>,
+    database: &Source<'_>,
     state: &Path,
     (restore, config): (&Restore, &Config),
     copied: impl FnMut(u64),
@@ -174,6 +165,7 @@ fn import(
     let mut import = Import::create(state, &Options::default())?;
     import_rows(database, &mut import, copied)?;
     import_leases(database, &mut import)?;
+    import.auth(&auth::read(database)?);
     let mut compact_revision = compact_revision(database)?;
     // A key that was deleted last leaves no row when that is compacted.
     let mut revision = import.newest_revision().max(compact_revision.unwrap_or(0));
@@ -203,7 +195,7 @@ fn import(
 }
 
 fn import_rows(
-    database: &File<'_>,
+    database: &Source<'_>,
     import: &mut Import,
     mut copied: impl FnMut(u64),
 ) -> anyhow::Result<()> {
@@ -220,7 +212,7 @@ fn import_rows(
     Ok(())
 }
 
-fn import_leases(database: &File<'_>, import: &mut Import) -> anyhow::Result<()> {
+fn import_leases(database: &Source<'_>, import: &mut Import) -> anyhow::Result<()> {
     let mut leases = match database.bucket(buckets::LEASE) {
         Err(ReadError::NoBucket(_)) => return Ok(()),
         leases => leases?,
@@ -235,7 +227,7 @@ fn import_leases(database: &File<'_>, import: &mut Import) -> anyhow::Result<()>
 }
 
 /// A compaction counts from when it was scheduled, whether or not etcd had carried it out.
-fn compact_revision(database: &File<'_>) -> anyhow::Result<Option<i64>> {
+fn compact_revision(database: &Source<'_>) -> anyhow::Result<Option<i64>> {
     let mut newest = None;
     for name in [buckets::FINISHED_COMPACTION, buckets::SCHEDULED_COMPACTION] {
         if let Some(value) = find(database, buckets::META, name)? {

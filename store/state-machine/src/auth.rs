@@ -184,6 +184,31 @@ impl AuthStamp {
     }
 }
 
+/// All users and roles, on their way from one store to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthTables {
+    pub stamp: AuthStamp,
+    pub users: BTreeMap<String, User>,
+    /// The permissions of each role, by the start of their keys.
+    pub roles: BTreeMap<String, Vec<Permission>>,
+}
+
+impl Default for AuthTables {
+    fn default() -> AuthTables {
+        AuthTables::from(Auth::default())
+    }
+}
+
+impl From<Auth> for AuthTables {
+    fn from(auth: Auth) -> AuthTables {
+        AuthTables {
+            stamp: auth.stamp,
+            users: auth.users,
+            roles: auth.roles,
+        }
+    }
+}
+
 /// All users and roles.
 #[derive(Debug, Clone)]
 pub(crate) struct Auth {

@@ -17,7 +17,7 @@ mod values;
 mod varint;
 
 pub use auth::{
-    Access, AuthChange, AuthRejection, AuthStamp, Authenticate, By, Caller, Permission,
+    Access, AuthChange, AuthRejection, AuthStamp, AuthTables, Authenticate, By, Caller, Permission,
     PermissionKind, ROOT, TokenChange, User,
 };
 pub use check::{TxnError, check_txn};

@@ -4,6 +4,8 @@ use bytes::Bytes;
 
 use super::settled::Settled;
 use super::{Fatal, LeaseInfo, StateMachine};
+use crate::auth::AuthTables;
+use crate::codec::read_auth;
 use crate::command::AlarmKind;
 use crate::disk::{self, Marks};
 use crate::key_value::Fields;
@@ -49,6 +51,13 @@ impl Image<'_> {
 
     pub fn alarms(&self) -> &[(u64, AlarmKind)] {
         &self.marks.alarms
+    }
+
+    /// Users and roles.
+    pub fn auth(&self) -> Result<AuthTables, Fatal> {
+        let auth = read_auth(&self.marks.auth)
+            .map_err(|error| Fatal::Damaged(format!("users and roles: {error}")));
+        Ok(self.machine.guard(|| auth)?.into())
     }
 
     /// Visits the rows in order of their revisions: etcd's name of each and its encoded key-value. Compacted rows that

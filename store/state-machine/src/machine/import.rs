@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Fatal, LeaseInfo, Options};
+use crate::auth::AuthTables;
+use crate::codec::AuthRow;
 use crate::disk::{Batch, Disk, Limits, RowKey, Superseded};
 use crate::index::Forgotten;
 use crate::key_value::Fields;
@@ -96,6 +98,18 @@ impl Import {
 
     pub fn lease(&mut self, lease: &LeaseInfo) {
         self.batch.writer(&self.disk).lease(lease);
+    }
+
+    /// Adds users and roles.
+    pub fn auth(&mut self, auth: &AuthTables) {
+        let mut writer = self.batch.writer(&self.disk);
+        writer.auth(AuthRow::stamp(auth.stamp));
+        for (name, user) in &auth.users {
+            writer.auth(AuthRow::user(name, Some(user)));
+        }
+        for (name, permissions) in &auth.roles {
+            writer.auth(AuthRow::role(name, Some(permissions)));
+        }
     }
 
     /// The newest revision of the rows so far; 1 when there are none.
