@@ -214,3 +214,25 @@ async fn shake_hands(
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_is_shared_when_the_operator_wants_it() {
+        let first = listen(("127.0.0.1", 0), true).await.unwrap();
+        let port = first.local_addr().unwrap().port();
+        listen(("127.0.0.1", port), true).await.unwrap();
+        let refused = listen(("127.0.0.1", port), false).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[tokio::test]
+    async fn a_secured_url_needs_a_certificate() {
+        let urls = Url::parse_list("http://127.0.0.1:0,http://localhost:0").unwrap();
+        assert_eq!(bind_all(&urls, None, false).await.unwrap().len(), 2);
+        let secured = Url::parse_list("https://127.0.0.1:0").unwrap();
+        assert!(bind_all(&secured, None, false).await.is_err());
+    }
+}
