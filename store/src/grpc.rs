@@ -8,6 +8,7 @@ mod cluster;
 mod connection;
 mod convert;
 mod election;
+mod gateway;
 mod header;
 mod health;
 mod kv;
@@ -78,6 +79,8 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
     /// Time for a new connection to say what it speaks, and for the head of an HTTP/1 request.
     pub handshake_timeout: Duration,
+    /// `--enable-grpc-gateway`: whether there is JSON under `/v3/`.
+    pub has_gateway: bool,
     /// Time that running requests get to finish at shutdown.
     pub shutdown_grace: Duration,
 }
@@ -96,6 +99,7 @@ impl Limits {
             keepalive_interval: config.grpc_keepalive_interval,
             keepalive_timeout: config.grpc_keepalive_timeout,
             handshake_timeout: HANDSHAKE_TIMEOUT,
+            has_gateway: config.enable_grpc_gateway,
             shutdown_grace: SHUTDOWN_GRACE,
         }
     }

@@ -68,7 +68,6 @@ const NO_TLS: &str = "TLS is not available in this build";
 const NO_DISCOVERY: &str = "discovery is not available: name the members in --initial-cluster";
 const NO_TRACING: &str = "distributed tracing is not available in this build";
 const NO_BBOLT: &str = "it tunes bbolt, which this store does not use";
-const NO_GATEWAY: &str = "there is no JSON gateway in this build";
 const NO_WARNINGS: &str = "requests are measured, not warned about one by one";
 const NO_CHECKER: &str = "replicas are not compared in the background in this build";
 const NO_DEFRAGMENTING: &str = "this store is never defragmented";
@@ -113,6 +112,9 @@ pub(super) const FLAGS: &[Flag] = &[
     used("grpc-keepalive-interval", Kind::Duration, "2h0m0s", "Time between pings to an idle client; 0 for none."),
     used("grpc-keepalive-timeout", Kind::Duration, "20s", "Time a client has for the answer to a ping."),
     used("watch-progress-notify-interval", Kind::Duration, "10m0s", "Time between progress messages of an idle watch, at least 100ms; 0 is the default."),
+    used("enable-grpc-gateway", Kind::Bool, "true", "Whether JSON requests under /v3/ are served."),
+    used("cors", Kind::Text, "*", "Origins that may ask from a browser, with commas between; * is all."),
+    used("host-whitelist", Kind::Text, "*", "Host names of HTTP requests without TLS, with commas between; * is all."),
     used("log-level", Kind::Text, "info", "debug, info, warn or error."),
     used("log-format", Kind::OneOf(&["json", "console"]),
         "json",
@@ -160,8 +162,6 @@ pub(super) const FLAGS: &[Flag] = &[
     ignored("self-signed-cert-validity", Kind::Unsigned, "1", NO_TLS),
     ignored("tls-min-version", Kind::Text, "TLS1.2", NO_TLS),
     ignored("tls-max-version", Kind::Text, "", NO_TLS),
-    ignored("cors", Kind::Text, "*", NO_GATEWAY),
-    ignored("host-whitelist", Kind::Text, "*", NO_GATEWAY),
     refused("auth-token", Kind::Text, "simple", "only simple tokens are known"),
     ignored("auth-token-ttl", Kind::Unsigned, "300", "authentication is not available in this build"),
     ignored("bcrypt-cost", Kind::Unsigned, "10", "authentication is not available in this build"),
@@ -206,7 +206,6 @@ pub(super) const FLAGS: &[Flag] = &[
     ignored("downgrade-check-time", Kind::Duration, "5s", "there is no downgrade to watch"),
     ignored("socket-reuse-port", Kind::Bool, "false", "the port belongs to one process"),
     ignored("socket-reuse-address", Kind::Bool, "false", "addresses are always reused"),
-    ignored("enable-grpc-gateway", Kind::Bool, "true", NO_GATEWAY),
     ignored("raft-read-timeout", Kind::Duration, "5s", "messages between members have their own limits"),
     ignored("raft-write-timeout", Kind::Duration, "5s", "messages between members have their own limits"),
     refused("unsafe-no-fsync", Kind::Bool, "false", "acknowledged writes are always on disk"),

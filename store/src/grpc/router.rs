@@ -16,7 +16,8 @@ use super::answer::{Answer, Call, Work};
 use super::method::{self, Method, Service};
 use super::status::BadRequest;
 use super::{
-    Edge, auth, cluster, election, health, kv, lease, lock, maintenance, status, stream, watch,
+    Edge, auth, cluster, election, gateway, health, kv, lease, lock, maintenance, status, stream,
+    watch,
 };
 
 /// etcd's metadata key with the version of the client's API.
@@ -75,14 +76,43 @@ impl Router {
         }
     }
 
-    pub(super) fn call<B>(&self, request: Request<B>) -> Answer
+    pub(super) fn call<B>(self: &Arc<Self>, request: Request<B>) -> Answer
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<StdError> + Send + 'static,
+    {
+        if is_grpc(request.headers()) {
+            self.call_grpc(request)
+        } else {
+            self.call_http(request)
+        }
+    }
+
+    /// Plain HTTP: the JSON gateway, and pages.
+    pub(super) fn call_http<B>(self: &Arc<Self>, mut request: Request<B>) -> Answer
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<StdError> + Send + 'static,
+    {
+        gateway::rewrite_beta(request.uri_mut());
+        let has_gateway = self.edge.limits.has_gateway;
+        if has_gateway && request.uri().path().starts_with(gateway::PREFIX) {
+            let answer = gateway::serve(Arc::clone(self), request);
+            return Answer {
+                work: Work::Running(Box::pin(answer)),
+                call: None,
+            };
+        }
+        self.page(request)
+    }
+
+    pub(super) fn call_grpc<B>(&self, request: Request<B>) -> Answer
     where
         B: http_body::Body + Send + 'static,
         B::Error: Into<StdError> + Send + 'static,
     {
-        if !is_grpc(request.headers()) {
-            return self.page(request);
-        }
         let method = match method::find(request.uri().path()) {
             Ok(method) => method,
             Err(text) => return Answer::ready(Status::unimplemented(text)),
@@ -130,6 +160,11 @@ impl Router {
             Service::Election => self.election.clone().call(request),
             Service::Health => self.health.clone().call(request),
         }
+    }
+
+    /// Longest message that a service takes.
+    pub(super) fn message_bytes_max(&self) -> usize {
+        self.edge.limits.message_bytes_max()
     }
 
     /// What etcd refuses before it reads the request.
