@@ -1,5 +1,6 @@
 //! The client port: etcd's gRPC services, and plain HTTP beside them.
 
+mod access;
 mod answer;
 mod auth;
 mod authority;
@@ -36,8 +37,10 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::replica::Replica;
 
+pub use access::{Access, OverTls};
+pub use connection::Face;
 pub(crate) use convert::alarm_name;
-pub use listener::{serve, serve_pages};
+pub use listener::{Port, serve, serve_pages};
 pub(crate) use method::{METHODS, Method};
 pub(crate) use status::{NO_LEADER, unavailable};
 
@@ -56,7 +59,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the requests that run when the server is told to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// Bounds of the client port.
+/// Bounds and rules of the client port.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// `--max-request-bytes`. Larger proposals are refused as too large.
@@ -81,6 +84,8 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// `--enable-grpc-gateway`: whether there is JSON under `/v3/`.
     pub has_gateway: bool,
+    /// `--cors` and `--host-whitelist`.
+    pub access: Access,
     /// Time that running requests get to finish at shutdown.
     pub shutdown_grace: Duration,
 }
@@ -99,6 +104,7 @@ impl Limits {
             keepalive_interval: config.grpc_keepalive_interval,
             keepalive_timeout: config.grpc_keepalive_timeout,
             handshake_timeout: HANDSHAKE_TIMEOUT,
+            access: Access::from_config(config),
             has_gateway: config.enable_grpc_gateway,
             shutdown_grace: SHUTDOWN_GRACE,
         }

@@ -86,8 +86,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let data = DataFolder::open(&config)?;
     let peer_listeners = bind_all(&config.listen_peer_urls).await?;
     let client_listeners = bind_all(&config.listen_client_urls).await?;
-    let mut page_listeners = bind_all(&config.listen_client_http_urls).await?;
-    page_listeners.extend(bind_all(&config.listen_metrics_urls).await?);
+    let http_listeners = bind_all(&config.listen_client_http_urls).await?;
+    let page_listeners = bind_all(&config.listen_metrics_urls).await?;
     let tasks = Tasks::new();
     let (assembly, closed_connections) = open(&config, &data, Means::system()).await?;
     let incoming = futures::stream::select_all(
@@ -104,7 +104,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         () = tasks.stop_asked() => true,
     };
     if !stopped {
-        serve_clients(&assembly, &replica, &tasks, client_listeners);
+        let ports = client_ports(client_listeners, http_listeners);
+        serve_clients(&assembly, &replica, &tasks, ports);
         tracing::info!("ready to serve client requests");
         tokio::select! {
             signal = signals.next() => tracing::info!(signal = signal.name(), "stopping"),
@@ -132,6 +133,20 @@ async fn bind_all(urls: &[Url]) -> anyhow::Result<Vec<TcpListener>> {
         listeners.push(listener.with_context(|| format!("cannot listen on {url}"))?);
     }
     Ok(listeners)
+}
+
+/// Client ports are for everything, unless plain HTTP has ports of its own.
+fn client_ports(clients: Vec<TcpListener>, http: Vec<TcpListener>) -> Vec<grpc::Port> {
+    let face = if http.is_empty() {
+        grpc::Face::Client
+    } else {
+        grpc::Face::Grpc
+    };
+    let port = |face| move |listener| grpc::Port { listener, face };
+    let clients = clients.into_iter().map(port(face));
+    clients
+        .chain(http.into_iter().map(port(grpc::Face::Http)))
+        .collect()
 }
 
 /// Starts raft, the peer service and every loop.
@@ -428,16 +443,16 @@ fn serve_clients(
     assembly: &Assembly,
     replica: &Arc<Replica>,
     tasks: &Tasks,
-    listeners: Vec<TcpListener>,
+    ports: Vec<grpc::Port>,
 ) {
     let limits = grpc::Limits::from_config(&assembly.config);
     let (replica, metrics) = (Arc::clone(replica), Arc::clone(&assembly.metrics));
     tasks.spawn("clients", OnFailure::Stop, |stop| {
-        grpc::serve(listeners, replica, metrics, limits, stop)
+        grpc::serve(ports, replica, metrics, limits, stop)
     });
 }
 
-/// Pages with listeners of their own, from the start: probes ask while there is no leader yet.
+/// Health pages and metrics with listeners of their own, from the start: probes ask while there is no leader yet.
 fn serve_pages(
     assembly: &Assembly,
     replica: &Arc<Replica>,

@@ -30,10 +30,14 @@ const HTTP1_HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// What a listener is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Face {
-    /// gRPC and pages.
+pub enum Face {
+    /// gRPC, the JSON gateway and pages.
     Client,
-    /// Pages alone.
+    /// gRPC alone: the rest has ports of its own.
+    Grpc,
+    /// The JSON gateway and pages.
+    Http,
+    /// The pages that watch over this server.
     Pages,
 }
 
@@ -53,6 +57,8 @@ impl Service<Request<Incoming>> for Client {
     fn call(&self, request: Request<Incoming>) -> Answer {
         match self.face {
             Face::Client => self.router.call(request),
+            Face::Grpc => self.router.call_grpc_alone(request),
+            Face::Http => self.router.call_http(request),
             Face::Pages => self.router.page(request),
         }
     }

@@ -29,13 +29,20 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
 /// Election timeouts without a leader after which streams that want one are ended. etcd's figure.
 const LEADERLESS_ELECTIONS: u32 = 3;
 
-/// Serves gRPC, and plain HTTP beside it, until `shutdown`. Then no connection is accepted, streams end with an error that
+/// Where clients come in, and for what.
+#[derive(Debug)]
+pub struct Port {
+    pub listener: TcpListener,
+    pub face: Face,
+}
+
+/// Serves gRPC and plain HTTP, each port what it is for, until `shutdown`. Then no connection is accepted, streams end with an error that
 /// clients retry elsewhere, and running requests get [`Limits::shutdown_grace`].
 ///
 /// # Errors
 /// When every listener has failed.
 pub async fn serve(
-    listeners: Vec<TcpListener>,
+    ports: Vec<Port>,
     replica: Arc<Replica>,
     metrics: Arc<Metrics>,
     limits: Limits,
@@ -50,10 +57,10 @@ pub async fn serve(
     ));
     let watched = edge.clone();
     let watch = async move { watch_raft(&watched, &leaderless).await };
-    accept_until_shutdown(edge, Face::Client, listeners, watch).await
+    accept_until_shutdown(edge, ports, watch).await
 }
 
-/// The same for plain HTTP alone: it answers before the replica has found a leader, and while it has none.
+/// The same for the pages that watch over this server: they answer before the replica has found a leader, and while it has none.
 ///
 /// # Errors
 /// When every listener has failed.
@@ -71,20 +78,25 @@ pub async fn serve_pages(
         leaderless_seen,
         shutdown,
     ));
-    accept_until_shutdown(edge, Face::Pages, listeners, std::future::pending()).await
+    let ports = listeners.into_iter().map(|listener| Port {
+        listener,
+        face: Face::Pages,
+    });
+    accept_until_shutdown(edge, ports.collect(), std::future::pending()).await
 }
 
 async fn accept_until_shutdown(
     edge: Arc<Edge>,
-    face: Face,
-    listeners: Vec<TcpListener>,
+    ports: Vec<Port>,
     beside: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let mut clients = SelectAll::new();
-    clients.extend(listeners.into_iter().map(TcpListenerStream::new));
+    clients.extend(ports.into_iter().map(|Port { listener, face }| {
+        TcpListenerStream::new(listener).map(move |stream| Ok((stream?, face)))
+    }));
     let mut connections = JoinSet::new();
     tokio::select! {
-        () = accept(&edge, face, &mut clients, &mut connections) => {}
+        () = accept(&edge, &mut clients, &mut connections) => {}
         () = beside => {}
         () = edge.shutdown.cancelled() => {}
     }
@@ -99,8 +111,7 @@ async fn accept_until_shutdown(
 /// Serves connections until the listeners end, which they do not.
 async fn accept(
     edge: &Arc<Edge>,
-    face: Face,
-    clients: &mut (impl Stream<Item = io::Result<TcpStream>> + Unpin),
+    clients: &mut (impl Stream<Item = io::Result<(TcpStream, Face)>> + Unpin),
     connections: &mut JoinSet<()>,
 ) {
     let router = Arc::new(Router::new(edge.clone()));
@@ -116,8 +127,8 @@ async fn accept(
                 continue;
             }
         };
-        let stream = match stream {
-            Ok(stream) => stream,
+        let (stream, face) = match stream {
+            Ok(accepted) => accepted,
             Err(error) => {
                 accept_failed(&error).await;
                 continue;

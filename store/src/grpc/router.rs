@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response};
+use http::request::Parts;
+use http::{HeaderMap, Request, Response, StatusCode};
 use proto::server::etcdserverpb as pb;
 use proto::server::health::health_server::HealthServer;
 use proto::server::v3electionpb::election_server::ElectionServer;
@@ -16,9 +17,10 @@ use super::answer::{Answer, Call, Work};
 use super::method::{self, Method, Service};
 use super::status::BadRequest;
 use super::{
-    Edge, auth, cluster, election, gateway, health, kv, lease, lock, maintenance, status, stream,
-    watch,
+    Edge, access, auth, cluster, election, gateway, health, kv, lease, lock, maintenance, status,
+    stream, watch,
 };
+use crate::http::Pages;
 
 /// etcd's metadata key with the version of the client's API.
 const CLIENT_API_VERSION: &str = "client-api-version";
@@ -89,23 +91,73 @@ impl Router {
         }
     }
 
-    /// Plain HTTP: the JSON gateway, and pages.
-    pub(super) fn call_http<B>(self: &Arc<Self>, mut request: Request<B>) -> Answer
+    /// Plain HTTP on a client port: the JSON gateway and pages, for those who may ask.
+    pub(super) fn call_http<B>(self: &Arc<Self>, request: Request<B>) -> Answer
     where
         B: http_body::Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<StdError> + Send + 'static,
     {
-        gateway::rewrite_beta(request.uri_mut());
-        let has_gateway = self.edge.limits.has_gateway;
-        if has_gateway && request.uri().path().starts_with(gateway::PREFIX) {
-            let answer = gateway::serve(Arc::clone(self), request);
-            return Answer {
-                work: Work::Running(Box::pin(answer)),
-                call: None,
-            };
+        let router = Arc::clone(self);
+        let answer = async move {
+            let (mut head, body) = request.into_parts();
+            gateway::rewrite_beta(&mut head.uri);
+            let access = &router.edge.limits.access;
+            if let Some(text) = access.refusal(&head) {
+                let refusal = crate::http::error(StatusCode::MISDIRECTED_REQUEST, &text);
+                return Ok(refusal.map(Body::new));
+            }
+            let origin = access.allowed_origin(&head.headers);
+            let mut answer = router.answer_http(head, body).await?;
+            if let Some(origin) = origin {
+                access::allow_origin(answer.headers_mut(), origin);
+            }
+            Ok(answer)
+        };
+        Answer {
+            work: Work::Running(Box::pin(answer)),
+            call: None,
         }
-        self.page(request)
+    }
+
+    async fn answer_http<B>(
+        self: Arc<Self>,
+        head: Parts,
+        body: B,
+    ) -> Result<Response<Body>, Infallible>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<StdError> + Send + 'static,
+    {
+        // A browser asks so before it sends its page's request; the headers are the answer.
+        if head.method == http::Method::OPTIONS {
+            return Ok(Response::new(Body::empty()));
+        }
+        if self.edge.limits.has_gateway && head.uri.path().starts_with(gateway::PREFIX) {
+            return gateway::serve(self, Request::from_parts(head, body)).await;
+        }
+        Ok(crate::http::answer(&self.edge, Pages::All, head)
+            .await
+            .map(Body::new))
+    }
+
+    /// For a port without plain HTTP.
+    pub(super) fn call_grpc_alone<B>(&self, request: Request<B>) -> Answer
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<StdError> + Send + 'static,
+    {
+        if is_grpc(request.headers()) {
+            return self.call_grpc(request);
+        }
+        let text =
+            "this port serves gRPC alone; plain HTTP has the ports of --listen-client-http-urls";
+        let refusal = crate::http::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
+        Answer {
+            work: Work::Ready(Some(refusal.map(Body::new))),
+            call: None,
+        }
     }
 
     pub(super) fn call_grpc<B>(&self, request: Request<B>) -> Answer
@@ -129,11 +181,15 @@ impl Router {
         Answer { work, call }
     }
 
-    /// Answers as plain HTTP.
+    /// Pages alone, those that watch over this server.
     pub(super) fn page<B>(&self, request: Request<B>) -> Answer {
         let edge = self.edge.clone();
         let (head, _) = request.into_parts();
-        let answer = async move { Ok(crate::http::answer(&edge, head).await.map(Body::new)) };
+        let answer = async move {
+            Ok(crate::http::answer(&edge, Pages::Monitoring, head)
+                .await
+                .map(Body::new))
+        };
         Answer {
             work: Work::Running(Box::pin(answer)),
             call: None,
