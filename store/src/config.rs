@@ -64,6 +64,8 @@ pub struct Config {
     pub cors: Vec<String>,
     /// Names under which this server is asked without TLS; `*` among them stands for all, and so does none at all.
     pub host_whitelist: Vec<String>,
+    /// Whether the times of each method are kept.
+    pub extensive_metrics: bool,
     pub telemetry: Telemetry,
     /// What the operator should see at warning level once there is a log.
     pub warnings: Vec<String>,

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 
 use crate::SERVER_VERSION;
-use crate::grpc::{CLUSTER_VERSION, Edge, STORAGE_VERSION};
+use crate::grpc::{CLUSTER_VERSION, Edge, STORAGE_VERSION, alarm_name};
 use crate::metrics::{Gauges, render};
 use query::Query;
 
@@ -76,6 +76,8 @@ fn gauges(edge: &Edge) -> Gauges {
     let raft = edge.replica.raft_status();
     let member_id = edge.replica.identity().member_id;
     let watches = edge.replica.watch_hub().counters();
+    let alarms = machine.alarms().into_iter();
+    let times = process::times();
     Gauges {
         member_id,
         has_leader: raft.leader.is_some(),
@@ -94,6 +96,19 @@ fn gauges(edge: &Edge) -> Gauges {
         slow_watchers: watches.slow_watchers(),
         resident_bytes: process::resident_bytes(),
         open_files: process::open_files(),
+        open_files_max: process::open_files_max(),
+        virtual_bytes: process::virtual_bytes(),
+        cpu_seconds: times.map(|times| times.on_processors_seconds),
+        start_seconds: times.map(|times| times.start_seconds),
+        members: edge
+            .replica
+            .members()
+            .iter()
+            .map(|member| member.id)
+            .collect(),
+        alarms: alarms
+            .map(|(member, kind)| (member, alarm_name(kind)))
+            .collect(),
     }
 }
 

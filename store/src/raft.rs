@@ -15,6 +15,7 @@ mod rejoin;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod transfer;
 mod transport;
 mod types;
@@ -35,6 +36,7 @@ pub(crate) use log_store::LogStore;
 pub(crate) use peer_service::PeerService;
 pub(crate) use rejoin::RejoinGuard;
 pub(crate) use snapshot::StateFolder;
+pub(crate) use traffic::Traffic;
 pub(crate) use transport::{Client as PeerClient, Peers, Transport};
 use types::{Batch, BatchError, Callback};
 pub(crate) use types::{Member, Raft};

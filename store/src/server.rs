@@ -2,6 +2,7 @@
 
 mod assembly;
 mod loops;
+mod probe;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 
@@ -25,8 +26,8 @@ use crate::config::{Config, Url};
 use crate::data_folder::DataFolder;
 use crate::grpc;
 use crate::raft::{
-    self, Attributes, Connection, Contact, EarlyElection, FailureDetector, Leader, LeadershipWatch,
-    Member, PeerService, RejoinGuard,
+    self, Attributes, Connection, Contact, EarlyElection, Leader, LeadershipWatch, Member,
+    PeerService, RejoinGuard,
 };
 use crate::replica::{Identity, Parts, Proposals, Reads, Replica};
 
@@ -98,6 +99,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let started = start(&assembly, &data, &tasks, incoming, closed_connections).await?;
     let replica = started.replica;
     serve_pages(&assembly, &replica, &tasks, page_listeners);
+    probe::spawn(&assembly, &tasks);
     let stopped = tokio::select! {
         ready = become_ready(&assembly, &replica) => { ready?; false }
         _ = signals.next() => true,
@@ -199,7 +201,7 @@ where
     );
     let ways = (leader, proposals.clone(), contact);
     let service = peer_service(identity, assembly, &guard, ways);
-    serve_peers(tasks, service, &assembly.detector, incoming);
+    serve_peers(tasks, service, assembly, incoming);
     let early_election = early_election(assembly, &guard, closed_connections);
     refuse_second_bootstrap(assembly, data).await?;
     spawn_floor(assembly, tasks, &guard);
@@ -340,12 +342,13 @@ fn minimum_lease_ttl_seconds(election_timeout: Duration) -> i64 {
 fn serve_peers<I>(
     tasks: &Tasks,
     service: PeerService,
-    detector: &FailureDetector,
+    assembly: &Assembly,
     incoming: impl Stream<Item = io::Result<I>> + Send + 'static,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let detector = detector.clone();
+    let detector = assembly.detector.clone();
+    let traffic = assembly.peers.traffic().clone();
     let incoming = incoming.map_ok(move |stream| Connection::new(stream, &detector));
     let server = service.into_server();
     tasks.spawn("peers", OnFailure::Stop, |stop| async move {
@@ -354,6 +357,7 @@ fn serve_peers<I>(
             .initial_connection_window_size(PEER_WINDOW_BYTES)
             .http2_keepalive_interval(Some(Duration::from_secs(2)))
             .http2_keepalive_timeout(Some(Duration::from_secs(3)))
+            .layer(traffic)
             .add_service(server)
             .serve_with_incoming(incoming);
         // Streams of other members never end by themselves, so nothing is waited for.

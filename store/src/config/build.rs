@@ -81,6 +81,7 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         enable_grpc_gateway: values.bool("enable-grpc-gateway"),
         cors: list(values.text("cors")),
         host_whitelist: list(values.text("host-whitelist")),
+        extensive_metrics: values.text("metrics") == "extensive",
         telemetry,
         warnings: values.warnings,
         remarks: values.remarks,

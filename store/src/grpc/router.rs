@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -173,6 +174,7 @@ impl Router {
         let call = Some(Call {
             edge: self.edge.clone(),
             method,
+            began: Instant::now(),
         });
         let work = match self.refuse(method, request.headers()) {
             Some(status) => Work::Ready(Some(status.into_http())),

@@ -23,12 +23,14 @@ use proto::peer::peer_client::PeerClient;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 use super::connector::Connector;
 use super::snapshot::SnapshotFiles;
+use super::traffic::{Outgoing, Traffic};
 use super::types::{Member, TypeConfig, Vote};
 use super::{FailureDetector, peer_service, wire};
+use crate::metrics;
 
 /// Largest message between replicas: a batch of entries, or one piece of a snapshot.
 pub(super) const MESSAGE_BYTES: usize = 64 << 20;
@@ -43,7 +45,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// The same for a snapshot, which costs a flush and a checkpoint to offer.
 const SNAPSHOT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-pub(crate) type Client = PeerClient<InterceptedService<Channel, Identify>>;
+pub(crate) type Client = PeerClient<InterceptedService<Outgoing, Identify>>;
 type Rpc<T> = Result<T, RPCError<TypeConfig>>;
 
 /// Adds who is calling to every request.
@@ -86,6 +88,7 @@ pub(crate) struct Peers {
     connector: Connector,
     detector: FailureDetector,
     sending: Arc<AtomicUsize>,
+    traffic: Traffic,
 }
 
 /// Counts a snapshot that is under way, while this lives.
@@ -110,6 +113,7 @@ impl Peers {
         detector: FailureDetector,
     ) -> Self {
         let (clients, sending) = Default::default();
+        let traffic = Traffic::new(Arc::default(), members.clone());
         Peers {
             cluster_id,
             member_id,
@@ -118,7 +122,18 @@ impl Peers {
             connector,
             detector,
             sending,
+            traffic,
         }
+    }
+
+    /// Counts what goes to the other members there.
+    pub(crate) fn counted_by(mut self, traffic: Traffic) -> Self {
+        self.traffic = traffic;
+        self
+    }
+
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// How other members are reached.
@@ -182,7 +197,10 @@ impl Peers {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES);
-        let channel = self.connector.connect_lazy(&endpoint);
+        let channel = Outgoing {
+            channel: self.connector.connect_lazy(&endpoint),
+            peer: self.traffic.peer(member),
+        };
         let identify = Identify {
             cluster_id: hex(self.cluster_id),
             member_id: hex(self.member_id),
@@ -205,6 +223,7 @@ impl Transport {
         Link {
             client: self.0.client(target, lane, &url),
             lane,
+            peer: self.0.traffic.peer(target),
             peers: self.0.clone(),
         }
     }
@@ -230,6 +249,7 @@ impl RaftNetworkFactory<TypeConfig> for Transport {
 pub(crate) struct Link {
     client: Option<Client>,
     lane: Lane,
+    peer: Arc<metrics::Peer>,
     peers: Peers,
 }
 
@@ -405,10 +425,14 @@ impl NetSnapshot<TypeConfig> for Link {
             reply = client.install_snapshot(chunks) => match reply {
                 Ok(reply) => {
                     tracing::info!("sent database snapshot");
+                    self.peer.snapshots_sent.add(1);
                     let vote = wire::vote_from(reply.into_inner().vote);
                     Ok(SnapshotResponse::new(vote))
                 }
-                Err(status) => Err(StreamingError::Unreachable(Unreachable::new(&status))),
+                Err(status) => {
+                    self.peer.snapshots_failed.add(1);
+                    Err(StreamingError::Unreachable(Unreachable::new(&status)))
+                }
             },
             closed = cancel => Err(StreamingError::Closed(closed)),
         }

@@ -13,7 +13,7 @@ use crate::lessor::Lessor;
 use crate::metrics::Metrics;
 use crate::raft::{
     self, Applier, ApplyProgress, Connector, FailureDetector, Listeners, LogStore, MemberTable,
-    Peers, Raft, RaftSettings, StateFolder, Transport,
+    Peers, Raft, RaftSettings, StateFolder, Traffic, Transport,
 };
 use crate::waiters::Waiters;
 use crate::watch::{Hub, HubOptions};
@@ -66,7 +66,7 @@ pub(super) async fn open(
     means: Means,
 ) -> anyhow::Result<(Assembly, mpsc::Receiver<u64>)> {
     let identity = data.identity();
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new(config.extensive_metrics));
     let (log, folder, wal) = open_storage(data, &metrics, means.open_log).await?;
     let folder = Arc::new(folder);
     let machine = folder.machine();
@@ -85,7 +85,8 @@ pub(super) async fn open(
         members.clone(),
         means.connector,
         detector.clone(),
-    );
+    )
+    .counted_by(Traffic::new(Arc::clone(&metrics), members.clone()));
     let waiters = Arc::new(Waiters::new(std::hash::BuildHasher::hash_one(
         &std::hash::RandomState::new(),
         identity.member_id,
