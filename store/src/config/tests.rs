@@ -356,8 +356,7 @@ fn old_names_mean_the_flags_of_today() {
 fn flags_without_effect_are_taken_and_remarked() {
     let config = config(
         "--enable-v2 --feature-gates=InitialCorruptCheck=true --backend-batch-interval=10ms \
-         --logger=zap --proxy=off --enable-pprof=false --client-cert-auth=false \
-        ",
+         --logger=zap --proxy=off --enable-pprof=false --client-cert-auth=false",
     );
     assert_eq!(config.remarks.len(), 4, "{:?}", config.remarks);
 }
