@@ -230,6 +230,17 @@ async fn refusals_are_those_of_the_newer_etcd() -> Result<()> {
             "{refusal}"
         );
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn errors_are_told_where_they_happen() -> Result<()> {
+    let options = Options {
+        in_memory: true,
+        ..Options::default()
+    };
+    let cluster = Cluster::start(&Target::mainstay()?, &options).await?;
+    let port = cluster.members[0].client_port;
     assert_eq!(http::get(port, "/v3/kv/range")?.status, 501);
     let too_long = http::post(port, "/v3/kv/range", &" ".repeat(5 << 20))?;
     assert_eq!(too_long.status, 429, "{}", too_long.body);
