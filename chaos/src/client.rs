@@ -11,6 +11,7 @@ use check::history::{
     Request, Response,
 };
 use proto::etcdserverpb as pb;
+use proto::etcdserverpb::cluster_client::ClusterClient;
 use proto::etcdserverpb::kv_client::KvClient;
 use proto::etcdserverpb::lease_client::LeaseClient;
 use proto::etcdserverpb::maintenance_client::MaintenanceClient;
@@ -44,6 +45,7 @@ pub struct Client {
     kv: KvClient<Channel>,
     lease: LeaseClient<Channel>,
     maintenance: MaintenanceClient<Channel>,
+    cluster: ClusterClient<Channel>,
     watch: WatchClient<Channel>,
 }
 
@@ -73,6 +75,7 @@ impl Client {
             kv: KvClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             lease: LeaseClient::new(channel.clone()),
             maintenance: MaintenanceClient::new(channel.clone()),
+            cluster: ClusterClient::new(channel.clone()),
             watch: WatchClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX),
         }
     }
@@ -234,6 +237,47 @@ impl Client {
     pub async fn move_leader(&mut self, target: u64) -> Result<(), Status> {
         let request = pb::MoveLeaderRequest { target_id: target };
         self.maintenance.move_leader(request).await.map(|_| ())
+    }
+
+    /// All members, as a majority has them.
+    ///
+    /// # Errors
+    /// What the member or the connection gives.
+    pub async fn members(&mut self) -> Result<Vec<pb::Member>, Status> {
+        let request = pb::MemberListRequest { linearizable: true };
+        let listed = self.cluster.member_list(request).await?;
+        Ok(listed.into_inner().members)
+    }
+
+    /// Adds a member that will be reached at `peer_url`; its id.
+    ///
+    /// # Errors
+    /// What the member or the connection gives.
+    pub async fn add_member(&mut self, peer_url: &str, is_learner: bool) -> Result<u64, Status> {
+        let request = pb::MemberAddRequest {
+            peer_ur_ls: vec![peer_url.to_owned()],
+            is_learner,
+        };
+        let added = self.cluster.member_add(request).await?.into_inner();
+        Ok(added.member.unwrap_or_default().id)
+    }
+
+    /// Removes a member.
+    ///
+    /// # Errors
+    /// What the member or the connection gives.
+    pub async fn remove_member(&mut self, id: u64) -> Result<(), Status> {
+        let request = pb::MemberRemoveRequest { id };
+        self.cluster.member_remove(request).await.map(|_| ())
+    }
+
+    /// Makes a voter of a learner.
+    ///
+    /// # Errors
+    /// What the member or the connection gives.
+    pub async fn promote_member(&mut self, id: u64) -> Result<(), Status> {
+        let request = pb::MemberPromoteRequest { id };
+        self.cluster.member_promote(request).await.map(|_| ())
     }
 
     /// Opens a stream for watches.

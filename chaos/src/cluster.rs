@@ -160,6 +160,15 @@ impl Cluster {
         self.mesh.as_ref()
     }
 
+    /// Where the others reach a member.
+    ///
+    /// # Errors
+    /// When the members do not run here.
+    pub fn peer_url(&self, member: usize) -> Result<String> {
+        let mesh = self.mesh.as_ref().context("the members do not run here")?;
+        Ok(local(mesh.front(member)))
+    }
+
     /// Whether an emptied member may join again.
     pub fn rejoins_emptied(&self) -> bool {
         self.rejoins_emptied

@@ -2,6 +2,7 @@
 
 mod damage;
 mod disk;
+mod membership;
 mod network;
 mod overlap;
 mod power;
@@ -222,6 +223,8 @@ impl Nemesis {
             Fault::ClockJump { ahead_ms, .. } => self.clock_jump(ahead_ms, step).await,
             Fault::Overlap { meanwhile } => self.overlap(*meanwhile, step).await,
             Fault::LongAway => self.long_away(step).await,
+            Fault::Replace { aim } => self.replace(*aim, step).await,
+            Fault::Churn { aim } => self.churn(*aim, step).await,
         }
     }
 

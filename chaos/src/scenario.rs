@@ -43,6 +43,9 @@ impl Scenario {
         if self.short_log && program.is_none_or(|program| program.short_log_flags.is_empty()) {
             return Some("the target names no flags for a short log");
         }
+        if program.is_none() && self.faults.iter().any(FaultKind::changes_members) {
+            return Some("members are added and removed only where they are started here");
+        }
         let damages = self.faults.contains(&FaultKind::Damage);
         if damages && program.is_none_or(|program| !program.rejoins_emptied) {
             return Some("the target has no way back for a member with a damaged log");
@@ -256,6 +259,24 @@ pub const SCENARIOS: &[Scenario] = &[
         ],
         &[Kind::Registers, Kind::Txn, Kind::History],
         "what is compacted is refused and nothing else is; progress is not told early",
+    ),
+    row(
+        "replace-member",
+        "a member dies, is removed, and a new one with an empty disk takes its place",
+        &[FaultKind::Replace(Follower), FaultKind::Replace(Leader)],
+        MIXED,
+        "nothing is lost with the disk, and the new one votes only with what the others have",
+    ),
+    row(
+        "membership-churn",
+        "members are removed while they run and come back as new ones, as voters or as learners that are promoted",
+        &[
+            FaultKind::Churn(Leader),
+            FaultKind::Churn(Follower),
+            FaultKind::Kill(Random),
+        ],
+        MIXED,
+        "no change of the members loses a write or leaves two majorities",
     ),
     row(
         "everything",

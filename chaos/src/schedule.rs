@@ -1,5 +1,7 @@
 //! What is broken and when: drawn from the seed before the run, so that it can be written down and run again.
 
+mod draw;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -9,15 +11,8 @@ use crate::scenario::Scenario;
 
 /// Load before the first fault, in milliseconds.
 const LEAD_IN_MS: u64 = 500;
-/// Bounds of the quiet time behind a fault, in milliseconds.
-const SETTLE_MS_MIN: u64 = 1_000;
-const SETTLE_MS_MAX: u64 = 2_500;
 /// Most steps of one schedule.
 const STEPS_MAX: usize = 10_000;
-/// The picks of a step are below this.
-const PICKS: u64 = 1 << 32;
-/// The farthest a wall clock jumps, in milliseconds.
-const CLOCK_JUMP_MS_MAX: u64 = 3_600_000;
 
 /// Whom a fault is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,9 +89,18 @@ pub enum FaultKind {
     Overlap(Meanwhile),
     /// A follower down until the log does not reach back to it.
     LongAway,
+    /// Killed, removed, and replaced by a new member with an empty disk.
+    Replace(Aim),
+    /// Removed while it runs, and added again as a new member.
+    Churn(Aim),
 }
 
 impl FaultKind {
+    /// Members are removed and added, which is done only to those that run here.
+    pub fn changes_members(&self) -> bool {
+        matches!(self, FaultKind::Replace(_) | FaultKind::Churn(_))
+    }
+
     /// Something has to stand between the members and libc.
     pub fn needs_libc(&self) -> bool {
         matches!(
@@ -202,6 +206,16 @@ pub enum Fault {
     },
     /// A follower is killed and stays down.
     LongAway,
+    /// SIGKILL; removed, and another one added in its place when it is over.
+    Replace {
+        /// Whom.
+        aim: Aim,
+    },
+    /// Removed; another one is added in its place when it is over.
+    Churn {
+        /// Whom.
+        aim: Aim,
+    },
 }
 
 impl Fault {
@@ -216,7 +230,9 @@ impl Fault {
             | Fault::PowerLoss { aim }
             | Fault::DiskFull { aim }
             | Fault::SlowDisk { aim, .. }
-            | Fault::SyncError { aim } => Some(*aim),
+            | Fault::SyncError { aim }
+            | Fault::Replace { aim }
+            | Fault::Churn { aim } => Some(*aim),
             Fault::ClockJump { aim, .. } => *aim,
             Fault::MoveLeader | Fault::Partial | Fault::Overlap { .. } => Some(Aim::Leader),
             Fault::Damage | Fault::LongAway => Some(Aim::Follower),
@@ -256,6 +272,8 @@ impl fmt::Display for Fault {
                 meanwhile: Meanwhile::CutOff,
             } => "kill while a follower is cut off",
             Fault::LongAway => "long away",
+            Fault::Replace { .. } => "replace",
+            Fault::Churn { .. } => "remove and add",
         })
     }
 }
@@ -317,7 +335,7 @@ impl Schedule {
         let mut steps: Vec<Step> = Vec::new();
         let mut at_ms = LEAD_IN_MS;
         while !wanted.faults.is_empty() && steps.len() < STEPS_MAX {
-            let step = draw_step(wanted, &mut random, at_ms, steps.len());
+            let step = draw::draw_step(wanted, &mut random, at_ms, steps.len());
             let end = at_ms + step.hold_ms + step.settle_ms;
             if end > duration_ms && !steps.is_empty() {
                 break;
@@ -332,91 +350,6 @@ impl Schedule {
             steps,
         }
     }
-}
-
-fn draw_step(wanted: &Wanted<'_>, random: &mut Random, at_ms: u64, number: usize) -> Step {
-    // Each kind once before any comes again by chance.
-    let kind = match wanted.faults.get(number) {
-        Some(kind) => *kind,
-        None => *random.pick(wanted.faults),
-    };
-    let (fault, hold_ms) = draw_fault(kind, random);
-    let settle_ms = random.between(SETTLE_MS_MIN, SETTLE_MS_MAX);
-    Step {
-        at_ms,
-        hold_ms,
-        settle_ms: match wanted.every_ms {
-            Some(every_ms) => every_ms.saturating_sub(hold_ms).max(SETTLE_MS_MIN),
-            None => settle_ms,
-        },
-        pick: random.below(PICKS),
-        fault,
-    }
-}
-
-/// A fault of a kind, and how long it lasts.
-fn draw_fault(kind: FaultKind, random: &mut Random) -> (Fault, u64) {
-    match kind {
-        FaultKind::Kill(aim) => (Fault::Kill { aim }, random.between(200, 3_000)),
-        FaultKind::KillAll => (Fault::KillAll, random.between(0, 1_000)),
-        FaultKind::CrashLoop(aim) => {
-            let times = random.between(3, 6);
-            let gaps_ms: Vec<u64> = (0..times).map(|_| random.between(50, 1_500)).collect();
-            let hold = gaps_ms.iter().sum();
-            (Fault::CrashLoop { aim, gaps_ms }, hold)
-        }
-        FaultKind::Pause(aim) => (Fault::Pause { aim }, random.between(300, 4_000)),
-        FaultKind::Isolate(aim) => (Fault::Isolate { aim }, random.between(1_500, 5_000)),
-        FaultKind::OneWay(aim, way) => (Fault::OneWay { aim, way }, random.between(1_500, 4_000)),
-        FaultKind::Partial => (Fault::Partial, random.between(1_500, 4_000)),
-        FaultKind::Flaky => {
-            let fault = Fault::Flaky {
-                delay_ms: random.between(5, 75),
-                jitter_ms: random.between(5, 50),
-                bursts: random.between(4, 12),
-            };
-            (fault, random.between(3_000, 6_000))
-        }
-        FaultKind::RollingRestart => (Fault::RollingRestart, 0),
-        FaultKind::MoveLeader => (Fault::MoveLeader, 0),
-        FaultKind::Damage => (Fault::Damage, 0),
-        FaultKind::PowerLoss(aim) => (Fault::PowerLoss { aim }, random.between(0, 1_500)),
-        FaultKind::PowerLossAll => (Fault::PowerLossAll, random.between(0, 300)),
-        FaultKind::DiskFull(aim) => (Fault::DiskFull { aim }, random.between(1_500, 4_000)),
-        FaultKind::SlowDisk(aim) => {
-            let delay_ms = random.between(50, 2_000);
-            (
-                Fault::SlowDisk { aim, delay_ms },
-                random.between(2_500, 5_000),
-            )
-        }
-        FaultKind::SyncError(aim) => (Fault::SyncError { aim }, random.between(0, 1_500)),
-        FaultKind::ClockJump(aim) => draw_jumps(Some(aim), random),
-        FaultKind::ClockJumpAll => draw_jumps(None, random),
-        FaultKind::Overlap(meanwhile) => (Fault::Overlap { meanwhile }, random.between(500, 3_000)),
-        FaultKind::LongAway => (Fault::LongAway, random.between(500, 2_500)),
-    }
-}
-
-/// One jump in a half of all cases, many in the others.
-fn draw_jumps(aim: Option<Aim>, random: &mut Random) -> (Fault, u64) {
-    let jumps = if random.percent(50) {
-        1
-    } else {
-        random.between(5, 30)
-    };
-    let ahead_ms = (0..jumps).map(|_| draw_jump(random)).collect();
-    (
-        Fault::ClockJump { aim, ahead_ms },
-        random.between(3_000, 6_000),
-    )
-}
-
-/// Up to an hour ahead or behind; small ones as likely as great ones.
-fn draw_jump(random: &mut Random) -> i64 {
-    let most = *random.pick(&[30_000, 600_000, CLOCK_JUMP_MS_MAX]);
-    let jump = random.between(most / 2, most).cast_signed();
-    if random.percent(50) { jump } else { -jump }
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use proto::etcdserverpb::auth_client::AuthClient;
 use proto::etcdserverpb::cluster_client::ClusterClient;
 use proto::etcdserverpb::kv_client::KvClient;
 use proto::etcdserverpb::lease_client::LeaseClient;
 use proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use proto::etcdserverpb::watch_client::WatchClient;
-use proto::etcdserverpb::{PutRequest, RangeRequest, StatusRequest};
+use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, StatusRequest};
 use proto::v3electionpb::election_client::ElectionClient;
 use proto::v3lockpb::lock_client::LockClient;
 use tonic::transport::{Channel, Endpoint};
@@ -22,6 +23,7 @@ pub struct Client {
     pub kv: KvClient<Channel>,
     pub watch: WatchClient<Channel>,
     pub lease: LeaseClient<Channel>,
+    pub auth: AuthClient<Channel>,
     pub cluster: ClusterClient<Channel>,
     pub maintenance: MaintenanceClient<Channel>,
     pub lock: LockClient<Channel>,
@@ -43,11 +45,13 @@ impl Client {
         Ok(Client::over(endpoint(url)?.connect_lazy()))
     }
 
-    fn over(channel: Channel) -> Client {
+    /// Clients over a connection that was made elsewhere.
+    pub fn over(channel: Channel) -> Client {
         Client {
             kv: KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX),
             watch: WatchClient::new(channel.clone()).max_decoding_message_size(usize::MAX),
             lease: LeaseClient::new(channel.clone()).max_decoding_message_size(usize::MAX),
+            auth: AuthClient::new(channel.clone()),
             cluster: ClusterClient::new(channel.clone()),
             maintenance: MaintenanceClient::new(channel.clone()),
             lock: LockClient::new(channel.clone()),
@@ -91,6 +95,17 @@ impl Client {
             .iter()
             .map(|kv| (text(&kv.key), text(&kv.value)))
             .collect())
+    }
+
+    /// Deletes every key that starts with `prefix`.
+    pub async fn delete_prefix(&mut self, prefix: &str) -> Result<(), tonic::Status> {
+        let request = DeleteRangeRequest {
+            key: prefix.to_owned().into(),
+            range_end: crate::text::prefix_end(prefix.as_bytes()).into(),
+            ..Default::default()
+        };
+        self.kv.delete_range(request).await?;
+        Ok(())
     }
 
     /// Member id of this member and of the leader it knows; 0 when it knows none.

@@ -89,6 +89,26 @@ impl Cluster {
         })
     }
 
+    /// A further member with the flags of one that joins those that are there. It is neither started nor known to them.
+    pub fn prepare_joining(&mut self, name: &str) -> Result<usize> {
+        let place = |member: &Member| member::Place {
+            name: member.name.clone(),
+            client_port: member.client_port,
+            peer_port: member.peer_port,
+        };
+        let mut places: Vec<member::Place> = self.members.iter().map(place).collect();
+        let own = member::Place {
+            name: name.to_owned(),
+            client_port: free_port()?,
+            peer_port: free_port()?,
+        };
+        places.push(own.clone());
+        let mut member = Member::new(&self.target, &own, &places, self.dir(), &[]);
+        member.joins_existing();
+        self.members.push(member);
+        Ok(self.members.len() - 1)
+    }
+
     /// The folder that holds data and logs.
     pub fn dir(&self) -> &Path {
         self.dir

@@ -1,5 +1,6 @@
 //! Black-box tests over running servers: ours and real etcd, started alike and asked alike.
 
+pub mod auth;
 pub mod client;
 pub mod cluster;
 pub mod differential;
@@ -8,3 +9,4 @@ pub mod load;
 pub mod random;
 pub mod target;
 pub mod text;
+pub mod tls;

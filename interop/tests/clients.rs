@@ -74,7 +74,7 @@ async fn python_script_runs(target: Target, python: &Path) -> Result<()> {
     let cluster = three(&target).await?;
     for member in &cluster.members {
         let printed = run(Command::new(python)
-            .arg(workspace_dir().join("interop/scripts/etcd3_script.py"))
+            .arg(workspace_dir().join("interop/scripts/python/script.py"))
             .args([member.client_port.to_string(), "3".to_owned()]))?;
         assert!(printed.contains("is through"), "{printed}");
     }
@@ -97,4 +97,36 @@ async fn rust_etcd_client_works_on_both() -> Result<()> {
         assert!(printed.contains("is through"), "{printed}");
     }
     Ok(())
+}
+
+/// Runs a script that `cargo xtask` has made ready.
+async fn script_runs_on_both(language: &str) -> Result<()> {
+    let script = target_dir()
+        .join("interop-clients")
+        .join(language)
+        .join("run");
+    for target in [Target::etcd()?, Target::mainstay()?] {
+        let cluster = three(&target).await?;
+        let printed = run(Command::new(&script).args(cluster.client_urls()))?;
+        assert!(printed.contains("is through"), "{printed}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "wants Go; cargo xtask interop runs it where that is there"]
+async fn go_works_on_both() -> Result<()> {
+    script_runs_on_both("go").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "wants Node; cargo xtask interop runs it where that is there"]
+async fn node_works_on_both() -> Result<()> {
+    script_runs_on_both("node").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "wants Java and Maven; cargo xtask interop runs it where they are there"]
+async fn java_works_on_both() -> Result<()> {
+    script_runs_on_both("java").await
 }

@@ -175,11 +175,7 @@ async fn a_member_that_lost_its_data_joins_again_only_on_purpose() -> Result<()>
     assert!(log.contains("has already been bootstrapped"), "{log}");
 
     std::fs::remove_dir_all(&cluster.members[lost].data_dir)?;
-    for flag in &mut cluster.members[lost].flags {
-        if flag == "new" {
-            *flag = "existing".to_owned();
-        }
-    }
+    cluster.members[lost].joins_existing();
     cluster.members[lost].start()?;
     cluster.members[lost].wait_ready().await?;
     load.wait_for_more(200).await?;

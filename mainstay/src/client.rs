@@ -1,36 +1,95 @@
 //! Connections to members, for the client and for the line that shows a cluster.
 
+use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use hyper_util::rt::TokioIo;
 use proto::etcdserverpb::StatusRequest;
 use proto::etcdserverpb::maintenance_client::MaintenanceClient;
-use tonic::transport::{Channel, Endpoint};
+use store::tls::{Dialer, TlsStream, Trust};
+use tokio::net::TcpStream;
+use tonic::transport::{Channel, Endpoint, Uri};
 
 /// Largest answer taken. etcd's client has no limit of its own either.
 pub(crate) const ANSWER_BYTES_MAX: usize = i32::MAX as usize;
 
-/// Connects to one member. `endpoint` is `host:port` or a URL with `http`.
-pub(crate) async fn connect(endpoint: &str, dial_timeout: Duration) -> Result<Channel> {
-    let url = match endpoint.split_once("://") {
-        None => format!("http://{endpoint}"),
-        Some(("http", _)) => endpoint.to_owned(),
-        Some((scheme, _)) => return Err(anyhow!("{endpoint}: scheme {scheme} is not available")),
-    };
-    let target =
-        Endpoint::from_shared(url).with_context(|| format!("bad endpoint {endpoint:?}"))?;
+/// How a client's connections are secured.
+#[derive(Clone, Default)]
+pub(crate) struct Security {
+    /// None when no flag speaks of TLS, which is then only for endpoints that say `https`.
+    pub(crate) dialer: Option<Dialer>,
+}
+
+impl Security {
+    /// The endpoint's host and port, and the dialer if it is spoken to in TLS.
+    fn of(&self, endpoint: &str) -> Result<(String, Option<Dialer>)> {
+        match endpoint.split_once("://") {
+            None => Ok((endpoint.to_owned(), self.dialer.clone())),
+            Some(("http", place)) => Ok((place.to_owned(), None)),
+            Some(("https", place)) => {
+                let dialer = match &self.dialer {
+                    Some(dialer) => dialer.clone(),
+                    None => Dialer::of_client(Trust {
+                        verifies: true,
+                        trusted_ca_file: None,
+                        own: None,
+                    })?,
+                };
+                Ok((place.to_owned(), Some(dialer)))
+            }
+            Some((scheme, _)) => Err(anyhow!("{endpoint}: scheme {scheme} is not available")),
+        }
+    }
+}
+
+/// Connects to one member. `endpoint` is `host:port`, or a URL with `http` or `https`.
+pub(crate) async fn connect(
+    endpoint: &str,
+    security: &Security,
+    dial_timeout: Duration,
+) -> Result<Channel> {
+    let (place, dialer) = security.of(endpoint)?;
+    let target = Endpoint::from_shared(format!("http://{place}"))
+        .with_context(|| format!("bad endpoint {endpoint:?}"))?;
     let target = target.connect_timeout(dial_timeout).tcp_nodelay(true);
-    match tokio::time::timeout(dial_timeout, target.connect()).await {
+    let connecting = async {
+        match dialer {
+            None => target.connect().await,
+            Some(dialer) => {
+                let connect = move |uri: Uri| secured(uri, dialer.clone());
+                target
+                    .connect_with_connector(tower::service_fn(connect))
+                    .await
+            }
+        }
+    };
+    match tokio::time::timeout(dial_timeout, connecting).await {
         Err(_) => Err(anyhow!("{endpoint} did not answer in {dial_timeout:?}")),
         Ok(connected) => connected.with_context(|| format!("cannot connect to {endpoint}")),
     }
 }
 
+async fn secured(uri: Uri, dialer: Dialer) -> io::Result<TokioIo<TlsStream>> {
+    let host = uri.host().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = uri
+        .port_u16()
+        .ok_or_else(|| io::Error::other(format!("{uri} has no port")))?;
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(TokioIo::new(dialer.connect(host, stream).await?))
+}
+
 /// The first member of a list that takes a connection.
-pub(crate) async fn connect_any(endpoints: &[String], dial_timeout: Duration) -> Result<Channel> {
+pub(crate) async fn connect_any(
+    endpoints: &[String],
+    security: &Security,
+    dial_timeout: Duration,
+) -> Result<Channel> {
     let mut failures = Vec::new();
     for endpoint in endpoints {
-        match connect(endpoint, dial_timeout).await {
+        match connect(endpoint, security, dial_timeout).await {
             Ok(channel) => return Ok(channel),
             Err(error) => failures.push(format!("{error:#}")),
         }

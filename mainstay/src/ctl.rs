@@ -28,6 +28,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use proto::etcdserverpb::AuthenticateRequest;
 use proto::etcdserverpb::auth_client::AuthClient;
+use store::tls::{Dialer, Pair, Trust};
 use tonic::Status;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::service::Interceptor;
@@ -37,7 +38,7 @@ use tonic::transport::Channel;
 use self::arguments::{Cli, Command, Global};
 use self::failure::{Failure, MISUSE_EXIT_CODE, NOT_CONNECTED_EXIT_CODE};
 use self::print::Printer;
-use crate::client;
+use crate::client::{self, Security};
 
 /// etcd's answer to a name and a password that it does not want.
 const AUTHENTICATION_OFF: &str = "etcdserver: authentication is not enabled";
@@ -95,6 +96,7 @@ async fn dispatch(cli: Cli) -> Result<()> {
     let session = Session {
         printer: Printer::new(&cli.global),
         user: user(&cli.global)?,
+        security: security(&cli.global)?,
         global: cli.global,
     };
     execute(&session, cli.command).await
@@ -138,9 +140,29 @@ async fn execute(session: &Session, command: Command) -> Result<()> {
     }
 }
 
+/// Reads the certificates that the flags name.
+fn security(global: &Global) -> Result<Security> {
+    let own = global.cert_file.clone().zip(global.key_file.clone());
+    let trust = Trust {
+        verifies: !global.insecure_skip_tls_verify,
+        trusted_ca_file: global.cacert.clone(),
+        own: own.map(|(cert_file, key_file)| Pair {
+            cert_file,
+            key_file,
+        }),
+    };
+    let is_plain = trust.verifies
+        && trust.trusted_ca_file.is_none()
+        && trust.own.is_none()
+        && global.insecure_transport;
+    let dialer = (!is_plain).then(|| Dialer::of_client(trust)).transpose()?;
+    Ok(Security { dialer })
+}
+
 /// What every command needs: where to ask and how to print.
 pub(crate) struct Session {
     global: Global,
+    security: Security,
     printer: Printer,
     /// Name and password of who asks.
     user: Option<(String, String)>,
@@ -183,7 +205,12 @@ impl Interceptor for Identify {
 impl Session {
     /// A connection to the first endpoint that takes one.
     async fn channel(&self) -> Result<Service> {
-        let channel = client::connect_any(&self.global.endpoints, self.global.dial_timeout).await?;
+        let Global {
+            endpoints,
+            dial_timeout,
+            ..
+        } = &self.global;
+        let channel = client::connect_any(endpoints, &self.security, *dial_timeout).await?;
         self.authorized(channel).await
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use state_machine::{Command, Compact};
+use state_machine::{Caller, Command, Compact};
 use tokio::time::Instant;
 
 use crate::config::AutoCompaction;
@@ -84,7 +84,7 @@ pub(crate) async fn run(
             continue;
         }
         match proposals
-            .propose(&Command::Compact(Compact { revision }))
+            .propose(&Command::Compact(Compact { revision }).by(Caller::System))
             .await
         {
             Ok(Ok(_)) => tracing::info!(revision, "finished auto compaction"),

@@ -1,19 +1,25 @@
 //! What an operator may choose: etcd's flags and environment for a static cluster, read once and checked once.
 
+mod authentication;
 mod build;
+mod file;
+mod gates;
 mod go;
 mod help;
 mod identity;
+mod security;
 mod table;
 mod url;
 mod values;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daemon::Telemetry;
 
-pub use self::identity::{cluster_id, member_id};
+pub use self::authentication::{Authentication, JwtOptions, TokenKind};
+pub use self::identity::{cluster_id, member_id, new_member_id};
+pub use self::security::Security;
 pub use self::url::{Url, UrlError};
 
 /// The release of etcd whose API this store speaks. Clients read it: kube-apiserver wants a semantic version.
@@ -66,6 +72,13 @@ pub struct Config {
     pub host_whitelist: Vec<String>,
     /// Whether the times of each method are kept.
     pub extensive_metrics: bool,
+    /// TLS of the client ports.
+    pub client_security: Security,
+    /// TLS of the peer ports, and towards other members.
+    pub peer_security: Security,
+    /// `--socket-reuse-port`.
+    pub socket_reuse_port: bool,
+    pub authentication: Authentication,
     pub telemetry: Telemetry,
     /// What the operator should see at warning level once there is a log.
     pub warnings: Vec<String>,
@@ -144,10 +157,9 @@ impl Config {
         let values = match values::Values::read(arguments, environment)? {
             values::Read::Values(values) => values,
             values::Read::Help => return Ok(Parsed::Print(help::flags())),
+            values::Read::Version => return Ok(Parsed::Print(version_lines())),
+            values::Read::File(path) => file::read(Path::new(&path))?,
         };
-        if values.bool("version") {
-            return Ok(Parsed::Print(version_lines()));
-        }
         let config = build::config(values).map_err(ConfigError::Invalid)?;
         Ok(Parsed::Run(Box::new(config)))
     }

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::{ClusterState, Config};
 use crate::replica::Identity;
 
+/// Whose folder it is.
+const DESCRIPTION: &str = "identity.json";
 /// Present until the first log entry of a new cluster is written.
 const UNINITIALIZED: &str = "uninitialized";
 /// Present while a member that joined again without its old log has not caught up.
@@ -33,12 +35,21 @@ struct Description {
     format: u32,
     cluster_id: String,
     member_id: String,
+    /// It came into a cluster that was there already, which gave it its id. Flags say nothing about it.
+    #[serde(default)]
+    joined: bool,
 }
 
 impl DataFolder {
-    /// Opens the folder, or makes it for the member that the flags describe. A folder of something or somebody else is
-    /// left as it is.
-    pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
+    /// Whether this member comes into a cluster that is there already, which then has to say who it is.
+    pub(crate) fn joins(config: &Config) -> bool {
+        let known = config.data_dir.join("member").join(DESCRIPTION);
+        config.initial_cluster_state == ClusterState::Existing && !known.exists()
+    }
+
+    /// Opens the folder, or makes it for the member that `joins` or else the flags describe. A folder of something or
+    /// somebody else is left as it is.
+    pub(crate) fn open(config: &Config, joins: Option<Identity>) -> anyhow::Result<Self> {
         let member = config.data_dir.join("member");
         ensure!(
             !member.join("snap").join("db").exists(),
@@ -54,21 +65,23 @@ impl DataFolder {
             member_id: me.id,
         });
         let identity = match read_description(&member)? {
-            Some(stored) => {
-                if let Some(flags) = flags {
+            Some(description) => {
+                let stored = description.identity(&member)?;
+                if let Some(flags) = flags.filter(|_| !description.joined) {
                     check_same(config, stored, flags)?;
                 }
                 stored
             }
             None => {
                 ensure_empty(&member)?;
-                let identity = flags.context("--initial-cluster does not name this member")?;
-                let mark = match config.initial_cluster_state {
-                    ClusterState::New => UNINITIALIZED,
-                    ClusterState::Existing => REJOINING,
+                let mark = match joins {
+                    None => UNINITIALIZED,
+                    Some(_) => REJOINING,
                 };
+                let identity = joins.or(flags);
+                let identity = identity.context("--initial-cluster does not name this member")?;
                 write_file(&member.join(mark), b"")?;
-                write_description(&member, identity)?;
+                write_description(&member, identity, joins.is_some())?;
                 identity
             }
         };
@@ -116,7 +129,7 @@ impl DataFolder {
     pub(crate) fn copy_marks(&self, data_dir: &Path) -> io::Result<()> {
         let member = data_dir.join("member");
         fs::create_dir_all(&member)?;
-        for name in ["identity.json", UNINITIALIZED, REJOINING] {
+        for name in [DESCRIPTION, UNINITIALIZED, REJOINING] {
             let from = self.member.join(name);
             if from.exists() {
                 fs::copy(from, member.join(name))?;
@@ -177,49 +190,60 @@ fn take_lock(member: &Path) -> anyhow::Result<File> {
     }
 }
 
-fn read_description(member: &Path) -> anyhow::Result<Option<Identity>> {
-    let path = member.join("identity.json");
+fn read_description(member: &Path) -> anyhow::Result<Option<Description>> {
+    let path = member.join(DESCRIPTION);
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
-    let unreadable = || {
-        format!(
-            "{} does not describe a member of this program",
-            path.display()
-        )
-    };
-    let description: Description = serde_json::from_slice(&text).with_context(unreadable)?;
+    let description: Description =
+        serde_json::from_slice(&text).with_context(|| unreadable(member))?;
     ensure!(
         description.format == FORMAT,
         "{} has format {}, this program reads format {FORMAT}",
         path.display(),
         description.format
     );
-    let id = |hex: &str| u64::from_str_radix(hex, 16).with_context(unreadable);
-    Ok(Some(Identity {
-        cluster_id: id(&description.cluster_id)?,
-        member_id: id(&description.member_id)?,
-    }))
+    Ok(Some(description))
 }
 
+fn unreadable(member: &Path) -> String {
+    let path = member.join(DESCRIPTION);
+    format!(
+        "{} does not describe a member of this program",
+        path.display()
+    )
+}
+
+impl Description {
+    fn identity(&self, member: &Path) -> anyhow::Result<Identity> {
+        let id = |hex: &str| u64::from_str_radix(hex, 16).with_context(|| unreadable(member));
+        Ok(Identity {
+            cluster_id: id(&self.cluster_id)?,
+            member_id: id(&self.member_id)?,
+        })
+    }
+}
+
+/// Refuses the folder of another member of the cluster that the flags describe. Flags of a cluster whose members have
+/// changed since say nothing any more.
 fn check_same(config: &Config, stored: Identity, flags: Identity) -> anyhow::Result<()> {
     let folder = config.data_dir.display();
     ensure!(
-        stored.cluster_id == flags.cluster_id,
-        "the data folder {folder} belongs to cluster {:x}, the flags describe cluster {:x}; give this member's own \
-         --data-dir, or the flags the cluster was made with",
-        stored.cluster_id,
-        flags.cluster_id
-    );
-    ensure!(
-        stored.member_id == flags.member_id,
+        stored.cluster_id != flags.cluster_id || stored.member_id == flags.member_id,
         "the data folder {folder} belongs to member {:x}, the flags describe member {:x}; give this member's own \
          --data-dir",
         stored.member_id,
         flags.member_id
     );
+    if stored.cluster_id != flags.cluster_id {
+        tracing::info!(
+            member_id = format_args!("{:x}", stored.member_id),
+            cluster_id = format_args!("{:x}", stored.cluster_id),
+            "the data folder says who this member is; the flags of the first start are not looked at"
+        );
+    }
     Ok(())
 }
 
@@ -238,15 +262,16 @@ fn ensure_empty(member: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_description(member: &Path, identity: Identity) -> anyhow::Result<()> {
+fn write_description(member: &Path, identity: Identity, joined: bool) -> anyhow::Result<()> {
     let description = Description {
         format: FORMAT,
         cluster_id: format!("{:x}", identity.cluster_id),
         member_id: format!("{:x}", identity.member_id),
+        joined,
     };
     let draft = member.join("identity.json.new");
     write_file(&draft, &serde_json::to_vec_pretty(&description)?)?;
-    fs::rename(&draft, member.join("identity.json"))?;
+    fs::rename(&draft, member.join(DESCRIPTION))?;
     File::open(member)?.sync_all()?;
     Ok(())
 }

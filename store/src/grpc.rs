@@ -3,6 +3,7 @@
 mod access;
 mod answer;
 mod auth;
+mod authn;
 mod authority;
 mod check;
 mod cluster;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use state_machine::{AlarmAction, AlarmChange, AlarmKind, Command, Rejection, Response};
+use state_machine::{AlarmAction, AlarmChange, AlarmKind, Caller, Command, Rejection, Response};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -37,10 +38,10 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::replica::Replica;
 
-pub use access::{Access, OverTls};
-pub use connection::Face;
+pub use access::Access;
+pub(crate) use connection::Face;
 pub(crate) use convert::alarm_name;
-pub use listener::{Port, serve, serve_pages};
+pub(crate) use listener::{Port, serve, serve_pages};
 pub(crate) use method::{METHODS, Method};
 pub(crate) use status::{NO_LEADER, unavailable};
 
@@ -70,6 +71,8 @@ pub struct Limits {
     pub concurrent_streams_max: u32,
     /// Open connections. Beyond it a new connection is closed at once.
     pub connections_max: usize,
+    /// `--initial-cluster-token`, from which ids of new members are made.
+    pub cluster_token: String,
     /// `--quota-backend-bytes`, on live bytes; none for no quota.
     pub quota_bytes: Option<u64>,
     /// `--watch-progress-notify-interval`.
@@ -98,6 +101,7 @@ impl Limits {
             txn_operations_max: config.max_txn_ops,
             concurrent_streams_max: config.max_concurrent_streams,
             connections_max: CONNECTIONS_MAX,
+            cluster_token: config.initial_cluster_token.clone(),
             quota_bytes: config.quota_bytes,
             watch_progress_interval: config.watch_progress_notify_interval,
             election_timeout: config.election_timeout,
@@ -124,7 +128,7 @@ pub(crate) struct Edge {
     /// True once no leader was seen for so long that streams that want one end.
     pub(crate) leaderless: tokio::sync::watch::Receiver<bool>,
     /// Whether this replica was a learner when last looked; a voter never becomes one.
-    pub(crate) learner: AtomicBool,
+    learner: AtomicBool,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -195,16 +199,22 @@ impl Edge {
                 alarm: AlarmKind::NoSpace,
             };
             // The write is refused all the same when the alarm cannot be raised.
-            if let Err(error) = self.propose(Command::Alarm(alarm)).await {
+            let command = Command::Alarm(alarm).by(Caller::System);
+            if let Err(error) = self.propose(command).await {
                 tracing::warn!(%error, "no space alarm was not raised");
             }
         }
         Err(status::rejected(Rejection::NoSpace))
     }
 
-    /// Learners answer little. See [`listener`] for who keeps this current.
+    /// Learners answer little.
     pub(crate) fn is_learner(&self) -> bool {
-        self.learner.load(Ordering::Relaxed)
+        if !self.learner.load(Ordering::Relaxed) {
+            return false;
+        }
+        let is_learner = self.replica.raft_status().is_learner;
+        self.learner.store(is_learner, Ordering::Relaxed);
+        is_learner
     }
 
     fn refuse_learner(&self) -> Result<(), Status> {

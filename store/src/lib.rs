@@ -1,5 +1,6 @@
 //! One replica of the replicated store: etcd's v3 API outside, raft and a deterministic state machine inside.
 
+mod authn;
 mod batch;
 mod blocking;
 mod compactor;
@@ -12,6 +13,7 @@ pub mod metrics;
 mod raft;
 pub mod replica;
 mod server;
+pub mod tls;
 mod waiters;
 pub mod watch;
 

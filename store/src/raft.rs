@@ -10,6 +10,8 @@ mod early_election;
 mod failure_detector;
 mod leader;
 mod log_store;
+mod member_changes;
+mod members;
 mod peer_service;
 mod rejoin;
 mod snapshot;
@@ -21,7 +23,7 @@ mod transport;
 mod types;
 mod wire;
 
-pub(crate) use applier::{Applier, ApplyProgress, Listeners, MemberTable};
+pub(crate) use applier::{Applier, ApplyProgress, Listeners};
 pub(crate) use codec::Attributes;
 pub(crate) use config::RaftSettings;
 pub(crate) use connection::Connection;
@@ -33,11 +35,15 @@ pub(crate) use early_election::EarlyElection;
 pub(crate) use failure_detector::FailureDetector;
 pub(crate) use leader::{Leader, LeadershipWatch};
 pub(crate) use log_store::LogStore;
+pub(crate) use member_changes::{
+    MemberChange, MemberChanges, MemberError, MemberLoop, MemberRefusal, MemberRules, Place,
+};
+pub(crate) use members::MemberTable;
 pub(crate) use peer_service::PeerService;
 pub(crate) use rejoin::RejoinGuard;
 pub(crate) use snapshot::StateFolder;
 pub(crate) use traffic::Traffic;
-pub(crate) use transport::{Client as PeerClient, Peers, Transport};
+pub(crate) use transport::{Client as PeerClient, Peers, Transport, ask_members, was_not_sent};
 use types::{Batch, BatchError, Callback};
 pub(crate) use types::{Member, Raft};
 

@@ -1,6 +1,7 @@
 //! The waist of the store: what the edge may ask of this replica, wherever the leader is.
 
 mod batcher;
+mod members;
 mod proposals;
 mod reads;
 
@@ -14,8 +15,10 @@ pub(crate) use batcher::Batcher;
 pub(crate) use proposals::{Proposals, REQUEST_BYTES_MAX};
 pub(crate) use reads::{ReadRounds, Reads};
 
+use crate::authn::Authenticator;
 use crate::raft::{
-    Attributes, Leader, LeadershipWatch, MemberTable, PeerClient, Peers, Raft, StateFolder,
+    Attributes, Leader, LeadershipWatch, MemberChanges, MemberTable, PeerClient, Peers, Raft,
+    StateFolder,
 };
 use crate::watch::Hub;
 
@@ -94,9 +97,11 @@ pub(crate) struct Parts {
     pub(crate) raft: Raft,
     pub(crate) folder: Arc<StateFolder>,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) members: MemberTable,
     pub(crate) peers: Peers,
     pub(crate) proposals: Proposals,
+    pub(crate) changes: MemberChanges,
     pub(crate) reads: Reads,
     pub(crate) leader: Leader,
     pub(crate) leadership: LeadershipWatch,
@@ -127,6 +132,16 @@ impl Replica {
     /// The state as applied here. Hold it for one request only: a snapshot may replace it.
     pub fn machine(&self) -> Arc<StateMachine> {
         self.0.folder.machine()
+    }
+
+    /// Who knows tokens and passwords.
+    pub(crate) fn authenticator(&self) -> &Authenticator {
+        &self.0.authenticator
+    }
+
+    /// Whether this replica has applied the log up to an index.
+    pub(crate) fn has_applied(&self, index: u64) -> bool {
+        self.0.leadership.applied_index() >= index
     }
 
     pub fn watch_hub(&self) -> &Arc<Hub> {
@@ -232,13 +247,13 @@ impl Replica {
         self.0.identity
     }
 
-    /// Members as applied here, by id.
-    pub fn members(&self) -> Vec<Member> {
-        self.0.members.all()
-    }
-
     pub fn raft_status(&self) -> RaftStatus {
-        self.0.leadership.status()
+        let mut status = self.0.leadership.status();
+        // A new voter that catches up is a learner for raft, but serves its clients.
+        if let Some(member) = self.0.members.get(self.0.identity.member_id) {
+            status.is_learner = member.is_learner;
+        }
+        status
     }
 
     /// Raft's current term; cheap, for every response's header.
@@ -264,13 +279,8 @@ impl Replica {
         if leadership.leader() != Some(me) {
             return Err(MoveLeaderError::NotLeader);
         }
-        if !self
-            .0
-            .members
-            .all()
-            .iter()
-            .any(|m| m.id == target && !m.is_learner)
-        {
+        let known = self.0.members.get(target);
+        if known.is_none_or(|member| member.is_learner) {
             return Err(MoveLeaderError::BadTransferee);
         }
         if target == me {

@@ -1,8 +1,12 @@
 //! Builds a replica from its parts, starts them in order and stops them in reverse; tasks are born here.
 
 mod assembly;
+mod join;
 mod loops;
+mod notify;
+mod ports;
 mod probe;
+mod removal;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 
@@ -12,22 +16,20 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use daemon::{OnFailure, Signals, Tasks};
 use futures::{Stream, TryStreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tonic::transport::server::TcpIncoming;
 
 use self::assembly::{Assembly, Means, open};
 use self::loops::{Loops, spawn_loops};
-use crate::config::{Config, Url};
+use self::ports::{Ports, peer_connections};
+use crate::config::Config;
 use crate::data_folder::DataFolder;
-use crate::grpc;
+use crate::grpc::{self, Face, Port};
 use crate::raft::{
-    self, Attributes, Connection, Contact, EarlyElection, Leader, LeadershipWatch, Member,
-    PeerService, RejoinGuard,
+    self, Attributes, Connection, Connector, Contact, EarlyElection, Leader, LeadershipWatch,
+    Member, MemberChanges, MemberRules, PeerService, RejoinGuard,
 };
 use crate::replica::{Identity, Parts, Proposals, Reads, Replica};
 
@@ -84,36 +86,39 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     for remark in &config.remarks {
         tracing::debug!("{remark}");
     }
-    let data = DataFolder::open(&config)?;
-    let peer_listeners = bind_all(&config.listen_peer_urls).await?;
-    let client_listeners = bind_all(&config.listen_client_urls).await?;
-    let http_listeners = bind_all(&config.listen_client_http_urls).await?;
-    let page_listeners = bind_all(&config.listen_metrics_urls).await?;
+    let ports = Ports::bind(&config).await?;
+    let means = Means::system(Connector::new(ports.dialer));
+    let joins = tokio::select! {
+        joins = joins(&config, &means) => joins?,
+        _ = signals.next() => return Ok(()),
+    };
+    let data = DataFolder::open(&config, joins)?;
     let tasks = Tasks::new();
-    let (assembly, closed_connections) = open(&config, &data, Means::system()).await?;
-    let incoming = futures::stream::select_all(
-        peer_listeners
-            .into_iter()
-            .map(|listener| TcpIncoming::from(listener).with_nodelay(Some(true))),
-    );
+    let (assembly, closed_connections) = open(&config, &data, means).await?;
+    let incoming = peer_connections(ports.peers, &tasks);
     let started = start(&assembly, &data, &tasks, incoming, closed_connections).await?;
     let replica = started.replica;
-    serve_pages(&assembly, &replica, &tasks, page_listeners);
+    serve_pages(&assembly, &replica, &tasks, ports.pages);
     probe::spawn(&assembly, &tasks);
+    let mut removed = std::pin::pin!(removal::removed(&assembly, &replica));
     let stopped = tokio::select! {
         ready = become_ready(&assembly, &replica) => { ready?; false }
         _ = signals.next() => true,
         () = tasks.stop_asked() => true,
+        () = &mut removed => { say_removed(&config); true }
     };
     if !stopped {
-        let ports = client_ports(client_listeners, http_listeners);
-        serve_clients(&assembly, &replica, &tasks, ports);
+        serve_clients(&assembly, &replica, &tasks, ports.clients);
         tracing::info!("ready to serve client requests");
+        notify::ready();
         tokio::select! {
-            signal = signals.next() => tracing::info!(signal = signal.name(), "stopping"),
-            () = tasks.stop_asked() => {}
+            signal = signals.next() => {
+                tracing::info!(signal = signal.name(), "stopping");
+                hand_over(&replica).await;
+            }
+            () = tasks.stop_asked() => hand_over(&replica).await,
+            () = &mut removed => say_removed(&config),
         }
-        hand_over(&replica).await;
     }
     let report = tasks.stop(STOP_GRACE).await;
     if let Err(error) = assembly.raft.shutdown().await {
@@ -128,27 +133,19 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
 }
 
-async fn bind_all(urls: &[Url]) -> anyhow::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::new();
-    for url in urls {
-        let listener = TcpListener::bind((url.host(), url.port())).await;
-        listeners.push(listener.with_context(|| format!("cannot listen on {url}"))?);
+/// Who this member is, when only the cluster that it joins can say so.
+async fn joins(config: &Config, means: &Means) -> anyhow::Result<Option<Identity>> {
+    if !DataFolder::joins(config) {
+        return Ok(None);
     }
-    Ok(listeners)
+    join::identity(config, &means.connector).await.map(Some)
 }
 
-/// Client ports are for everything, unless plain HTTP has ports of its own.
-fn client_ports(clients: Vec<TcpListener>, http: Vec<TcpListener>) -> Vec<grpc::Port> {
-    let face = if http.is_empty() {
-        grpc::Face::Client
-    } else {
-        grpc::Face::Grpc
-    };
-    let port = |face| move |listener| grpc::Port { listener, face };
-    let clients = clients.into_iter().map(port(face));
-    clients
-        .chain(http.into_iter().map(port(grpc::Face::Http)))
-        .collect()
+fn say_removed(config: &Config) {
+    tracing::error!(
+        data_dir = %config.data_dir.display(),
+        "this member has been removed from the cluster for good; its data folder is of no use any more"
+    );
 }
 
 /// Starts raft, the peer service and every loop.
@@ -193,17 +190,32 @@ where
         ways,
     );
     let guard = rejoin_guard(data);
+    let rules = MemberRules {
+        strict: config.strict_reconfig_check,
+        learners_max: config.max_learners,
+        timeout: request_timeout,
+    };
+    let (changes, member_loop) = MemberChanges::new(
+        raft.clone(),
+        leadership.clone(),
+        assembly.members.clone(),
+        contact.clone(),
+        rules,
+    );
     let replica = replica(
         (assembly, identity),
         (&leader, &leadership),
-        (&proposals, &reads),
+        (&proposals, &reads, &changes),
         request_timeout,
     );
-    let ways = (leader, proposals.clone(), contact);
+    let ways = (leader, proposals.clone(), changes, contact);
     let service = peer_service(identity, assembly, &guard, ways);
     serve_peers(tasks, service, assembly, incoming);
     let early_election = early_election(assembly, &guard, closed_connections);
-    refuse_second_bootstrap(assembly, data).await?;
+    if data.may_initialize() {
+        join::refuse_second_bootstrap(&assembly.config, assembly.peers.connector(), identity)
+            .await?;
+    }
     spawn_floor(assembly, tasks, &guard);
     raft.run();
     raft.runtime_config().elect(guard.may_vote());
@@ -214,6 +226,7 @@ where
             follow,
             batcher,
             rounds,
+            member_loop,
             proposals,
             reads: reads.clone(),
             leadership: leadership.clone(),
@@ -247,7 +260,7 @@ struct Started {
 fn replica(
     (assembly, identity): (&Assembly, Identity),
     (leader, leadership): (&Leader, &LeadershipWatch),
-    (proposals, reads): (&Proposals, &Reads),
+    (proposals, reads, changes): (&Proposals, &Reads, &MemberChanges),
     request_timeout: Duration,
 ) -> Arc<Replica> {
     Arc::new(Replica::new(Parts {
@@ -255,9 +268,11 @@ fn replica(
         raft: assembly.raft.clone(),
         folder: Arc::clone(&assembly.folder),
         hub: Arc::clone(&assembly.hub),
+        authenticator: Arc::clone(&assembly.authenticator),
         members: assembly.members.clone(),
         peers: assembly.peers.clone(),
         proposals: proposals.clone(),
+        changes: changes.clone(),
         reads: reads.clone(),
         leader: leader.clone(),
         leadership: leadership.clone(),
@@ -270,7 +285,7 @@ fn peer_service(
     identity: Identity,
     assembly: &Assembly,
     guard: &Arc<RejoinGuard>,
-    (leader, proposals, contact): (Leader, Proposals, Contact),
+    (leader, proposals, changes, contact): (Leader, Proposals, MemberChanges, Contact),
 ) -> PeerService {
     PeerService {
         identity,
@@ -283,6 +298,7 @@ fn peer_service(
         guard: Arc::clone(guard),
         leader,
         proposals,
+        changes,
     }
 }
 
@@ -315,16 +331,10 @@ fn rejoin_guard(data: &DataFolder) -> Arc<RejoinGuard> {
 
 /// A member that joined again follows nobody until it knows whom the others follow.
 fn spawn_floor(assembly: &Assembly, tasks: &Tasks, guard: &Arc<RejoinGuard>) {
-    let others: Vec<(u64, String)> = others(assembly)
-        .map(|(id, url)| (id, url.to_owned()))
-        .collect();
-    let (guard, peers) = (Arc::clone(guard), assembly.peers.clone());
+    let (config, peers) = (Arc::clone(&assembly.config), assembly.peers.clone());
+    let (guard, member_id) = (Arc::clone(guard), assembly.member_id);
     tasks.spawn("rejoin", OnFailure::Stop, |stop| async move {
-        let ask = || async {
-            let asked = others.iter().map(|(id, url)| peers.led_term(*id, url));
-            let answers = futures::future::join_all(asked).await;
-            answers.into_iter().flatten().collect()
-        };
+        let ask = || join::led_terms(&config, &peers, member_id);
         tokio::select! {
             () = guard.learn_floor(ask) => {}
             () = stop.cancelled() => {}
@@ -368,32 +378,6 @@ fn serve_peers<I>(
     });
 }
 
-/// A member that the others know and that has no data has lost it: as a new member it would vote again and could undo
-/// what it had acknowledged. Whoever does not answer is not waited for, as in etcd.
-async fn refuse_second_bootstrap(assembly: &Assembly, data: &DataFolder) -> anyhow::Result<()> {
-    if !data.may_initialize() {
-        return Ok(());
-    }
-    let asked = others(assembly).map(|(id, url)| assembly.peers.started_members(id, url));
-    for known in futures::future::join_all(asked).await {
-        anyhow::ensure!(
-            !known.contains(&assembly.member_id),
-            "member {:x} has already been bootstrapped and its data is gone; start it with --initial-cluster-state \
-             existing, so that it copies the data from the others before it votes again",
-            assembly.member_id
-        );
-    }
-    Ok(())
-}
-
-/// The other members that the flags name, and where they are reached.
-fn others(assembly: &Assembly) -> impl Iterator<Item = (u64, &str)> {
-    let members = assembly.config.initial_cluster.iter();
-    members
-        .filter(|member| member.id != assembly.member_id)
-        .map(|member| (member.id, member.peer_urls[0].as_str()))
-}
-
 /// Makes the cluster that the flags describe, unless that was done.
 async fn initialize(assembly: &Assembly, data: &DataFolder) -> anyhow::Result<()> {
     if !data.may_initialize() {
@@ -409,7 +393,14 @@ async fn initialize(assembly: &Assembly, data: &DataFolder) -> anyhow::Result<()
                 .iter()
                 .map(|url| url.as_str().to_owned())
                 .collect();
-            (member.id, Member { peer_urls })
+            let joins_as_voter = false;
+            (
+                member.id,
+                Member {
+                    peer_urls,
+                    joins_as_voter,
+                },
+            )
         })
         .collect();
     raft::initialize(&assembly.raft, members).await?;
@@ -447,7 +438,7 @@ fn serve_clients(
     assembly: &Assembly,
     replica: &Arc<Replica>,
     tasks: &Tasks,
-    ports: Vec<grpc::Port>,
+    ports: Vec<(Face, Port)>,
 ) {
     let limits = grpc::Limits::from_config(&assembly.config);
     let (replica, metrics) = (Arc::clone(replica), Arc::clone(&assembly.metrics));
@@ -457,19 +448,14 @@ fn serve_clients(
 }
 
 /// Health pages and metrics with listeners of their own, from the start: probes ask while there is no leader yet.
-fn serve_pages(
-    assembly: &Assembly,
-    replica: &Arc<Replica>,
-    tasks: &Tasks,
-    listeners: Vec<TcpListener>,
-) {
-    if listeners.is_empty() {
+fn serve_pages(assembly: &Assembly, replica: &Arc<Replica>, tasks: &Tasks, ports: Vec<Port>) {
+    if ports.is_empty() {
         return;
     }
     let limits = grpc::Limits::from_config(&assembly.config);
     let (replica, metrics) = (Arc::clone(replica), Arc::clone(&assembly.metrics));
     tasks.spawn("pages", OnFailure::Stop, |stop| {
-        grpc::serve_pages(listeners, replica, metrics, limits, stop)
+        grpc::serve_pages(ports, replica, metrics, limits, stop)
     });
 }
 

@@ -4,6 +4,7 @@ mod bench;
 mod chaos;
 mod ci;
 mod command;
+mod languages;
 mod selftest;
 mod setup;
 mod test;
@@ -18,7 +19,7 @@ cargo xtask <task>
 
   up [flags]      build, then start three replicas on this machine (flags of `mainstay up`)
   test [filter]   build, then run every test of the workspace, interop tests with stock clients too
-  interop [args]  only the interop tests
+  interop [args]  only the interop tests; names the languages it lacks
   tidy            only the checks of the walls between the members, the style and the files
   bench [args]    build, then run Mainstay and a peer on the same work (flags of `side-by-side`)
   chaos [--profile ci|nightly] [--seed N]

@@ -3,17 +3,34 @@
 use anyhow::Result;
 
 use crate::command::Run;
-use crate::{setup, tidy, up, workspace};
+use crate::{languages, setup, tidy, up, workspace};
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     prepare()?;
     cargo_test(&["--workspace"], arguments)?;
+    if arguments.is_empty() {
+        clients()?;
+    }
     tidy::run()
 }
 
 pub(crate) fn interop(arguments: &[String]) -> Result<()> {
     prepare()?;
-    cargo_test(&["--package", "interop"], arguments)
+    cargo_test(&["--package", "interop"], arguments)?;
+    match arguments {
+        [] => clients(),
+        _ => Ok(()),
+    }
+}
+
+/// Clients in languages that this machine has. They are told apart by name, for other machines lack other ones.
+fn clients() -> Result<()> {
+    let tests = languages::tests()?;
+    if tests.is_empty() {
+        return Ok(());
+    }
+    let run = ["--test", "clients", "--", "--ignored", "--exact"].map(str::to_owned);
+    cargo_test(&["--workspace"], &[&run[..], &tests].concat())
 }
 
 /// The tests start the binary as a process, so it is built first.

@@ -76,6 +76,28 @@ impl Member {
         }
     }
 
+    /// From its next start on, the member comes into a cluster that is there already.
+    pub fn joins_existing(&mut self) {
+        self.set_flag("--initial-cluster-state", "existing");
+    }
+
+    /// The value of a flag that the member has.
+    pub fn flag(&self, flag: &str) -> &str {
+        let at = self.flags.iter().position(|given| given == flag);
+        &self.flags[at.expect("a flag that every member is given") + 1]
+    }
+
+    /// Another value for a flag that the member has, from its next start on.
+    pub fn set_flag(&mut self, flag: &str, value: &str) {
+        let at = self.flags.iter().position(|given| given == flag);
+        let at = at.expect("a flag that every member is given");
+        value.clone_into(&mut self.flags[at + 1]);
+    }
+
+    pub fn peer_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.peer_port)
+    }
+
     pub fn client_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.client_port)
     }

@@ -2,6 +2,7 @@
 
 mod auth;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -29,6 +30,32 @@ pub(super) struct Global {
         default_value = "127.0.0.1:2379"
     )]
     pub(super) endpoints: Vec<String>,
+    /// Who signs the certificates of members, as a bundle in PEM
+    #[arg(long, global = true, env = "ETCDCTL_CACERT")]
+    pub(super) cacert: Option<PathBuf>,
+    /// Certificate to show to members
+    #[arg(
+        long = "cert",
+        global = true,
+        env = "ETCDCTL_CERT",
+        requires = "key_file"
+    )]
+    pub(super) cert_file: Option<PathBuf>,
+    /// Key of the certificate
+    #[arg(
+        long = "key",
+        global = true,
+        env = "ETCDCTL_KEY",
+        requires = "cert_file"
+    )]
+    pub(super) key_file: Option<PathBuf>,
+    /// Do not look at the certificates of members
+    #[arg(long, global = true, env = "ETCDCTL_INSECURE_SKIP_TLS_VERIFY")]
+    pub(super) insecure_skip_tls_verify: bool,
+    /// Whether an endpoint without a scheme is spoken to in plain, when no other flag is about TLS
+    #[arg(long, global = true, env = "ETCDCTL_INSECURE_TRANSPORT", num_args = 0..=1, require_equals = true,
+        default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub(super) insecure_transport: bool,
     /// Output format
     #[arg(short = 'w', long, global = true, env = "ETCDCTL_WRITE_OUT", value_enum, default_value_t = Format::Simple)]
     pub(super) write_out: Format,
@@ -362,7 +389,7 @@ pub(super) enum Alarm {
 }
 
 /// Flags that stand alone here and may have `=true` or `=false` in etcdctl.
-const BOOLS: [&str; 18] = [
+const BOOLS: [&str; 19] = [
     "--cluster",
     "--count-only",
     "--detail",
@@ -370,6 +397,7 @@ const BOOLS: [&str; 18] = [
     "--hex",
     "--ignore-lease",
     "--ignore-value",
+    "--insecure-skip-tls-verify",
     "--keys",
     "--keys-only",
     "--learner",

@@ -133,7 +133,8 @@ pub(super) async fn endpoints(session: &Session, members: AllMembers) -> Result<
 }
 
 pub(super) async fn channel(session: &Session, endpoint: &str) -> Result<Service> {
-    let channel = client::connect(endpoint, session.global.dial_timeout).await?;
+    let dial_timeout = session.global.dial_timeout;
+    let channel = client::connect(endpoint, &session.security, dial_timeout).await?;
     session.authorized(channel).await
 }
 

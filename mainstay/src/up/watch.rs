@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout};
 use tonic::transport::Channel;
 
 use super::plan::Member;
-use crate::client::{self, MemberStatus};
+use crate::client::{self, MemberStatus, Security};
 
 /// Longest wait for one member.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(400);
@@ -80,7 +80,9 @@ impl Watched {
     async fn ask(&mut self) -> Option<MemberStatus> {
         let channel = match self.channel.take() {
             Some(channel) => channel,
-            None => client::connect(&self.endpoint, ANSWER_TIMEOUT).await.ok()?,
+            None => client::connect(&self.endpoint, &Security::default(), ANSWER_TIMEOUT)
+                .await
+                .ok()?,
         };
         let status = client::status(&channel).await.ok()?;
         self.channel = Some(channel);

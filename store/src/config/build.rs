@@ -8,8 +8,10 @@ use std::time::Duration;
 use daemon::{Format, Output, Telemetry};
 use tracing::Level;
 
+use super::authentication::authentication;
 use super::go;
 use super::identity::member_id;
+use super::security::{self, Security};
 use super::url::{self, Url};
 use super::values::Values;
 use super::{AutoCompaction, ClusterState, Config, InitialMember};
@@ -25,6 +27,7 @@ const DEFAULT_NAME: &str = "default";
 const DEFAULT_CLUSTER: &str = "default=http://localhost:2380";
 
 pub(super) fn config(mut values: Values) -> Result<Config, String> {
+    values.check_names()?;
     let telemetry = telemetry(&values)?;
     let name = values.text("name").to_owned();
     let data_dir = match values.text("data-dir") {
@@ -36,7 +39,8 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         .map(PathBuf::from);
     let urls = Urls::new(&values)?;
     let (heartbeat_interval, election_timeout) = ticks(&values)?;
-    if values.is_given("listen-client-urls") && !values.is_given("advertise-client-urls") {
+    let needs_advertised = values.is_given("listen-client-urls") && !values.is_from_file();
+    if needs_advertised && !values.is_given("advertise-client-urls") {
         return Err(
             "--advertise-client-urls is required when --listen-client-urls is set \
                     explicitly"
@@ -45,6 +49,7 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
     }
     let initial_cluster = initial_cluster(&values, &name, &urls.advertise_peer)?;
     let interval = values.duration("grpc-keepalive-interval");
+    let (client_security, peer_security) = security(&mut values, &urls)?;
     Ok(Config {
         name,
         data_dir,
@@ -82,6 +87,10 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         cors: list(values.text("cors")),
         host_whitelist: list(values.text("host-whitelist")),
         extensive_metrics: values.text("metrics") == "extensive",
+        authentication: authentication(&mut values)?,
+        client_security,
+        peer_security,
+        socket_reuse_port: values.bool("socket-reuse-port"),
         telemetry,
         warnings: values.warnings,
         remarks: values.remarks,
@@ -153,7 +162,7 @@ impl Urls {
             advertise_client: at_least_one_url(values, "advertise-client-urls")?,
             advertise_peer: at_least_one_url(values, "initial-advertise-peer-urls")?,
         };
-        let mut places = BTreeMap::new();
+        let mut places: BTreeMap<(&str, u16), (&str, &Url)> = BTreeMap::new();
         for (flag, list) in [
             ("listen-peer-urls", &urls.listen_peer),
             ("listen-client-urls", &urls.listen_client),
@@ -162,7 +171,12 @@ impl Urls {
         ] {
             for url in list {
                 check_bind(url)?;
-                if let Some(other) = places.insert(url, flag) {
+                let Some((other, at)) = places.insert((url.host(), url.port()), (flag, url)) else {
+                    continue;
+                };
+                // A client port may speak both, told apart by the first byte.
+                let is_both = at.is_secure() != url.is_secure() && flag != "listen-peer-urls";
+                if other != flag || !is_both {
                     return Err(format!("{url} stands in --{other} and again in --{flag}"));
                 }
             }
@@ -171,6 +185,20 @@ impl Urls {
         check_hosts("advertise-client-urls", &urls.advertise_client)?;
         Ok(urls)
     }
+}
+
+/// The TLS flags of both kinds of port, which every URL that needs them must have.
+fn security(values: &mut Values, urls: &Urls) -> Result<(Security, Security), String> {
+    let clients = Security::of_clients(values)?;
+    let peers = Security::of_peers(values)?;
+    for list in [&urls.listen_client, &urls.listen_client_http] {
+        security::check_urls(values, &clients, ("client-url", list))?;
+    }
+    let secure = |url: &&Url| url.is_secure();
+    let metrics: Vec<Url> = urls.listen_metrics.iter().filter(secure).cloned().collect();
+    security::check_urls(values, &clients, ("metrics-url", &metrics))?;
+    security::check_urls(values, &peers, ("peer-url", &urls.listen_peer))?;
+    Ok((clients, peers))
 }
 
 fn at_least_one_url(values: &Values, flag: &str) -> Result<Vec<Url>, String> {

@@ -44,3 +44,44 @@ fn push_names(text: &mut String, wanted: impl Fn(Role) -> bool) {
         writeln!(text, "  --{} ({why})", flag.name).expect("a String takes every text");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Rows of the table in docs/operating.md: a reason, and the flags it is for.
+    fn rows(wanted: impl Fn(Role) -> Option<&'static str>) -> String {
+        let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for flag in FLAGS {
+            if let Some(why) = wanted(flag.role) {
+                let names = by_reason.entry(why).or_default();
+                names.push(format!("`{}`", flag.name));
+            }
+        }
+        let rows = by_reason
+            .iter()
+            .map(|(why, names)| format!("| {} | {why} |\n", names.join(" ")));
+        rows.collect()
+    }
+
+    #[test]
+    fn the_operators_manual_has_every_flag_without_effect() {
+        let manual = include_str!("../../../docs/operating.md");
+        let ignored = rows(|role| match role {
+            Role::Ignored(why) => Some(why),
+            _ => None,
+        });
+        let refused = rows(|role| match role {
+            Role::Refused(why) => Some(why),
+            _ => None,
+        });
+        for table in [ignored, refused] {
+            assert!(
+                manual.contains(&table),
+                "docs/operating.md should have\n{table}"
+            );
+        }
+    }
+}

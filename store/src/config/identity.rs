@@ -1,11 +1,25 @@
 //! Member and cluster IDs, derived as etcd derives them, so that equal flags give equal IDs.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use sha1::{Digest, Sha1};
 
 use super::url::Url;
 
 /// ID of a member of a new cluster: SHA-1 over its sorted peer URLs and the cluster token, the first eight bytes.
 pub fn member_id(peer_urls: &[Url], cluster_token: &str) -> u64 {
+    first_eight_bytes(hasher(peer_urls, cluster_token))
+}
+
+/// ID of a member that is added to a running cluster. The time is in it, so that no ID comes back.
+pub fn new_member_id(peer_urls: &[Url], cluster_token: &str) -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let mut hasher = hasher(peer_urls, cluster_token);
+    hasher.update(since.unwrap_or_default().as_nanos().to_string());
+    first_eight_bytes(hasher)
+}
+
+fn hasher(peer_urls: &[Url], cluster_token: &str) -> Sha1 {
     let mut sorted: Vec<&str> = peer_urls.iter().map(Url::as_str).collect();
     sorted.sort_unstable();
     let mut hasher = Sha1::new();
@@ -13,7 +27,7 @@ pub fn member_id(peer_urls: &[Url], cluster_token: &str) -> u64 {
         hasher.update(url);
     }
     hasher.update(cluster_token);
-    first_eight_bytes(hasher)
+    hasher
 }
 
 /// ID of a new cluster: SHA-1 over the IDs of its first members in rising order, the first eight bytes.

@@ -19,11 +19,11 @@ fn config_with(line: &str, environment: &[(&str, &str)]) -> Config {
     }
 }
 
-fn config(line: &str) -> Config {
+pub(super) fn config(line: &str) -> Config {
     config_with(line, &[])
 }
 
-fn error(line: &str) -> (u8, String) {
+pub(super) fn error(line: &str) -> (u8, String) {
     let error = parse_with(line, &[]).unwrap_err();
     (error.exit_code(), error.to_string())
 }
@@ -160,13 +160,8 @@ fn a_command_line_that_cannot_be_read_is_a_usage_error() {
             "invalid value \"x\" for flag -initial-cluster-state: invalid value",
         ),
         (
-            "--cert-file=a.pem",
-            "invalid value \"a.pem\" for flag -cert-file: TLS is not available in this build",
-        ),
-        (
-            "--listen-peer-urls=https://127.0.0.1:1",
-            "invalid value \"https://127.0.0.1:1\" for flag -listen-peer-urls: \
-             TLS is not available in this build: https://127.0.0.1:1",
+            "--feature-gates=X=true",
+            "invalid value \"X=true\" for flag -feature-gates: unrecognized feature gate: X",
         ),
     ] {
         assert_eq!(error(line), (2, text.to_owned()), "{line}");
@@ -211,6 +206,11 @@ fn settings_that_cannot_be_are_refused_with_etcds_texts() {
         (
             "--initial-cluster=xyz",
             "error setting up initial cluster: URL scheme must be http, https, unix, or unixs: ",
+        ),
+        (
+            "--snapshot-catchup-entries=7 --experimental-snapshot-catchup-entries=8",
+            "cannot set --experimental-snapshot-catchup-entries and --snapshot-catchup-entries at \
+             the same time, please use --snapshot-catchup-entries only",
         ),
         ("--log-level=loud", "unrecognized level: \"loud\""),
         ("--max-txn-ops=0", "--max-txn-ops must be >0 (set to 0)"),
@@ -347,8 +347,8 @@ fn the_largest_request_may_be_as_large_as_the_log_takes() {
 fn old_names_mean_the_flags_of_today() {
     let old = config("--experimental-watch-progress-notify-interval=5s");
     assert_eq!(old.watch_progress_notify_interval, Duration::from_secs(5));
-    let line = "--snapshot-catchup-entries=7 --experimental-snapshot-catchup-entries=8";
-    assert_eq!(config(line).snapshot_catchup_entries, 7);
+    let line = "--experimental-snapshot-catchup-entries=8";
+    assert_eq!(config(line).snapshot_catchup_entries, 8);
     assert_eq!(error("--experimental-name=x").0, 2);
 }
 
@@ -395,7 +395,8 @@ fn version_and_help_are_printed() {
 fn every_used_flag_changes_the_configuration() {
     let before = config("");
     for flag in table::FLAGS {
-        if flag.role != table::Role::Used || flag.name == "version" {
+        let is_command = ["version", "config-file"].contains(&flag.name);
+        if flag.role != table::Role::Used || is_command {
             continue;
         }
         let value = match flag.name {
@@ -405,10 +406,22 @@ fn every_used_flag_changes_the_configuration() {
             }
             "initial-cluster" => "default=http://127.0.0.1:9",
             "initial-cluster-state" => "existing",
+            "auth-token" => "jwt,sign-method=RS256,pub-key=pub.pem,ttl=1m",
             "log-format" => "console",
             "log-level" => "warn",
             "metrics" => "extensive",
             "election-timeout" => "1001",
+            "cert-file" => "a --key-file=b",
+            "key-file" => "b --cert-file=a",
+            "client-cert-file" => "a --client-key-file=b",
+            "client-key-file" => "b --client-cert-file=a",
+            "peer-cert-file" => "a --peer-key-file=b",
+            "peer-key-file" => "b --peer-cert-file=a",
+            "peer-client-cert-file" => "a --peer-client-key-file=b",
+            "peer-client-key-file" => "b --peer-client-cert-file=a",
+            "cipher-suites" => "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+            "tls-min-version" => "TLS1.3",
+            "tls-max-version" => "TLS1.2",
             _ => match flag.kind {
                 table::Kind::Bool if flag.default == "true" => "false",
                 table::Kind::Bool => "true",
@@ -420,4 +433,30 @@ fn every_used_flag_changes_the_configuration() {
         let line = format!("--{}={value}", flag.name);
         assert_ne!(config(&line), before, "{line}");
     }
+}
+
+#[test]
+fn a_configuration_file_counts_more_than_flags_and_variables() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("etcd.yml");
+    std::fs::write(&path, "name: from-file\n").unwrap();
+    let flag = format!(
+        "--config-file={} --name=from-line --pre-vote=false",
+        path.display()
+    );
+    let read = config(&flag);
+    assert_eq!((read.name.as_str(), read.pre_vote), ("from-file", true));
+    let path = path.to_str().unwrap();
+    let variables = [
+        ("ETCD_CONFIG_FILE", path),
+        ("ETCD_NAME", "from-variable"),
+        ("ETCD_X", "1"),
+    ];
+    assert_eq!(config_with("--name=from-line", &variables), read);
+    assert_eq!(error("--config-file=/nowhere").0, 1);
+    assert_eq!(error(&format!("{flag} stray")).0, 1);
+    assert!(matches!(
+        parse_with(&format!("{flag} --version"), &[]),
+        Ok(Parsed::Print(_))
+    ));
 }

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-/// `http://host:port`. Ordered by its text, as etcd sorts URLs.
+/// `http://host:port` or `https://host:port`. Ordered by its text, as etcd sorts URLs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Url {
     text: String,
+    is_secure: bool,
     host: String,
     port: u16,
 }
@@ -21,8 +22,6 @@ pub enum UrlError {
     Path(String),
     #[error("invalid port in URL: {0}")]
     Port(String),
-    #[error("TLS is not available in this build: {0}")]
-    Tls(String),
     #[error("unix sockets are not available in this build: {0}")]
     UnixSocket(String),
 }
@@ -35,12 +34,12 @@ impl Url {
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(UrlError::Scheme(whole()));
         };
-        match scheme {
-            "http" => {}
-            "https" => return Err(UrlError::Tls(whole())),
+        let is_secure = match scheme {
+            "http" => false,
+            "https" => true,
             "unix" | "unixs" => return Err(UrlError::UnixSocket(whole())),
             _ => return Err(UrlError::Scheme(whole())),
-        }
+        };
         let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(authority_end);
         let (host, port) = split_host_port(authority).ok_or_else(|| UrlError::Address(whole()))?;
@@ -52,6 +51,7 @@ impl Url {
         let port = port.ok_or_else(|| UrlError::Port(whole()))?;
         Ok(Url {
             text: whole(),
+            is_secure,
             host: host.to_owned(),
             port,
         })
@@ -69,6 +69,11 @@ impl Url {
 
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Whether it is spoken to in TLS.
+    pub fn is_secure(&self) -> bool {
+        self.is_secure
     }
 
     /// Name or address; an IPv6 address without its brackets.
@@ -112,8 +117,10 @@ mod tests {
             (" http://localhost:1 ", "localhost", 1),
             ("http://[::1]:65535", "::1", 65535),
             ("http://:80", "", 80),
+            ("https://a:2379", "a", 2379),
         ] {
             let url = Url::parse(text).unwrap();
+            assert_eq!(url.is_secure(), text.starts_with("https"), "{text}");
             assert_eq!((url.host(), url.port()), (host, port), "{text}");
             assert_eq!(url.to_string(), text.trim());
         }
@@ -143,10 +150,6 @@ mod tests {
             ("http://a:1/", "URL must not contain a path: http://a:1/"),
             ("http://a:65536", "invalid port in URL: http://a:65536"),
             ("http://a:+1", "invalid port in URL: http://a:+1"),
-            (
-                "https://a:1",
-                "TLS is not available in this build: https://a:1",
-            ),
             (
                 "unix://a:1",
                 "unix sockets are not available in this build: unix://a:1",

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::ConfigError;
+use super::gates;
 use super::go::{self, Arity, SyntaxError};
 use super::table::{self, EXPERIMENTAL_PREFIX, Flag, Kind, Role};
 use super::url::Url;
@@ -11,12 +12,16 @@ use super::url::Url;
 /// Variables that etcd or its test suites set beside the flags.
 const KNOWN_VARIABLES: [&str; 2] = ["ETCD_UNSUPPORTED_ARCH", "ETCD_VERIFY"];
 
+/// Names a configuration file.
+const FILE_VARIABLE: &str = "ETCD_CONFIG_FILE";
+
 /// The values given by the operator; a flag not given has its default.
 #[derive(Debug, Default)]
 pub(super) struct Values {
     given: BTreeMap<&'static str, String>,
-    /// Given under the old name; a name of today counts more, wherever the two stand.
+    /// Given under the old name.
     given_old: BTreeMap<&'static str, String>,
+    is_from_file: bool,
     /// Worth a warning in the log.
     pub(super) warnings: Vec<String>,
     /// Flags that were taken and change nothing.
@@ -27,7 +32,10 @@ pub(super) struct Values {
 #[derive(Debug)]
 pub(super) enum Read {
     Values(Values),
+    /// The file has everything.
+    File(String),
     Help,
+    Version,
 }
 
 impl Values {
@@ -47,6 +55,27 @@ impl Values {
             Err(SyntaxError::Help) => return Ok(Read::Help),
             Err(error) => return Err(ConfigError::Usage(error.to_string())),
         };
+        if let Some(stray) = split.stray {
+            return Err(ConfigError::Invalid(format!(
+                "{stray:?} is not a valid flag"
+            )));
+        }
+        let last = |flag: &str| {
+            let given = split.flags.iter().rev().find(|(name, _)| name == flag);
+            given.map(|(_, value)| value.clone())
+        };
+        if last("version").is_some_and(|value| go::parse_bool(&value) == Some(true)) {
+            return Ok(Read::Version);
+        }
+        let mut environment = environment.into_iter().collect::<Vec<_>>();
+        let variable = environment.iter().position(|(key, _)| key == FILE_VARIABLE);
+        let variable = variable.map(|index| environment.swap_remove(index).1);
+        let file = last("config-file")
+            .filter(|path| !path.is_empty())
+            .or(variable);
+        if let Some(path) = file.filter(|path| !path.is_empty()) {
+            return Ok(Read::File(path));
+        }
         let mut values = Values::default();
         let mut on_line = BTreeSet::new();
         for (name, value) in split.flags {
@@ -54,11 +83,6 @@ impl Values {
                 .set(&name, value)
                 .map_err(|error| error.for_flag(&name))?;
             on_line.insert(name);
-        }
-        if let Some(stray) = split.stray {
-            return Err(ConfigError::Invalid(format!(
-                "{stray:?} is not a valid flag"
-            )));
         }
         values.read_environment(environment, &on_line)?;
         Ok(Read::Values(values))
@@ -98,7 +122,7 @@ impl Values {
     }
 
     /// The last value of a flag counts.
-    fn set(&mut self, name: &str, value: String) -> Result<(), BadValue> {
+    pub(super) fn set(&mut self, name: &str, value: String) -> Result<(), BadValue> {
         let flag = table::find(name).expect("the caller took the name from the table");
         if let Err(reason) = check(flag.kind, &value) {
             return Err(BadValue {
@@ -126,6 +150,37 @@ impl Values {
         };
         given.insert(flag.name, value);
         Ok(())
+    }
+
+    /// Without values yet, for those of a file.
+    pub(super) fn from_file() -> Values {
+        Values {
+            is_from_file: true,
+            ..Values::default()
+        }
+    }
+
+    /// Whether a file has said everything.
+    pub(super) fn is_from_file(&self) -> bool {
+        self.is_from_file
+    }
+
+    /// Refuses what was given under both names, and gates that contradict.
+    pub(super) fn check_names(&self) -> Result<(), String> {
+        if let Some(name) = self
+            .given_old
+            .keys()
+            .find(|name| self.given.contains_key(*name))
+        {
+            return Err(format!(
+                "cannot set --{EXPERIMENTAL_PREFIX}{name} and --{name} at the same time, please use --{name} only"
+            ));
+        }
+        gates::check(self.text("feature-gates"), |flag| {
+            self.given_old
+                .get(flag)
+                .and_then(|value| go::parse_bool(value))
+        })
     }
 
     /// Whether the operator gave the flag.
@@ -193,6 +248,7 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
         Kind::Unsigned => go::parse_unsigned(value).is_some(),
         Kind::Signed => go::parse_signed(value).is_some(),
         Kind::Duration => go::parse_duration(value).is_some(),
+        Kind::Gates => return gates::parse(value).map(|_gates| ()),
         Kind::OneOf(choices) if choices.contains(&value) => true,
         Kind::OneOf(_) => return Err("invalid value".to_owned()),
         Kind::Urls if value.is_empty() => true,
@@ -210,13 +266,17 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
 }
 
 /// A value its flag does not take.
-struct BadValue {
+pub(super) struct BadValue {
     value: String,
     reason: String,
     is_bool: bool,
 }
 
 impl BadValue {
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+
     fn for_flag(self, name: &str) -> ConfigError {
         let BadValue {
             value,

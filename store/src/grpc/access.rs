@@ -15,7 +15,7 @@ const ALL: &str = "*";
 
 /// Put among a request's extensions by a connection over TLS: its client has checked our name already.
 #[derive(Debug, Clone, Copy)]
-pub struct OverTls;
+pub(super) struct OverTls;
 
 /// The rules.
 #[derive(Debug, Clone, Default)]

@@ -1,37 +1,160 @@
-//! etcd's Auth service of a server that has no users and no roles, and so never enables authentication.
+//! etcd's Auth service.
 
 use std::sync::Arc;
 
+use proto::authpb;
 use proto::server::etcdserverpb as pb;
+use state_machine::{
+    Access, AuthChange, AuthRejection, AuthStamp, Authenticate, Command, KeyRange, Permission,
+    PermissionKind, ROOT, Rejection, User,
+};
 use tonic::{Request, Response, Status};
 
 use super::Edge;
-use super::status::BadRequest;
+use super::authn::Credentials;
+use super::status::{self, BadRequest};
+use crate::authn::new_secret;
 
-/// etcd counts changes to users and roles from 1.
-const AUTH_REVISION: u64 = 1;
+/// Tries to give a token while users and roles change between the look at the password and the log.
+const AUTHENTICATE_TRIES_MAX: usize = 8;
 
 pub(super) struct Auth(pub(super) Arc<Edge>);
 
-fn not_kept() -> Status {
-    Status::unimplemented("etcdserver: this server keeps no users and roles")
+impl Auth {
+    /// Makes a change in the name of a request's sender.
+    async fn change(
+        &self,
+        credentials: &Credentials,
+        change: AuthChange,
+    ) -> Result<Option<pb::ResponseHeader>, Status> {
+        let command = Command::Auth(change);
+        let answer = self.0.propose_for(credentials, command).await?;
+        Ok(Some(self.0.header(answer.revision)))
+    }
+
+    /// Hashes take long, so they are computed for who may need one alone.
+    async fn hash(
+        &self,
+        credentials: &Credentials,
+        password: String,
+    ) -> Result<bytes::Bytes, Status> {
+        if self.0.auth_enabled() {
+            self.0.read_barrier().await?;
+            self.0.admit(credentials, Access::Root).await?;
+        }
+        let passwords = &self.0.replica.authenticator().passwords;
+        passwords.hash(password).await.map_err(status::password)
+    }
+
+    /// The user of a name whose password is right, and when that was seen.
+    async fn check_password(&self, name: &str, password: &str) -> Result<u64, Status> {
+        let machine = self.0.replica.machine();
+        if !machine.auth_stamp().enabled {
+            return Err(rejected(AuthRejection::NotEnabled));
+        }
+        let user = machine.user(name);
+        let (revision, user) = user.ok_or_else(|| rejected(AuthRejection::Failed))?;
+        let User {
+            hash, no_password, ..
+        } = user;
+        if no_password {
+            return Err(status::no_password_user());
+        }
+        let passwords = &self.0.replica.authenticator().passwords;
+        let is_right = passwords.check(password.to_owned(), hash).await;
+        if is_right.map_err(status::password)? {
+            Ok(revision)
+        } else {
+            tracing::info!(user = name, "a password was wrong");
+            Err(rejected(AuthRejection::Failed))
+        }
+    }
+
+    /// A token that every member knows.
+    async fn simple_token(&self, user: &str, checked_revision: u64) -> Result<String, Status> {
+        let secret = new_secret().map_err(|error| status::internal(&error.to_string()))?;
+        let request = Authenticate {
+            user: user.to_owned(),
+            secret: secret.clone(),
+            checked_revision,
+        };
+        self.0.propose(Command::Authenticate(request)).await?;
+        // A change right behind it may have ended it again.
+        let token = self.0.replica.authenticator().tokens.with_secret(&secret);
+        token.ok_or_else(|| rejected(AuthRejection::OldRevision))
+    }
+
+    async fn token(&self, user: &str, password: &str) -> Result<String, Status> {
+        let old = rejected(AuthRejection::OldRevision);
+        for _ in 0..AUTHENTICATE_TRIES_MAX {
+            let checked_revision = self.check_password(user, password).await?;
+            let token = match &self.0.replica.authenticator().jwt {
+                Some(jwt) => jwt.sign(user, checked_revision).map_err(status::jwt),
+                None => self.simple_token(user, checked_revision).await,
+            };
+            match token {
+                Err(status) if status.message() == old.message() => {}
+                token => return token,
+            }
+        }
+        Err(old)
+    }
+}
+
+fn rejected(rejection: AuthRejection) -> Status {
+    status::rejected(Rejection::Auth(rejection))
+}
+
+fn permission(permission: authpb::Permission) -> Result<Permission, Status> {
+    let kind = match authpb::permission::Type::try_from(permission.perm_type) {
+        Ok(authpb::permission::Type::Read) => PermissionKind::Read,
+        Ok(authpb::permission::Type::Write) => PermissionKind::Write,
+        Ok(authpb::permission::Type::Readwrite) => PermissionKind::ReadWrite,
+        Err(_) => return Err(rejected(AuthRejection::InvalidManagement)),
+    };
+    let keys = KeyRange {
+        start: permission.key,
+        end: permission.range_end,
+    };
+    Ok(Permission { kind, keys })
+}
+
+fn wire_permission(permission: Permission) -> authpb::Permission {
+    authpb::Permission {
+        perm_type: permission.kind as i32,
+        key: permission.keys.start,
+        range_end: permission.keys.end,
+    }
+}
+
+/// What etcd says of the role root, which has no permissions of its own.
+fn all_keys() -> Permission {
+    Permission {
+        kind: PermissionKind::ReadWrite,
+        keys: KeyRange {
+            start: bytes::Bytes::new(),
+            end: bytes::Bytes::from_static(b"\0"),
+        },
+    }
 }
 
 #[tonic::async_trait]
 impl pb::auth_server::Auth for Auth {
-    /// Needs a root user, and there is none.
     async fn auth_enable(
         &self,
-        _request: Request<pb::AuthEnableRequest>,
+        request: Request<pb::AuthEnableRequest>,
     ) -> Result<Response<pb::AuthEnableResponse>, Status> {
-        Err(BadRequest::RootUserNotExist.into())
+        let credentials = Credentials::of(&request);
+        let header = self.change(&credentials, AuthChange::Enable).await?;
+        Ok(Response::new(pb::AuthEnableResponse { header }))
     }
 
     async fn auth_disable(
         &self,
-        _request: Request<pb::AuthDisableRequest>,
+        request: Request<pb::AuthDisableRequest>,
     ) -> Result<Response<pb::AuthDisableResponse>, Status> {
-        let header = Some(self.0.header_now());
+        let credentials = Credentials::of(&request);
+        let header = self.change(&credentials, AuthChange::Disable).await?;
         Ok(Response::new(pb::AuthDisableResponse { header }))
     }
 
@@ -39,118 +162,212 @@ impl pb::auth_server::Auth for Auth {
         &self,
         _request: Request<pb::AuthStatusRequest>,
     ) -> Result<Response<pb::AuthStatusResponse>, Status> {
-        let header = Some(self.0.header_now());
-        let auth_revision = AUTH_REVISION;
+        self.0.read_barrier().await?;
+        let AuthStamp { enabled, revision } = self.0.replica.machine().auth_stamp();
         Ok(Response::new(pb::AuthStatusResponse {
-            header,
-            enabled: false,
-            auth_revision,
+            header: Some(self.0.header_now()),
+            enabled,
+            auth_revision: revision,
         }))
     }
 
     async fn authenticate(
         &self,
-        _request: Request<pb::AuthenticateRequest>,
+        request: Request<pb::AuthenticateRequest>,
     ) -> Result<Response<pb::AuthenticateResponse>, Status> {
-        Err(BadRequest::AuthNotEnabled.into())
+        let request = request.into_inner();
+        self.0.read_barrier().await?;
+        let token = self.token(&request.name, &request.password).await?;
+        Ok(Response::new(pb::AuthenticateResponse {
+            header: Some(self.0.header_now()),
+            token,
+        }))
     }
 
     async fn user_add(
         &self,
-        _request: Request<pb::AuthUserAddRequest>,
+        request: Request<pb::AuthUserAddRequest>,
     ) -> Result<Response<pb::AuthUserAddResponse>, Status> {
-        Err(not_kept())
+        let credentials = Credentials::of(&request);
+        let request = request.into_inner();
+        let no_password = request.options.is_some_and(|options| options.no_password);
+        let hash = if no_password {
+            bytes::Bytes::new()
+        } else {
+            self.hash(&credentials, request.password).await?
+        };
+        let change = AuthChange::UserAdd {
+            name: request.name,
+            hash,
+            no_password,
+        };
+        let header = self.change(&credentials, change).await?;
+        Ok(Response::new(pb::AuthUserAddResponse { header }))
     }
 
     async fn user_get(
         &self,
-        _request: Request<pb::AuthUserGetRequest>,
+        request: Request<pb::AuthUserGetRequest>,
     ) -> Result<Response<pb::AuthUserGetResponse>, Status> {
-        Err(BadRequest::UserNotFound.into())
+        let credentials = Credentials::of(&request);
+        let name = request.into_inner().name;
+        self.0.read_barrier().await?;
+        let admitted = self.0.admit(&credentials, Access::User(&name)).await?;
+        let user = admitted.machine.user(&name);
+        let (_, user) = user.ok_or_else(|| rejected(AuthRejection::UserNotFound))?;
+        Ok(Response::new(pb::AuthUserGetResponse {
+            header: Some(self.0.header_now()),
+            roles: user.roles,
+        }))
     }
 
     async fn user_list(
         &self,
-        _request: Request<pb::AuthUserListRequest>,
+        request: Request<pb::AuthUserListRequest>,
     ) -> Result<Response<pb::AuthUserListResponse>, Status> {
-        let header = Some(self.0.header_now());
+        let credentials = Credentials::of(&request);
+        self.0.read_barrier().await?;
+        let admitted = self.0.admit(&credentials, Access::Root).await?;
         Ok(Response::new(pb::AuthUserListResponse {
-            header,
-            users: Vec::new(),
+            header: Some(self.0.header_now()),
+            users: admitted.machine.users(),
         }))
     }
 
     async fn user_delete(
         &self,
-        _request: Request<pb::AuthUserDeleteRequest>,
+        request: Request<pb::AuthUserDeleteRequest>,
     ) -> Result<Response<pb::AuthUserDeleteResponse>, Status> {
-        Err(BadRequest::UserNotFound.into())
+        let credentials = Credentials::of(&request);
+        let name = request.into_inner().name;
+        let change = AuthChange::UserDelete { name };
+        let header = self.change(&credentials, change).await?;
+        Ok(Response::new(pb::AuthUserDeleteResponse { header }))
     }
 
     async fn user_change_password(
         &self,
-        _request: Request<pb::AuthUserChangePasswordRequest>,
+        request: Request<pb::AuthUserChangePasswordRequest>,
     ) -> Result<Response<pb::AuthUserChangePasswordResponse>, Status> {
-        Err(BadRequest::UserNotFound.into())
+        let credentials = Credentials::of(&request);
+        let request = request.into_inner();
+        let change = AuthChange::UserChangePassword {
+            name: request.name,
+            hash: self.hash(&credentials, request.password).await?,
+        };
+        let header = self.change(&credentials, change).await?;
+        Ok(Response::new(pb::AuthUserChangePasswordResponse { header }))
     }
 
     async fn user_grant_role(
         &self,
-        _request: Request<pb::AuthUserGrantRoleRequest>,
+        request: Request<pb::AuthUserGrantRoleRequest>,
     ) -> Result<Response<pb::AuthUserGrantRoleResponse>, Status> {
-        Err(BadRequest::UserNotFound.into())
+        let credentials = Credentials::of(&request);
+        let pb::AuthUserGrantRoleRequest { user, role } = request.into_inner();
+        let change = AuthChange::UserGrantRole { user, role };
+        let header = self.change(&credentials, change).await?;
+        Ok(Response::new(pb::AuthUserGrantRoleResponse { header }))
     }
 
     async fn user_revoke_role(
         &self,
-        _request: Request<pb::AuthUserRevokeRoleRequest>,
+        request: Request<pb::AuthUserRevokeRoleRequest>,
     ) -> Result<Response<pb::AuthUserRevokeRoleResponse>, Status> {
-        Err(BadRequest::UserNotFound.into())
+        let credentials = Credentials::of(&request);
+        let pb::AuthUserRevokeRoleRequest { name, role } = request.into_inner();
+        let change = AuthChange::UserRevokeRole { user: name, role };
+        let header = self.change(&credentials, change).await?;
+        Ok(Response::new(pb::AuthUserRevokeRoleResponse { header }))
     }
 
     async fn role_add(
         &self,
-        _request: Request<pb::AuthRoleAddRequest>,
+        request: Request<pb::AuthRoleAddRequest>,
     ) -> Result<Response<pb::AuthRoleAddResponse>, Status> {
-        Err(not_kept())
+        let credentials = Credentials::of(&request);
+        let name = request.into_inner().name;
+        let change = AuthChange::RoleAdd { name };
+        let header = self.change(&credentials, change).await?;
+        Ok(Response::new(pb::AuthRoleAddResponse { header }))
     }
 
     async fn role_get(
         &self,
-        _request: Request<pb::AuthRoleGetRequest>,
+        request: Request<pb::AuthRoleGetRequest>,
     ) -> Result<Response<pb::AuthRoleGetResponse>, Status> {
-        Err(BadRequest::RoleNotFound.into())
+        let credentials = Credentials::of(&request);
+        let name = request.into_inner().role;
+        self.0.read_barrier().await?;
+        let admitted = self.0.admit(&credentials, Access::Role(&name)).await?;
+        let role = admitted.machine.role(&name);
+        let mut permissions = role.ok_or_else(|| rejected(AuthRejection::RoleNotFound))?;
+        if name == ROOT {
+            permissions = vec![all_keys()];
+        }
+        Ok(Response::new(pb::AuthRoleGetResponse {
+            header: Some(self.0.header_now()),
+            perm: permissions.into_iter().map(wire_permission).collect(),
+        }))
     }
 
     async fn role_list(
         &self,
-        _request: Request<pb::AuthRoleListRequest>,
+        request: Request<pb::AuthRoleListRequest>,
     ) -> Result<Response<pb::AuthRoleListResponse>, Status> {
-        let header = Some(self.0.header_now());
+        let credentials = Credentials::of(&request);
+        self.0.read_barrier().await?;
+        let admitted = self.0.admit(&credentials, Access::Root).await?;
         Ok(Response::new(pb::AuthRoleListResponse {
-            header,
-            roles: Vec::new(),
+            header: Some(self.0.header_now()),
+            roles: admitted.machine.roles(),
         }))
     }
 
     async fn role_delete(
         &self,
-        _request: Request<pb::AuthRoleDeleteRequest>,
+        request: Request<pb::AuthRoleDeleteRequest>,
     ) -> Result<Response<pb::AuthRoleDeleteResponse>, Status> {
-        Err(BadRequest::RoleNotFound.into())
+        let credentials = Credentials::of(&request);
+        let name = request.into_inner().role;
+        let change = AuthChange::RoleDelete { name };
+        let header = self.change(&credentials, change).await?;
+        Ok(Response::new(pb::AuthRoleDeleteResponse { header }))
     }
 
     async fn role_grant_permission(
         &self,
-        _request: Request<pb::AuthRoleGrantPermissionRequest>,
+        request: Request<pb::AuthRoleGrantPermissionRequest>,
     ) -> Result<Response<pb::AuthRoleGrantPermissionResponse>, Status> {
-        Err(BadRequest::RoleNotFound.into())
+        let credentials = Credentials::of(&request);
+        let request = request.into_inner();
+        let given = request.perm.ok_or(BadRequest::PermissionNotGiven)?;
+        let change = AuthChange::RoleGrantPermission {
+            role: request.name,
+            permission: permission(given)?,
+        };
+        let header = self.change(&credentials, change).await?;
+        Ok(Response::new(pb::AuthRoleGrantPermissionResponse {
+            header,
+        }))
     }
 
     async fn role_revoke_permission(
         &self,
-        _request: Request<pb::AuthRoleRevokePermissionRequest>,
+        request: Request<pb::AuthRoleRevokePermissionRequest>,
     ) -> Result<Response<pb::AuthRoleRevokePermissionResponse>, Status> {
-        Err(BadRequest::RoleNotFound.into())
+        let credentials = Credentials::of(&request);
+        let request = request.into_inner();
+        let change = AuthChange::RoleRevokePermission {
+            role: request.role,
+            keys: KeyRange {
+                start: request.key,
+                end: request.range_end,
+            },
+        };
+        let header = self.change(&credentials, change).await?;
+        Ok(Response::new(pb::AuthRoleRevokePermissionResponse {
+            header,
+        }))
     }
 }

@@ -1,4 +1,4 @@
-//! etcd's Cluster service, as far as a cluster has it whose members are fixed.
+//! etcd's Cluster service: who is a member, and how that is changed.
 
 use std::sync::Arc;
 
@@ -6,34 +6,96 @@ use proto::server::etcdserverpb as pb;
 use tonic::{Request, Response, Status};
 
 use super::Edge;
+use super::status::{self, BadRequest};
+use crate::config::{Url, new_member_id};
+use crate::raft::MemberChange;
+use crate::replica;
 
 pub(super) struct Cluster(pub(super) Arc<Edge>);
 
-fn fixed() -> Status {
-    Status::unimplemented("etcdserver: the members of this cluster are fixed and cannot be changed")
+/// As etcd sorts and writes them.
+fn peer_urls(given: &[String]) -> Result<Vec<Url>, BadRequest> {
+    if given.is_empty() {
+        return Err(BadRequest::MemberBadUrls);
+    }
+    Url::parse_list(&given.join(",")).map_err(|_bad| BadRequest::MemberBadUrls)
+}
+
+fn texts(urls: &[Url]) -> Vec<String> {
+    urls.iter().map(|url| url.as_str().to_owned()).collect()
+}
+
+fn on_the_wire(members: Vec<replica::Member>) -> Vec<pb::Member> {
+    let member = |member: replica::Member| pb::Member {
+        id: member.id,
+        name: member.name,
+        peer_ur_ls: member.peer_urls,
+        client_ur_ls: member.client_urls,
+        is_learner: member.is_learner,
+    };
+    members.into_iter().map(member).collect()
+}
+
+impl Cluster {
+    async fn change(&self, change: MemberChange) -> Result<Vec<pb::Member>, Status> {
+        let members = self.0.replica.change_members(change).await;
+        Ok(on_the_wire(members.map_err(status::member)?))
+    }
+
+    /// Members are not part of the store, so its revision is left out.
+    fn header(&self) -> Option<pb::ResponseHeader> {
+        Some(self.0.header(0))
+    }
 }
 
 #[tonic::async_trait]
 impl pb::cluster_server::Cluster for Cluster {
     async fn member_add(
         &self,
-        _request: Request<pb::MemberAddRequest>,
+        request: Request<pb::MemberAddRequest>,
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
-        Err(fixed())
+        let request = request.into_inner();
+        let urls = peer_urls(&request.peer_ur_ls)?;
+        let id = new_member_id(&urls, &self.0.limits.cluster_token);
+        let change = MemberChange::Add {
+            id,
+            peer_urls: texts(&urls),
+            is_learner: request.is_learner,
+        };
+        let members = self.change(change).await?;
+        Ok(Response::new(pb::MemberAddResponse {
+            header: self.header(),
+            member: members.iter().find(|member| member.id == id).cloned(),
+            members,
+        }))
     }
 
     async fn member_remove(
         &self,
-        _request: Request<pb::MemberRemoveRequest>,
+        request: Request<pb::MemberRemoveRequest>,
     ) -> Result<Response<pb::MemberRemoveResponse>, Status> {
-        Err(fixed())
+        let id = request.into_inner().id;
+        let members = self.change(MemberChange::Remove { id }).await?;
+        Ok(Response::new(pb::MemberRemoveResponse {
+            header: self.header(),
+            members,
+        }))
     }
 
     async fn member_update(
         &self,
-        _request: Request<pb::MemberUpdateRequest>,
+        request: Request<pb::MemberUpdateRequest>,
     ) -> Result<Response<pb::MemberUpdateResponse>, Status> {
-        Err(fixed())
+        let request = request.into_inner();
+        let change = MemberChange::Update {
+            id: request.id,
+            peer_urls: texts(&peer_urls(&request.peer_ur_ls)?),
+        };
+        let members = self.change(change).await?;
+        Ok(Response::new(pb::MemberUpdateResponse {
+            header: self.header(),
+            members,
+        }))
     }
 
     async fn member_list(
@@ -43,24 +105,21 @@ impl pb::cluster_server::Cluster for Cluster {
         if request.into_inner().linearizable {
             self.0.read_barrier().await?;
         }
-        let member = |member: crate::replica::Member| pb::Member {
-            id: member.id,
-            name: member.name,
-            peer_ur_ls: member.peer_urls,
-            client_ur_ls: member.client_urls,
-            is_learner: member.is_learner,
-        };
         Ok(Response::new(pb::MemberListResponse {
-            // Members are not part of the store, so its revision is left out.
-            header: Some(self.0.header(0)),
-            members: self.0.replica.members().into_iter().map(member).collect(),
+            header: self.header(),
+            members: on_the_wire(self.0.replica.members()),
         }))
     }
 
     async fn member_promote(
         &self,
-        _request: Request<pb::MemberPromoteRequest>,
+        request: Request<pb::MemberPromoteRequest>,
     ) -> Result<Response<pb::MemberPromoteResponse>, Status> {
-        Err(fixed())
+        let id = request.into_inner().id;
+        let members = self.change(MemberChange::Promote { id }).await?;
+        Ok(Response::new(pb::MemberPromoteResponse {
+            header: self.header(),
+            members,
+        }))
     }
 }

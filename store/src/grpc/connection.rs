@@ -10,13 +10,17 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tonic::body::Body;
 
 use super::Edge;
+use super::access::OverTls;
 use super::answer::Answer;
+use super::authn::CertificateCommonName;
 use super::authority::Repair;
 use super::router::Router;
 use super::sniff::{Protocol, Replayed, sniff};
+use crate::tls::{self, Accepted, Stream, Wire};
 
 /// HTTP/2 flow control: bytes a client may send ahead on one stream, and on all of a connection.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
@@ -30,7 +34,7 @@ const HTTP1_HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// What a listener is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Face {
+pub(crate) enum Face {
     /// gRPC, the JSON gateway and pages.
     Client,
     /// gRPC alone: the rest has ports of its own.
@@ -47,6 +51,11 @@ pub(super) struct Client {
     pub(super) edge: Arc<Edge>,
     pub(super) router: Arc<Router>,
     pub(super) face: Face,
+    pub(super) wire: Wire,
+    /// Whether it speaks TLS, once that is known.
+    pub(super) is_secured: bool,
+    /// Once the client has shown who it is.
+    pub(super) common_name: Option<CertificateCommonName>,
 }
 
 impl Service<Request<Incoming>> for Client {
@@ -54,7 +63,13 @@ impl Service<Request<Incoming>> for Client {
     type Error = Infallible;
     type Future = Answer;
 
-    fn call(&self, request: Request<Incoming>) -> Answer {
+    fn call(&self, mut request: Request<Incoming>) -> Answer {
+        if self.is_secured {
+            request.extensions_mut().insert(OverTls);
+        }
+        if let Some(name) = &self.common_name {
+            request.extensions_mut().insert(name.clone());
+        }
         match self.face {
             Face::Client => self.router.call(request),
             Face::Grpc => self.router.call_grpc_alone(request),
@@ -66,14 +81,21 @@ impl Service<Request<Incoming>> for Client {
 
 impl Client {
     /// Serves until the client leaves, or until the shutdown and the end of the running requests.
-    pub(super) async fn serve(self, mut stream: TcpStream) {
+    pub(super) async fn serve(mut self, stream: TcpStream) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "connection without nodelay");
         }
         let edge = self.edge.clone();
-        let deadline = edge.limits.handshake_timeout;
+        let deadline = Instant::now() + edge.limits.handshake_timeout;
+        let accepted = tokio::select! {
+            accepted = self.accept(stream, deadline) => accepted,
+            () = edge.shutdown.cancelled() => return,
+        };
+        let Some(mut stream) = accepted else {
+            return;
+        };
         let sniffed = tokio::select! {
-            sniffed = tokio::time::timeout(deadline, sniff(&mut stream)) => sniffed,
+            sniffed = tokio::time::timeout_at(deadline, sniff(&mut stream)) => sniffed,
             () = edge.shutdown.cancelled() => return,
         };
         let (protocol, first) = match sniffed {
@@ -97,9 +119,32 @@ impl Client {
             tracing::debug!(%error, "connection ended");
         }
     }
+
+    /// Shakes hands, where the port asks for it, and notes who the client is.
+    async fn accept(&mut self, stream: TcpStream, deadline: Instant) -> Option<Stream> {
+        let from = stream.peer_addr().ok();
+        match tokio::time::timeout_at(deadline, self.wire.accept(stream)).await {
+            Ok(Ok(Accepted {
+                stream,
+                common_name,
+            })) => {
+                self.is_secured = matches!(stream, Stream::Tls(_));
+                self.common_name = common_name.map(CertificateCommonName);
+                Some(stream)
+            }
+            Ok(Err(error)) => {
+                tls::log_rejection("client", from, &error);
+                None
+            }
+            Err(_) => {
+                tracing::debug!("connection did not finish its handshake in time");
+                None
+            }
+        }
+    }
 }
 
-type Io = TokioIo<Replayed<TcpStream>>;
+type Io = TokioIo<Replayed<Stream>>;
 
 async fn serve_http1(edge: &Edge, io: Io, client: Client) -> hyper::Result<()> {
     let connection = http1::Builder::new()

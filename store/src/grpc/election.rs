@@ -8,6 +8,7 @@ use proto::encoded::KeyValue;
 use proto::server::v3electionpb as electionpb;
 use tonic::{Request, Response, Status};
 
+use super::authn::Credentials;
 use super::lease::Lease;
 use super::line::{self, Events, Leaving, Line, Place};
 use super::{Edge, stream};
@@ -32,15 +33,18 @@ impl Election {
 
     async fn win(
         &self,
+        credentials: Credentials,
         request: electionpb::CampaignRequest,
     ) -> Result<electionpb::CampaignResponse, Status> {
-        let lease = line::lease_of(&self.edge, &self.leases, request.lease).await?;
-        let line = Line::new(&self.edge, &request.name);
+        let caller = (&self.edge, &credentials);
+        let leases = (&self.leases, &credentials);
+        let lease = line::lease_of(&self.edge, leases, request.lease).await?;
+        let line = Line::new(&self.edge, &credentials, &request.name);
         let entered = line.enter(lease, request.value.clone()).await?;
         let place = entered.place;
-        let leaving = Leaving::new(&self.edge, place.clone());
+        let leaving = Leaving::new(caller, place.clone());
         if entered.held.is_some_and(|held| held != request.value) {
-            let changed = line::rewrite(&self.edge, &place, (request.value, lease)).await?;
+            let changed = line::rewrite(caller, &place, (request.value, lease)).await?;
             if !changed.was_there {
                 return Err(Status::unknown(NOT_LEADER));
             }
@@ -81,7 +85,8 @@ impl electionpb::election_server::Election for Election {
         request: Request<electionpb::CampaignRequest>,
     ) -> Result<Response<electionpb::CampaignResponse>, Status> {
         let requires_leader = stream::requires_leader(request.metadata());
-        let work = self.win(request.into_inner());
+        let credentials = Credentials::of(&request);
+        let work = self.win(credentials, request.into_inner());
         stream::answer(&self.edge, requires_leader, work).await
     }
 
@@ -89,10 +94,13 @@ impl electionpb::election_server::Election for Election {
         &self,
         request: Request<electionpb::ProclaimRequest>,
     ) -> Result<Response<electionpb::ProclaimResponse>, Status> {
+        let credentials = Credentials::of(&request);
         let request = request.into_inner();
         let (place, lease) = place_of(request.leader)?;
-        let lease = line::lease_of(&self.edge, &self.leases, lease).await?;
-        let changed = line::rewrite(&self.edge, &place, (request.value, lease)).await?;
+        let leases = (&self.leases, &credentials);
+        let lease = line::lease_of(&self.edge, leases, lease).await?;
+        let caller = (&self.edge, &credentials);
+        let changed = line::rewrite(caller, &place, (request.value, lease)).await?;
         if !changed.was_there {
             return Err(Status::unknown(NOT_LEADER));
         }
@@ -104,9 +112,9 @@ impl electionpb::election_server::Election for Election {
         &self,
         request: Request<electionpb::LeaderRequest>,
     ) -> Result<Response<electionpb::LeaderResponse>, Status> {
-        let first = Line::new(&self.edge, &request.into_inner().name)
-            .first()
-            .await?;
+        let credentials = Credentials::of(&request);
+        let line = Line::new(&self.edge, &credentials, &request.into_inner().name);
+        let first = line.first().await?;
         let kv = first.kvs.into_iter().next();
         Ok(Response::new(electionpb::LeaderResponse {
             header: first.header,
@@ -119,9 +127,10 @@ impl electionpb::election_server::Election for Election {
         request: Request<electionpb::LeaderRequest>,
     ) -> Result<Response<Self::ObserveStream>, Status> {
         let requires_leader = stream::requires_leader(request.metadata());
+        let credentials = Credentials::of(&request);
         let observation = Observation {
             edge: Arc::clone(&self.edge),
-            line: Line::new(&self.edge, &request.into_inner().name),
+            line: Line::new(&self.edge, &credentials, &request.into_inner().name),
             leader: None,
         };
         let seen = futures::stream::unfold(observation, |mut observation| async move {
@@ -139,8 +148,10 @@ impl electionpb::election_server::Election for Election {
         &self,
         request: Request<electionpb::ResignRequest>,
     ) -> Result<Response<electionpb::ResignResponse>, Status> {
+        let credentials = Credentials::of(&request);
         let (place, _) = place_of(request.into_inner().leader)?;
-        let header = line::leave(&self.edge, &place).await?.header;
+        let caller = (&self.edge, &credentials);
+        let header = line::leave(caller, &place).await?.header;
         Ok(Response::new(electionpb::ResignResponse { header }))
     }
 }
@@ -166,18 +177,18 @@ impl Observation {
             let revision = first.header.as_ref().map_or(0, |header| header.revision);
             if let Some(kv) = first.kvs.into_iter().next() {
                 let key = line::decode(&kv)?.key;
-                self.leader = Some(self.line.watch_key(key, revision + 1)?);
+                self.leader = Some(self.line.watch_key(key, revision + 1).await?);
                 return Ok(electionpb::LeaderResponse {
                     header: first.header,
                     kv: Some(kv),
                 });
             }
-            let mut all = self.line.watch_all(revision + 1)?;
+            let mut all = self.line.watch_all(revision + 1).await?;
             // The first that enters an empty line leads. A compaction that overtakes the watch begins it anew.
             while let Some(event) = all.next().await {
                 if let (false, Some(kv)) = (line::is_delete(&event), &event.kv) {
                     let (key, from) = (kv.key.clone(), kv.mod_revision + 1);
-                    self.leader = Some(self.line.watch_key(key, from)?);
+                    self.leader = Some(self.line.watch_key(key, from).await?);
                     return Ok(self.told(event));
                 }
             }

@@ -20,6 +20,7 @@ use tonic::{Code, Status};
 
 use self::request::RequestFrames;
 use self::values::Values;
+use super::authn::GATEWAY;
 use super::method::{Kind, Method};
 use super::router::Router;
 
@@ -33,6 +34,7 @@ const BODY_FACTOR: usize = 2;
 /// Largest answer that is turned into JSON as a whole; a larger one is refused.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+const ANY: HeaderValue = HeaderValue::from_static("*/*");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
 /// Headers that are passed on under the name after this prefix, when etcd reads that name.
@@ -145,6 +147,8 @@ fn metadata(headers: &HeaderMap) -> HeaderMap {
         metadata.insert(HeaderName::from_static(TOKEN), without_scheme(value));
     }
     metadata.insert(CONTENT_TYPE, GRPC);
+    // A certificate is not looked at behind the gateway.
+    metadata.insert(HeaderName::from_static(GATEWAY), ANY);
     metadata
 }
 

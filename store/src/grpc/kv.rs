@@ -8,11 +8,12 @@ use planted::Bug;
 use prost::Message;
 use proto::server::etcdserverpb as pb;
 use state_machine::{
-    Body, Command, Compact, KeyRange, Op, Range, RangeResponse, Rejection, StateMachine, Txn,
-    TxnResponse, check_txn,
+    Access, Body, Command, Compact, KeyRange, Op, Range, RangeResponse, Rejection, StateMachine,
+    Txn, TxnResponse, check_txn,
 };
 use tonic::{Request, Response, Status};
 
+use super::authn::Credentials;
 use super::check::{self, TxnPath};
 use super::status::BadRequest;
 use super::{Edge, convert, status};
@@ -33,6 +34,7 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<pb::RangeResponse>, Status> {
+        let credentials = self.0.credentials(&request);
         let request = request.into_inner();
         if !request.serializable {
             self.0.refuse_learner()?;
@@ -42,8 +44,12 @@ impl pb::kv_server::Kv for Kv {
             self.0.read_barrier().await?;
         }
         self.0.metrics.count_range();
-        let (machine, range) = (self.0.replica.machine(), convert::range(request));
-        let (revision, response) = read_range(StateMachine::range, &machine, range).await?;
+        let range = convert::range(request);
+        let access = Access::Read(&range.keys);
+        let admitted = self.0.admit(&credentials, access).await?;
+        let (revision, response) =
+            read_range(StateMachine::range, &admitted.machine, range).await?;
+        admitted.confirm()?;
         Ok(Response::new(convert::range_response(
             self.0.header(revision),
             response,
@@ -54,6 +60,7 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
+        let credentials = self.0.credentials(&request);
         let request = request.into_inner();
         check::range(&request)?;
         range_stream::check(&request)?;
@@ -61,7 +68,7 @@ impl pb::kv_server::Kv for Kv {
             self.0.read_barrier().await?;
         }
         self.0.metrics.count_range();
-        let chunks = range_stream::chunks(self.0.clone(), convert::range(request));
+        let chunks = range_stream::chunks(self.0.clone(), credentials, convert::range(request));
         Ok(Response::new(super::stream::guard(&self.0, false, chunks)))
     }
 
@@ -69,11 +76,13 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::PutRequest>,
     ) -> Result<Response<pb::PutResponse>, Status> {
+        let credentials = self.0.credentials(&request);
         let request = request.into_inner();
         self.0.check_quota(check::put_cost(&request)).await?;
         check::put(&request)?;
         self.0.check_size(request.encoded_len())?;
-        let answer = self.0.propose(Command::Put(convert::put(request))).await?;
+        let command = Command::Put(convert::put(request));
+        let answer = self.0.propose_for(&credentials, command).await?;
         let Body::Put(response) = answer.body else {
             return Err(convert::unexpected(&answer.body));
         };
@@ -87,11 +96,12 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
+        let credentials = self.0.credentials(&request);
         let request = request.into_inner();
         check::delete_range(&request)?;
         self.0.check_size(request.encoded_len())?;
         let command = Command::DeleteRange(convert::delete_range(request));
-        let answer = self.0.propose(command).await?;
+        let answer = self.0.propose_for(&credentials, command).await?;
         let Body::DeleteRange(response) = answer.body else {
             return Err(convert::unexpected(&answer.body));
         };
@@ -105,6 +115,7 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::TxnRequest>,
     ) -> Result<Response<pb::TxnResponse>, Status> {
+        let credentials = self.0.credentials(&request);
         let request = request.into_inner();
         self.0.check_quota(check::txn_cost(&request)).await?;
         check::txn(&request, self.0.limits.txn_operations_max)?;
@@ -117,7 +128,8 @@ impl pb::kv_server::Kv for Kv {
         }
         let (revision, response) = match path {
             TxnPath::Write => {
-                let answer = self.0.propose(Command::Txn(txn)).await?;
+                let command = Command::Txn(txn);
+                let answer = self.0.propose_for(&credentials, command).await?;
                 let Body::Txn(response) = answer.body else {
                     return Err(convert::unexpected(&answer.body));
                 };
@@ -125,9 +137,9 @@ impl pb::kv_server::Kv for Kv {
             }
             TxnPath::Linearizable => {
                 self.0.read_barrier().await?;
-                read_txn(&self.0, txn).await?
+                read_txn(&self.0, &credentials, txn).await?
             }
-            TxnPath::Serializable => read_txn(&self.0, txn).await?,
+            TxnPath::Serializable => read_txn(&self.0, &credentials, txn).await?,
         };
         Ok(Response::new(convert::txn_response(
             self.0.header(revision),
@@ -141,11 +153,10 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::CompactionRequest>,
     ) -> Result<Response<pb::CompactionResponse>, Status> {
+        let credentials = self.0.credentials(&request);
         let revision = request.into_inner().revision;
-        let answer = self
-            .0
-            .propose(Command::Compact(Compact { revision }))
-            .await?;
+        let command = Command::Compact(Compact { revision });
+        let answer = self.0.propose_for(&credentials, command).await?;
         let header = Some(self.0.header(answer.revision));
         Ok(Response::new(pb::CompactionResponse { header }))
     }
@@ -167,13 +178,21 @@ async fn read_range(
     blocking(move || read(&machine, &range)).await
 }
 
-async fn read_txn(edge: &Edge, txn: Txn) -> Result<(i64, TxnResponse), Status> {
+async fn read_txn(
+    edge: &Edge,
+    credentials: &Credentials,
+    txn: Txn,
+) -> Result<(i64, TxnResponse), Status> {
     edge.metrics.count_txn();
-    let machine = edge.replica.machine();
-    if !may_be_long(&machine, keys_of(&txn)) {
-        return machine.read_txn(&txn).map_err(status::rejected);
-    }
-    blocking(move || machine.read_txn(&txn)).await
+    let admitted = edge.admit(credentials, Access::ReadTxn(&txn)).await?;
+    let machine = admitted.machine.clone();
+    let read = if may_be_long(&machine, keys_of(&txn)) {
+        blocking(move || machine.read_txn(&txn)).await?
+    } else {
+        machine.read_txn(&txn).map_err(status::rejected)?
+    };
+    admitted.confirm()?;
+    Ok(read)
 }
 
 /// Runs a long read on a thread of its own.

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::{Stream, StreamExt};
 use proto::server::etcdserverpb as pb;
-use state_machine::{Body, Command, LeaseGrant, LeaseRevoke};
+use state_machine::{Access, Body, Command, LeaseGrant, LeaseRevoke};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::authn::Credentials;
 use super::status::BadRequest;
 use super::{Edge, check, convert, stream, unavailable};
 
@@ -39,6 +40,7 @@ impl pb::lease_server::Lease for Lease {
         &self,
         request: Request<pb::LeaseGrantRequest>,
     ) -> Result<Response<pb::LeaseGrantResponse>, Status> {
+        let credentials = Credentials::of(&request);
         let request = request.into_inner();
         self.edge.check_quota(check::LEASE_OVERHEAD_BYTES).await?;
         if request.ttl > check::LEASE_TTL_SECONDS_MAX {
@@ -53,7 +55,7 @@ impl pb::lease_server::Lease for Lease {
             .ttl
             .max(self.edge.replica.minimum_lease_ttl_seconds());
         let command = Command::LeaseGrant(LeaseGrant { id, ttl_seconds });
-        let answer = self.edge.propose(command).await?;
+        let answer = self.edge.propose_for(&credentials, command).await?;
         let Body::LeaseGrant { id, ttl_seconds } = answer.body else {
             return Err(convert::unexpected(&answer.body));
         };
@@ -69,11 +71,10 @@ impl pb::lease_server::Lease for Lease {
         &self,
         request: Request<pb::LeaseRevokeRequest>,
     ) -> Result<Response<pb::LeaseRevokeResponse>, Status> {
+        let credentials = Credentials::of(&request);
         let id = request.into_inner().id;
-        let answer = self
-            .edge
-            .propose(Command::LeaseRevoke(LeaseRevoke { id }))
-            .await?;
+        let command = Command::LeaseRevoke(LeaseRevoke { id });
+        let answer = self.edge.propose_for(&credentials, command).await?;
         let header = Some(self.edge.header(answer.revision));
         Ok(Response::new(pb::LeaseRevokeResponse { header }))
     }
@@ -83,10 +84,11 @@ impl pb::lease_server::Lease for Lease {
         request: Request<Streaming<pb::LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
         let requires_leader = stream::requires_leader(request.metadata());
+        let credentials = Arc::new(Credentials::of(&request));
         let edge = self.edge.clone();
         let renewals = request.into_inner().map(move |request| {
-            let edge = edge.clone();
-            async move { renew(&edge, request?.id).await }
+            let (edge, credentials) = (edge.clone(), credentials.clone());
+            async move { renew(&edge, &credentials, request?.id).await }
         });
         let answers = renewals.buffered(KEEP_ALIVES_IN_FLIGHT_MAX);
         Ok(Response::new(stream::guard(
@@ -100,8 +102,10 @@ impl pb::lease_server::Lease for Lease {
         &self,
         request: Request<pb::LeaseTimeToLiveRequest>,
     ) -> Result<Response<pb::LeaseTimeToLiveResponse>, Status> {
+        let credentials = Credentials::of(&request);
         let request = request.into_inner();
         let id = request.id;
+        self.edge.admit(&credentials, Access::AnyUser).await?;
         let time = self
             .edge
             .replica
@@ -121,7 +125,11 @@ impl pb::lease_server::Lease for Lease {
         let keys = if request.keys {
             // All that was attached before the call, on whichever member.
             self.edge.read_barrier().await?;
-            self.edge.replica.machine().lease_keys(id)
+            let access = Access::LeaseKeys(id);
+            let admitted = self.edge.admit(&credentials, access).await?;
+            let keys = admitted.machine.lease_keys(id);
+            admitted.confirm()?;
+            keys
         } else {
             Vec::new()
         };
@@ -136,9 +144,12 @@ impl pb::lease_server::Lease for Lease {
 
     async fn lease_leases(
         &self,
-        _request: Request<pb::LeaseLeasesRequest>,
+        request: Request<pb::LeaseLeasesRequest>,
     ) -> Result<Response<pb::LeaseLeasesResponse>, Status> {
-        let leases = self.edge.replica.machine().leases();
+        let credentials = Credentials::of(&request);
+        let admitted = self.edge.admit(&credentials, Access::Leases).await?;
+        let leases = admitted.machine.leases();
+        admitted.confirm()?;
         let leases = leases
             .into_iter()
             .map(|lease| pb::LeaseStatus { id: lease.id })
@@ -149,8 +160,13 @@ impl pb::lease_server::Lease for Lease {
 }
 
 /// The header shows the store from before the renewal, as etcd's does.
-async fn renew(edge: &Edge, id: i64) -> Result<pb::LeaseKeepAliveResponse, Status> {
+async fn renew(
+    edge: &Edge,
+    credentials: &Credentials,
+    id: i64,
+) -> Result<pb::LeaseKeepAliveResponse, Status> {
     let header = Some(edge.header_now());
+    may_renew(edge, credentials, id).await?;
     let renewed = edge.replica.keep_alive(id).await.map_err(unavailable)?;
     if renewed.is_some() {
         edge.metrics.count_lease_renewed();
@@ -160,6 +176,19 @@ async fn renew(edge: &Edge, id: i64) -> Result<pb::LeaseKeepAliveResponse, Statu
         id,
         ttl: renewed.unwrap_or(0),
     })
+}
+
+/// Refuses who may not write all keys of a lease, whichever member attached them.
+pub(super) async fn may_renew(
+    edge: &Edge,
+    credentials: &Credentials,
+    id: i64,
+) -> Result<(), Status> {
+    if edge.auth_enabled() {
+        edge.read_barrier().await?;
+        edge.admit(credentials, Access::RenewLease(id)).await?;
+    }
+    Ok(())
 }
 
 /// Lease ids that nobody can guess to be taken: a counter hashed under keys the operating system picked.

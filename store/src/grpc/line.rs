@@ -9,8 +9,8 @@ use prost::Message;
 use proto::mvccpb::Event;
 use proto::mvccpb::event::EventType;
 use proto::server::etcdserverpb as pb;
-use state_machine::KeyRange;
-use tonic::{Request, Status};
+use state_machine::{Access, KeyRange};
+use tonic::Status;
 
 use pb::compare::{CompareResult, CompareTarget, TargetUnion};
 use pb::kv_server::Kv as _;
@@ -19,8 +19,9 @@ use pb::range_request::{SortOrder, SortTarget};
 use pb::request_op::Request as Op;
 use pb::response_op::Response as Answer;
 
+use super::authn::Credentials;
 use super::kv::Kv;
-use super::lease::Lease;
+use super::lease::{Lease, may_renew};
 use super::{Edge, status};
 use crate::watch::{Delivery, WatchSpec, WatchStream};
 
@@ -30,6 +31,8 @@ const LEASE_TTL_SECONDS: i64 = 60;
 /// All places of one name.
 pub(super) struct Line {
     edge: Arc<Edge>,
+    /// Those of whoever stands in the line.
+    credentials: Credentials,
     kv: Kv,
     /// The name and a slash.
     prefix: Bytes,
@@ -54,8 +57,13 @@ pub(super) struct Entered {
 }
 
 /// The lease of a caller: renewed once, as etcd's sessions do when they begin; or a new one for who brings none.
-pub(super) async fn lease_of(edge: &Edge, leases: &Lease, lease: i64) -> Result<i64, Status> {
+pub(super) async fn lease_of(
+    edge: &Edge,
+    (leases, credentials): (&Lease, &Credentials),
+    lease: i64,
+) -> Result<i64, Status> {
     if lease != 0 {
+        may_renew(edge, credentials, lease).await?;
         // One that is unknown is found out by who attaches a key to it.
         edge.replica
             .keep_alive(lease)
@@ -68,16 +76,17 @@ pub(super) async fn lease_of(edge: &Edge, leases: &Lease, lease: i64) -> Result<
         id: 0,
     };
     Ok(leases
-        .lease_grant(Request::new(request))
+        .lease_grant(credentials.on(request))
         .await?
         .into_inner()
         .id)
 }
 
 impl Line {
-    pub(super) fn new(edge: &Arc<Edge>, name: &[u8]) -> Line {
+    pub(super) fn new(edge: &Arc<Edge>, credentials: &Credentials, name: &[u8]) -> Line {
         Line {
             edge: Arc::clone(edge),
+            credentials: credentials.clone(),
             kv: Kv(Arc::clone(edge)),
             prefix: [name, b"/"].concat().into(),
         }
@@ -115,7 +124,8 @@ impl Line {
     }
 
     async fn range(&self, request: pb::RangeRequest) -> Result<pb::RangeResponse, Status> {
-        Ok(self.kv.range(Request::new(request)).await?.into_inner())
+        let request = self.credentials.on(request);
+        Ok(self.kv.range(request).await?.into_inner())
     }
 
     /// Who is first, if anybody is.
@@ -142,7 +152,7 @@ impl Line {
             success: operations([Op::RequestPut(put), first.clone()]),
             failure: operations([Op::RequestRange(own), first]),
         };
-        let answer = self.kv.txn(Request::new(txn)).await?.into_inner();
+        let answer = self.kv.txn(self.credentials.on(txn)).await?.into_inner();
         let revision = answer.header.as_ref().map_or(0, |header| header.revision);
         let mut ranges =
             answer
@@ -181,7 +191,7 @@ impl Line {
             };
             let revision = answer.header.map_or(0, |header| header.revision);
             let key = decode(last)?.key;
-            let mut events = self.watch_key(key, revision + 1)?;
+            let mut events = self.watch_key(key, revision + 1).await?;
             // Whether it saw the end of the place or was overtaken by a compaction: the next look tells.
             while events.next().await.is_some_and(|event| !is_delete(&event)) {}
         }
@@ -200,7 +210,9 @@ impl Line {
     }
 
     /// Events of some of its keys.
-    fn watch(&self, keys: KeyRange, start_revision: i64) -> Result<Events, Status> {
+    async fn watch(&self, keys: KeyRange, start_revision: i64) -> Result<Events, Status> {
+        let access = Access::Read(&keys);
+        self.edge.admit(&self.credentials, access).await?;
         let mut stream = self.edge.replica.watch_hub().open_stream();
         let spec = WatchSpec {
             keys,
@@ -217,13 +229,17 @@ impl Line {
     }
 
     /// Events of one place.
-    pub(super) fn watch_key(&self, key: Bytes, start_revision: i64) -> Result<Events, Status> {
-        self.watch(single(key), start_revision)
+    pub(super) async fn watch_key(
+        &self,
+        key: Bytes,
+        start_revision: i64,
+    ) -> Result<Events, Status> {
+        self.watch(single(key), start_revision).await
     }
 
     /// Events of all places.
-    pub(super) fn watch_all(&self, start_revision: i64) -> Result<Events, Status> {
-        self.watch(self.keys(), start_revision)
+    pub(super) async fn watch_all(&self, start_revision: i64) -> Result<Events, Status> {
+        self.watch(self.keys(), start_revision).await
     }
 }
 
@@ -235,13 +251,18 @@ pub(super) struct Changed {
 }
 
 /// Does something with a place if it is still there.
-async fn change(kv: &Kv, place: &Place, operation: Op) -> Result<Changed, Status> {
+async fn change(
+    (edge, credentials): (&Arc<Edge>, &Credentials),
+    place: &Place,
+    operation: Op,
+) -> Result<Changed, Status> {
+    let kv = Kv(Arc::clone(edge));
     let txn = pb::TxnRequest {
         compare: vec![created_at(place.key.clone(), place.created)],
         success: operations([operation]),
         failure: Vec::new(),
     };
-    let answer = kv.txn(Request::new(txn)).await?.into_inner();
+    let answer = kv.txn(credentials.on(txn)).await?.into_inner();
     Ok(Changed {
         header: answer.header,
         was_there: answer.succeeded,
@@ -250,7 +271,7 @@ async fn change(kv: &Kv, place: &Place, operation: Op) -> Result<Changed, Status
 
 /// Writes another value to a place.
 pub(super) async fn rewrite(
-    edge: &Arc<Edge>,
+    caller: (&Arc<Edge>, &Credentials),
     place: &Place,
     (value, lease): (Bytes, i64),
 ) -> Result<Changed, Status> {
@@ -260,28 +281,33 @@ pub(super) async fn rewrite(
         lease,
         ..Default::default()
     };
-    change(&Kv(Arc::clone(edge)), place, Op::RequestPut(put)).await
+    change(caller, place, Op::RequestPut(put)).await
 }
 
 /// Gives a place up.
-pub(super) async fn leave(edge: &Arc<Edge>, place: &Place) -> Result<Changed, Status> {
+pub(super) async fn leave(
+    caller: (&Arc<Edge>, &Credentials),
+    place: &Place,
+) -> Result<Changed, Status> {
     let delete = pb::DeleteRangeRequest {
         key: place.key.clone(),
         ..Default::default()
     };
-    change(&Kv(Arc::clone(edge)), place, Op::RequestDeleteRange(delete)).await
+    change(caller, place, Op::RequestDeleteRange(delete)).await
 }
 
 /// Gives a place up when it is dropped: its caller has gone, or waited in vain.
 pub(super) struct Leaving {
     edge: Arc<Edge>,
+    credentials: Credentials,
     place: Option<Place>,
 }
 
 impl Leaving {
-    pub(super) fn new(edge: &Arc<Edge>, place: Place) -> Leaving {
+    pub(super) fn new((edge, credentials): (&Arc<Edge>, &Credentials), place: Place) -> Leaving {
         Leaving {
             edge: Arc::clone(edge),
+            credentials: credentials.clone(),
             place: Some(place),
         }
     }
@@ -299,9 +325,10 @@ impl Drop for Leaving {
             return;
         };
         let edge = Arc::clone(&self.edge);
+        let credentials = std::mem::take(&mut self.credentials);
         // Bounded by the time a proposal gets. If it fails, the place goes with its lease.
         runtime.spawn(async move {
-            if let Err(error) = leave(&edge, &place).await {
+            if let Err(error) = leave((&edge, &credentials), &place).await {
                 tracing::debug!(%error, "a place in a line was not given up");
             }
         });

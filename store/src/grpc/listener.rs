@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::stream::SelectAll;
@@ -19,6 +18,7 @@ use super::router::Router;
 use super::{Edge, Limits};
 use crate::metrics::Metrics;
 use crate::replica::Replica;
+use crate::tls::Wire;
 
 /// Pause after an accept that failed, as it does while there are no file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -29,11 +29,10 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
 /// Election timeouts without a leader after which streams that want one are ended. etcd's figure.
 const LEADERLESS_ELECTIONS: u32 = 3;
 
-/// Where clients come in, and for what.
-#[derive(Debug)]
-pub struct Port {
-    pub listener: TcpListener,
-    pub face: Face,
+/// Where clients come in.
+pub(crate) struct Port {
+    pub(crate) listener: TcpListener,
+    pub(crate) wire: Wire,
 }
 
 /// Serves gRPC and plain HTTP, each port what it is for, until `shutdown`. Then no connection is accepted, streams end with an error that
@@ -41,8 +40,8 @@ pub struct Port {
 ///
 /// # Errors
 /// When every listener has failed.
-pub async fn serve(
-    ports: Vec<Port>,
+pub(crate) async fn serve(
+    ports: Vec<(Face, Port)>,
     replica: Arc<Replica>,
     metrics: Arc<Metrics>,
     limits: Limits,
@@ -64,8 +63,8 @@ pub async fn serve(
 ///
 /// # Errors
 /// When every listener has failed.
-pub async fn serve_pages(
-    listeners: Vec<TcpListener>,
+pub(crate) async fn serve_pages(
+    ports: Vec<Port>,
     replica: Arc<Replica>,
     metrics: Arc<Metrics>,
     limits: Limits,
@@ -78,21 +77,19 @@ pub async fn serve_pages(
         leaderless_seen,
         shutdown,
     ));
-    let ports = listeners.into_iter().map(|listener| Port {
-        listener,
-        face: Face::Pages,
-    });
+    let ports = ports.into_iter().map(|port| (Face::Pages, port));
     accept_until_shutdown(edge, ports.collect(), std::future::pending()).await
 }
 
 async fn accept_until_shutdown(
     edge: Arc<Edge>,
-    ports: Vec<Port>,
+    ports: Vec<(Face, Port)>,
     beside: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let mut clients = SelectAll::new();
-    clients.extend(ports.into_iter().map(|Port { listener, face }| {
-        TcpListenerStream::new(listener).map(move |stream| Ok((stream?, face)))
+    clients.extend(ports.into_iter().map(|(face, Port { listener, wire })| {
+        let way = Arc::new((face, wire));
+        TcpListenerStream::new(listener).map(move |stream| Ok((stream?, Arc::clone(&way))))
     }));
     let mut connections = JoinSet::new();
     tokio::select! {
@@ -111,7 +108,7 @@ async fn accept_until_shutdown(
 /// Serves connections until the listeners end, which they do not.
 async fn accept(
     edge: &Arc<Edge>,
-    clients: &mut (impl Stream<Item = io::Result<(TcpStream, Face)>> + Unpin),
+    clients: &mut (impl Stream<Item = io::Result<(TcpStream, Arc<(Face, Wire)>)>> + Unpin),
     connections: &mut JoinSet<()>,
 ) {
     let router = Arc::new(Router::new(edge.clone()));
@@ -127,7 +124,7 @@ async fn accept(
                 continue;
             }
         };
-        let (stream, face) = match stream {
+        let (stream, way) = match stream {
             Ok(accepted) => accepted,
             Err(error) => {
                 accept_failed(&error).await;
@@ -143,7 +140,10 @@ async fn accept(
         let client = Client {
             edge: edge.clone(),
             router: router.clone(),
-            face,
+            face: way.0,
+            wire: way.1.clone(),
+            is_secured: false,
+            common_name: None,
         };
         let open = edge.metrics.connection_opened();
         connections.spawn(async move {
@@ -187,14 +187,13 @@ fn keep_alive(stream: &TcpStream) {
     }
 }
 
-/// Looks at raft once an election timeout: tells streams when there was no leader for [`LEADERLESS_ELECTIONS`], tells
-/// everyone when this replica is a learner no more, and counts new leaders.
+/// Looks at raft once an election timeout: tells streams when there was no leader for [`LEADERLESS_ELECTIONS`], and
+/// counts new leaders.
 async fn watch_raft(edge: &Edge, leaderless: &watch::Sender<bool>) {
     let mut last_leader = None;
     let mut without = 0;
     loop {
         let raft = edge.replica.raft_status();
-        edge.learner.store(raft.is_learner, Ordering::Relaxed);
         if raft.leader.is_some() {
             without = 0;
             if raft.leader != last_leader {

@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 
 use pb::kv_server::Kv as _;
 
+use super::authn::Credentials;
 use super::kv::Kv;
 use super::lease::Lease;
 use super::line::{self, Leaving, Line};
@@ -27,12 +28,17 @@ impl Lock {
         }
     }
 
-    async fn acquire(&self, request: lockpb::LockRequest) -> Result<lockpb::LockResponse, Status> {
-        let lease = line::lease_of(&self.edge, &self.leases, request.lease).await?;
-        let line = Line::new(&self.edge, &request.name);
+    async fn acquire(
+        &self,
+        credentials: Credentials,
+        request: lockpb::LockRequest,
+    ) -> Result<lockpb::LockResponse, Status> {
+        let leases = (&self.leases, &credentials);
+        let lease = line::lease_of(&self.edge, leases, request.lease).await?;
+        let line = Line::new(&self.edge, &credentials, &request.name);
         let entered = line.enter(lease, Bytes::new()).await?;
         let place = entered.place;
-        let leaving = Leaving::new(&self.edge, place.clone());
+        let leaving = Leaving::new((&self.edge, &credentials), place.clone());
         let header = if entered.is_first {
             entered.header
         } else {
@@ -56,7 +62,8 @@ impl lockpb::lock_server::Lock for Lock {
         request: Request<lockpb::LockRequest>,
     ) -> Result<Response<lockpb::LockResponse>, Status> {
         let requires_leader = stream::requires_leader(request.metadata());
-        let work = self.acquire(request.into_inner());
+        let credentials = Credentials::of(&request);
+        let work = self.acquire(credentials, request.into_inner());
         stream::answer(&self.edge, requires_leader, work).await
     }
 
@@ -64,13 +71,14 @@ impl lockpb::lock_server::Lock for Lock {
         &self,
         request: Request<lockpb::UnlockRequest>,
     ) -> Result<Response<lockpb::UnlockResponse>, Status> {
+        let credentials = Credentials::of(&request);
         let delete = pb::DeleteRangeRequest {
             key: request.into_inner().key,
             ..Default::default()
         };
         let kv = Kv(Arc::clone(&self.edge));
         let header = kv
-            .delete_range(Request::new(delete))
+            .delete_range(credentials.on(delete))
             .await?
             .into_inner()
             .header;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use futures::Stream;
 use proto::server::etcdserverpb as pb;
-use state_machine::{AlarmAction, AlarmChange, AlarmKind, Body, Command};
+use state_machine::{Access, AlarmAction, AlarmChange, AlarmKind, Body, Command};
 use tonic::{Request, Response, Status};
 
 use pb::alarm_request::AlarmAction as WireAction;
 
+use super::authn::Credentials;
 use super::status::BadRequest;
 use super::{Edge, STORAGE_VERSION, convert, status};
 use crate::SERVER_VERSION;
@@ -24,7 +25,14 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         &self,
         request: Request<pb::AlarmRequest>,
     ) -> Result<Response<pb::AlarmResponse>, Status> {
+        let credentials = Credentials::of(&request);
         let request = request.into_inner();
+        let access = if request.action() == WireAction::Get {
+            Access::AnyUser
+        } else {
+            Access::Root
+        };
+        self.0.admit(&credentials, access).await?;
         let alarm = convert::alarm_kind(request.alarm).ok_or(BadRequest::InvalidAlarm)?;
         let action = match WireAction::try_from(request.action) {
             Ok(WireAction::Get) => return self.alarms(alarm).await,
@@ -43,7 +51,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         } else {
             Command::Alarm(change)
         };
-        let answer = self.0.propose(command).await?;
+        let answer = self.0.propose_for(&credentials, command).await?;
         let alarms = match answer.body {
             Body::Alarms(alarms) => convert::alarm_members(alarms),
             Body::Done => Vec::new(),

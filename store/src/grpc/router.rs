@@ -15,6 +15,7 @@ use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service as _, StdError};
 
 use super::answer::{Answer, Call, Work};
+use super::authn::{CertificateCommonName, Credentials, Rule};
 use super::method::{self, Method, Service};
 use super::status::BadRequest;
 use super::{
@@ -25,6 +26,9 @@ use crate::http::Pages;
 
 /// etcd's metadata key with the version of the client's API.
 const CLIENT_API_VERSION: &str = "client-api-version";
+
+/// etcd's text for a request of the gateway whose sender may think that its certificate says who it is.
+const NAMED_BY_CERTIFICATE: &str = "CommonName of client sending a request against gateway will be ignored and not used as expected";
 
 /// The services of one client port.
 pub(super) struct Router {
@@ -136,6 +140,11 @@ impl Router {
             return Ok(Response::new(Body::empty()));
         }
         if self.edge.limits.has_gateway && head.uri.path().starts_with(gateway::PREFIX) {
+            let is_named = head.extensions.get::<CertificateCommonName>().is_some();
+            if is_named && self.edge.auth_enabled() {
+                let refusal = crate::http::error(StatusCode::BAD_REQUEST, NAMED_BY_CERTIFICATE);
+                return Ok(refusal.map(Body::new));
+            }
             return gateway::serve(self, Request::from_parts(head, body)).await;
         }
         Ok(crate::http::answer(&self.edge, Pages::All, head)
@@ -178,9 +187,29 @@ impl Router {
         });
         let work = match self.refuse(method, request.headers()) {
             Some(status) => Work::Ready(Some(status.into_http())),
+            None if self.edge.auth_enabled() => self.admitted(method, request),
             None => Work::Running(self.dispatch(method.service, request)),
         };
         Answer { work, call }
+    }
+
+    /// Serves a request once its sender is found to be someone who may call the method.
+    fn admitted<B>(&self, method: &'static Method, request: Request<B>) -> Work
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<StdError> + Send + 'static,
+    {
+        let Some(access) = Rule::of(method).access() else {
+            return Work::Running(self.dispatch(method.service, request));
+        };
+        let (edge, credentials) = (self.edge.clone(), Credentials::of_head(&request));
+        let served = self.dispatch(method.service, request);
+        Work::Running(Box::pin(async move {
+            match edge.admit(&credentials, access).await {
+                Ok(_) => served.await,
+                Err(status) => Ok(status.into_http()),
+            }
+        }))
     }
 
     /// Pages alone, those that watch over this server.

@@ -1,9 +1,14 @@
 //! The only map from errors to etcd's gRPC codes and exact texts, which clients compare byte for byte.
 
+mod auth;
+
 use state_machine::{Rejection, TxnError};
 use tonic::{Code, Status};
 
+use crate::raft::{MemberError, MemberRefusal};
 use crate::replica::{MoveLeaderError, Unavailable};
+
+pub(super) use auth::{jwt, no_password_user, password};
 
 /// What is wrong with a request, seen before anything is read or proposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,25 +38,20 @@ pub(crate) enum BadRequest {
     NotSupportedForLearner,
     #[error("etcdserver: invalid alarm request")]
     InvalidAlarm,
-    #[error("etcdserver: authentication is not enabled")]
-    AuthNotEnabled,
-    #[error("etcdserver: root user does not exist")]
-    RootUserNotExist,
-    #[error("etcdserver: user name not found")]
-    UserNotFound,
-    #[error("etcdserver: role name not found")]
-    RoleNotFound,
+    #[error("etcdserver: invalid auth token")]
+    InvalidAuthToken,
+    #[error("etcdserver: permission not given")]
+    PermissionNotGiven,
+    #[error("etcdserver: given member URLs are invalid")]
+    MemberBadUrls,
 }
 
 impl From<BadRequest> for Status {
     fn from(error: BadRequest) -> Status {
         let code = match error {
             BadRequest::LeaseTtlTooLarge => Code::OutOfRange,
-            BadRequest::NotSupportedForLearner
-            | BadRequest::AuthNotEnabled
-            | BadRequest::RootUserNotExist
-            | BadRequest::UserNotFound
-            | BadRequest::RoleNotFound => Code::FailedPrecondition,
+            BadRequest::NotSupportedForLearner => Code::FailedPrecondition,
+            BadRequest::InvalidAuthToken => Code::Unauthenticated,
             BadRequest::EmptyKey
             | BadRequest::EmptyOperation
             | BadRequest::ValueProvided
@@ -61,7 +61,9 @@ impl From<BadRequest> for Status {
             | BadRequest::DuplicateKey
             | BadRequest::TooLarge
             | BadRequest::InvalidClientApiVersion
-            | BadRequest::InvalidAlarm => Code::InvalidArgument,
+            | BadRequest::PermissionNotGiven
+            | BadRequest::InvalidAlarm
+            | BadRequest::MemberBadUrls => Code::InvalidArgument,
         };
         Status::new(code, error.to_string())
     }
@@ -95,6 +97,7 @@ pub(crate) fn rejected(rejection: Rejection) -> Status {
             "etcdserver: mvcc: database space exceeded",
         ),
         Rejection::Corrupt => (Code::DataLoss, "etcdserver: corrupt cluster"),
+        Rejection::Auth(rejection) => auth::rejected(rejection),
     };
     Status::new(code, text)
 }
@@ -129,6 +132,30 @@ pub(crate) fn move_leader(error: MoveLeaderError) -> Status {
             Status::failed_precondition("etcdserver: bad leader transferee")
         }
         MoveLeaderError::Unavailable(error) => unavailable(error),
+    }
+}
+
+/// The members were not changed.
+pub(crate) fn member(error: MemberError) -> Status {
+    let refusal = match error {
+        MemberError::Refused(refusal) => refusal,
+        MemberError::Unavailable(error) => return unavailable(error),
+    };
+    let failed = Status::failed_precondition;
+    match refusal {
+        MemberRefusal::NotFound => Status::not_found("etcdserver: member not found"),
+        MemberRefusal::Exists => failed("etcdserver: member ID already exist"),
+        MemberRefusal::PeerUrlsExist => failed("etcdserver: Peer URLs already exists"),
+        // etcd maps this one to an error of its client package, which has no code on the wire.
+        MemberRefusal::NotEnoughStarted => {
+            Status::unknown("etcdserver: re-configuration failed due to not enough started members")
+        }
+        MemberRefusal::Unhealthy => Status::unavailable("etcdserver: unhealthy cluster"),
+        MemberRefusal::NotALearner => failed("etcdserver: can only promote a learner member"),
+        MemberRefusal::LearnerNotReady => {
+            failed("etcdserver: can only promote a learner member which is in sync with leader")
+        }
+        MemberRefusal::TooManyLearners => failed("etcdserver: too many learner members in cluster"),
     }
 }
 

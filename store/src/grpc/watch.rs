@@ -7,17 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use futures::{Stream, StreamExt, stream};
 use proto::encoded::WatchResponse;
 use proto::etcdserverpb::WatchResponse as PlainResponse;
 use proto::server::etcdserverpb as pb;
-use state_machine::KeyRange;
+use state_machine::{Access, KeyRange};
 use tokio::time::{Interval, MissedTickBehavior};
 use tonic::{Request, Response, Status, Streaming};
 
 use pb::watch_create_request::FilterType;
 use pb::watch_request::RequestUnion;
 
+use super::authn::Credentials;
 use super::{Edge, stream as streams};
 use crate::watch::{Delivery, Hub, WatchSpec, WatchStream};
 
@@ -40,12 +42,14 @@ impl pb::watch_server::Watch for Watch {
         request: Request<Streaming<pb::WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let requires_leader = streams::requires_leader(request.metadata());
-        let edge = self.0.clone();
+        let (edge, watching) = (self.0.clone(), self.0.clone());
+        let credentials = Arc::new(Credentials::of(&request));
         let session = Session::new(
             edge.replica.watch_hub().clone(),
             request.into_inner(),
             progress_interval(edge.limits.watch_progress_interval),
             move |revision| edge.header(revision),
+            move |keys| may_watch(watching.clone(), credentials.clone(), keys),
         );
         // No task and no queue: the connection polls for the next answer when it has room for one, and until then the
         // hub's cursors wait.
@@ -61,8 +65,19 @@ impl pb::watch_server::Watch for Watch {
     }
 }
 
+/// etcd asks once, when a watch is made.
+fn may_watch(edge: Arc<Edge>, credentials: Arc<Credentials>, keys: KeyRange) -> Permitted {
+    Box::pin(async move {
+        let admitted = edge.admit(&credentials, Access::Read(&keys)).await;
+        admitted.map(|_| ())
+    })
+}
+
+/// Whether something is allowed, once that is known.
+type Permitted = BoxFuture<'static, Result<(), Status>>;
+
 /// One gRPC stream and its watches.
-struct Session<R, H> {
+struct Session<R, H, P> {
     hub: Arc<Hub>,
     requests: R,
     /// The client has said all it will say. Its watches live on.
@@ -73,14 +88,17 @@ struct Session<R, H> {
     answers: VecDeque<WatchResponse>,
     /// The header of an answer that shows the store at a revision.
     header: H,
+    /// Whether the client may watch a range.
+    permit: P,
 }
 
-impl<R, H> Session<R, H>
+impl<R, H, P> Session<R, H, P>
 where
     R: Stream<Item = Result<pb::WatchRequest, Status>> + Unpin,
     H: Fn(i64) -> pb::ResponseHeader,
+    P: Fn(KeyRange) -> Permitted,
 {
-    fn new(hub: Arc<Hub>, requests: R, progress_interval: Duration, header: H) -> Self {
+    fn new(hub: Arc<Hub>, requests: R, progress_interval: Duration, header: H, permit: P) -> Self {
         let first_tick = tokio::time::Instant::now() + progress_interval;
         let mut progress = tokio::time::interval_at(first_tick, progress_interval);
         progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -91,6 +109,7 @@ where
             progress,
             answers: VecDeque::new(),
             header,
+            permit,
             hub,
         }
     }
@@ -109,7 +128,7 @@ where
             tokio::select! {
                 delivery = self.watches.next() => return Ok(self.deliver(delivery)),
                 request = self.requests.next(), if !self.half_closed => match request {
-                    Some(request) => self.serve(request?),
+                    Some(request) => self.serve(request?).await,
                     None => self.half_closed = true,
                 },
                 _ = self.progress.tick() => self.watches.progress_tick(),
@@ -117,28 +136,35 @@ where
         }
     }
 
-    fn serve(&mut self, request: pb::WatchRequest) {
+    async fn serve(&mut self, request: pb::WatchRequest) {
         match request.request_union {
-            Some(RequestUnion::CreateRequest(request)) => self.create(request),
+            Some(RequestUnion::CreateRequest(request)) => self.create(request).await,
             Some(RequestUnion::CancelRequest(request)) => self.cancel(request.watch_id),
             Some(RequestUnion::ProgressRequest(_)) => self.watches.request_progress(),
             None => tracing::debug!("watch request without content"),
         }
     }
 
-    fn create(&mut self, request: pb::WatchCreateRequest) {
-        let answer = match self.watches.create(spec(request)) {
+    async fn create(&mut self, request: pb::WatchCreateRequest) {
+        let spec = spec(request);
+        let permitted = (self.permit)(spec.keys.clone()).await;
+        let created = permitted.map_err(|status| response::denied(&status));
+        let created = created.and_then(|()| {
+            let created = self.watches.create(spec);
+            created.map_err(|error| error.to_string())
+        });
+        let answer = match created {
             Ok(watch_id) => PlainResponse {
                 // Everything after this revision, and nothing up to it, reaches a watch of the present.
                 header: Some((self.header)(self.watches.created_revision())),
                 watch_id,
                 ..Default::default()
             },
-            Err(error) => PlainResponse {
+            Err(cancel_reason) => PlainResponse {
                 header: Some(self.header_now()),
                 watch_id: NO_WATCH,
                 canceled: true,
-                cancel_reason: error.to_string(),
+                cancel_reason,
                 ..Default::default()
             },
         };

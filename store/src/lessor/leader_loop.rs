@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use state_machine::{Command, LeaseRevoke};
+use state_machine::{Caller, Command, LeaseRevoke};
 use tokio::time::Instant;
 
 use super::{CHECKPOINT_INTERVAL, Lessor};
@@ -69,7 +69,7 @@ impl LeaderLoop {
         }
         let revokes = expired
             .iter()
-            .map(|&id| Command::LeaseRevoke(LeaseRevoke { id }))
+            .map(|&id| Command::LeaseRevoke(LeaseRevoke { id }).by(Caller::System))
             .collect();
         let answers = self.proposals.propose_in_term(term, revokes).await;
         for (id, answer) in expired.into_iter().zip(answers) {

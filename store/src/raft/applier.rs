@@ -1,6 +1,5 @@
 //! Committed entries become state, answers and events, in log order and nowhere else.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,15 +9,16 @@ use futures::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot};
-use parking_lot::RwLock;
 use planted::Bug;
-use state_machine::{Command, LeaseChange, RevisionEvents, Run};
+use state_machine::{Applied, Command, LeaseChange, Outcome, Run};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::codec::{self, Attributes, Mark, Settings};
+use super::members::MemberTable;
 use super::snapshot::{SnapshotFiles, StateFolder};
 use super::types::{LogId, StoredMembership, TypeConfig};
+use crate::authn::Tokens;
 use crate::batch::{self, Content};
 use crate::blocking;
 use crate::lessor::Lessor;
@@ -32,47 +32,13 @@ const RUN_COMMANDS: usize = 1024;
 /// How far this replica has applied the log; anyone may wait on it.
 pub(crate) type ApplyProgress = watch::Receiver<u64>;
 
-/// Members as the applied log describes them.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct MemberTable(Arc<RwLock<BTreeMap<u64, crate::replica::Member>>>);
-
-impl MemberTable {
-    pub(crate) fn all(&self) -> Vec<crate::replica::Member> {
-        self.0.read().values().cloned().collect()
-    }
-
-    /// Where the others reach a member.
-    pub(crate) fn peer_url(&self, member: u64) -> Option<String> {
-        self.0.read().get(&member)?.peer_urls.first().cloned()
-    }
-
-    fn set(&self, settings: &Settings) {
-        let learners: std::collections::BTreeSet<u64> =
-            settings.membership.membership().learner_ids().collect();
-        let mut table = BTreeMap::new();
-        for (&id, node) in settings.membership.nodes() {
-            let attributes = settings.attributes.get(&id).cloned().unwrap_or_default();
-            table.insert(
-                id,
-                crate::replica::Member {
-                    id,
-                    name: attributes.name,
-                    peer_urls: node.peer_urls.clone(),
-                    client_urls: attributes.client_urls,
-                    is_learner: learners.contains(&id),
-                },
-            );
-        }
-        *self.0.write() = table;
-    }
-}
-
 /// Whom the applier tells.
 pub(crate) struct Listeners {
     pub(crate) member_id: u64,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) lessor: Arc<Lessor>,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) members: MemberTable,
     /// Log entries applied since the state was last made durable.
     pub(crate) unflushed_entries: Arc<AtomicU64>,
@@ -95,8 +61,16 @@ struct Gathered {
     commands: Vec<Command>,
     /// Batch number and count of commands, for the batches of this member.
     own: Vec<(usize, usize, u64)>,
+    /// Where the commands of each entry begin, and its log index.
+    begins: Vec<(usize, u64)>,
     entries: u64,
     last: Option<LogId>,
+}
+
+/// Log index of a command of a run.
+fn index_of(begins: &[(usize, u64)], command: usize) -> u64 {
+    let entry = begins.partition_point(|(begin, _)| *begin <= command);
+    entry.checked_sub(1).map_or(0, |entry| begins[entry].1)
 }
 
 fn other(error: impl std::fmt::Display) -> io::Error {
@@ -112,6 +86,8 @@ impl Applier {
             codec::decode_mark(folder.machine().applied_mark().as_ref())?;
         let (progress, receiver) = watch::channel(applied.map_or(0, |id| id.index));
         let encoded_settings = settings.encode()?;
+        let auth = folder.machine().auth_stamp();
+        listeners.tokens.set_wanted(auth.enabled);
         listeners.members.set(&settings);
         Ok((
             Applier {
@@ -138,17 +114,16 @@ impl Applier {
         match entry.payload {
             EntryPayload::Blank => {}
             EntryPayload::Membership(membership) => {
-                self.change_settings(|s| {
-                    s.membership = StoredMembership::new(Some(id), membership)
-                })?;
+                let membership = StoredMembership::new(Some(id), membership);
+                self.change_settings(|settings| settings.set_membership(membership))?;
             }
             EntryPayload::Normal(bytes) => {
                 let batch = batch::decode(bytes.0).map_err(other)?;
                 match batch.content {
                     Content::Publish(json) => {
                         let attributes: Attributes = serde_json::from_slice(&json)?;
-                        self.change_settings(|s| {
-                            s.attributes.insert(batch.origin, attributes);
+                        self.change_settings(|settings| {
+                            settings.set_attributes(batch.origin, attributes);
                         })?;
                         if batch.origin == self.listeners.member_id {
                             run.own.push((run.commands.len(), 0, batch.number));
@@ -159,6 +134,7 @@ impl Applier {
                             run.own
                                 .push((run.commands.len(), commands.len(), batch.number));
                         }
+                        run.begins.push((run.commands.len(), id.index));
                         run.commands.extend(commands);
                     }
                 }
@@ -188,13 +164,16 @@ impl Applier {
             .backend_commit
             .observe(began.elapsed());
         self.applied = Some(last);
-        self.tell(applied.events, &applied.leases);
+        let auth = machine.auth_stamp();
+        self.listeners.tokens.set_wanted(auth.enabled);
+        let begins = std::mem::take(&mut run.begins);
+        let outcomes = self.tell(applied, &begins);
         self.progress.send_replace(last.index);
         self.listeners
             .unflushed_entries
             .fetch_add(run.entries, Ordering::Relaxed);
         run.entries = 0;
-        let mut outcomes = applied.outcomes.into_iter();
+        let mut outcomes = outcomes.into_iter();
         let mut taken = 0;
         for (start, count, number) in run.own.drain(..) {
             for _ in taken..start {
@@ -207,16 +186,25 @@ impl Applier {
         Ok(())
     }
 
-    /// Before the proposers are answered, so that a watch made after an answer starts behind it.
-    fn tell(&self, events: Vec<RevisionEvents>, leases: &[LeaseChange]) {
+    /// Before the proposers are answered, so that a watch made after an answer starts behind it, and a token is known
+    /// before it is given. Returns the answers.
+    fn tell(&self, applied: Applied, begins: &[(usize, u64)]) -> Vec<Outcome> {
+        let Applied {
+            outcomes,
+            events,
+            leases,
+            tokens,
+        } = applied;
         let Listeners {
             lessor,
             metrics,
             hub,
             ..
         } = &self.listeners;
-        lessor.changed(leases, Instant::now());
-        for change in leases {
+        let changed = &self.listeners.tokens;
+        changed.changed(tokens, |command| index_of(begins, command));
+        lessor.changed(&leases, Instant::now());
+        for change in &leases {
             match change {
                 LeaseChange::Granted { .. } => metrics.count_lease_granted(),
                 LeaseChange::Revoked { .. } => metrics.count_lease_revoked(),
@@ -225,6 +213,7 @@ impl Applier {
         }
         metrics.count_applied(&events);
         hub.publish(events);
+        outcomes
     }
 
     fn meta(&self) -> SnapshotMetaOf<TypeConfig> {
@@ -289,6 +278,9 @@ impl RaftStateMachine<TypeConfig> for Applier {
         self.applied = mark.applied;
         self.change_settings(|s| *s = mark.settings)?;
         self.listeners.lessor.reset(&machine);
+        self.listeners.tokens.clear();
+        let auth = machine.auth_stamp();
+        self.listeners.tokens.set_wanted(auth.enabled);
         self.listeners.metrics.count_snapshot_received();
         self.listeners.hub.reset(machine);
         self.progress

@@ -1,6 +1,6 @@
 //! Raft's own records as bytes: log payloads, votes, log ids and the applied mark.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -121,9 +121,28 @@ pub(crate) struct Mark {
 pub(crate) struct Settings {
     pub(crate) membership: StoredMembership,
     pub(crate) attributes: BTreeMap<u64, Attributes>,
+    /// Members that were removed. Their ids never come back.
+    #[serde(default)]
+    pub(crate) removed: BTreeSet<u64>,
 }
 
 impl Settings {
+    /// Takes over the members of a log entry. Who is in no part of it any more was removed.
+    pub(super) fn set_membership(&mut self, membership: StoredMembership) {
+        let is_member = |id: &u64| membership.get_node(id).is_some();
+        let gone = self.membership.nodes().map(|(id, _)| *id);
+        self.removed.extend(gone.filter(|id| !is_member(id)));
+        self.attributes.retain(|id, _| is_member(id));
+        self.membership = membership;
+    }
+
+    /// What a member says of itself; one that was removed has no say.
+    pub(super) fn set_attributes(&mut self, member: u64, attributes: Attributes) {
+        if !self.removed.contains(&member) {
+            self.attributes.insert(member, attributes);
+        }
+    }
+
     /// As JSON; made again only when the settings change.
     pub(super) fn encode(&self) -> io::Result<Bytes> {
         Ok(Bytes::from(serde_json::to_vec(self)?))

@@ -160,21 +160,14 @@ impl FailureDetector {
 /// Whether nobody serves a peer URL any more: its port refuses connections, or closes them before a word. A silent port
 /// says nothing.
 pub(super) async fn is_closed(connector: &Connector, url: &str) -> bool {
-    let Ok(uri) = url.parse::<http::Uri>() else {
-        return false;
-    };
-    let (Some(host), Some(port)) = (uri.host(), uri.port_u16()) else {
-        return false;
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    match tokio::time::timeout(PROBE_TIMEOUT, greet(connector, host, port)).await {
+    match tokio::time::timeout(PROBE_TIMEOUT, greet(connector, url)).await {
         Ok(Err(error)) => is_refusal(&error),
         Ok(Ok(())) | Err(_) => false,
     }
 }
 
-async fn greet(connector: &Connector, host: &str, port: u16) -> io::Result<()> {
-    let mut stream = connector.open(host, port).await?;
+async fn greet(connector: &Connector, url: &str) -> io::Result<()> {
+    let mut stream = connector.open_url(url).await?;
     stream.write_all(GREETING).await?;
     stream.read_u8().await.map(|_byte| ())
 }

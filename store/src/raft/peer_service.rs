@@ -15,8 +15,8 @@ use super::connection::Caller;
 use super::transport::MESSAGE_BYTES;
 use super::types::{Raft, TypeConfig};
 use super::{
-    ApplyProgress, Contact, FailureDetector, Leader, MemberTable, RejoinGuard, StateFolder,
-    transfer, wire,
+    ApplyProgress, Contact, FailureDetector, Leader, MemberChanges, MemberTable, Place,
+    RejoinGuard, StateFolder, transfer, wire,
 };
 use crate::replica::{Identity, Proposals, Unavailable};
 
@@ -24,6 +24,9 @@ use crate::replica::{Identity, Proposals, Unavailable};
 pub(super) const CLUSTER_ID: &str = "mainstay-cluster-id";
 pub(super) const MEMBER_ID: &str = "mainstay-member-id";
 pub(super) const TARGET_ID: &str = "mainstay-target-id";
+
+/// The code by which a member learns that it was removed.
+pub(super) const REMOVED: tonic::Code = tonic::Code::PermissionDenied;
 
 /// Longest wait for this member to apply what the caller has applied.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -42,6 +45,7 @@ pub(crate) struct PeerService {
     pub(crate) guard: Arc<RejoinGuard>,
     pub(crate) leader: Leader,
     pub(crate) proposals: Proposals,
+    pub(crate) changes: MemberChanges,
 }
 
 impl PeerService {
@@ -85,10 +89,21 @@ impl PeerService {
         }
         let member = u64::from_str_radix(id(MEMBER_ID), 16)
             .map_err(|_not_hex| Status::failed_precondition("no member ID"))?;
+        if self.members.was_removed(member) {
+            let why = "the member has been permanently removed from the cluster";
+            return Err(Status::new(REMOVED, why));
+        }
         if let Some(caller) = request.extensions().get::<Caller>() {
             caller.is(member);
         }
         Ok(member)
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            cluster_id: self.identity.cluster_id,
+            members: self.members.all(),
+        }
     }
 
     /// Waits until the log is applied here as far as it is where the call comes from.
@@ -314,15 +329,22 @@ impl Peer for PeerService {
         Ok(Response::new(reply.unwrap_or_default()))
     }
 
-    async fn started(&self, request: Request<peer::StartedRequest>) -> Reply<peer::StartedReply> {
+    async fn members(&self, request: Request<peer::MembersRequest>) -> Reply<peer::MembersReply> {
+        if request.metadata().contains_key(MEMBER_ID) {
+            self.check(&request)?;
+        }
+        Ok(Response::new(wire::place_to(self.place())))
+    }
+
+    async fn change_members(
+        &self,
+        request: Request<peer::ChangeMembersRequest>,
+    ) -> Reply<peer::ChangeMembersReply> {
         self.check(&request)?;
-        let started = self
-            .members
-            .all()
-            .into_iter()
-            .filter(|member| !member.name.is_empty());
-        Ok(Response::new(peer::StartedReply {
-            members: started.map(|member| member.id).collect(),
-        }))
+        let change = wire::change_from(request.into_inner())
+            .ok_or_else(|| Status::invalid_argument("a change of the members that is none"))?;
+        let changed = self.changes.make(change).await;
+        let reply = wire::change_reply(changed.map(|()| self.place()));
+        Ok(Response::new(reply))
     }
 }

@@ -31,6 +31,7 @@ fn open(dir: &TempDir) -> anyhow::Result<(LogStore, Applier)> {
         waiters: Arc::new(crate::waiters::Waiters::new(0)),
         hub: Hub::new(HubOptions::default(), folder.machine()),
         lessor: Arc::default(),
+        tokens: Arc::new(crate::authn::Tokens::new(std::time::Duration::from_secs(1))),
         members: MemberTable::default(),
         unflushed_entries: Arc::default(),
         metrics: Arc::default(),

@@ -19,7 +19,7 @@ use super::peer_service::MEMBER_ID;
 use crate::metrics::{Counter, Metrics, Peer};
 
 /// Calls that the other side answers at once, so that their time is that of a round trip.
-const ROUND_TRIPS: &[&str] = &["/Heartbeat", "/Started"];
+const ROUND_TRIPS: &[&str] = &["/Heartbeat", "/Members"];
 
 /// Where traffic is counted.
 #[derive(Clone)]

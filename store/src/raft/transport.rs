@@ -29,8 +29,9 @@ use super::connector::Connector;
 use super::snapshot::SnapshotFiles;
 use super::traffic::{Outgoing, Traffic};
 use super::types::{Member, TypeConfig, Vote};
-use super::{FailureDetector, peer_service, wire};
+use super::{FailureDetector, MemberChange, MemberError, Place, peer_service, wire};
 use crate::metrics;
+use crate::replica::Unavailable;
 
 /// Largest message between replicas: a batch of entries, or one piece of a snapshot.
 pub(super) const MESSAGE_BYTES: usize = 64 << 20;
@@ -137,7 +138,7 @@ impl Peers {
     }
 
     /// How other members are reached.
-    pub(super) fn connector(&self) -> &Connector {
+    pub(crate) fn connector(&self) -> &Connector {
         &self.connector
     }
 
@@ -151,18 +152,6 @@ impl Peers {
         Sending(Arc::clone(&self.sending))
     }
 
-    /// The members that another one has seen come up; none when it does not answer.
-    pub(crate) async fn started_members(&self, member: u64, url: &str) -> Vec<u64> {
-        let Some(mut client) = self.client(member, Lane::Control, url) else {
-            return Vec::new();
-        };
-        let asked = client.started(proto::peer::StartedRequest {});
-        match tokio::time::timeout(CONNECT_TIMEOUT, asked).await {
-            Ok(Ok(reply)) => reply.into_inner().members,
-            Ok(Err(_)) | Err(_) => Vec::new(),
-        }
-    }
-
     /// The term in which a member leads a quorum; none when it does not, or does not answer.
     pub(crate) async fn led_term(&self, member: u64, url: &str) -> Option<u64> {
         let mut client = self.client(member, Lane::Control, url)?;
@@ -172,6 +161,44 @@ impl Peers {
             .ok()?
             .ok()?;
         Some(reply.into_inner().term)
+    }
+
+    /// Whether another member says that this one was removed from the cluster.
+    pub(crate) async fn says_removed(&self, member: u64) -> bool {
+        let Some(mut client) = self.control(member) else {
+            return false;
+        };
+        let asked = client.members(proto::peer::MembersRequest {});
+        match tokio::time::timeout(CONNECT_TIMEOUT, asked).await {
+            Ok(Err(status)) => status.code() == peer_service::REMOVED,
+            Ok(Ok(_)) | Err(_) => false,
+        }
+    }
+
+    /// Asks the leader to change the members. `NotLeader` says that nothing was done.
+    pub(crate) async fn change_members(
+        &self,
+        leader: u64,
+        change: &MemberChange,
+        timeout: Duration,
+    ) -> Result<Vec<crate::replica::Member>, MemberError> {
+        let mut client = self.control(leader).ok_or(Unavailable::NotLeader)?;
+        let asked = client.change_members(wire::change_request(change));
+        match tokio::time::timeout(timeout, asked).await {
+            Ok(Ok(reply)) => wire::changed_from(reply.into_inner()),
+            Ok(Err(status)) if was_not_sent(&status) => Err(Unavailable::NotLeader.into()),
+            Ok(Err(_)) => Err(Unavailable::LeaderChanged.into()),
+            Err(_elapsed) => Err(Unavailable::TimedOut.into()),
+        }
+    }
+
+    /// Asks a member something small, for the time of a round trip.
+    pub(crate) async fn probe(&self, member: u64) {
+        if let Some(mut client) = self.control(member) {
+            let asked = client.members(proto::peer::MembersRequest {});
+            // The answer, and that there is none, is counted where it comes in.
+            drop(tokio::time::timeout(CONNECT_TIMEOUT, asked).await);
+        }
     }
 
     /// The connection for short calls to a member, if its address is known.
@@ -188,17 +215,14 @@ impl Peers {
         if let Some(client) = clients.get(&(member, lane)) {
             return Some(client.clone());
         }
-        let endpoint = Endpoint::from_shared(url.to_owned()).ok()?;
-        let endpoint = endpoint
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES);
+        let (members, first) = (self.members.clone(), url.to_owned());
+        // Looked up for each connection: a member may have moved since the last one.
+        let urls = move || {
+            let member = members.get(member);
+            member.map_or(vec![first.clone()], |member| member.peer_urls)
+        };
         let channel = Outgoing {
-            channel: self.connector.connect_lazy(&endpoint),
+            channel: self.connector.channel(&endpoint(url)?, urls),
             peer: self.traffic.peer(member),
         };
         let identify = Identify {
@@ -212,6 +236,30 @@ impl Peers {
         clients.insert((member, lane), client.clone());
         Some(client)
     }
+}
+
+fn endpoint(url: &str) -> Option<Endpoint> {
+    let endpoint = Endpoint::from_shared(url.to_owned()).ok()?;
+    let endpoint = endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES);
+    Some(endpoint)
+}
+
+/// The cluster that the member behind a peer URL belongs to; none when it does not answer.
+pub(crate) async fn ask_members(connector: &Connector, url: &str) -> Option<Place> {
+    let channel = connector.channel(&endpoint(url)?, {
+        let url = url.to_owned();
+        move || vec![url.clone()]
+    });
+    let mut client = PeerClient::new(channel);
+    let asked = client.members(proto::peer::MembersRequest {});
+    let reply = tokio::time::timeout(CONNECT_TIMEOUT, asked).await.ok()?;
+    Some(wire::place_from(reply.ok()?.into_inner()))
 }
 
 /// Makes openraft's network clients.
@@ -251,6 +299,18 @@ pub(crate) struct Link {
     lane: Lane,
     peer: Arc<metrics::Peer>,
     peers: Peers,
+}
+
+/// Whether a call failed because there was no connection to send it on.
+pub(crate) fn was_not_sent(status: &tonic::Status) -> bool {
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        if error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn rpc_error(status: &tonic::Status) -> RPCError<TypeConfig> {
@@ -409,7 +469,7 @@ impl NetSnapshot<TypeConfig> for Link {
             .clone()
             .ok_or_else(|| unreachable(&std::io::Error::other("no usable peer URL")))?;
         // Asked before every file is read for its checksum: is anybody there?
-        let asked = client.started(proto::peer::StartedRequest {});
+        let asked = client.members(proto::peer::MembersRequest {});
         let reached = tokio::time::timeout(CONNECT_TIMEOUT, asked).await;
         match reached {
             Ok(Ok(_)) => {}

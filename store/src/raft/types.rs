@@ -64,6 +64,9 @@ impl fmt::Display for Batch {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Member {
     pub(crate) peer_urls: Vec<String>,
+    /// A new voter. Raft has it as a learner until it has caught up, so that it never weakens the quorum.
+    #[serde(default)]
+    pub(crate) joins_as_voter: bool,
 }
 
 /// Told once how a proposal ended.

@@ -9,7 +9,9 @@ use proto::peer;
 
 use super::codec;
 use super::failure_detector::Leadership;
+use super::member_changes::{MemberChange, MemberError, MemberRefusal, Place};
 use super::types::{LogId, TypeConfig, Vote};
+use crate::replica::{Member, Unavailable};
 
 type Append = AppendEntriesRequest<TypeConfig>;
 type AppendResult = StreamAppendResult<TypeConfig>;
@@ -193,4 +195,135 @@ pub(super) fn transfer_response(
         expected: request.last_log_id().copied(),
         actual: None,
     })
+}
+
+pub(super) fn place_to(place: Place) -> peer::MembersReply {
+    let member = |member: Member| peer::Member {
+        id: member.id,
+        name: member.name,
+        peer_urls: member.peer_urls,
+        client_urls: member.client_urls,
+        is_learner: member.is_learner,
+    };
+    peer::MembersReply {
+        cluster_id: place.cluster_id,
+        members: place.members.into_iter().map(member).collect(),
+    }
+}
+
+pub(super) fn place_from(reply: peer::MembersReply) -> Place {
+    let member = |member: peer::Member| Member {
+        id: member.id,
+        name: member.name,
+        peer_urls: member.peer_urls,
+        client_urls: member.client_urls,
+        is_learner: member.is_learner,
+    };
+    Place {
+        cluster_id: reply.cluster_id,
+        members: reply.members.into_iter().map(member).collect(),
+    }
+}
+
+pub(crate) fn change_request(change: &MemberChange) -> peer::ChangeMembersRequest {
+    use peer::change_members_request::Change;
+    let change = match change.clone() {
+        MemberChange::Add {
+            id,
+            peer_urls,
+            is_learner,
+        } => Change::Add(peer::Member {
+            id,
+            peer_urls,
+            is_learner,
+            ..Default::default()
+        }),
+        MemberChange::Promote { id } => Change::Promote(id),
+        MemberChange::Remove { id } => Change::Remove(id),
+        MemberChange::Update { id, peer_urls } => Change::Update(peer::Member {
+            id,
+            peer_urls,
+            ..Default::default()
+        }),
+    };
+    peer::ChangeMembersRequest {
+        change: Some(change),
+    }
+}
+
+pub(super) fn change_from(request: peer::ChangeMembersRequest) -> Option<MemberChange> {
+    use peer::change_members_request::Change;
+    Some(match request.change? {
+        Change::Add(member) => MemberChange::Add {
+            id: member.id,
+            peer_urls: member.peer_urls,
+            is_learner: member.is_learner,
+        },
+        Change::Promote(id) => MemberChange::Promote { id },
+        Change::Remove(id) => MemberChange::Remove { id },
+        Change::Update(member) => MemberChange::Update {
+            id: member.id,
+            peer_urls: member.peer_urls,
+        },
+    })
+}
+
+const REFUSALS: [(MemberRefusal, peer::MemberRefusal); 8] = [
+    (MemberRefusal::NotFound, peer::MemberRefusal::MemberNotFound),
+    (MemberRefusal::Exists, peer::MemberRefusal::MemberExists),
+    (
+        MemberRefusal::PeerUrlsExist,
+        peer::MemberRefusal::PeerUrlsExist,
+    ),
+    (
+        MemberRefusal::NotEnoughStarted,
+        peer::MemberRefusal::NotEnoughStarted,
+    ),
+    (MemberRefusal::Unhealthy, peer::MemberRefusal::Unhealthy),
+    (MemberRefusal::NotALearner, peer::MemberRefusal::NotALearner),
+    (
+        MemberRefusal::LearnerNotReady,
+        peer::MemberRefusal::LearnerNotReady,
+    ),
+    (
+        MemberRefusal::TooManyLearners,
+        peer::MemberRefusal::TooManyLearners,
+    ),
+];
+
+pub(super) fn change_reply(changed: Result<Place, MemberError>) -> peer::ChangeMembersReply {
+    use peer::change_members_reply::Result as Reply;
+    let result = match changed {
+        Ok(place) => Reply::Changed(place_to(place)),
+        Err(MemberError::Refused(refusal)) => {
+            let known = REFUSALS.iter().find(|(ours, _)| *ours == refusal);
+            Reply::Refused(known.map_or(0, |(_, theirs)| i32::from(*theirs)))
+        }
+        Err(MemberError::Unavailable(error)) => Reply::Unavailable(peer::Refusal {
+            not_leader: error == Unavailable::NotLeader,
+            reason: error.to_string(),
+        }),
+    };
+    peer::ChangeMembersReply {
+        result: Some(result),
+    }
+}
+
+/// A leader that says nothing we know may have changed the members or not.
+pub(crate) fn changed_from(reply: peer::ChangeMembersReply) -> Result<Vec<Member>, MemberError> {
+    use peer::change_members_reply::Result as Reply;
+    match reply.result {
+        Some(Reply::Changed(place)) => Ok(place_from(place).members),
+        Some(Reply::Refused(refusal)) => {
+            let known = REFUSALS
+                .iter()
+                .find(|(_, theirs)| i32::from(*theirs) == refusal);
+            let refused = |(ours, _): &(MemberRefusal, _)| MemberError::Refused(*ours);
+            Err(known.map_or(Unavailable::LeaderChanged.into(), refused))
+        }
+        Some(Reply::Unavailable(refusal)) if refusal.not_leader => {
+            Err(Unavailable::NotLeader.into())
+        }
+        Some(Reply::Unavailable(_)) | None => Err(Unavailable::TimedOut.into()),
+    }
 }

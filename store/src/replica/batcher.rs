@@ -16,7 +16,7 @@ use super::Unavailable;
 use super::proposals::Proposals;
 use super::reads::read_index;
 use crate::batch;
-use crate::raft::{Leader, LeadershipWatch, Peers};
+use crate::raft::{Leader, LeadershipWatch, Peers, was_not_sent};
 use crate::waiters::{Answer, Waiters};
 
 /// Most requests and bytes in one log entry. A larger single request goes alone.
@@ -270,18 +270,6 @@ pub(super) async fn forward(
         Ok(Err(status)) if was_not_sent(&status) => Err(Unavailable::NotLeader),
         Ok(Err(_)) | Err(_) => Err(Unavailable::LeaderChanged),
     }
-}
-
-/// Whether a call failed because there was no connection to send it on.
-fn was_not_sent(status: &tonic::Status) -> bool {
-    let mut cause = std::error::Error::source(status);
-    while let Some(error) = cause {
-        if error.is::<tonic::ConnectError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use tokio::sync::mpsc;
 
+use crate::authn::Authenticator;
 use crate::blocking;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
@@ -24,6 +25,7 @@ pub(super) struct Assembly {
     pub(super) folder: Arc<StateFolder>,
     pub(super) lessor: Arc<Lessor>,
     pub(super) hub: Arc<Hub>,
+    pub(super) authenticator: Arc<Authenticator>,
     pub(super) members: MemberTable,
     pub(super) peers: Peers,
     pub(super) detector: FailureDetector,
@@ -50,9 +52,9 @@ pub(super) struct Means {
 
 impl Means {
     /// The machine's network, disk and threads.
-    pub(super) fn system() -> Self {
+    pub(super) fn system(connector: Connector) -> Self {
         Means {
-            connector: Connector::default(),
+            connector,
             open_log: Box::new(wal::Wal::open),
             sweeps: true,
         }
@@ -67,6 +69,7 @@ pub(super) async fn open(
 ) -> anyhow::Result<(Assembly, mpsc::Receiver<u64>)> {
     let identity = data.identity();
     let metrics = Arc::new(Metrics::new(config.extensive_metrics));
+    let authenticator = Arc::new(Authenticator::new(&config.authentication)?);
     let (log, folder, wal) = open_storage(data, &metrics, means.open_log).await?;
     let folder = Arc::new(folder);
     let machine = folder.machine();
@@ -97,6 +100,7 @@ pub(super) async fn open(
         waiters: Arc::clone(&waiters),
         hub: Arc::clone(&hub),
         lessor: Arc::clone(&lessor),
+        tokens: Arc::clone(&authenticator.tokens),
         members: members.clone(),
         unflushed_entries: Arc::clone(&unflushed_entries),
         metrics: Arc::clone(&metrics),
@@ -117,6 +121,7 @@ pub(super) async fn open(
         folder,
         lessor,
         hub,
+        authenticator,
         members,
         peers,
         detector,

@@ -12,7 +12,7 @@ use super::assembly::Assembly;
 use crate::blocking;
 use crate::compactor;
 use crate::lessor::LeaderLoop;
-use crate::raft::{self, EarlyElection, LeadershipWatch, RejoinGuard};
+use crate::raft::{self, EarlyElection, LeadershipWatch, MemberLoop, RejoinGuard};
 use crate::replica::{Batcher, Proposals, ReadRounds, Reads};
 
 /// The state is made durable at least this often while it changes, so that the log can be cut.
@@ -30,6 +30,7 @@ pub(super) struct Loops<F> {
     pub(super) follow: F,
     pub(super) batcher: Batcher,
     pub(super) rounds: ReadRounds,
+    pub(super) member_loop: MemberLoop,
     pub(super) proposals: Proposals,
     pub(super) reads: Reads,
     pub(super) leadership: LeadershipWatch,
@@ -62,6 +63,7 @@ pub(super) fn spawn_loops(
         follow,
         batcher,
         rounds,
+        member_loop,
         proposals,
         reads,
         leadership,
@@ -71,6 +73,7 @@ pub(super) fn spawn_loops(
     let member_id = assembly.member_id;
     spawn(tasks, "leadership", follow);
     spawn(tasks, "batcher", batcher.run());
+    spawn(tasks, "members", member_loop.run());
     let hub = Arc::clone(&assembly.hub);
     spawn(tasks, "watch", async move { hub.dispatch().await });
     spawn(tasks, "reads", rounds.run());

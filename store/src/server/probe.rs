@@ -26,12 +26,7 @@ pub(super) fn spawn(assembly: &Assembly, tasks: &Tasks) {
                     .all()
                     .into_iter()
                     .filter(|member| member.id != own_id);
-                let asked = others.filter_map(|member| {
-                    let url = member.peer_urls.into_iter().next()?;
-                    let peers = &peers;
-                    // The transport keeps the time; an answer changes nothing.
-                    Some(async move { drop(peers.started_members(member.id, &url).await) })
-                });
+                let asked = others.map(|member| peers.probe(member.id));
                 join_all(asked).await;
             }
         };

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use wal::simulation::{SimulatedDisk, Stepper};
 
 use super::assembly::{Assembly, Means};
-use super::{STOP_GRACE, become_ready, open, start};
+use super::{STOP_GRACE, become_ready, joins, open, start};
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::raft::{Connector, LeadershipWatch, RejoinGuard, StateFolder};
@@ -74,7 +74,6 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let config = Arc::new(config);
-    let data = Arc::new(DataFolder::open(&config)?);
     let Surroundings {
         dial,
         disk,
@@ -96,6 +95,8 @@ where
         }),
         sweeps: false,
     };
+    let joins = joins(&config, &means).await?;
+    let data = Arc::new(DataFolder::open(&config, joins)?);
     let tasks = Tasks::new();
     let (assembly, closed_connections) = open(&config, &data, means).await?;
     on_state_opened(Durable {

@@ -1,11 +1,13 @@
 //! What each command does to the state: pure, but for values looked up on disk.
 
+mod auth;
 mod lease;
 mod txn;
 
 use bytes::Bytes;
 use planted::Bug;
 
+use crate::auth::Caller;
 use crate::command::*;
 use crate::disk::{Batch, Disk};
 use crate::index::Before;
@@ -52,7 +54,11 @@ type Attempt<T> = Result<Result<T, Rejection>, Fatal>;
 
 impl Writer<'_> {
     pub(crate) fn apply(&mut self, command: &Command) -> Result<(), Fatal> {
-        let body = match self.gate(command) {
+        let (caller, command) = match command {
+            Command::By(by) => (Some(&by.caller), &by.command),
+            command => (None, command),
+        };
+        let body = match self.admit(caller, command) {
             Ok(()) => self.run_command(command)?,
             Err(rejection) => Err(rejection),
         };
@@ -65,6 +71,12 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// etcd's order: alarms, then permissions.
+    fn admit(&self, caller: Option<&Caller>, command: &Command) -> Result<(), Rejection> {
+        self.gate(command)?;
+        self.authorize(caller, command)
+    }
+
     /// What alarms forbid. etcd's corrupt applier lets alarms and checkpoints through.
     fn gate(&self, command: &Command) -> Result<(), Rejection> {
         if self.state.alarms.is_empty() {
@@ -72,7 +84,11 @@ impl Writer<'_> {
         }
         let passes = matches!(
             command,
-            Command::Alarm(_) | Command::LeaseCheckpoint(_) | Command::Nothing
+            Command::Alarm(_)
+                | Command::LeaseCheckpoint(_)
+                | Command::Auth(_)
+                | Command::Authenticate(_)
+                | Command::Nothing
         );
         if self.state.has_alarm(AlarmKind::Corrupt) && !passes {
             return Err(Rejection::Corrupt);
@@ -107,6 +123,9 @@ impl Writer<'_> {
                 Ok(Body::Done)
             }
             Command::Alarm(change) => Ok(Body::Alarms(self.alarm(*change))),
+            Command::Auth(change) => self.auth_change(change),
+            Command::Authenticate(request) => self.authenticate(request),
+            Command::By(_) => unreachable!("a caller stands in front of a command once"),
         })
     }
 

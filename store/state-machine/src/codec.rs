@@ -1,12 +1,19 @@
 //! How commands stand in the raft log: tagged, versioned and self-delimiting.
 
+mod auth;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::auth::By;
 use crate::command::*;
 use crate::varint;
 
-/// First byte of every command. A changed layout takes the next number.
+pub(crate) use auth::{AuthRow, read_auth};
+
+/// First byte of a command. A changed layout takes the next number.
 const VERSION: u8 = 1;
+/// First byte of a command that says who asks: the caller follows, then what follows [`VERSION`].
+const VERSION_BY: u8 = 2;
 /// Deepest nesting of transactions; the edge's protobuf decoder stops well before.
 const NESTING_MAX: usize = 200;
 
@@ -22,6 +29,8 @@ mod tag {
     pub(super) const ALARM: u8 = 8;
     /// Only inside a transaction.
     pub(super) const RANGE: u8 = 9;
+    pub(super) const AUTH: u8 = 10;
+    pub(super) const AUTHENTICATE: u8 = 11;
 }
 
 /// The bytes are no command of a version this build knows.
@@ -39,7 +48,21 @@ impl Command {
     /// Appends the command.
     pub fn encode(&self, out: &mut BytesMut) {
         let mut writer = Writer(out);
-        writer.byte(VERSION);
+        let command = match self {
+            Command::By(by) => {
+                writer.byte(VERSION_BY);
+                writer.caller(&by.caller);
+                &by.command
+            }
+            command => {
+                writer.byte(VERSION);
+                command
+            }
+        };
+        command.encode_content(&mut writer);
+    }
+
+    fn encode_content(&self, writer: &mut Writer<'_>) {
         match self {
             Command::Nothing => writer.byte(tag::NOTHING),
             Command::Put(put) => writer.put(put),
@@ -72,6 +95,15 @@ impl Command {
                 writer.unsigned(change.member);
                 writer.byte(change.alarm as u8);
             }
+            Command::Auth(change) => {
+                writer.byte(tag::AUTH);
+                writer.auth_change(change);
+            }
+            Command::Authenticate(request) => {
+                writer.byte(tag::AUTHENTICATE);
+                writer.authenticate(request);
+            }
+            Command::By(_) => unreachable!("a caller stands in front of a command once"),
         }
     }
 
@@ -79,9 +111,16 @@ impl Command {
     pub fn decode(input: &mut Bytes) -> Result<Command, DecodeError> {
         let mut reader = Reader(input);
         match reader.byte()? {
-            VERSION => {}
-            other => return Err(DecodeError::Tag(other)),
+            VERSION => Command::decode_content(&mut reader),
+            VERSION_BY => Ok(Command::By(Box::new(By {
+                caller: reader.caller()?,
+                command: Command::decode_content(&mut reader)?,
+            }))),
+            other => Err(DecodeError::Tag(other)),
         }
+    }
+
+    fn decode_content(reader: &mut Reader<'_>) -> Result<Command, DecodeError> {
         Ok(match reader.byte()? {
             tag::NOTHING => Command::Nothing,
             tag::PUT => Command::Put(reader.put()?),
@@ -108,6 +147,8 @@ impl Command {
                 member: reader.unsigned()?,
                 alarm: reader.choice(&[AlarmKind::Any, AlarmKind::NoSpace, AlarmKind::Corrupt])?,
             }),
+            tag::AUTH => Command::Auth(reader.auth_change()?),
+            tag::AUTHENTICATE => Command::Authenticate(reader.authenticate()?),
             other => return Err(DecodeError::Tag(other)),
         })
     }

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::auth::{AuthChange, Authenticate, By};
+
 /// One replicated request. Applying the same commands in the same order gives every replica the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -14,6 +16,11 @@ pub enum Command {
     /// Remaining times of leases as the leader sees them; see [`LeaseCheckpoint`].
     LeaseCheckpoint(Vec<LeaseCheckpoint>),
     Alarm(AlarmChange),
+    /// Users, roles, and whether they are asked for.
+    Auth(AuthChange),
+    Authenticate(Authenticate),
+    /// Another command, and who asks for it.
+    By(Box<By>),
     /// Changes nothing. Its outcome carries the header, which proves that everything before it is applied.
     Nothing,
 }

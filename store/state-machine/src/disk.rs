@@ -16,6 +16,7 @@ use rocksdb::{
     WaitForCompactOptions, WriteBatch, WriteOptions, properties,
 };
 
+use crate::codec::AuthRow;
 use crate::command::AlarmKind;
 use crate::machine::{Fatal, LeaseInfo, Options};
 use crate::outcome::Revision;
@@ -28,7 +29,8 @@ const KV: &str = "kv";
 const META: &str = "meta";
 const LEASE: &str = "lease";
 const ALARM: &str = "alarm";
-const ALL: [&str; 4] = [KV, META, LEASE, ALARM];
+const AUTH: &str = "auth";
+const ALL: [&str; 5] = [KV, META, LEASE, ALARM, AUTH];
 
 // Keys of the `meta` column family.
 const FORMAT: &[u8] = b"format";
@@ -62,6 +64,8 @@ pub(crate) struct Marks {
     pub(crate) compact_revision: Option<i64>,
     pub(crate) leases: Vec<LeaseInfo>,
     pub(crate) alarms: Vec<(u64, AlarmKind)>,
+    /// Rows of users and roles, as they are stored.
+    pub(crate) auth: Vec<(Bytes, Bytes)>,
 }
 
 /// A row of the `kv` column family.
@@ -203,6 +207,14 @@ impl Disk {
             alarms.next();
         }
         alarms.status()?;
+        let mut auth = self.db.raw_iterator_cf(self.family(AUTH));
+        auth.seek_to_first();
+        while let Some((key, value)) = auth.item() {
+            let row = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+            marks.auth.push(row);
+            auth.next();
+        }
+        auth.status()?;
         Ok(marks)
     }
 
@@ -405,6 +417,14 @@ impl BatchWriter<'_> {
         }
     }
 
+    pub(crate) fn auth(&mut self, row: AuthRow) {
+        let family = self.disk.family(AUTH);
+        match row.value {
+            Some(value) => self.batch.put_cf(family, row.key, value),
+            None => self.batch.delete_cf(family, row.key),
+        }
+    }
+
     pub(crate) fn compact_revision(&mut self, revision: i64) {
         self.batch
             .put_cf(self.disk.family(META), COMPACTED, revision.to_be_bytes());
@@ -415,3 +435,6 @@ impl BatchWriter<'_> {
         self.batch.put_cf(self.disk.family(META), APPLIED, value);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The deterministic heart of a replica: MVCC state, changed by commands alone, kept on RocksDB.
 
 mod apply;
+mod auth;
 mod check;
 mod codec;
 mod command;
@@ -15,6 +16,10 @@ mod state;
 mod values;
 mod varint;
 
+pub use auth::{
+    Access, AuthChange, AuthRejection, AuthStamp, Authenticate, By, Caller, Permission,
+    PermissionKind, ROOT, TokenChange, User,
+};
 pub use check::{TxnError, check_txn};
 pub use codec::DecodeError;
 pub use command::*;

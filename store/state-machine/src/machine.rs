@@ -1,5 +1,6 @@
 //! The state machine as its replica sees it: runs of commands in, outcomes and events out, reads at any time.
 
+mod auth;
 mod compaction;
 mod hash;
 mod history;
@@ -8,12 +9,13 @@ mod reads;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 use crate::apply::{RunBuffer, Writer};
+use crate::auth::TokenChange;
 use crate::command::{AlarmKind, Command};
 use crate::disk::{Disk, Limits, Superseded};
 use crate::index::Forgotten;
@@ -64,6 +66,7 @@ pub struct Applied {
     /// In the order of their revisions.
     pub events: Vec<RevisionEvents>,
     pub leases: Vec<LeaseChange>,
+    pub tokens: Vec<TokenChange>,
 }
 
 /// Disk error or broken invariant: the replica must stop.
@@ -115,6 +118,8 @@ struct Shared {
     state: RwLock<State>,
     revision: AtomicI64,
     compact_revision: AtomicI64,
+    /// An [`crate::AuthStamp`], stored before `revision`: who reads what came after a change sees the change.
+    auth_stamp: AtomicU64,
     /// Values up to here may be dropped if the index does not refer to them.
     droppable_values: AtomicI64,
     /// The same for tombstones; see [`Limits`].
@@ -148,6 +153,7 @@ impl StateMachine {
             state: RwLock::new(State::default()),
             revision: AtomicI64::new(State::default().revision),
             compact_revision: AtomicI64::new(State::default().compact_revision),
+            auth_stamp: AtomicU64::new(State::default().auth.stamp.to_bits()),
             droppable_values: AtomicI64::new(-1),
             droppable_tombstones: AtomicI64::new(-1),
             garbage: Mutex::default(),
@@ -163,6 +169,9 @@ impl StateMachine {
         shared
             .compact_revision
             .store(compact_revision, Ordering::Release);
+        shared
+            .auth_stamp
+            .store(rebuilt.state.auth.stamp.to_bits(), Ordering::Release);
         *shared.state.write() = rebuilt.state;
         // All that was found is durable.
         *shared.garbage.lock() = rebuilt.garbage;
@@ -215,9 +224,13 @@ impl StateMachine {
                 writer.apply(command)?;
             }
         }
-        let (revision, compact_revision) = {
+        let (revision, compact_revision, auth_stamp) = {
             let state = self.shared.state.read();
-            (state.revision, state.compact_revision)
+            (
+                state.revision,
+                state.compact_revision,
+                state.auth.stamp.to_bits(),
+            )
         };
         let RunBuffer {
             mut batch, applied, ..
@@ -225,6 +238,7 @@ impl StateMachine {
         batch.writer(&self.disk).applied(revision, &run.mark);
         // No lock of the state is held: a write may wait for RocksDB's threads, and those for the state.
         self.disk.write(batch)?;
+        self.shared.auth_stamp.store(auth_stamp, Ordering::Release);
         self.shared.revision.store(revision, Ordering::Release);
         self.shared
             .compact_revision

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::auth::AuthRejection;
 use crate::command::AlarmKind;
 
 /// A refusal is a value: every replica reaches the same one.
@@ -27,7 +28,7 @@ pub enum Body {
         ttl_seconds: i64,
     },
     Alarms(Vec<(u64, AlarmKind)>),
-    /// Compact, LeaseRevoke, LeaseCheckpoint, Nothing.
+    /// Compact, LeaseRevoke, LeaseCheckpoint, Auth, Authenticate, Nothing.
     Done,
 }
 
@@ -97,6 +98,8 @@ pub enum Rejection {
     NoSpace,
     #[error("corrupt cluster")]
     Corrupt,
+    #[error(transparent)]
+    Auth(#[from] AuthRejection),
 }
 
 /// Everything that one revision changed. Watchers see it whole.

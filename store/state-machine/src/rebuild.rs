@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
+use crate::codec::read_auth;
 use crate::disk::{Disk, Marks};
 use crate::index::{Index, KeyMeta, NewValue};
 use crate::key_value::Fields;
@@ -56,6 +57,8 @@ pub(crate) fn state(disk: &Disk, marks: &Marks) -> Result<Rebuilt, Fatal> {
             index,
             leases,
             alarms,
+            auth: read_auth(&marks.auth)
+                .map_err(|error| Fatal::Damaged(format!("users and roles: {error}")))?,
             revision,
             compact_revision,
         },

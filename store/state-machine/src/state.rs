@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use crate::auth::Auth;
 use crate::command::AlarmKind;
 use crate::index::Index;
 use crate::machine::LeaseInfo;
@@ -30,6 +31,7 @@ pub(crate) struct State {
     pub(crate) index: Index,
     pub(crate) leases: BTreeMap<i64, Lease>,
     pub(crate) alarms: BTreeSet<(u64, AlarmKind)>,
+    pub(crate) auth: Auth,
     /// Ahead of what readers may see while a run is being stored.
     pub(crate) revision: i64,
     pub(crate) compact_revision: i64,
@@ -42,6 +44,7 @@ impl Default for State {
             index: Index::default(),
             leases: BTreeMap::new(),
             alarms: BTreeSet::new(),
+            auth: Auth::default(),
             revision: 1,
             compact_revision: -1,
         }

@@ -106,6 +106,88 @@ fn commands() -> Vec<(&'static str, Command)> {
             alarm(AlarmAction::Deactivate, AlarmKind::Corrupt),
         ),
     ]
+    .into_iter()
+    .chain(auth_commands())
+    .collect()
+}
+
+fn auth_changes() -> Vec<(&'static str, AuthChange)> {
+    let (user, role) = (|| "ann".to_owned(), || "some".to_owned());
+    let permission = Permission {
+        kind: PermissionKind::ReadWrite,
+        keys: keys("a", "\0"),
+    };
+    vec![
+        ("auth_enable", AuthChange::Enable),
+        ("auth_disable", AuthChange::Disable),
+        (
+            "user_add",
+            AuthChange::UserAdd {
+                name: user(),
+                hash: "hash".into(),
+                no_password: true,
+            },
+        ),
+        ("user_delete", AuthChange::UserDelete { name: user() }),
+        (
+            "user_change_password",
+            AuthChange::UserChangePassword {
+                name: user(),
+                hash: "hash".into(),
+            },
+        ),
+        (
+            "user_grant_role",
+            AuthChange::UserGrantRole {
+                user: user(),
+                role: role(),
+            },
+        ),
+        (
+            "user_revoke_role",
+            AuthChange::UserRevokeRole {
+                user: user(),
+                role: role(),
+            },
+        ),
+        ("role_add", AuthChange::RoleAdd { name: role() }),
+        ("role_delete", AuthChange::RoleDelete { name: role() }),
+        (
+            "role_grant_permission",
+            AuthChange::RoleGrantPermission {
+                role: role(),
+                permission,
+            },
+        ),
+        (
+            "role_revoke_permission",
+            AuthChange::RoleRevokePermission {
+                role: role(),
+                keys: keys("a", "b"),
+            },
+        ),
+    ]
+}
+
+fn auth_commands() -> Vec<(&'static str, Command)> {
+    let changes = auth_changes().into_iter();
+    let mut commands: Vec<_> = changes
+        .map(|(name, change)| (name, Command::Auth(change)))
+        .collect();
+    let authenticate = Command::Authenticate(Authenticate {
+        user: "ann".into(),
+        secret: "letters".into(),
+        checked_revision: 300,
+    });
+    commands.push(("authenticate", authenticate));
+    let caller = Caller::User {
+        name: "ann".into(),
+        auth_revision: 300,
+    };
+    commands.push(("put_by_user", Command::Put(put()).by(caller)));
+    let revoke = Command::LeaseRevoke(LeaseRevoke { id: 5 });
+    commands.push(("lease_revoke_by_system", revoke.by(Caller::System)));
+    commands
 }
 
 #[test]
@@ -131,7 +213,11 @@ fn commands_keep_their_bytes() {
 #[test]
 fn unknown_versions_and_tags_are_refused() {
     for (bytes, error) in [
-        (&[2, 0][..], DecodeError::Tag(2)),
+        (&[3, 0][..], DecodeError::Tag(3)),
+        (&[2, 7, 0], DecodeError::Tag(7)),
+        (&[2, 0, 200], DecodeError::Tag(200)),
+        (&[1, 10, 11], DecodeError::Tag(11)),
+        (&[1, 10, 3, 1, 255], DecodeError::Field),
         (&[1, 9], DecodeError::Tag(9)),
         (&[1, 77], DecodeError::Tag(77)),
         (&[1, 8, 2, 0, 0], DecodeError::Field),

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Stream, stream};
 use proto::server::etcdserverpb as pb;
-use state_machine::{Range, StateMachine, decode_key_value};
+use state_machine::{Access, Range, StateMachine, decode_key_value};
 use tonic::Status;
 
 use super::read_range;
+use crate::grpc::authn::Credentials;
 use crate::grpc::{Edge, convert, status};
 
 /// Keys of the first chunk. etcd's figure.
@@ -35,6 +36,7 @@ pub(super) fn check(request: &pb::RangeRequest) -> Result<(), Status> {
 /// Where a streamed range stands.
 struct Cursor {
     edge: Arc<Edge>,
+    credentials: Credentials,
     /// What is still to be read. `revision` is pinned by the first chunk.
     range: Range,
     /// Keys the client still wants; none for all.
@@ -47,11 +49,13 @@ struct Cursor {
 
 pub(super) fn chunks(
     edge: Arc<Edge>,
+    credentials: Credentials,
     range: Range,
 ) -> impl Stream<Item = Result<pb::RangeStreamResponse, Status>> + Send {
     let left = (range.limit > 0).then_some(range.limit);
     let cursor = Cursor {
         edge,
+        credentials,
         range,
         left,
         chunk_keys: FIRST_CHUNK_KEYS,
@@ -76,13 +80,16 @@ impl Cursor {
         if !self.range.count_only {
             self.range.limit = wanted;
         }
-        let machine = self.edge.replica.machine();
+        // For each chunk anew: what may be read may change between two of them.
+        let access = Access::Read(&self.range.keys);
+        let admitted = self.edge.admit(&self.credentials, access).await?;
         // The first chunk counts for all of them.
         let read = match self.first {
             None => StateMachine::range,
             Some(_) => StateMachine::range_page,
         };
-        let (revision, response) = read_range(read, &machine, self.range.clone()).await?;
+        let (revision, response) = read_range(read, &admitted.machine, self.range.clone()).await?;
+        admitted.confirm()?;
         let (header_revision, count) = *self.first.get_or_insert((revision, response.count));
         if self.range.revision <= 0 {
             self.range.revision = header_revision;

@@ -57,6 +57,33 @@ fn rejections_have_etcds_codes_and_texts() {
 }
 
 #[test]
+fn refusals_of_users_and_roles_have_etcds_codes_and_texts() {
+    use Code::{FailedPrecondition, InvalidArgument};
+    use state_machine::AuthRejection::*;
+    let cases = [
+        (RootUserNotExist, FailedPrecondition),
+        (RootRoleNotExist, FailedPrecondition),
+        (UserExists, FailedPrecondition),
+        (UserEmpty, InvalidArgument),
+        (UserNotFound, FailedPrecondition),
+        (RoleExists, FailedPrecondition),
+        (RoleEmpty, InvalidArgument),
+        (RoleNotFound, FailedPrecondition),
+        (RoleNotGranted, FailedPrecondition),
+        (PermissionNotGranted, FailedPrecondition),
+        (PermissionDenied, Code::PermissionDenied),
+        (NotEnabled, FailedPrecondition),
+        (Failed, InvalidArgument),
+        (InvalidManagement, InvalidArgument),
+        (OldRevision, InvalidArgument),
+    ];
+    for (rejection, code) in cases {
+        let text = format!("etcdserver: {rejection}");
+        assert_eq!(wire(rejected(rejection.into())), (code, text));
+    }
+}
+
+#[test]
 fn unavailability_has_etcds_codes_and_texts() {
     let cases = [
         (
@@ -110,7 +137,7 @@ fn bad_requests_have_etcds_codes_and_texts() {
     use Code::{FailedPrecondition, InvalidArgument, OutOfRange};
     let too_many = TxnError::TooManyOperations.into();
     let duplicate = TxnError::DuplicateKey.into();
-    let cases: [(Bad, Code, &str); 15] = [
+    let cases: [(Bad, Code, &str); 13] = [
         (Bad::EmptyKey, InvalidArgument, "key is not provided"),
         (Bad::EmptyOperation, InvalidArgument, "key not found"),
         (Bad::ValueProvided, InvalidArgument, "value is provided"),
@@ -138,16 +165,14 @@ fn bad_requests_have_etcds_codes_and_texts() {
         ),
         (Bad::LeaseTtlTooLarge, OutOfRange, "too large lease TTL"),
         (
-            Bad::AuthNotEnabled,
-            FailedPrecondition,
-            "authentication is not enabled",
+            Bad::PermissionNotGiven,
+            InvalidArgument,
+            "permission not given",
         ),
-        (Bad::UserNotFound, FailedPrecondition, "user name not found"),
-        (Bad::RoleNotFound, FailedPrecondition, "role name not found"),
         (
-            Bad::RootUserNotExist,
-            FailedPrecondition,
-            "root user does not exist",
+            Bad::InvalidAuthToken,
+            Code::Unauthenticated,
+            "invalid auth token",
         ),
         (
             Bad::NotSupportedForLearner,

@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use prost::Message;
 use prost::encoding::{bool, int64, message};
 use proto::etcdserverpb::ResponseHeader;
+use tonic::{Code, Status};
 
 /// Field numbers of `WatchResponse`.
 const HEADER: u32 = 1;
@@ -25,4 +26,19 @@ pub(super) fn events_head(header: &ResponseHeader, watch_id: i64, fragment: bool
     }
     debug_assert!(head.len() <= 2 + header.encoded_len() + 11 + 2);
     head.freeze()
+}
+
+/// Why a client may not watch, as grpc-go prints an error; etcd's watches have no codes. What is no answer about
+/// credentials is a denial.
+pub(super) fn denied(status: &Status) -> String {
+    let denied = Status::permission_denied("etcdserver: permission denied");
+    let said = match status.code() {
+        Code::Unauthenticated | Code::InvalidArgument | Code::Unavailable => status,
+        _ => &denied,
+    };
+    format!(
+        "rpc error: code = {:?} desc = {}",
+        said.code(),
+        said.message()
+    )
 }

@@ -148,6 +148,7 @@ async fn no_answer_comes_between_the_parts_of_a_response() {
             revision,
             ..Default::default()
         },
+        |_| Box::pin(std::future::ready(Ok(()))),
     );
     client.send(create()).unwrap();
     assert!(plain(session.next().await).created);

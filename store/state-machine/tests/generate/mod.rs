@@ -23,7 +23,7 @@ fn value() -> impl Strategy<Value = Bytes> {
     ]
 }
 
-fn keys() -> impl Strategy<Value = KeyRange> {
+pub(crate) fn keys() -> impl Strategy<Value = KeyRange> {
     let end = select(vec!["", "", "\0", "b", "c", "e"]).prop_map(Bytes::from);
     let start = prop_oneof![4 => key(), 1 => Just(Bytes::from_static(b"\0"))];
     (start, end).prop_map(|(start, end)| KeyRange { start, end })

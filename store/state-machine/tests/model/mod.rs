@@ -143,7 +143,7 @@ impl Model {
                 }
                 Body::Done
             }
-            Command::Alarm(_) => unreachable!("not generated"),
+            _ => unreachable!("not generated"),
         };
         self.revision += i64::from(self.writing());
         Ok(Response {

@@ -1,0 +1,171 @@
+//! Users and tokens on all members: through crashes, snapshots, locks and elections.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use interop::auth::{authenticate, enable_with_ann, lock, put, range, refusal, signed};
+use interop::cluster::{Cluster, Options, POLL_INTERVAL, READY_TIMEOUT};
+use interop::target::Target;
+use proto::etcdserverpb::RangeRequest;
+use tokio::time::timeout;
+
+/// Waits until a member gives a token: it is up, and has applied what its users are.
+async fn login_when_up(
+    cluster: &Cluster,
+    index: usize,
+    name: &str,
+    password: &str,
+) -> Result<String> {
+    let polled = async {
+        loop {
+            if let Ok(mut client) = cluster.client(index).await
+                && let Ok(token) = authenticate(&mut client, name, password).await
+            {
+                return token.into_inner();
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    };
+    timeout(READY_TIMEOUT, polled)
+        .await
+        .context("a token in time")
+}
+
+/// What ann may do, and others may not, on one member.
+async fn ann_is_known(cluster: &Cluster, index: usize) -> Result<()> {
+    let token = login_when_up(cluster, index, "ann", "annpw").await?;
+    let mut client = cluster.client(index).await?;
+    let ann = Some(token.as_str());
+    client.kv.put(signed(ann, put("a", 0, false))).await?;
+    for serializable in [false, true] {
+        let request = |key| RangeRequest {
+            serializable,
+            ..range(key, "")
+        };
+        client.kv.range(signed(ann, request("a"))).await?;
+        let foreign = client.kv.range(signed(ann, request("x"))).await;
+        assert_eq!(
+            refusal(foreign)?,
+            "PermissionDenied: etcdserver: permission denied"
+        );
+        let nobody = client.kv.range(request("a")).await;
+        assert_eq!(
+            refusal(nobody)?,
+            "InvalidArgument: etcdserver: user name is empty"
+        );
+    }
+    Ok(())
+}
+
+/// Whether some file below a folder holds these bytes.
+fn is_on_disk(folder: &Path, wanted: &[u8]) -> Result<bool> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let found = if path.is_dir() {
+            is_on_disk(&path, wanted)?
+        } else {
+            let bytes = std::fs::read(&path)?;
+            bytes.windows(wanted.len()).any(|window| window == wanted)
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What is kept of passwords is their hashes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_outlive_a_crash_of_all_members() -> Result<()> {
+    let options = Options {
+        members: 3,
+        ..Options::default()
+    };
+    let mut cluster = Cluster::start(&Target::mainstay()?, &options).await?;
+    enable_with_ann(&mut cluster.client(0).await?).await?;
+    for index in 0..3 {
+        ann_is_known(&cluster, index).await?;
+    }
+    cluster.kill_all()?;
+    for password in ["rootpw", "annpw"] {
+        assert!(!is_on_disk(cluster.dir(), password.as_bytes())?);
+    }
+    assert!(is_on_disk(cluster.dir(), b"$2a$10$")?);
+    for member in &mut cluster.members {
+        member.start()?;
+    }
+    for index in 0..3 {
+        ann_is_known(&cluster, index).await?;
+    }
+    Ok(())
+}
+
+/// Log entries between snapshots.
+const SNAPSHOT_COUNT: u64 = 50;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_reach_a_member_that_catches_up_by_snapshot() -> Result<()> {
+    let options = Options {
+        members: 3,
+        flags: vec![
+            format!("--snapshot-count={SNAPSHOT_COUNT}"),
+            format!("--snapshot-catchup-entries={SNAPSHOT_COUNT}"),
+        ],
+        in_memory: true,
+    };
+    let mut cluster = Cluster::start(&Target::mainstay()?, &options).await?;
+    let leader = cluster.wait_leader().await?;
+    let follower = (leader + 1) % 3;
+    cluster.members[follower].kill()?;
+    let mut client = cluster.client(leader).await?;
+    enable_with_ann(&mut client).await?;
+    let root = login_when_up(&cluster, leader, "root", "rootpw").await?;
+    for _ in 0..SNAPSHOT_COUNT * 10 {
+        let request = signed(Some(&root), put("x", 0, false));
+        client.kv.put(request).await?;
+    }
+    cluster.members[follower].start()?;
+    ann_is_known(&cluster, follower).await?;
+    let log = cluster.members[follower].log();
+    assert!(log.contains("applied snapshot"), "{log}");
+    Ok(())
+}
+
+/// A token is good on every member at once, and a lock or an election is no way around permissions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_one_member_is_good_on_the_others_and_for_locks() -> Result<()> {
+    let options = Options {
+        members: 3,
+        ..Options::default()
+    };
+    let mut cluster = Cluster::start(&Target::mainstay()?, &options).await?;
+    cluster.wait_leader().await?;
+    enable_with_ann(&mut cluster.client(0).await?).await?;
+    for from in 0..3 {
+        let token = login_when_up(&cluster, from, "ann", "annpw").await?;
+        for index in 0..3 {
+            let mut client = cluster.client(index).await?;
+            client
+                .kv
+                .range(signed(Some(&token), range("a", "")))
+                .await?;
+        }
+        let mut client = cluster.client(from).await?;
+        let held = client.lock.lock(signed(Some(&token), lock("a", 0))).await?;
+        let unlock = proto::v3lockpb::UnlockRequest {
+            key: held.into_inner().key,
+        };
+        assert!(refusal(client.lock.unlock(unlock.clone()).await)?.contains("user name is empty"));
+        client.lock.unlock(signed(Some(&token), unlock)).await?;
+        let foreign = client.lock.lock(signed(Some(&token), lock("x", 0))).await;
+        assert!(refusal(foreign)?.contains("permission denied"));
+        let campaign = proto::v3electionpb::CampaignRequest {
+            name: "x".into(),
+            lease: 0,
+            value: "v".into(),
+        };
+        let foreign = client.election.campaign(signed(Some(&token), campaign));
+        assert!(refusal(foreign.await)?.contains("permission denied"));
+    }
+    Ok(())
+}
