@@ -6,6 +6,10 @@ use interop::cluster::{Cluster, Options, POLL_INTERVAL, free_port};
 use interop::http::{self, Request};
 use interop::target::Target;
 use interop::text::base64;
+use interop::tls::cluster::{CLIENTS, Pki, both, running};
+use proto::etcdserverpb::{
+    AuthEnableRequest, AuthRoleAddRequest, AuthUserAddRequest, AuthUserGrantRoleRequest,
+};
 use serde_json::{Value, json};
 
 /// What a browser would see of an answer: its status, whom it lets read, and the reason of a refusal.
@@ -254,5 +258,61 @@ async fn errors_are_told_where_they_happen() -> Result<()> {
     );
     let broken = http::post(port, "/v3/watch", "[]")?;
     assert_eq!(broken.status, 400, "{}", broken.body);
+    Ok(())
+}
+
+/// The common name of a certificate says who asks over gRPC alone: behind the gateway it would be lost, so who has one
+/// is told. Over TLS any host name is good.
+#[tokio::test]
+async fn a_certificate_with_a_name_is_no_ticket_for_the_gateway() -> Result<()> {
+    let pki = Pki::new()?;
+    let mut flags = pki.mutual();
+    flags.push("--host-whitelist=elsewhere".to_owned());
+    let mut told = Vec::new();
+    for target in both()? {
+        let cluster = running(&target, CLIENTS, &flags, &pki.caller()).await?;
+        let port = cluster.members[0].client_port;
+        let before = pki.caller().page(port, "/v3/nothing").await?;
+        assert!(before.starts_with("HTTP/1.1 404"), "{before}");
+        let mut client = pki.caller().client(port)?;
+        let root = || "root".to_owned();
+        client
+            .auth
+            .user_add(AuthUserAddRequest {
+                name: root(),
+                password: root(),
+                ..Default::default()
+            })
+            .await?;
+        client
+            .auth
+            .role_add(AuthRoleAddRequest { name: root() })
+            .await?;
+        let grant = AuthUserGrantRoleRequest {
+            user: root(),
+            role: root(),
+        };
+        client.auth.user_grant_role(grant).await?;
+        client.auth.auth_enable(AuthEnableRequest {}).await?;
+        let mut answers = Vec::new();
+        for path in ["/v3/kv/range", "/v3beta/kv/range", "/version"] {
+            let answer = pki.caller().page(port, path).await?;
+            let (head, body) = answer.split_once("\r\n\r\n").context("a whole answer")?;
+            let status = head.split(' ').nth(1).context("a status")?.to_owned();
+            let text = body
+                .lines()
+                .next()
+                .filter(|text| text.starts_with("CommonName"));
+            answers.push((status, text.map(str::to_owned)));
+        }
+        told.push(answers);
+    }
+    assert_eq!(told[0], told[1]);
+    assert!(
+        told[0][..2]
+            .iter()
+            .all(|(status, text)| status == "400" && text.is_some())
+    );
+    assert_eq!(told[0][2].0, "200");
     Ok(())
 }
