@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use protox::prost_reflect::prost::Message;
 use protox::prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
 
 /// The services of etcd's client port. Clients and servers get different types.
@@ -36,6 +37,8 @@ fn main() {
     let out = Path::new(&out);
 
     let files = protox::compile(CLIENT_PORT, ["."]).expect("the protos compile");
+    std::fs::write(out.join("client_port.bin"), files.encode_to_vec())
+        .expect("the output folder can be written to");
     configure(&out.join("plain"))
         .build_server(false)
         .compile_fds(files.clone())

@@ -1,12 +1,20 @@
 //! `mainstay ctl`: etcdctl's commands, flags and output, for machines without etcdctl.
 
+#[macro_use]
+mod failure;
+
 mod arguments;
+mod auth;
 mod cluster;
 mod go;
 mod json;
 mod kv;
 mod lease;
+mod lock;
+mod members;
+mod password;
 mod print;
+mod role;
 mod snapshot;
 mod table;
 mod txn;
@@ -18,13 +26,23 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use clap::Parser;
+use clap::error::ErrorKind;
+use proto::etcdserverpb::AuthenticateRequest;
+use proto::etcdserverpb::auth_client::AuthClient;
 use store::tls::{Dialer, Pair, Trust};
 use tonic::Status;
+use tonic::metadata::AsciiMetadataValue;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
 use self::arguments::{Cli, Command, Global};
+use self::failure::{Failure, MISUSE_EXIT_CODE, NOT_CONNECTED_EXIT_CODE};
 use self::print::Printer;
 use crate::client::{self, Security};
+
+/// etcd's answer to a name and a password that it does not want.
+const AUTHENTICATION_OFF: &str = "etcdserver: authentication is not enabled";
 
 /// Runs one command. Errors go to standard error behind `Error: `, as etcdctl's do.
 pub(crate) fn run(words: Vec<String>) -> ExitCode {
@@ -34,7 +52,7 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
         Err(error) => {
             // Printing fails only when nobody reads any more.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
+            return ExitCode::from(misread(&error));
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -48,8 +66,22 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("Error: {}", message(&error));
-            ExitCode::FAILURE
+            let failure = error.downcast_ref::<Failure>();
+            ExitCode::from(failure.map_or(1, |failure| failure.exit_code))
         }
+    }
+}
+
+/// etcdctl's exit codes for a command line that cannot be read: what is missing or wrong behind a command is another
+/// matter than a word it does not know.
+fn misread(error: &clap::Error) -> u8 {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
+        ErrorKind::MissingRequiredArgument
+        | ErrorKind::TooManyValues
+        | ErrorKind::WrongNumberOfValues
+        | ErrorKind::ValueValidation => MISUSE_EXIT_CODE,
+        _ => 1,
     }
 }
 
@@ -64,23 +96,42 @@ fn message(error: &anyhow::Error) -> String {
 async fn dispatch(cli: Cli) -> Result<()> {
     let session = Session {
         printer: Printer::new(&cli.global),
+        user: user(&cli.global)?,
         security: security(&cli.global)?,
         global: cli.global,
     };
-    match cli.command {
-        Command::Get(get) => kv::get(&session, &get).await,
-        Command::Put(put) => kv::put(&session, put).await,
-        Command::Del(del) => kv::delete(&session, &del).await,
+    execute(&session, cli.command).await
+}
+
+async fn execute(session: &Session, command: Command) -> Result<()> {
+    match command {
+        Command::Get(get) => kv::get(session, &get).await,
+        Command::Put(put) => kv::put(session, put).await,
+        Command::Del(del) => kv::delete(session, &del).await,
         Command::Compaction { revision, physical } => {
-            kv::compact(&session, revision, physical).await
+            kv::compact(session, revision, physical).await
         }
-        Command::Txn { interactive } => txn::run(&session, interactive).await,
-        Command::Watch(watch) => watch::run(&session, &watch).await,
-        Command::Lease(command) => lease::run(&session, command).await,
-        Command::Member(command) => cluster::member(&session, command).await,
-        Command::Endpoint(command) => cluster::endpoint(&session, command).await,
-        Command::Alarm(command) => cluster::alarm(&session, command).await,
-        Command::Snapshot(command) => snapshot::run(&session, command).await,
+        Command::Txn { interactive } => txn::run(session, interactive).await,
+        Command::Watch(watch) => watch::run(session, &watch).await,
+        Command::Lease(command) => lease::run(session, command).await,
+        Command::Member(command) => cluster::member(session, command).await,
+        Command::Endpoint(command) => cluster::endpoint(session, command).await,
+        Command::Alarm(command) => cluster::alarm(session, command).await,
+        Command::Defrag(every) => members::defrag(session, every).await,
+        Command::MoveLeader { target } => members::move_leader(session, target).await,
+        Command::Lock(lock) => lock::lock(session, &lock).await,
+        Command::Elect {
+            election,
+            listen: true,
+            ..
+        } => lock::observe(session, &election).await,
+        Command::Elect {
+            election, proposal, ..
+        } => lock::campaign(session, &election, &proposal.unwrap_or_default()).await,
+        Command::Auth(command) => auth::auth(session, command).await,
+        Command::User(command) => auth::user(session, command).await,
+        Command::Role(command) => role::run(session, command).await,
+        Command::Snapshot(command) => snapshot::run(session, command).await,
         Command::Version => {
             outln!(
                 "mainstay ctl version: {}\nAPI version: 3.6",
@@ -115,17 +166,73 @@ pub(crate) struct Session {
     global: Global,
     security: Security,
     printer: Printer,
+    /// Name and password of who asks.
+    user: Option<(String, String)>,
+}
+
+/// `--user` and `--password`; a password that is missing is asked for.
+fn user(global: &Global) -> Result<Option<(String, String)>> {
+    let Some(user) = &global.user else {
+        return Ok(None);
+    };
+    if let Some(password) = &global.password {
+        return Ok(Some((user.clone(), password.clone())));
+    }
+    let (name, password) = match user.split_once(':') {
+        Some((name, password)) => (name.to_owned(), password.to_owned()),
+        None => (user.clone(), password::ask("Password: ")?),
+    };
+    if password.is_empty() {
+        misuse!("password is missing");
+    }
+    Ok(Some((name, password)))
+}
+
+/// A connection whose requests carry the token of who asks.
+pub(crate) type Service = InterceptedService<Channel, Identify>;
+
+/// Adds the token to every request.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Identify(Option<AsciiMetadataValue>);
+
+impl Interceptor for Identify {
+    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            request.metadata_mut().insert("token", token.clone());
+        }
+        Ok(request)
+    }
 }
 
 impl Session {
     /// A connection to the first endpoint that takes one.
-    async fn channel(&self) -> Result<Channel> {
+    async fn channel(&self) -> Result<Service> {
         let Global {
             endpoints,
             dial_timeout,
             ..
         } = &self.global;
-        client::connect_any(endpoints, &self.security, *dial_timeout).await
+        let channel = client::connect_any(endpoints, &self.security, *dial_timeout).await?;
+        self.authorized(channel).await
+    }
+
+    /// Shows who asks to the member at the other end.
+    async fn authorized(&self, channel: Channel) -> Result<Service> {
+        let Some((name, password)) = self.user.clone() else {
+            return Ok(InterceptedService::new(channel, Identify::default()));
+        };
+        let request = AuthenticateRequest { name, password };
+        let mut client = AuthClient::new(channel.clone());
+        let identify = match self.within(client.authenticate(request)).await {
+            Ok(answer) => Identify(Some(answer.token.parse()?)),
+            // As etcd's client: who names a user may also ask a cluster that asks for none.
+            Err(error) if message(&error) == AUTHENTICATION_OFF => Identify::default(),
+            Err(error) => {
+                let text = message(&error);
+                return Err(Failure::new(NOT_CONNECTED_EXIT_CODE, text).into());
+            }
+        };
+        Ok(InterceptedService::new(channel, identify))
     }
 
     /// Waits for an answer no longer than `--command-timeout`.

@@ -5,6 +5,11 @@
 
 pub mod encoded;
 
+/// What the services of the client port look like: an encoded `google.protobuf.FileDescriptorSet`, for whoever turns
+/// their messages into other forms.
+pub const CLIENT_PORT_DESCRIPTORS: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/client_port.bin"));
+
 /// A module of generated code, which is not ours to lint.
 macro_rules! generated {
     ($(#[$doc:meta])* $module:ident, $side:literal, $package:literal $(, $($shared:item)*)?) => {

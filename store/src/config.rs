@@ -64,6 +64,14 @@ pub struct Config {
     pub grpc_keepalive_interval: Option<Duration>,
     pub grpc_keepalive_timeout: Duration,
     pub watch_progress_notify_interval: Duration,
+    /// Whether JSON requests under `/v3/` are served.
+    pub enable_grpc_gateway: bool,
+    /// Origins that may ask from a browser; `*` among them stands for all, and so does none at all.
+    pub cors: Vec<String>,
+    /// Names under which this server is asked without TLS; `*` among them stands for all, and so does none at all.
+    pub host_whitelist: Vec<String>,
+    /// Whether the times of each method are kept.
+    pub extensive_metrics: bool,
     /// TLS of the client ports.
     pub client_security: Security,
     /// TLS of the peer ports, and towards other members.

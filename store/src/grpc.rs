@@ -1,5 +1,6 @@
 //! The client port: etcd's gRPC services, and plain HTTP beside them.
 
+mod access;
 mod answer;
 mod auth;
 mod authn;
@@ -9,6 +10,7 @@ mod cluster;
 mod connection;
 mod convert;
 mod election;
+mod gateway;
 mod header;
 mod health;
 mod kv;
@@ -37,6 +39,8 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::replica::Replica;
 
+pub use access::Access;
+pub(crate) use connection::Face;
 pub(crate) use convert::alarm_name;
 pub(crate) use listener::{Port, serve, serve_pages};
 pub(crate) use method::{METHODS, Method};
@@ -59,7 +63,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the requests that run when the server is told to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// Bounds of the client port.
+/// Bounds and rules of the client port.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// `--max-request-bytes`. Larger proposals are refused as too large.
@@ -84,6 +88,10 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
     /// Time for a new connection to say what it speaks, and for the head of an HTTP/1 request.
     pub handshake_timeout: Duration,
+    /// `--enable-grpc-gateway`: whether there is JSON under `/v3/`.
+    pub has_gateway: bool,
+    /// `--cors` and `--host-whitelist`.
+    pub access: Access,
     /// Time that running requests get to finish at shutdown.
     pub shutdown_grace: Duration,
 }
@@ -103,6 +111,8 @@ impl Limits {
             keepalive_interval: config.grpc_keepalive_interval,
             keepalive_timeout: config.grpc_keepalive_timeout,
             handshake_timeout: HANDSHAKE_TIMEOUT,
+            access: Access::from_config(config),
+            has_gateway: config.enable_grpc_gateway,
             shutdown_grace: SHUTDOWN_GRACE,
         }
     }

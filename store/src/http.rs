@@ -1,8 +1,9 @@
-//! etcd's plain HTTP pages on the client port: health, version and metrics.
+//! etcd's plain HTTP pages on the client port: health, version, metrics and variables.
 
 mod health;
 mod process;
 mod query;
+mod variables;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
@@ -11,23 +12,33 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 
 use crate::SERVER_VERSION;
-use crate::grpc::{CLUSTER_VERSION, Edge, STORAGE_VERSION};
+use crate::grpc::{CLUSTER_VERSION, Edge, STORAGE_VERSION, alarm_name};
 use crate::metrics::{Gauges, render};
 use query::Query;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const JSON_UTF8: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
+/// Which pages a port has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pages {
+    All,
+    /// Health and metrics.
+    Monitoring,
+}
+
 /// Answers a request that is not gRPC. Bodies are not read.
-pub(crate) async fn answer(edge: &Edge, request: Parts) -> Response<Full<Bytes>> {
+pub(crate) async fn answer(edge: &Edge, pages: Pages, request: Parts) -> Response<Full<Bytes>> {
     let path = request.uri.path();
     let (page, check) = match path.strip_prefix('/').unwrap_or(path).split_once('/') {
         Some((page, check)) => (page, Some(check)),
         None => (path.trim_start_matches('/'), None),
     };
     let known = match (page, check) {
-        ("health" | "version" | "metrics", None) => true,
+        ("health" | "metrics", None) => true,
+        ("version", None) | ("debug", Some("vars")) => pages == Pages::All,
         ("livez", check) => check.is_none_or(|check| health::LIVEZ.contains(&check)),
         ("readyz", check) => check.is_none_or(|check| health::READYZ.contains(&check)),
         _ => false,
@@ -35,7 +46,8 @@ pub(crate) async fn answer(edge: &Edge, request: Parts) -> Response<Full<Bytes>>
     if !known {
         return error(StatusCode::NOT_FOUND, "404 page not found");
     }
-    if request.method != Method::GET && page != "metrics" {
+    let any_method = ["metrics", "debug"].contains(&page);
+    if request.method != Method::GET && !any_method {
         let mut refused = error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
         refused
             .headers_mut()
@@ -48,6 +60,7 @@ pub(crate) async fn answer(edge: &Edge, request: Parts) -> Response<Full<Bytes>>
         "livez" => health::checks(edge, health::LIVEZ, check, &query).await,
         "readyz" => health::checks(edge, health::READYZ, check, &query).await,
         "version" => page_of(JSON, version()),
+        "debug" => page_of(JSON_UTF8, variables::json(edge)),
         _ => page_of(METRICS, render(&edge.metrics, &gauges(edge))),
     }
 }
@@ -63,6 +76,8 @@ fn gauges(edge: &Edge) -> Gauges {
     let raft = edge.replica.raft_status();
     let member_id = edge.replica.identity().member_id;
     let watches = edge.replica.watch_hub().counters();
+    let alarms = machine.alarms().into_iter();
+    let times = process::times();
     Gauges {
         member_id,
         has_leader: raft.leader.is_some(),
@@ -81,6 +96,19 @@ fn gauges(edge: &Edge) -> Gauges {
         slow_watchers: watches.slow_watchers(),
         resident_bytes: process::resident_bytes(),
         open_files: process::open_files(),
+        open_files_max: process::open_files_max(),
+        virtual_bytes: process::virtual_bytes(),
+        cpu_seconds: times.map(|times| times.on_processors_seconds),
+        start_seconds: times.map(|times| times.start_seconds),
+        members: edge
+            .replica
+            .members()
+            .iter()
+            .map(|member| member.id)
+            .collect(),
+        alarms: alarms
+            .map(|(member, kind)| (member, alarm_name(kind)))
+            .collect(),
     }
 }
 
@@ -91,7 +119,7 @@ fn page_of(kind: HeaderValue, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
 }
 
 /// A page as Go's `http.Error` writes it: with a line end.
-fn error(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+pub(crate) fn error(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
     let mut response = page_of(TEXT, format!("{text}\n"));
     *response.status_mut() = status;
     response

@@ -9,9 +9,11 @@ use state_machine::{EventKind, RevisionEvents};
 use crate::grpc::{METHODS, Method};
 
 mod histogram;
+mod peers;
 mod text;
 
 pub use histogram::Histogram;
+pub(crate) use peers::{Peer, Peers};
 pub(crate) use text::{Gauges, render};
 
 /// gRPC's status codes.
@@ -54,6 +56,8 @@ pub(crate) struct Calls {
     pub(crate) started: Counter,
     /// By gRPC code.
     pub(crate) handled: [Counter; CODES],
+    /// Time from start to end, when that is kept.
+    pub(crate) handling: Option<Histogram>,
 }
 
 /// All counters of a replica. Each is one atomic; readers see each alone, not all at one moment.
@@ -80,6 +84,7 @@ pub struct Metrics {
     pub(crate) health_failures: Counter,
     pub(crate) connections_refused: Counter,
     connections: Arc<AtomicI64>,
+    pub(crate) peers: Peers,
     /// Time of one sync of the raft log.
     pub wal_fsync: Histogram,
     /// Time of one applied run.
@@ -110,6 +115,7 @@ impl Default for Metrics {
             health_failures: Counter::default(),
             connections_refused: Counter::default(),
             connections: Arc::default(),
+            peers: Peers::default(),
             wal_fsync: Histogram::doubling(Duration::from_millis(1), 14),
             backend_commit: Histogram::doubling(Duration::from_millis(1), 14),
         }
@@ -117,8 +123,15 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    pub fn new() -> Metrics {
-        Metrics::default()
+    /// `--metrics=extensive` keeps the times of each method too.
+    pub fn new(extensive: bool) -> Metrics {
+        let mut metrics = Metrics::default();
+        if extensive {
+            for calls in &mut metrics.calls {
+                calls.handling = Some(Histogram::of_calls());
+            }
+        }
+        metrics
     }
 
     pub(crate) fn calls(&self, method: &Method) -> &Calls {

@@ -18,6 +18,7 @@ mod rejoin;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod transfer;
 mod transport;
 mod types;
@@ -43,6 +44,7 @@ pub(crate) use members::MemberTable;
 pub(crate) use peer_service::PeerService;
 pub(crate) use rejoin::RejoinGuard;
 pub(crate) use snapshot::StateFolder;
+pub(crate) use traffic::Traffic;
 pub(crate) use transport::{Client as PeerClient, Peers, Transport, ask_members, was_not_sent};
 use types::{Batch, BatchError, Callback};
 pub(crate) use types::{Member, Raft};

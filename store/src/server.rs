@@ -5,6 +5,7 @@ mod join;
 mod loops;
 mod notify;
 mod ports;
+mod probe;
 mod removal;
 #[cfg(feature = "simulation")]
 pub mod simulation;
@@ -25,10 +26,10 @@ use self::loops::{Loops, spawn_loops};
 use self::ports::{Ports, peer_connections};
 use crate::config::Config;
 use crate::data_folder::DataFolder;
-use crate::grpc::{self, Port};
+use crate::grpc::{self, Face, Port};
 use crate::raft::{
-    self, Attributes, Connection, Connector, Contact, EarlyElection, FailureDetector, Leader,
-    LeadershipWatch, Member, MemberChanges, MemberRules, PeerService, RejoinGuard,
+    self, Attributes, Connection, Connector, Contact, EarlyElection, Leader, LeadershipWatch,
+    Member, MemberChanges, MemberRules, PeerService, RejoinGuard,
 };
 use crate::replica::{Identity, Parts, Proposals, Reads, Replica};
 
@@ -98,6 +99,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let started = start(&assembly, &data, &tasks, incoming, closed_connections).await?;
     let replica = started.replica;
     serve_pages(&assembly, &replica, &tasks, ports.pages);
+    probe::spawn(&assembly, &tasks);
     let mut removed = std::pin::pin!(removal::removed(&assembly, &replica));
     let stopped = tokio::select! {
         ready = become_ready(&assembly, &replica) => { ready?; false }
@@ -208,7 +210,7 @@ where
     );
     let ways = (leader, proposals.clone(), changes, contact);
     let service = peer_service(identity, assembly, &guard, ways);
-    serve_peers(tasks, service, &assembly.detector, incoming);
+    serve_peers(tasks, service, assembly, incoming);
     let early_election = early_election(assembly, &guard, closed_connections);
     if data.may_initialize() {
         join::refuse_second_bootstrap(&assembly.config, assembly.peers.connector(), identity)
@@ -350,12 +352,13 @@ fn minimum_lease_ttl_seconds(election_timeout: Duration) -> i64 {
 fn serve_peers<I>(
     tasks: &Tasks,
     service: PeerService,
-    detector: &FailureDetector,
+    assembly: &Assembly,
     incoming: impl Stream<Item = io::Result<I>> + Send + 'static,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let detector = detector.clone();
+    let detector = assembly.detector.clone();
+    let traffic = assembly.peers.traffic().clone();
     let incoming = incoming.map_ok(move |stream| Connection::new(stream, &detector));
     let server = service.into_server();
     tasks.spawn("peers", OnFailure::Stop, |stop| async move {
@@ -364,6 +367,7 @@ fn serve_peers<I>(
             .initial_connection_window_size(PEER_WINDOW_BYTES)
             .http2_keepalive_interval(Some(Duration::from_secs(2)))
             .http2_keepalive_timeout(Some(Duration::from_secs(3)))
+            .layer(traffic)
             .add_service(server)
             .serve_with_incoming(incoming);
         // Streams of other members never end by themselves, so nothing is waited for.
@@ -430,7 +434,12 @@ async fn become_ready(assembly: &Assembly, replica: &Replica) -> anyhow::Result<
     }
 }
 
-fn serve_clients(assembly: &Assembly, replica: &Arc<Replica>, tasks: &Tasks, ports: Vec<Port>) {
+fn serve_clients(
+    assembly: &Assembly,
+    replica: &Arc<Replica>,
+    tasks: &Tasks,
+    ports: Vec<(Face, Port)>,
+) {
     let limits = grpc::Limits::from_config(&assembly.config);
     let (replica, metrics) = (Arc::clone(replica), Arc::clone(&assembly.metrics));
     tasks.spawn("clients", OnFailure::Stop, |stop| {
@@ -438,7 +447,7 @@ fn serve_clients(assembly: &Assembly, replica: &Arc<Replica>, tasks: &Tasks, por
     });
 }
 
-/// Pages with listeners of their own, from the start: probes ask while there is no leader yet.
+/// Health pages and metrics with listeners of their own, from the start: probes ask while there is no leader yet.
 fn serve_pages(assembly: &Assembly, replica: &Arc<Replica>, tasks: &Tasks, ports: Vec<Port>) {
     if ports.is_empty() {
         return;

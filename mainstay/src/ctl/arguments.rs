@@ -1,9 +1,13 @@
 //! The command line, in etcdctl's names.
 
+mod auth;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(super) use self::auth::{Auth, NewPassword, PermittedKeys, Role, User};
 
 /// A client in etcdctl's syntax.
 #[derive(Debug, Parser)]
@@ -56,13 +60,19 @@ pub(super) struct Global {
     #[arg(short = 'w', long, global = true, env = "ETCDCTL_WRITE_OUT", value_enum, default_value_t = Format::Simple)]
     pub(super) write_out: Format,
     /// Print byte strings as hex
-    #[arg(long, global = true)]
+    #[arg(long, global = true, env = "ETCDCTL_HEX")]
     pub(super) hex: bool,
+    /// Who asks, as NAME or NAME:PASSWORD
+    #[arg(long, global = true, env = "ETCDCTL_USER")]
+    pub(super) user: Option<String>,
+    /// The password, when it does not stand in --user
+    #[arg(long, global = true, env = "ETCDCTL_PASSWORD")]
+    pub(super) password: Option<String>,
     /// Longest wait for a connection
-    #[arg(long, global = true, value_parser = duration, default_value = "2s")]
+    #[arg(long, global = true, env = "ETCDCTL_DIAL_TIMEOUT", value_parser = duration, default_value = "2s")]
     pub(super) dial_timeout: Duration,
     /// Longest wait for an answer
-    #[arg(long, global = true, value_parser = duration, default_value = "5s")]
+    #[arg(long, global = true, env = "ETCDCTL_COMMAND_TIMEOUT", value_parser = duration, default_value = "5s")]
     pub(super) command_timeout: Duration,
 }
 
@@ -71,6 +81,7 @@ pub(super) enum Format {
     Simple,
     Json,
     Fields,
+    Protobuf,
     Table,
 }
 
@@ -87,7 +98,8 @@ pub(super) enum Command {
     /// Txn processes all the requests in one transaction, read from standard input
     Txn {
         /// Say what to enter
-        #[arg(short, long)]
+        #[arg(short, long, num_args = 0..=1, require_equals = true, default_value_t = false,
+            default_missing_value = "true", action = clap::ArgAction::Set)]
         interactive: bool,
     },
     /// Compacts the event history
@@ -113,6 +125,34 @@ pub(super) enum Command {
     /// Snapshot files: etcd's backups
     #[command(subcommand)]
     Snapshot(Snapshot),
+    /// Drops what the storage of members does not need
+    Defrag(AllMembers),
+    /// Transfers leadership to another member; asks the endpoint that leads
+    MoveLeader {
+        #[arg(value_parser = member_id)]
+        target: u64,
+    },
+    /// Acquires a named lock, and holds it until the command or this program ends
+    Lock(Lock),
+    /// Takes part in an election, or watches one
+    Elect {
+        election: String,
+        /// What the leader makes known; wanted unless this only listens
+        #[arg(required_unless_present = "listen")]
+        proposal: Option<String>,
+        /// Only watch
+        #[arg(short, long)]
+        listen: bool,
+    },
+    /// Enable or disable authentication
+    #[command(subcommand)]
+    Auth(Auth),
+    /// User related commands
+    #[command(subcommand)]
+    User(User),
+    /// Role related commands
+    #[command(subcommand)]
+    Role(Role),
     /// Prints the version
     Version,
 }
@@ -218,8 +258,13 @@ pub(super) struct Del {
 
 #[derive(Debug, Args)]
 pub(super) struct Watch {
+    #[arg(env = "ETCDCTL_WATCH_KEY")]
     pub(super) key: String,
+    #[arg(env = "ETCDCTL_WATCH_RANGE_END")]
     pub(super) range_end: Option<String>,
+    /// Runs for each event, with ETCD_WATCH_REVISION, _EVENT_TYPE, _KEY and _VALUE
+    #[arg(last = true)]
+    pub(super) command: Vec<String>,
     /// Keys that begin with the key
     #[arg(long)]
     pub(super) prefix: bool,
@@ -274,6 +319,45 @@ pub(super) enum Member {
         #[arg(long, default_value = "l", value_parser = ["l", "s"])]
         consistency: String,
     },
+    /// Adds a member into the cluster
+    Add {
+        name: String,
+        /// Where the others will reach it
+        #[arg(long, value_delimiter = ',', required = true)]
+        peer_urls: Vec<String>,
+        /// It gets all data and has no vote yet
+        #[arg(long)]
+        learner: bool,
+    },
+    /// Removes a member from the cluster
+    Remove {
+        #[arg(value_parser = member_id)]
+        id: u64,
+    },
+    /// Updates a member in the cluster
+    Update {
+        #[arg(value_parser = member_id)]
+        id: u64,
+        /// Where the others will reach it
+        #[arg(long, value_delimiter = ',', required = true)]
+        peer_urls: Vec<String>,
+    },
+    /// Makes a learner a voting member
+    Promote {
+        #[arg(value_parser = member_id)]
+        id: u64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Lock {
+    pub(super) name: String,
+    /// Runs while the lock is held
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) command: Vec<String>,
+    /// Seconds that the lock outlives this program, should it vanish
+    #[arg(long = "ttl", default_value_t = 10)]
+    pub(super) ttl_seconds: i64,
 }
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -354,17 +438,21 @@ pub(super) struct Restore {
 
 /// Flags that stand alone here and may have `=true` or `=false` in etcdctl.
 const BOOLS: [&str; 18] = [
+const BOOLS: [&str; 19] = [
     "--cluster",
     "--count-only",
+    "--detail",
     "--from-key",
     "--hex",
     "--ignore-lease",
     "--ignore-value",
     "--insecure-skip-tls-verify",
-    "--interactive",
     "--keys",
     "--keys-only",
     "--mark-compacted",
+    "--learner",
+    "--listen",
+    "--no-password",
     "--once",
     "--physical",
     "--prefix",
@@ -392,6 +480,11 @@ pub(super) fn plain_bools(words: Vec<String>) -> Vec<String> {
 fn hexadecimal(text: &str) -> Result<i64, String> {
     i64::from_str_radix(text, 16)
         .map_err(|error| format!("bad lease ID ({error}), expecting ID in Hex"))
+}
+
+fn member_id(text: &str) -> Result<u64, String> {
+    u64::from_str_radix(text, 16)
+        .map_err(|error| format!("bad member ID arg ({error}), expecting ID in Hex"))
 }
 
 /// `300ms`, `5s` or `2m`.

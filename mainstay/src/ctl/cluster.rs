@@ -11,18 +11,23 @@ use proto::etcdserverpb::{
     AlarmRequest, AlarmResponse, HashKvRequest, HashKvResponse, MemberListRequest,
     MemberListResponse, RangeRequest, StatusRequest, StatusResponse,
 };
-use tonic::transport::Channel;
 
 use super::arguments::{Alarm, AllMembers, Endpoint, Format, Member};
 use super::json::Json;
-use super::print::{header_fields, header_json, no_table};
-use super::{Session, go, message, table};
+use super::print::{Printer, header_fields, header_json, unsupported};
+use super::{Service, Session, go, members, message, table};
 use crate::client;
 
 pub(super) async fn member(session: &Session, command: Member) -> Result<()> {
-    let Member::List { consistency } = command;
+    let consistency = match command {
+        Member::List { consistency } => consistency,
+        change => return members::run(session, change).await,
+    };
     let answer = member_list(session, consistency == "l").await?;
     match session.printer.format {
+        Format::Protobuf => {
+            session.printer.encoded(&answer);
+        }
         Format::Simple => member_rows(&answer)
             .iter()
             .for_each(|row| outln!("{}", row.join(", "))),
@@ -57,7 +62,10 @@ pub(super) async fn member(session: &Session, command: Member) -> Result<()> {
     Ok(())
 }
 
-async fn member_list(session: &Session, linearizable: bool) -> Result<MemberListResponse> {
+pub(super) async fn member_list(
+    session: &Session,
+    linearizable: bool,
+) -> Result<MemberListResponse> {
     let mut client = ClusterClient::new(session.channel().await?);
     session
         .within(client.member_list(MemberListRequest { linearizable }))
@@ -84,17 +92,19 @@ fn member_rows(answer: &MemberListResponse) -> Vec<Vec<String>> {
 }
 
 fn member_list_json(answer: &MemberListResponse) -> Json {
-    let text = |text: &String| Json::Text(text.clone());
-    let members = Json::list(&answer.members, |member| {
-        Json::sparse([
-            ("ID", Json::number(member.id)),
-            ("name", text(&member.name)),
-            ("peerURLs", Json::list(&member.peer_ur_ls, text)),
-            ("clientURLs", Json::list(&member.client_ur_ls, text)),
-            ("isLearner", Json::Bool(member.is_learner)),
-        ])
-    });
+    let members = Json::list(&answer.members, member_json);
     Json::sparse([header_json(answer.header.as_ref()), ("members", members)])
+}
+
+pub(super) fn member_json(member: &proto::etcdserverpb::Member) -> Json {
+    let text = |text: &String| Json::Text(text.clone());
+    Json::sparse([
+        ("ID", Json::number(member.id)),
+        ("name", text(&member.name)),
+        ("peerURLs", Json::list(&member.peer_ur_ls, text)),
+        ("clientURLs", Json::list(&member.client_ur_ls, text)),
+        ("isLearner", Json::Bool(member.is_learner)),
+    ])
 }
 
 pub(super) async fn endpoint(session: &Session, command: Endpoint) -> Result<()> {
@@ -110,7 +120,7 @@ pub(super) async fn endpoint(session: &Session, command: Endpoint) -> Result<()>
     }
 }
 
-async fn endpoints(session: &Session, members: AllMembers) -> Result<Vec<String>> {
+pub(super) async fn endpoints(session: &Session, members: AllMembers) -> Result<Vec<String>> {
     if !members.cluster {
         return Ok(session.global.endpoints.clone());
     }
@@ -122,8 +132,10 @@ async fn endpoints(session: &Session, members: AllMembers) -> Result<Vec<String>
         .collect())
 }
 
-async fn channel(session: &Session, endpoint: &str) -> Result<Channel> {
-    client::connect(endpoint, &session.security, session.global.dial_timeout).await
+pub(super) async fn channel(session: &Session, endpoint: &str) -> Result<Service> {
+    let dial_timeout = session.global.dial_timeout;
+    let channel = client::connect(endpoint, &session.security, dial_timeout).await?;
+    session.authorized(channel).await
 }
 
 async fn status(session: &Session, endpoints: &[String]) -> Result<()> {
@@ -145,7 +157,7 @@ async fn status(session: &Session, endpoints: &[String]) -> Result<()> {
             }
         }
     }
-    print_status(session.printer.format, &answers);
+    print_status(session.printer.format, &answers)?;
     if failed {
         bail!("not every endpoint answered")
     } else {
@@ -153,13 +165,14 @@ async fn status(session: &Session, endpoints: &[String]) -> Result<()> {
     }
 }
 
-fn print_status(format: Format, answers: &[(&str, StatusResponse)]) {
+fn print_status(format: Format, answers: &[(&str, StatusResponse)]) -> Result<()> {
     let rows = || {
         answers
             .iter()
             .map(|(endpoint, answer)| status_row(endpoint, answer))
     };
     match format {
+        Format::Protobuf => return unsupported(format),
         Format::Simple => rows().for_each(|row| outln!("{}", row.join(", "))),
         Format::Json => outln!("{}", Json::list(answers, status_json)),
         Format::Fields => answers.iter().for_each(status_fields),
@@ -179,6 +192,7 @@ fn print_status(format: Format, answers: &[(&str, StatusResponse)]) {
             out!("{}", table::draw(&headings, &rows().collect::<Vec<_>>()));
         }
     }
+    Ok(())
 }
 
 fn member_id(answer: &StatusResponse) -> u64 {
@@ -261,15 +275,16 @@ async fn health(session: &Session, endpoints: &[String]) -> Result<()> {
             error,
         });
     }
-    print_health(session.printer.format, &answers);
+    print_health(session.printer.format, &answers)?;
     if answers.iter().any(|answer| answer.error.is_some()) {
         bail!("unhealthy cluster");
     }
     Ok(())
 }
 
-fn print_health(format: Format, answers: &[Health<'_>]) {
+fn print_health(format: Format, answers: &[Health<'_>]) -> Result<()> {
     match format {
+        Format::Protobuf => return unsupported(format),
         Format::Fields => {
             for Health {
                 endpoint,
@@ -323,6 +338,7 @@ fn print_health(format: Format, answers: &[Health<'_>]) {
             );
         }
     }
+    Ok(())
 }
 
 fn health_json(health: &Health<'_>) -> Json {
@@ -355,6 +371,7 @@ async fn hash(session: &Session, endpoints: &[String], revision: i64) -> Result<
             .map(|(endpoint, answer)| vec![(*endpoint).to_owned(), answer.hash.to_string()])
     };
     match session.printer.format {
+        format @ Format::Protobuf => return unsupported(format),
         Format::Simple => rows().for_each(|row| outln!("{}", row.join(", "))),
         Format::Json => outln!("{}", Json::list(&answers, hash_json)),
         Format::Fields => {
@@ -394,8 +411,10 @@ pub(super) async fn alarm(session: &Session, command: Alarm) -> Result<()> {
     };
     let listed = session.within(client.alarm(list)).await?;
     let Alarm::Disarm = command else {
-        return print_alarms(session.printer.format, &listed);
+        return print_alarms(&session.printer, &listed);
     };
+    // One answer for all, as etcd's client makes it.
+    let mut disarmed = AlarmResponse::default();
     for alarm in listed.alarms {
         let disarm = AlarmRequest {
             action: AlarmAction::Deactivate.into(),
@@ -403,13 +422,16 @@ pub(super) async fn alarm(session: &Session, command: Alarm) -> Result<()> {
             alarm: alarm.alarm,
         };
         let answer = session.within(client.alarm(disarm)).await?;
-        print_alarms(session.printer.format, &answer)?;
+        disarmed.alarms.extend(answer.alarms);
     }
-    Ok(())
+    print_alarms(&session.printer, &disarmed)
 }
 
-fn print_alarms(format: Format, answer: &AlarmResponse) -> Result<()> {
-    match format {
+fn print_alarms(printer: &Printer, answer: &AlarmResponse) -> Result<()> {
+    if printer.encoded(answer) {
+        return Ok(());
+    }
+    match printer.format {
         Format::Simple => {
             for alarm in &answer.alarms {
                 outln!(
@@ -441,7 +463,7 @@ fn print_alarms(format: Format, answer: &AlarmResponse) -> Result<()> {
                 );
             }
         }
-        Format::Table => return no_table(),
+        format @ (Format::Protobuf | Format::Table) => return unsupported(format),
     }
     Ok(())
 }

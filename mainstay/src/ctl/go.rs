@@ -2,6 +2,45 @@
 
 use std::time::Duration;
 
+/// Go's `%q`: quotation marks around text, and escapes for what cannot be seen or is no UTF-8.
+pub(super) fn quoted(bytes: &[u8]) -> String {
+    let mut text = String::from("\"");
+    for chunk in bytes.utf8_chunks() {
+        chunk
+            .valid()
+            .chars()
+            .for_each(|letter| push_quoted(&mut text, letter));
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text.push('"');
+    text
+}
+
+fn push_quoted(text: &mut String, letter: char) {
+    let short = match letter {
+        '\u{7}' => 'a',
+        '\u{8}' => 'b',
+        '\u{c}' => 'f',
+        '\n' => 'n',
+        '\r' => 'r',
+        '\t' => 't',
+        '\u{b}' => 'v',
+        '"' | '\\' => letter,
+        control if control.is_ascii_control() => {
+            text.push_str(&format!("\\x{:02x}", u32::from(control)));
+            return;
+        }
+        plain => {
+            text.push(plain);
+            return;
+        }
+    };
+    text.push('\\');
+    text.push(short);
+}
+
 /// `time.Duration`'s text below one minute: `1.5ms`.
 pub(super) fn duration(duration: Duration) -> String {
     let nanoseconds = duration.as_nanos();
@@ -61,6 +100,12 @@ mod tests {
         ] {
             assert_eq!(duration(Duration::from_nanos(nanoseconds)), text);
         }
+    }
+
+    #[test]
+    fn text_is_quoted_with_gos_escapes() {
+        let text = quoted(b"a\"\\\n\0\x1b\x7f\xc3\xa9\xff");
+        assert_eq!(text, r#""a\"\\\n\x00\x1b\x7fé\xff""#);
     }
 
     #[test]

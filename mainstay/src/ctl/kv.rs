@@ -2,14 +2,14 @@
 
 use std::io::Read;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use proto::etcdserverpb::kv_client::KvClient;
 use proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use proto::etcdserverpb::{CompactionRequest, DeleteRangeRequest, PutRequest, RangeRequest};
 
-use super::Session;
 use super::arguments::{Del, Get, Order, Put, Target};
+use super::{Service, Session};
 use crate::client::ANSWER_BYTES_MAX;
 
 pub(super) async fn get(session: &Session, get: &Get) -> Result<()> {
@@ -52,7 +52,7 @@ pub(super) async fn compact(session: &Session, revision: i64, physical: bool) ->
     Ok(())
 }
 
-pub(super) async fn client(session: &Session) -> Result<KvClient<tonic::transport::Channel>> {
+pub(super) async fn client(session: &Session) -> Result<KvClient<Service>> {
     let client = KvClient::new(session.channel().await?);
     Ok(client.max_decoding_message_size(ANSWER_BYTES_MAX))
 }
@@ -92,7 +92,7 @@ pub(super) fn range_request(get: &Get) -> Result<RangeRequest> {
 
 pub(super) fn put_request(put: Put) -> Result<PutRequest> {
     if put.ignore_value && put.value.is_some() {
-        bail!("put command needs only 1 argument when 'ignore-value' is set");
+        misuse!("put command needs only 1 argument when 'ignore-value' is set");
     }
     Ok(PutRequest {
         key: put.key.into(),
@@ -129,10 +129,10 @@ pub(super) fn keys(
 ) -> Result<(Bytes, Bytes)> {
     const ZERO: Bytes = Bytes::from_static(b"\0");
     if prefix && from_key {
-        bail!("`--prefix` and `--from-key` cannot be set at the same time, choose one");
+        misuse!("`--prefix` and `--from-key` cannot be set at the same time, choose one");
     }
     if range_end.is_some() && (prefix || from_key) {
-        bail!(
+        misuse!(
             "too many arguments, only accept one argument when `--prefix` or `--from-key` is set"
         );
     }
@@ -150,7 +150,7 @@ pub(super) fn keys(
 }
 
 /// The first key behind all that begin with `prefix`; None when there is none.
-fn prefix_end(prefix: &[u8]) -> Option<Bytes> {
+pub(super) fn prefix_end(prefix: &[u8]) -> Option<Bytes> {
     let last = prefix.iter().rposition(|byte| *byte != 0xff)?;
     let mut end = prefix[..=last].to_vec();
     end[last] += 1;

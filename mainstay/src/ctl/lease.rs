@@ -15,8 +15,8 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::arguments::{Format, Lease};
 use super::json::Json;
-use super::print::{Printer, header_fields, header_json_fields, no_table};
-use super::{Session, message};
+use super::print::{Printer, header_fields, header_json_fields, unsupported};
+use super::{Service, Session, message};
 use crate::client::ANSWER_BYTES_MAX;
 
 pub(super) async fn run(session: &Session, command: Lease) -> Result<()> {
@@ -37,6 +37,9 @@ pub(super) async fn run(session: &Session, command: Lease) -> Result<()> {
                 .within(client.lease_revoke(LeaseRevokeRequest { id }))
                 .await;
             let answer = answer.map_err(|error| failed("revoke", &error))?;
+            if session.printer.encoded(&answer) {
+                return Ok(());
+            }
             match session.printer.format {
                 Format::Simple => outln!("lease {id:016x} revoked"),
                 Format::Json => {
@@ -44,7 +47,7 @@ pub(super) async fn run(session: &Session, command: Lease) -> Result<()> {
                     outln!("{}", Json::Object(vec![("header", Json::Object(header))]));
                 }
                 Format::Fields => header_fields(answer.header.as_ref()),
-                Format::Table => return no_table(),
+                format @ (Format::Protobuf | Format::Table) => return unsupported(format),
             }
             Ok(())
         }
@@ -70,7 +73,7 @@ fn failed(what: &str, error: &anyhow::Error) -> anyhow::Error {
 /// Renews at a third of the time the server gives, until the lease is gone.
 async fn keep_alive(
     session: &Session,
-    mut client: LeaseClient<tonic::transport::Channel>,
+    mut client: LeaseClient<Service>,
     id: i64,
     once: bool,
 ) -> Result<()> {
@@ -97,6 +100,9 @@ async fn keep_alive(
 }
 
 fn print_grant(printer: &Printer, answer: &LeaseGrantResponse) -> Result<()> {
+    if printer.encoded(answer) {
+        return Ok(());
+    }
     match printer.format {
         Format::Simple => outln!("lease {:016x} granted with TTL({}s)", answer.id, answer.ttl),
         Format::Json => {
@@ -110,12 +116,15 @@ fn print_grant(printer: &Printer, answer: &LeaseGrantResponse) -> Result<()> {
             header_fields(answer.header.as_ref());
             outln!("\"ID\" : {}\n\"TTL\" : {}", answer.id, answer.ttl);
         }
-        Format::Table => return no_table(),
+        format @ (Format::Protobuf | Format::Table) => return unsupported(format),
     }
     Ok(())
 }
 
 fn print_keep_alive(printer: &Printer, answer: &LeaseKeepAliveResponse) -> Result<()> {
+    if printer.encoded(answer) {
+        return Ok(());
+    }
     match printer.format {
         Format::Simple => outln!(
             "lease {:016x} keepalived with TTL({})",
@@ -132,7 +141,7 @@ fn print_keep_alive(printer: &Printer, answer: &LeaseKeepAliveResponse) -> Resul
             header_fields(answer.header.as_ref());
             outln!("\"ID\" : {}\n\"TTL\" : {}", answer.id, answer.ttl);
         }
-        Format::Table => return no_table(),
+        format @ (Format::Protobuf | Format::Table) => return unsupported(format),
     }
     Ok(())
 }
@@ -142,6 +151,9 @@ fn print_time_to_live(
     answer: &LeaseTimeToLiveResponse,
     keys: bool,
 ) -> Result<()> {
+    if printer.encoded(answer) {
+        return Ok(());
+    }
     match printer.format {
         Format::Simple if answer.granted_ttl == 0 && answer.ttl == -1 => {
             outln!("lease {:016x} already expired", answer.id);
@@ -181,12 +193,15 @@ fn print_time_to_live(
                 .iter()
                 .for_each(|key| outln!("\"Key\" : {}", printer.quoted(key)));
         }
-        Format::Table => return no_table(),
+        format @ (Format::Protobuf | Format::Table) => return unsupported(format),
     }
     Ok(())
 }
 
 fn print_list(printer: &Printer, answer: &LeaseLeasesResponse) -> Result<()> {
+    if printer.encoded(answer) {
+        return Ok(());
+    }
     match printer.format {
         Format::Simple => {
             outln!("found {} leases", answer.leases.len());
@@ -210,7 +225,7 @@ fn print_list(printer: &Printer, answer: &LeaseLeasesResponse) -> Result<()> {
                 .iter()
                 .for_each(|lease| outln!("\"ID\" : {}", lease.id));
         }
-        Format::Table => return no_table(),
+        format @ (Format::Protobuf | Format::Table) => return unsupported(format),
     }
     Ok(())
 }

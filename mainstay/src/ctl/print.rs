@@ -1,6 +1,7 @@
 //! Answers about keys and leases, in etcdctl's formats.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use prost::Message;
 use proto::etcdserverpb::response_op::Response as OpResponse;
 use proto::etcdserverpb::{
     DeleteRangeResponse, PutResponse, RangeResponse, ResponseHeader, TxnResponse,
@@ -8,6 +9,8 @@ use proto::etcdserverpb::{
 use proto::mvccpb::KeyValue;
 
 use super::arguments::{Format, Global};
+use super::failure::{Failure, UNSUPPORTED_EXIT_CODE};
+use super::go;
 use super::json::Json;
 use crate::output;
 
@@ -33,6 +36,9 @@ impl Printer {
     }
 
     pub(super) fn put(&self, answer: &PutResponse) -> Result<()> {
+        if self.encoded(answer) {
+            return Ok(());
+        }
         match self.format {
             Format::Simple => {
                 outln!("OK");
@@ -40,23 +46,29 @@ impl Printer {
             }
             Format::Json => outln!("{}", put_json(answer)),
             Format::Fields => self.put_fields(answer),
-            Format::Table => return no_table(),
+            format @ (Format::Protobuf | Format::Table) => return unsupported(format),
         }
         Ok(())
     }
 
     pub(super) fn get(&self, answer: &RangeResponse) -> Result<()> {
+        if self.encoded(answer) {
+            return Ok(());
+        }
         match self.format {
             Format::Simple if self.count_only => outln!("{}", answer.count),
             Format::Simple => answer.kvs.iter().for_each(|pair| self.pair(pair)),
             Format::Json => outln!("{}", range_json(answer)),
             Format::Fields => self.range_fields(answer),
-            Format::Table => return no_table(),
+            format @ (Format::Protobuf | Format::Table) => return unsupported(format),
         }
         Ok(())
     }
 
     pub(super) fn delete(&self, answer: &DeleteRangeResponse) -> Result<()> {
+        if self.encoded(answer) {
+            return Ok(());
+        }
         match self.format {
             Format::Simple => {
                 outln!("{}", answer.deleted);
@@ -64,12 +76,15 @@ impl Printer {
             }
             Format::Json => outln!("{}", delete_json(answer)),
             Format::Fields => self.delete_fields(answer),
-            Format::Table => return no_table(),
+            format @ (Format::Protobuf | Format::Table) => return unsupported(format),
         }
         Ok(())
     }
 
     pub(super) fn txn(&self, answer: &TxnResponse) -> Result<()> {
+        if self.encoded(answer) {
+            return Ok(());
+        }
         match self.format {
             Format::Simple => {
                 outln!(
@@ -93,7 +108,35 @@ impl Printer {
             }
             Format::Json => outln!("{}", txn_json(answer)),
             Format::Fields => self.txn_fields(answer),
-            Format::Table => return no_table(),
+            format @ (Format::Protobuf | Format::Table) => return unsupported(format),
+        }
+        Ok(())
+    }
+
+    /// Writes an answer as it came, if that is the format.
+    pub(super) fn encoded(&self, answer: &impl Message) -> bool {
+        let wanted = self.format == Format::Protobuf;
+        if wanted {
+            output::write(&answer.encode_to_vec());
+        }
+        wanted
+    }
+
+    /// An answer whose header is all there is to it; the simple format has `text`.
+    pub(super) fn done(
+        &self,
+        answer: &impl Message,
+        header: Option<&ResponseHeader>,
+        text: &str,
+    ) -> Result<()> {
+        match self.format {
+            Format::Simple => outln!("{text}"),
+            Format::Json => outln!("{}", Json::sparse([header_json(header)])),
+            Format::Fields => header_fields(header),
+            Format::Protobuf => {
+                self.encoded(answer);
+            }
+            Format::Table => return unsupported(self.format),
         }
         Ok(())
     }
@@ -120,7 +163,7 @@ impl Printer {
         if self.hex {
             format!("\"{}\"", hexadecimal(bytes))
         } else {
-            format!("{:?}", String::from_utf8_lossy(bytes))
+            go::quoted(bytes)
         }
     }
 
@@ -175,8 +218,17 @@ impl Printer {
     }
 }
 
-pub(super) fn no_table() -> Result<()> {
-    bail!("table not supported as output format")
+/// etcdctl's refusal of a format, and its exit code.
+pub(super) fn unsupported(format: Format) -> Result<()> {
+    let name = match format {
+        Format::Simple => "simple",
+        Format::Json => "json",
+        Format::Fields => "fields",
+        Format::Protobuf => "protobuf",
+        Format::Table => "table",
+    };
+    let text = format!("{name} not supported as output format");
+    Err(Failure::new(UNSUPPORTED_EXIT_CODE, text).into())
 }
 
 pub(super) fn header_fields(header: Option<&ResponseHeader>) {

@@ -5,12 +5,13 @@ use proto::etcdserverpb::watch_client::WatchClient;
 use proto::etcdserverpb::watch_request::RequestUnion;
 use proto::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
 use proto::mvccpb::event::EventType;
+use tokio::process::Command;
 use tokio_stream::StreamExt;
 
 use super::arguments::{Format, Watch};
 use super::json::Json;
-use super::print::{Printer, header_fields, header_json_fields, no_table, pair_json};
-use super::{Session, kv};
+use super::print::{Printer, header_fields, header_json_fields, pair_json, unsupported};
+use super::{Session, go, kv};
 use crate::client::ANSWER_BYTES_MAX;
 
 pub(super) async fn run(session: &Session, watch: &Watch) -> Result<()> {
@@ -45,12 +46,41 @@ pub(super) async fn run(session: &Session, watch: &Watch) -> Result<()> {
         }
         if !answer.created {
             print(&session.printer, &answer)?;
+            run_for_each(&watch.command, &answer).await?;
         }
     }
     bail!("watch is canceled by the server")
 }
 
+/// Runs the command for one event after the other; one that fails ends the watch.
+async fn run_for_each(command: &[String], answer: &WatchResponse) -> Result<()> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Ok(());
+    };
+    let revision = answer.header.as_ref().map_or(0, |header| header.revision);
+    for event in &answer.events {
+        let pair = event.kv.as_ref().context("an event without a key")?;
+        let kind = go::quoted(event.r#type().as_str_name().as_bytes());
+        let status = Command::new(program)
+            .args(arguments)
+            .env("ETCD_WATCH_REVISION", revision.to_string())
+            .env("ETCD_WATCH_EVENT_TYPE", kind)
+            .env("ETCD_WATCH_KEY", go::quoted(&pair.key))
+            .env("ETCD_WATCH_VALUE", go::quoted(&pair.value))
+            .status()
+            .await
+            .with_context(|| format!("cannot run {program}"))?;
+        if !status.success() {
+            bail!("command {command:?} error ({status})");
+        }
+    }
+    Ok(())
+}
+
 fn print(printer: &Printer, answer: &WatchResponse) -> Result<()> {
+    if printer.encoded(answer) {
+        return Ok(());
+    }
     match printer.format {
         Format::Simple if answer.events.is_empty() => {
             let revision = answer.header.as_ref().map_or(0, |header| header.revision);
@@ -75,7 +105,7 @@ fn print(printer: &Printer, answer: &WatchResponse) -> Result<()> {
                 printer.pair_fields("", event.kv.as_ref().context("an event without a key")?);
             }
         }
-        Format::Table => return no_table(),
+        format @ (Format::Protobuf | Format::Table) => return unsupported(format),
     }
     Ok(())
 }

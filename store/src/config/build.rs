@@ -83,6 +83,10 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         grpc_keepalive_interval: Some(interval).filter(|interval| !interval.is_zero()),
         grpc_keepalive_timeout: values.duration("grpc-keepalive-timeout"),
         watch_progress_notify_interval: watch_progress_notify_interval(&mut values),
+        enable_grpc_gateway: values.bool("enable-grpc-gateway"),
+        cors: list(values.text("cors")),
+        host_whitelist: list(values.text("host-whitelist")),
+        extensive_metrics: values.text("metrics") == "extensive",
         authentication: authentication(&mut values)?,
         client_security,
         peer_security,
@@ -91,6 +95,16 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         warnings: values.warnings,
         remarks: values.remarks,
     })
+}
+
+/// What stands between commas, each once.
+fn list(text: &str) -> Vec<String> {
+    let names: BTreeSet<&str> = text.split(',').map(str::trim).collect();
+    names
+        .into_iter()
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The texts are etcd's.

@@ -70,7 +70,6 @@ const NO_V2: &str = "etcd's v2 API is gone";
 const NO_DISCOVERY: &str = "discovery is not available: name the members in --initial-cluster";
 const NO_TRACING: &str = "distributed tracing is not available in this build";
 const NO_BBOLT: &str = "it tunes bbolt, which this store does not use";
-const NO_GATEWAY: &str = "there is no JSON gateway in this build";
 const NO_WARNINGS: &str = "requests are measured, not warned about one by one";
 const NO_CHECKER: &str = "replicas are not compared in the background in this build";
 const NO_DEFRAGMENTING: &str = "this store is never defragmented";
@@ -115,6 +114,13 @@ pub(super) const FLAGS: &[Flag] = &[
     used("grpc-keepalive-interval", Kind::Duration, "2h0m0s", "Time between pings to an idle client; 0 for none."),
     used("grpc-keepalive-timeout", Kind::Duration, "20s", "Time a client has for the answer to a ping."),
     used("watch-progress-notify-interval", Kind::Duration, "10m0s", "Time between progress messages of an idle watch, at least 100ms; 0 is the default."),
+    used("enable-grpc-gateway", Kind::Bool, "true", "Whether JSON requests under /v3/ are served."),
+    used("cors", Kind::Text, "*", "Origins that may ask from a browser, with commas between; * is all."),
+    used("host-whitelist", Kind::Text, "*", "Host names of HTTP requests without TLS, with commas between; * is all."),
+    used("metrics", Kind::OneOf(&["basic", "extensive"]),
+        "basic",
+        "basic, or extensive for a histogram of times for every method too.",
+    ),
     used("log-level", Kind::Text, "info", "debug, info, warn or error."),
     used("log-format", Kind::OneOf(&["json", "console"]),
         "json",
@@ -195,16 +201,10 @@ pub(super) const FLAGS: &[Flag] = &[
     used("cipher-suites", Kind::Text, "", "Suites of TLS 1.2 by Go's names, the most wanted first, with commas between."),
     used("tls-min-version", Kind::Text, "TLS1.2", "TLS1.2 or TLS1.3."),
     used("tls-max-version", Kind::Text, "", "TLS1.2 or TLS1.3; the newest when not given."),
-    ignored("cors", Kind::Text, "*", NO_GATEWAY),
-    ignored("host-whitelist", Kind::Text, "*", NO_GATEWAY),
     used("auth-token", Kind::Text, "simple", "Tokens: simple, or jwt,pub-key=FILE,priv-key=FILE,sign-method=METHOD,ttl=5m."),
     used("auth-token-ttl", Kind::Unsigned, "300", "Seconds a simple token is good for after each use."),
     used("bcrypt-cost", Kind::Unsigned, "10", "How slow hashes of passwords are to compute, 4 to 31."),
     // Logs and monitoring.
-    ignored("metrics", Kind::OneOf(&["basic", "extensive"]),
-        "basic",
-        "extensive would add a histogram of times for every method, which is not kept in this build",
-    ),
     refused("logger", Kind::Text, "zap", "the only logger is zap"),
     ignored("log-package-levels", Kind::Text, "", "there is one level: --log-level"),
     ignored("debug", Kind::Bool, "false", "there is one level: --log-level"),
@@ -240,7 +240,6 @@ pub(super) const FLAGS: &[Flag] = &[
     ignored("feature-gates", Kind::Gates, "", "what the gates switch is always on here, or not there; names and values are checked"),
     ignored("downgrade-check-time", Kind::Duration, "5s", "there is no downgrade to watch"),
     ignored("socket-reuse-address", Kind::Bool, "false", "addresses are always reused"),
-    ignored("enable-grpc-gateway", Kind::Bool, "true", NO_GATEWAY),
     ignored("raft-read-timeout", Kind::Duration, "5s", "messages between members have their own limits"),
     ignored("raft-write-timeout", Kind::Duration, "5s", "messages between members have their own limits"),
     refused("unsafe-no-fsync", Kind::Bool, "false", "acknowledged writes are always on disk"),

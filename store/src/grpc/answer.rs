@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -25,12 +26,17 @@ const TONIC_MALFORMED: &str = "failed to decode Protobuf message: ";
 pub(super) struct Call {
     pub(super) edge: Arc<Edge>,
     pub(super) method: &'static Method,
+    pub(super) began: Instant,
 }
 
 impl Call {
     fn count(&self, code: Code) {
         let code = (code as usize).min(CODES - 1);
-        self.edge.metrics.calls(self.method).handled[code].add(1);
+        let calls = self.edge.metrics.calls(self.method);
+        calls.handled[code].add(1);
+        if let Some(handling) = &calls.handling {
+            handling.observe(self.began.elapsed());
+        }
     }
 }
 

@@ -19,7 +19,7 @@ const TOKEN: &str = "token";
 const AUTHORIZATION: &str = "authorization";
 const BEARER: &str = "Bearer ";
 /// Set by gateways, which connect with a certificate of their own: its name says nothing about the client.
-const GATEWAY: &str = "grpcgateway-accept";
+pub(super) const GATEWAY: &str = "grpcgateway-accept";
 
 /// Common name of the client's certificate, which was verified in the handshake; among a request's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]

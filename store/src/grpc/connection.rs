@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 
 use super::Edge;
+use super::access::OverTls;
 use super::answer::Answer;
 use super::authn::CertificateCommonName;
 use super::authority::Repair;
@@ -33,10 +34,14 @@ const HTTP1_HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// What a listener is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Face {
-    /// gRPC and pages.
+pub(crate) enum Face {
+    /// gRPC, the JSON gateway and pages.
     Client,
-    /// Pages alone.
+    /// gRPC alone: the rest has ports of its own.
+    Grpc,
+    /// The JSON gateway and pages.
+    Http,
+    /// The pages that watch over this server.
     Pages,
 }
 
@@ -47,6 +52,8 @@ pub(super) struct Client {
     pub(super) router: Arc<Router>,
     pub(super) face: Face,
     pub(super) wire: Wire,
+    /// Whether it speaks TLS, once that is known.
+    pub(super) is_secured: bool,
     /// Once the client has shown who it is.
     pub(super) common_name: Option<CertificateCommonName>,
 }
@@ -57,11 +64,16 @@ impl Service<Request<Incoming>> for Client {
     type Future = Answer;
 
     fn call(&self, mut request: Request<Incoming>) -> Answer {
+        if self.is_secured {
+            request.extensions_mut().insert(OverTls);
+        }
         if let Some(name) = &self.common_name {
             request.extensions_mut().insert(name.clone());
         }
         match self.face {
             Face::Client => self.router.call(request),
+            Face::Grpc => self.router.call_grpc_alone(request),
+            Face::Http => self.router.call_http(request),
             Face::Pages => self.router.page(request),
         }
     }
@@ -116,6 +128,7 @@ impl Client {
                 stream,
                 common_name,
             })) => {
+                self.is_secured = matches!(stream, Stream::Tls(_));
                 self.common_name = common_name.map(CertificateCommonName);
                 Some(stream)
             }

@@ -35,13 +35,13 @@ pub(crate) struct Port {
     pub(crate) wire: Wire,
 }
 
-/// Serves gRPC, and plain HTTP beside it, until `shutdown`. Then no connection is accepted, streams end with an error that
+/// Serves gRPC and plain HTTP, each port what it is for, until `shutdown`. Then no connection is accepted, streams end with an error that
 /// clients retry elsewhere, and running requests get [`Limits::shutdown_grace`].
 ///
 /// # Errors
 /// When every listener has failed.
 pub(crate) async fn serve(
-    ports: Vec<Port>,
+    ports: Vec<(Face, Port)>,
     replica: Arc<Replica>,
     metrics: Arc<Metrics>,
     limits: Limits,
@@ -56,10 +56,10 @@ pub(crate) async fn serve(
     ));
     let watched = edge.clone();
     let watch = async move { watch_raft(&watched, &leaderless).await };
-    accept_until_shutdown(edge, Face::Client, ports, watch).await
+    accept_until_shutdown(edge, ports, watch).await
 }
 
-/// The same for plain HTTP alone: it answers before the replica has found a leader, and while it has none.
+/// The same for the pages that watch over this server: they answer before the replica has found a leader, and while it has none.
 ///
 /// # Errors
 /// When every listener has failed.
@@ -77,23 +77,23 @@ pub(crate) async fn serve_pages(
         leaderless_seen,
         shutdown,
     ));
-    accept_until_shutdown(edge, Face::Pages, ports, std::future::pending()).await
+    let ports = ports.into_iter().map(|port| (Face::Pages, port));
+    accept_until_shutdown(edge, ports.collect(), std::future::pending()).await
 }
 
 async fn accept_until_shutdown(
     edge: Arc<Edge>,
-    face: Face,
-    ports: Vec<Port>,
+    ports: Vec<(Face, Port)>,
     beside: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let mut clients = SelectAll::new();
-    clients.extend(ports.into_iter().map(|Port { listener, wire }| {
-        let wire = Arc::new(wire);
-        TcpListenerStream::new(listener).map(move |stream| Ok((stream?, Arc::clone(&wire))))
+    clients.extend(ports.into_iter().map(|(face, Port { listener, wire })| {
+        let way = Arc::new((face, wire));
+        TcpListenerStream::new(listener).map(move |stream| Ok((stream?, Arc::clone(&way))))
     }));
     let mut connections = JoinSet::new();
     tokio::select! {
-        () = accept(&edge, face, &mut clients, &mut connections) => {}
+        () = accept(&edge, &mut clients, &mut connections) => {}
         () = beside => {}
         () = edge.shutdown.cancelled() => {}
     }
@@ -108,8 +108,7 @@ async fn accept_until_shutdown(
 /// Serves connections until the listeners end, which they do not.
 async fn accept(
     edge: &Arc<Edge>,
-    face: Face,
-    clients: &mut (impl Stream<Item = io::Result<(TcpStream, Arc<Wire>)>> + Unpin),
+    clients: &mut (impl Stream<Item = io::Result<(TcpStream, Arc<(Face, Wire)>)>> + Unpin),
     connections: &mut JoinSet<()>,
 ) {
     let router = Arc::new(Router::new(edge.clone()));
@@ -125,7 +124,7 @@ async fn accept(
                 continue;
             }
         };
-        let (stream, wire) = match stream {
+        let (stream, way) = match stream {
             Ok(accepted) => accepted,
             Err(error) => {
                 accept_failed(&error).await;
@@ -141,8 +140,9 @@ async fn accept(
         let client = Client {
             edge: edge.clone(),
             router: router.clone(),
-            face,
-            wire: Wire::clone(&wire),
+            face: way.0,
+            wire: way.1.clone(),
+            is_secured: false,
             common_name: None,
         };
         let open = edge.metrics.connection_opened();

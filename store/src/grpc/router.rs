@@ -2,8 +2,10 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Instant;
 
-use http::{HeaderMap, Request, Response};
+use http::request::Parts;
+use http::{HeaderMap, Request, Response, StatusCode};
 use proto::server::etcdserverpb as pb;
 use proto::server::health::health_server::HealthServer;
 use proto::server::v3electionpb::election_server::ElectionServer;
@@ -13,15 +15,20 @@ use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service as _, StdError};
 
 use super::answer::{Answer, Call, Work};
-use super::authn::{Credentials, Rule};
+use super::authn::{CertificateCommonName, Credentials, Rule};
 use super::method::{self, Method, Service};
 use super::status::BadRequest;
 use super::{
-    Edge, auth, cluster, election, health, kv, lease, lock, maintenance, status, stream, watch,
+    Edge, access, auth, cluster, election, gateway, health, kv, lease, lock, maintenance, status,
+    stream, watch,
 };
+use crate::http::Pages;
 
 /// etcd's metadata key with the version of the client's API.
 const CLIENT_API_VERSION: &str = "client-api-version";
+
+/// etcd's text for a request of the gateway whose sender may think that its certificate says who it is.
+const NAMED_BY_CERTIFICATE: &str = "CommonName of client sending a request against gateway will be ignored and not used as expected";
 
 /// The services of one client port.
 pub(super) struct Router {
@@ -76,14 +83,98 @@ impl Router {
         }
     }
 
-    pub(super) fn call<B>(&self, request: Request<B>) -> Answer
+    pub(super) fn call<B>(self: &Arc<Self>, request: Request<B>) -> Answer
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<StdError> + Send + 'static,
+    {
+        if is_grpc(request.headers()) {
+            self.call_grpc(request)
+        } else {
+            self.call_http(request)
+        }
+    }
+
+    /// Plain HTTP on a client port: the JSON gateway and pages, for those who may ask.
+    pub(super) fn call_http<B>(self: &Arc<Self>, request: Request<B>) -> Answer
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<StdError> + Send + 'static,
+    {
+        let router = Arc::clone(self);
+        let answer = async move {
+            let (mut head, body) = request.into_parts();
+            gateway::rewrite_beta(&mut head.uri);
+            let access = &router.edge.limits.access;
+            if let Some(text) = access.refusal(&head) {
+                let refusal = crate::http::error(StatusCode::MISDIRECTED_REQUEST, &text);
+                return Ok(refusal.map(Body::new));
+            }
+            let origin = access.allowed_origin(&head.headers);
+            let mut answer = router.answer_http(head, body).await?;
+            if let Some(origin) = origin {
+                access::allow_origin(answer.headers_mut(), origin);
+            }
+            Ok(answer)
+        };
+        Answer {
+            work: Work::Running(Box::pin(answer)),
+            call: None,
+        }
+    }
+
+    async fn answer_http<B>(
+        self: Arc<Self>,
+        head: Parts,
+        body: B,
+    ) -> Result<Response<Body>, Infallible>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<StdError> + Send + 'static,
+    {
+        // A browser asks so before it sends its page's request; the headers are the answer.
+        if head.method == http::Method::OPTIONS {
+            return Ok(Response::new(Body::empty()));
+        }
+        if self.edge.limits.has_gateway && head.uri.path().starts_with(gateway::PREFIX) {
+            let is_named = head.extensions.get::<CertificateCommonName>().is_some();
+            if is_named && self.edge.auth_enabled() {
+                let refusal = crate::http::error(StatusCode::BAD_REQUEST, NAMED_BY_CERTIFICATE);
+                return Ok(refusal.map(Body::new));
+            }
+            return gateway::serve(self, Request::from_parts(head, body)).await;
+        }
+        Ok(crate::http::answer(&self.edge, Pages::All, head)
+            .await
+            .map(Body::new))
+    }
+
+    /// For a port without plain HTTP.
+    pub(super) fn call_grpc_alone<B>(&self, request: Request<B>) -> Answer
     where
         B: http_body::Body + Send + 'static,
         B::Error: Into<StdError> + Send + 'static,
     {
-        if !is_grpc(request.headers()) {
-            return self.page(request);
+        if is_grpc(request.headers()) {
+            return self.call_grpc(request);
         }
+        let text =
+            "this port serves gRPC alone; plain HTTP has the ports of --listen-client-http-urls";
+        let refusal = crate::http::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
+        Answer {
+            work: Work::Ready(Some(refusal.map(Body::new))),
+            call: None,
+        }
+    }
+
+    pub(super) fn call_grpc<B>(&self, request: Request<B>) -> Answer
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<StdError> + Send + 'static,
+    {
         let method = match method::find(request.uri().path()) {
             Ok(method) => method,
             Err(text) => return Answer::ready(Status::unimplemented(text)),
@@ -92,6 +183,7 @@ impl Router {
         let call = Some(Call {
             edge: self.edge.clone(),
             method,
+            began: Instant::now(),
         });
         let work = match self.refuse(method, request.headers()) {
             Some(status) => Work::Ready(Some(status.into_http())),
@@ -120,11 +212,15 @@ impl Router {
         }))
     }
 
-    /// Answers as plain HTTP.
+    /// Pages alone, those that watch over this server.
     pub(super) fn page<B>(&self, request: Request<B>) -> Answer {
         let edge = self.edge.clone();
         let (head, _) = request.into_parts();
-        let answer = async move { Ok(crate::http::answer(&edge, head).await.map(Body::new)) };
+        let answer = async move {
+            Ok(crate::http::answer(&edge, Pages::Monitoring, head)
+                .await
+                .map(Body::new))
+        };
         Answer {
             work: Work::Running(Box::pin(answer)),
             call: None,
@@ -151,6 +247,11 @@ impl Router {
             Service::Election => self.election.clone().call(request),
             Service::Health => self.health.clone().call(request),
         }
+    }
+
+    /// Longest message that a service takes.
+    pub(super) fn message_bytes_max(&self) -> usize {
+        self.edge.limits.message_bytes_max()
     }
 
     /// What etcd refuses before it reads the request.

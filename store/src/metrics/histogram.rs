@@ -15,7 +15,16 @@ pub struct Histogram {
 impl Histogram {
     /// `buckets` bounds, the first `start` and each twice the one before.
     pub(crate) fn doubling(start: Duration, buckets: u32) -> Histogram {
-        let bounds: Vec<Duration> = (0..buckets).map(|power| start * 2u32.pow(power)).collect();
+        Histogram::new((0..buckets).map(|power| start * 2u32.pow(power)).collect())
+    }
+
+    /// Prometheus' own bounds, which gRPC's calls are counted by.
+    pub(crate) fn of_calls() -> Histogram {
+        let milliseconds = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
+        Histogram::new(milliseconds.map(Duration::from_millis).to_vec())
+    }
+
+    fn new(bounds: Vec<Duration>) -> Histogram {
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
         Histogram {
             bounds,

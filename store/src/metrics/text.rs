@@ -1,9 +1,11 @@
 //! Prometheus' text format.
 
-use std::fmt::{Display, Write};
+mod page;
+
 use std::sync::atomic::Ordering;
 
-use super::{CODES, Histogram, Metrics};
+use self::page::Page;
+use super::{CODES, Metrics, Peer};
 use crate::SERVER_VERSION;
 use crate::grpc::{CLUSTER_VERSION, METHODS};
 
@@ -49,6 +51,15 @@ pub(crate) struct Gauges {
     /// None where the operating system does not tell.
     pub(crate) resident_bytes: Option<u64>,
     pub(crate) open_files: Option<u64>,
+    pub(crate) open_files_max: Option<u64>,
+    pub(crate) virtual_bytes: Option<u64>,
+    pub(crate) cpu_seconds: Option<f64>,
+    /// Since 1970.
+    pub(crate) start_seconds: Option<f64>,
+    /// Ids of all members.
+    pub(crate) members: Vec<u64>,
+    /// Alarms that are raised: whose, and etcd's name of what.
+    pub(crate) alarms: Vec<(u64, &'static str)>,
 }
 
 /// Everything as one page of text.
@@ -56,25 +67,72 @@ pub(crate) fn render(metrics: &Metrics, gauges: &Gauges) -> String {
     let mut page = Page::default();
     raft(&mut page, metrics, gauges);
     server(&mut page, metrics, gauges);
+    cluster(&mut page, gauges);
     mvcc(&mut page, metrics, gauges);
     watch_and_lease(&mut page, metrics, gauges);
     disk(&mut page, metrics);
     network(&mut page, metrics);
-    if let Some(bytes) = gauges.resident_bytes {
-        page.gauge(
-            "process_resident_memory_bytes",
-            "Resident memory size in bytes.",
-            bytes,
-        );
-    }
-    if let Some(files) = gauges.open_files {
-        page.gauge(
-            "process_open_fds",
-            "Number of open file descriptors.",
-            files,
-        );
-    }
+    calls(&mut page, metrics);
+    peers(&mut page, metrics);
+    process(&mut page, gauges);
     page.text
+}
+
+/// What the operating system tells about this process.
+fn process(page: &mut Page, gauges: &Gauges) {
+    let whole = |value: Option<u64>| value.map(|value| value.to_string());
+    let broken = |value: Option<f64>| value.map(|value| value.to_string());
+    let (files, files_max) = (whole(gauges.open_files), whole(gauges.open_files_max));
+    for (name, help, kind, value) in [
+        (
+            "process_resident_memory_bytes",
+            "Memory in RAM.",
+            "gauge",
+            whole(gauges.resident_bytes),
+        ),
+        (
+            "process_virtual_memory_bytes",
+            "Memory in addresses.",
+            "gauge",
+            whole(gauges.virtual_bytes),
+        ),
+        (
+            "process_cpu_seconds_total",
+            "Time on processors.",
+            "counter",
+            broken(gauges.cpu_seconds),
+        ),
+        (
+            "process_start_time_seconds",
+            "Start, since 1970.",
+            "gauge",
+            broken(gauges.start_seconds),
+        ),
+        (
+            "process_open_fds",
+            "Open file descriptors.",
+            "gauge",
+            files.clone(),
+        ),
+        (
+            "process_max_fds",
+            "Most open file descriptors.",
+            "gauge",
+            files_max.clone(),
+        ),
+        ("os_fd_used", "Open file descriptors.", "gauge", files),
+        (
+            "os_fd_limit",
+            "Most open file descriptors.",
+            "gauge",
+            files_max,
+        ),
+    ] {
+        if let Some(value) = value {
+            page.head(name, help, kind);
+            page.sample(name, "", value);
+        }
+    }
 }
 
 fn raft(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
@@ -166,6 +224,25 @@ fn server(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
         "Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.",
         &format!("server_id=\"{:x}\"", gauges.member_id),
     );
+}
+
+/// The members, and the alarms that are raised.
+fn cluster(page: &mut Page, gauges: &Gauges) {
+    let name = "etcd_network_known_peers";
+    page.head(name, "Members that are known, this one too.", "gauge");
+    for member in &gauges.members {
+        let labels = format!("Local=\"{:x}\",Remote=\"{member:x}\"", gauges.member_id);
+        page.sample(name, &labels, 1);
+    }
+    if gauges.alarms.is_empty() {
+        return;
+    }
+    let name = "etcd_debugging_server_alarms";
+    page.head(name, "Alarms that are raised, by whose they are.", "gauge");
+    for (member, alarm) in &gauges.alarms {
+        let labels = format!("alarm_type=\"{alarm}\",server_id=\"{member:x}\"");
+        page.sample(name, &labels, 1);
+    }
 }
 
 fn mvcc(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
@@ -284,6 +361,9 @@ fn network(page: &mut Page, metrics: &Metrics) {
         "Connections closed at once because there were too many.",
         &metrics.connections_refused,
     );
+}
+
+fn calls(page: &mut Page, metrics: &Metrics) {
     page.head(
         "grpc_server_started_total",
         "RPCs started on the server.",
@@ -309,56 +389,81 @@ fn network(page: &mut Page, metrics: &Metrics) {
             }
         }
     }
-}
-
-/// The text so far.
-#[derive(Default)]
-struct Page {
-    text: String,
-}
-
-impl Page {
-    fn head(&mut self, name: &str, help: &str, kind: &str) {
-        self.line(format_args!("# HELP {name} {help}"));
-        self.line(format_args!("# TYPE {name} {kind}"));
+    let timed = |method| Some((method, metrics.calls(method).handling.as_ref()?));
+    let mut timed = METHODS.iter().filter_map(timed).peekable();
+    if timed.peek().is_some() {
+        let help = "Time from the start of an RPC to its end.";
+        page.head("grpc_server_handling_seconds", help, "histogram");
     }
+    for (method, handling) in timed {
+        page.buckets("grpc_server_handling_seconds", &method.labels(), handling);
+    }
+}
 
-    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
-        if labels.is_empty() {
-            self.line(format_args!("{name} {value}"));
+/// Traffic with the other members, each by its id.
+fn peers(page: &mut Page, metrics: &Metrics) {
+    type Count = fn(&Peer) -> u64;
+    let counters: [(&str, &str, &str, Count); 6] = [
+        (
+            "sent_bytes_total",
+            "To",
+            "Bytes sent to other members.",
+            |peer| peer.sent_bytes.get(),
+        ),
+        (
+            "received_bytes_total",
+            "From",
+            "Bytes received from other members.",
+            |peer| peer.received_bytes.get(),
+        ),
+        (
+            "sent_failures_total",
+            "To",
+            "Calls to other members that failed.",
+            |peer| peer.sent_failures.get(),
+        ),
+        (
+            "received_failures_total",
+            "From",
+            "Calls of other members that broke.",
+            |peer| peer.received_failures.get(),
+        ),
+        (
+            "snapshot_send_success",
+            "To",
+            "Snapshots sent to other members.",
+            |peer| peer.snapshots_sent.get(),
+        ),
+        (
+            "snapshot_send_failures",
+            "To",
+            "Snapshots that did not reach other members.",
+            |peer| peer.snapshots_failed.get(),
+        ),
+    ];
+    let peers = metrics.peers.all();
+    if peers.is_empty() {
+        return;
+    }
+    for (name, side, help, count) in counters {
+        let kind = if name.starts_with("snapshot") {
+            ""
         } else {
-            self.line(format_args!("{name}{{{labels}}} {value}"));
+            "peer_"
+        };
+        let name = format!("etcd_network_{kind}{name}");
+        page.head(&name, help, "counter");
+        for (member, peer) in &peers {
+            page.sample(&name, &format!("{side}=\"{member:x}\""), count(peer));
         }
     }
-
-    fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        writeln!(self.text, "{line}").expect("text can always be appended");
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
-        self.head(name, help, "gauge");
-        self.sample(name, "", value);
-    }
-
-    fn counter(&mut self, name: &str, help: &str, counter: &super::Counter) {
-        self.head(name, help, "counter");
-        self.sample(name, "", counter.get());
-    }
-
-    /// A gauge that is 1 and says something in its label.
-    fn labelled(&mut self, name: &str, help: &str, labels: &str) {
-        self.head(name, help, "gauge");
-        self.sample(name, labels, 1);
-    }
-
-    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
-        let (buckets, total, sum) = histogram.read();
-        self.head(name, help, "histogram");
-        for (bound, count) in buckets {
-            self.line(format_args!("{name}_bucket{{le=\"{bound}\"}} {count}"));
-        }
-        self.line(format_args!("{name}_bucket{{le=\"+Inf\"}} {total}"));
-        self.line(format_args!("{name}_sum {sum}"));
-        self.line(format_args!("{name}_count {total}"));
+    let name = "etcd_network_peer_round_trip_time_seconds";
+    page.head(
+        name,
+        "Time from a call of another member to its answer.",
+        "histogram",
+    );
+    for (member, peer) in &peers {
+        page.buckets(name, &format!("To=\"{member:x}\""), &peer.round_trip);
     }
 }

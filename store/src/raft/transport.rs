@@ -23,12 +23,14 @@ use proto::peer::peer_client::PeerClient;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 use super::connector::Connector;
 use super::snapshot::SnapshotFiles;
+use super::traffic::{Outgoing, Traffic};
 use super::types::{Member, TypeConfig, Vote};
 use super::{FailureDetector, MemberChange, MemberError, Place, peer_service, wire};
+use crate::metrics;
 use crate::replica::Unavailable;
 
 /// Largest message between replicas: a batch of entries, or one piece of a snapshot.
@@ -44,7 +46,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// The same for a snapshot, which costs a flush and a checkpoint to offer.
 const SNAPSHOT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-pub(crate) type Client = PeerClient<InterceptedService<Channel, Identify>>;
+pub(crate) type Client = PeerClient<InterceptedService<Outgoing, Identify>>;
 type Rpc<T> = Result<T, RPCError<TypeConfig>>;
 
 /// Adds who is calling to every request.
@@ -87,6 +89,7 @@ pub(crate) struct Peers {
     connector: Connector,
     detector: FailureDetector,
     sending: Arc<AtomicUsize>,
+    traffic: Traffic,
 }
 
 /// Counts a snapshot that is under way, while this lives.
@@ -111,6 +114,7 @@ impl Peers {
         detector: FailureDetector,
     ) -> Self {
         let (clients, sending) = Default::default();
+        let traffic = Traffic::new(Arc::default(), members.clone());
         Peers {
             cluster_id,
             member_id,
@@ -119,7 +123,18 @@ impl Peers {
             connector,
             detector,
             sending,
+            traffic,
         }
+    }
+
+    /// Counts what goes to the other members there.
+    pub(crate) fn counted_by(mut self, traffic: Traffic) -> Self {
+        self.traffic = traffic;
+        self
+    }
+
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// How other members are reached.
@@ -177,6 +192,15 @@ impl Peers {
         }
     }
 
+    /// Asks a member something small, for the time of a round trip.
+    pub(crate) async fn probe(&self, member: u64) {
+        if let Some(mut client) = self.control(member) {
+            let asked = client.members(proto::peer::MembersRequest {});
+            // The answer, and that there is none, is counted where it comes in.
+            drop(tokio::time::timeout(CONNECT_TIMEOUT, asked).await);
+        }
+    }
+
     /// The connection for short calls to a member, if its address is known.
     pub(crate) fn control(&self, member: u64) -> Option<Client> {
         let known = self.clients.lock().get(&(member, Lane::Control)).cloned();
@@ -197,7 +221,10 @@ impl Peers {
             let member = members.get(member);
             member.map_or(vec![first.clone()], |member| member.peer_urls)
         };
-        let channel = self.connector.channel(&endpoint(url)?, urls);
+        let channel = Outgoing {
+            channel: self.connector.channel(&endpoint(url)?, urls),
+            peer: self.traffic.peer(member),
+        };
         let identify = Identify {
             cluster_id: hex(self.cluster_id),
             member_id: hex(self.member_id),
@@ -244,6 +271,7 @@ impl Transport {
         Link {
             client: self.0.client(target, lane, &url),
             lane,
+            peer: self.0.traffic.peer(target),
             peers: self.0.clone(),
         }
     }
@@ -269,6 +297,7 @@ impl RaftNetworkFactory<TypeConfig> for Transport {
 pub(crate) struct Link {
     client: Option<Client>,
     lane: Lane,
+    peer: Arc<metrics::Peer>,
     peers: Peers,
 }
 
@@ -456,10 +485,14 @@ impl NetSnapshot<TypeConfig> for Link {
             reply = client.install_snapshot(chunks) => match reply {
                 Ok(reply) => {
                     tracing::info!("sent database snapshot");
+                    self.peer.snapshots_sent.add(1);
                     let vote = wire::vote_from(reply.into_inner().vote);
                     Ok(SnapshotResponse::new(vote))
                 }
-                Err(status) => Err(StreamingError::Unreachable(Unreachable::new(&status))),
+                Err(status) => {
+                    self.peer.snapshots_failed.add(1);
+                    Err(StreamingError::Unreachable(Unreachable::new(&status)))
+                }
             },
             closed = cancel => Err(StreamingError::Closed(closed)),
         }

@@ -14,7 +14,7 @@ use crate::lessor::Lessor;
 use crate::metrics::Metrics;
 use crate::raft::{
     self, Applier, ApplyProgress, Connector, FailureDetector, Listeners, LogStore, MemberTable,
-    Peers, Raft, RaftSettings, StateFolder, Transport,
+    Peers, Raft, RaftSettings, StateFolder, Traffic, Transport,
 };
 use crate::waiters::Waiters;
 use crate::watch::{Hub, HubOptions};
@@ -68,7 +68,7 @@ pub(super) async fn open(
     means: Means,
 ) -> anyhow::Result<(Assembly, mpsc::Receiver<u64>)> {
     let identity = data.identity();
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new(config.extensive_metrics));
     let authenticator = Arc::new(Authenticator::new(&config.authentication)?);
     let (log, folder, wal) = open_storage(data, &metrics, means.open_log).await?;
     let folder = Arc::new(folder);
@@ -88,7 +88,8 @@ pub(super) async fn open(
         members.clone(),
         means.connector,
         detector.clone(),
-    );
+    )
+    .counted_by(Traffic::new(Arc::clone(&metrics), members.clone()));
     let waiters = Arc::new(Waiters::new(std::hash::BuildHasher::hash_one(
         &std::hash::RandomState::new(),
         identity.member_id,

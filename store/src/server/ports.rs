@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 
 use crate::config::{Config, Url};
-use crate::grpc::Port;
+use crate::grpc::{Face, Port};
 use crate::tls::{self, Acceptor, Dialer, Settings, Wire};
 
 /// Members' connections that may shake hands at a time. Beyond it a new one is closed.
@@ -28,8 +28,8 @@ const READY_MAX: usize = 16;
 
 /// Every port, bound and not yet served.
 pub(super) struct Ports {
-    pub(super) clients: Vec<Port>,
-    /// For pages alone.
+    pub(super) clients: Vec<(Face, Port)>,
+    /// For health pages and metrics alone.
     pub(super) pages: Vec<Port>,
     pub(super) peers: Vec<Port>,
     /// How other members are dialled where their URLs ask for TLS.
@@ -45,12 +45,20 @@ impl Ports {
         let peers = peers.map(Acceptor::new).transpose()?;
         let reuses_port = config.socket_reuse_port;
         let [clients, peers] = [clients.as_ref(), peers.as_ref()];
-        let mut pages = bind_all(&config.listen_client_http_urls, clients, reuses_port).await?;
-        pages.extend(bind_all(&config.listen_metrics_urls, clients, reuses_port).await?);
+        let http = bind_all(&config.listen_client_http_urls, clients, reuses_port).await?;
+        // Client ports are for everything, unless plain HTTP has ports of its own.
+        let face = if http.is_empty() {
+            Face::Client
+        } else {
+            Face::Grpc
+        };
+        let bound = bind_all(&config.listen_client_urls, clients, reuses_port).await?;
+        let bound = bound.into_iter().map(|port| (face, port));
+        let http = http.into_iter().map(|port| (Face::Http, port));
         Ok(Ports {
             peers: bind_all(&config.listen_peer_urls, peers, reuses_port).await?,
-            clients: bind_all(&config.listen_client_urls, clients, reuses_port).await?,
-            pages,
+            pages: bind_all(&config.listen_metrics_urls, clients, reuses_port).await?,
+            clients: bound.chain(http).collect(),
             dialer,
         })
     }
