@@ -105,9 +105,16 @@ async fn a_planned_restart_fails_no_request_on_the_other_members() -> Result<()>
 /// Time that a write may take; far shorter than the election timeout of the tests that use it.
 const SOON: Duration = Duration::from_secs(20);
 
+/// Time that one put gets.
+const PUT_TIMEOUT: Duration = Duration::from_secs(2);
+
 async fn writes_soon(client: &mut Client) -> Result<()> {
     let written = async {
-        while client.put("key", "value").await.is_err() {
+        // One that went to the leader that ended waits for an outcome that may never come.
+        while !matches!(
+            timeout(PUT_TIMEOUT, client.put("key", "value")).await,
+            Ok(Ok(_))
+        ) {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     };

@@ -1,6 +1,7 @@
 //! The command line, in etcdctl's names.
 
 mod auth;
+mod snapshot;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::auth::{Auth, NewPassword, PermittedKeys, Role, User};
+pub(super) use self::snapshot::{Restore, Snapshot};
 
 /// A client in etcdctl's syntax.
 #[derive(Debug, Parser)]
@@ -391,54 +393,8 @@ pub(super) enum Alarm {
     Disarm,
 }
 
-#[derive(Debug, Subcommand)]
-pub(super) enum Snapshot {
-    /// Stores a member's snapshot in a file
-    Save { filename: PathBuf },
-    /// Gets the status of a snapshot file
-    Status { filename: PathBuf },
-    /// Makes the data folder of a member of a new cluster from a snapshot file
-    Restore(Restore),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Restore {
-    pub(super) filename: PathBuf,
-    /// Folder to make; NAME.etcd when not given
-    #[arg(long)]
-    pub(super) data_dir: Option<PathBuf>,
-    /// Folder for the log; inside the data folder when not given
-    #[arg(long)]
-    pub(super) wal_dir: Option<PathBuf>,
-    /// Name of this member
-    #[arg(long, default_value = "default")]
-    pub(super) name: String,
-    /// Members of the new cluster
-    #[arg(long, default_value = "default=http://localhost:2380")]
-    pub(super) initial_cluster: String,
-    /// Token of the new cluster
-    #[arg(long, default_value = "etcd-cluster")]
-    pub(super) initial_cluster_token: String,
-    /// This member's peer URLs
-    #[arg(long, default_value = "http://localhost:2380")]
-    pub(super) initial_advertise_peer_urls: String,
-    /// Take a file without a checksum, such as a copy out of a data folder, or with a wrong one
-    #[arg(long)]
-    pub(super) skip_hash_check: bool,
-    /// How much to add to the newest revision
-    #[arg(long, default_value_t = 0)]
-    pub(super) bump_revision: u64,
-    /// Mark the newest revision as compacted; goes with --bump-revision
-    #[arg(long)]
-    pub(super) mark_compacted: bool,
-    /// Taken because etcdutl has it; there is no memory map
-    #[arg(long, hide = true)]
-    pub(super) initial_memory_map_size: Option<u64>,
-}
-
 /// Flags that stand alone here and may have `=true` or `=false` in etcdctl.
-const BOOLS: [&str; 18] = [
-const BOOLS: [&str; 19] = [
+const BOOLS: [&str; 21] = [
     "--cluster",
     "--count-only",
     "--detail",
