@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use crate::blocking;
 
@@ -29,6 +30,8 @@ pub(super) struct Reloaded<T> {
     paths: Vec<PathBuf>,
     build: Box<Build<T>>,
     state: Mutex<State<T>>,
+    /// One looks at a time, so that a file system that hangs takes one thread and not all.
+    turn: Arc<Semaphore>,
 }
 
 struct State<T> {
@@ -56,13 +59,19 @@ impl<T: Send + Sync + 'static> Reloaded<T> {
             paths,
             build: Box::new(build),
             state: Mutex::new(state),
+            turn: Arc::new(Semaphore::new(1)),
         }))
     }
 
     /// What the files say, or said before they were broken.
     pub(super) async fn current(self: &Arc<Self>) -> Arc<T> {
         let this = Arc::clone(self);
-        let looked = blocking::run(move || this.look_again());
+        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        let looked = blocking::run(move || {
+            let looked = this.look_again();
+            drop(turn);
+            looked
+        });
         looked.await.unwrap_or_else(|_ended| {
             // The runtime is going down.
             Arc::clone(&self.state.lock().value)
