@@ -219,7 +219,7 @@ impl Printer {
 }
 
 /// etcdctl's refusal of a format, and its exit code.
-pub(super) fn unsupported(format: Format) -> Result<()> {
+pub(super) fn unsupported<T>(format: Format) -> Result<T> {
     let name = match format {
         Format::Simple => "simple",
         Format::Json => "json",

@@ -12,6 +12,7 @@ use store::backup::{self, Progress, Status};
 
 use super::arguments::{Format, Restore, Snapshot};
 use super::json::Json;
+use super::print::unsupported;
 use super::{Session, go, table};
 use crate::client::ANSWER_BYTES_MAX;
 
@@ -26,7 +27,7 @@ pub(super) async fn run(session: &Session, command: Snapshot) -> Result<()> {
         Snapshot::Save { filename } => save(session, &filename).await,
         Snapshot::Status { filename } => {
             let status = backup::status(&filename)?;
-            out!("{}", status_text(session.printer.format, &status));
+            out!("{}", status_text(session.printer.format, &status)?);
             Ok(())
         }
         Snapshot::Restore(arguments) => restore(arguments),
@@ -95,7 +96,7 @@ async fn fetch(session: &Session, part: &Path) -> Result<String> {
 }
 
 /// As etcdutl prints it.
-fn status_text(format: Format, status: &Status) -> String {
+fn status_text(format: Format, status: &Status) -> Result<String> {
     let row = vec![
         format!("{:x}", status.hash),
         status.revision.to_string(),
@@ -103,7 +104,7 @@ fn status_text(format: Format, status: &Status) -> String {
         go::bytes(status.total_bytes),
         status.version.clone(),
     ];
-    match format {
+    Ok(match format {
         Format::Simple => row.join(", ") + "\n",
         Format::Json => {
             let object = Json::Object(vec![
@@ -123,7 +124,8 @@ fn status_text(format: Format, status: &Status) -> String {
             let headings = ["HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE", "VERSION"];
             table::draw(&headings, &[row])
         }
-    }
+        Format::Protobuf => return unsupported(format),
+    })
 }
 
 fn restore(arguments: Restore) -> Result<()> {
@@ -248,7 +250,7 @@ mod tests {
             total_bytes: 57_344,
             version: "3.6.0".to_owned(),
         };
-        let text = |format| status_text(format, &status);
+        let text = |format| status_text(format, &status).unwrap();
         assert_eq!(text(Format::Simple), "df3baf90, 35, 7, 57 kB, 3.6.0\n");
         assert_eq!(
             text(Format::Json),
