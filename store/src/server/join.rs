@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::bail;
 use tokio::time::{Instant, sleep};
 
+use super::assembly::Assembly;
 use crate::config::{Config, Url};
+use crate::data_folder::DataFolder;
 use crate::raft::{self, Connector, Peers, Place};
 use crate::replica::Identity;
 
@@ -60,11 +62,14 @@ pub(super) async fn led_terms(config: &Config, peers: &Peers, member_id: u64) ->
 /// A member that the others know and that has no data has lost it: as a new member it would vote again and could undo
 /// what it had acknowledged. Whoever does not answer is not waited for, as in etcd.
 pub(super) async fn refuse_second_bootstrap(
-    config: &Config,
-    connector: &Connector,
-    identity: Identity,
+    assembly: &Assembly,
+    data: &DataFolder,
 ) -> anyhow::Result<()> {
-    let places = ask_all(config, connector).await;
+    if !data.may_initialize() {
+        return Ok(());
+    }
+    let identity = data.identity();
+    let places = ask_all(&assembly.config, assembly.peers.connector()).await;
     let is_known = places
         .iter()
         .filter(|place| place.cluster_id == identity.cluster_id)

@@ -10,6 +10,10 @@ use crate::raft::types::{Member, StoredMembership};
 /// A new voter has caught up when it lacks no more of the log than this.
 const VOTER_LAG_ENTRIES: u64 = 1000;
 
+fn quorum_of(voters: usize) -> usize {
+    voters / 2 + 1
+}
+
 /// The cluster at one moment, as its leader sees it.
 #[derive(Debug, Default)]
 pub(super) struct View {
@@ -117,7 +121,7 @@ impl View {
     fn check_addition(&self, is_learner: bool) -> Result<(), MemberRefusal> {
         let voters = self.voters();
         let started = voters.intersection(&self.started).count();
-        let quorum = (voters.len() + 1) / 2 + 1;
+        let quorum = quorum_of(voters.len() + 1);
         let is_second = started == 1 && voters.len() == 1;
         if !is_learner && !is_second && started < quorum {
             return Err(MemberRefusal::NotEnoughStarted);
@@ -141,7 +145,7 @@ impl View {
         let voters = self.voters();
         let started =
             voters.intersection(&self.started).count() + usize::from(self.started.contains(&id));
-        if rules.strict && started < (voters.len() + 1) / 2 + 1 {
+        if rules.strict && started < quorum_of(voters.len() + 1) {
             return Err(MemberRefusal::NotEnoughStarted);
         }
         Ok(())
@@ -160,14 +164,14 @@ impl View {
         if !rules.strict {
             return Ok(());
         }
-        if left.intersection(&self.started).count() < left.len() / 2 + 1 {
+        if left.intersection(&self.started).count() < quorum_of(left.len()) {
             return Err(MemberRefusal::NotEnoughStarted);
         }
         // One that does not answer is no part of the quorum that works now.
         if !self.answering.contains(&id) {
             return Ok(());
         }
-        match left.intersection(&self.answering).count() > left.len() / 2 {
+        match left.intersection(&self.answering).count() >= quorum_of(left.len()) {
             true => Ok(()),
             false => Err(MemberRefusal::Unhealthy),
         }
