@@ -29,7 +29,7 @@ use crate::data_folder::DataFolder;
 use crate::grpc::{self, Face, Port};
 use crate::raft::{
     self, Attributes, Connection, Connector, Contact, EarlyElection, Leader, LeadershipWatch,
-    Member, MemberChanges, MemberRules, PeerService, RejoinGuard,
+    Member, MemberChanges, MemberLoop, MemberRules, PeerService, RejoinGuard,
 };
 use crate::replica::{Identity, Parts, Proposals, Reads, Replica};
 
@@ -190,18 +190,7 @@ where
         ways,
     );
     let guard = rejoin_guard(data);
-    let rules = MemberRules {
-        strict: config.strict_reconfig_check,
-        learners_max: config.max_learners,
-        timeout: request_timeout,
-    };
-    let (changes, member_loop) = MemberChanges::new(
-        raft.clone(),
-        leadership.clone(),
-        assembly.members.clone(),
-        contact.clone(),
-        rules,
-    );
+    let (changes, member_loop) = member_changes(assembly, &leadership, &contact, request_timeout);
     let replica = replica(
         (assembly, identity),
         (&leader, &leadership),
@@ -212,10 +201,7 @@ where
     let service = peer_service(identity, assembly, &guard, ways);
     serve_peers(tasks, service, assembly, incoming);
     let early_election = early_election(assembly, &guard, closed_connections);
-    if data.may_initialize() {
-        join::refuse_second_bootstrap(&assembly.config, assembly.peers.connector(), identity)
-            .await?;
-    }
+    refuse_second_bootstrap(assembly, data).await?;
     spawn_floor(assembly, tasks, &guard);
     raft.run();
     raft.runtime_config().elect(guard.may_vote());
@@ -240,6 +226,35 @@ where
         leadership,
         guard,
     })
+}
+
+fn member_changes(
+    assembly: &Assembly,
+    leadership: &LeadershipWatch,
+    contact: &Contact,
+    timeout: Duration,
+) -> (MemberChanges, MemberLoop) {
+    let rules = MemberRules {
+        strict: assembly.config.strict_reconfig_check,
+        learners_max: assembly.config.max_learners,
+        timeout,
+    };
+    MemberChanges::new(
+        assembly.raft.clone(),
+        leadership.clone(),
+        assembly.members.clone(),
+        contact.clone(),
+        rules,
+    )
+}
+
+/// A member that the others know and that has lost its data must not make the cluster anew.
+async fn refuse_second_bootstrap(assembly: &Assembly, data: &DataFolder) -> anyhow::Result<()> {
+    if !data.may_initialize() {
+        return Ok(());
+    }
+    let connector = assembly.peers.connector();
+    join::refuse_second_bootstrap(&assembly.config, connector, data.identity()).await
 }
 
 /// A replica whose loops run.

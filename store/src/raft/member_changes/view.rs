@@ -117,7 +117,7 @@ impl View {
     fn check_addition(&self, is_learner: bool) -> Result<(), MemberRefusal> {
         let voters = self.voters();
         let started = voters.intersection(&self.started).count();
-        let quorum = (voters.len() + 1) / 2 + 1;
+        let quorum = voters.len().div_ceil(2) + 1;
         let is_second = started == 1 && voters.len() == 1;
         if !is_learner && !is_second && started < quorum {
             return Err(MemberRefusal::NotEnoughStarted);
@@ -141,7 +141,7 @@ impl View {
         let voters = self.voters();
         let started =
             voters.intersection(&self.started).count() + usize::from(self.started.contains(&id));
-        if rules.strict && started < (voters.len() + 1) / 2 + 1 {
+        if rules.strict && started < voters.len().div_ceil(2) + 1 {
             return Err(MemberRefusal::NotEnoughStarted);
         }
         Ok(())
