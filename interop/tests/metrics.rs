@@ -172,7 +172,7 @@ impl Page {
                 .map(String::as_str)
                 .eq(wanted.iter().copied())
         };
-        if samples.is_empty() || !samples.iter().all(|sample| with_labels(sample)) {
+        if samples.is_empty() || !samples.iter().all(with_labels) {
             return Some(format!(
                 "{sampled} has other labels than {labels:?}: {samples:?}"
             ));
