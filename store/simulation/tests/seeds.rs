@@ -37,13 +37,24 @@ fn what_is_acknowledged_survives_every_fault() {
     );
 }
 
+/// Runs with a full disk that are looked at, and seeds that are tried for them: what a seed draws changes with the code.
+const FULL_DISKS: usize = 3;
+const SEEDS_TRIED: usize = 30;
+
 #[test]
 fn a_full_disk_of_one_member_ends_no_writes_of_the_others() {
-    let output = run(2110, 60, None);
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}");
-    assert!(number(&text, "full-disk") > 0, "{text}");
-    assert_eq!(number(&text, "refused"), 0, "{text}");
+    let mut full_disks = 0;
+    for seed in (2100..).take(SEEDS_TRIED) {
+        let output = run(seed, 60, None);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}");
+        assert_eq!(number(&text, "refused"), 0, "{text}");
+        full_disks += usize::from(number(&text, "full-disk") > 0);
+        if full_disks == FULL_DISKS {
+            return;
+        }
+    }
+    panic!("only {full_disks} of {SEEDS_TRIED} runs had a full disk");
 }
 
 #[test]
