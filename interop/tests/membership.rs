@@ -352,6 +352,34 @@ async fn a_joined_member_that_lost_its_data_joins_again() -> Result<()> {
     cluster.members[joined].wait_ready().await
 }
 
+/// From one member to three and back to one; writes go on at every size.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_grows_from_one_and_shrinks_to_one() -> Result<()> {
+    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::default()).await?;
+    // Added and not started: the one that is there still decides alone.
+    let second = cluster.prepare_joining("second")?;
+    let mut client = cluster.client(0).await?;
+    add_when_healthy(&mut client, &cluster.members[second].peer_url(), false).await?;
+    client.put("one", "of one").await?;
+    cluster.members[second].start()?;
+    cluster.members[second].wait_ready().await?;
+    let third = grow(&mut cluster, "third", second).await?;
+    cluster.members[0].kill()?;
+    let mut client = cluster.client(third).await?;
+    client.put("two", "of three").await?;
+    for name in ["member-1", "second"] {
+        let id = id_of(&mut client, name).await?;
+        remove(&mut client, id).await?;
+    }
+    client.put("one", "of one again").await?;
+    assert_eq!(list(&mut client).await?.len(), 1);
+    let last = id_of(&mut client, "third").await?;
+    let (code, text) = refused(remove(&mut client, last).await);
+    assert_eq!(code, Code::Unknown);
+    assert!(text.ends_with("not enough started members"), "{text}");
+    Ok(())
+}
+
 /// A member moves to another peer URL, and the others find it there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_moves() -> Result<()> {

@@ -414,7 +414,8 @@ async fn initialize(assembly: &Assembly, data: &DataFolder) -> anyhow::Result<()
     Ok(data.initialized()?)
 }
 
-/// Waits until there is a leader and the cluster knows this member's name and client URLs.
+/// Waits until there is a leader, and until the cluster knows this member's name and client URLs and has given it the
+/// vote that it was added with: whoever waits for it may end another one next.
 async fn become_ready(assembly: &Assembly, replica: &Replica) -> anyhow::Result<()> {
     let config = &assembly.config;
     let attributes = Attributes {
@@ -431,10 +432,11 @@ async fn become_ready(assembly: &Assembly, replica: &Replica) -> anyhow::Result<
                 && member.name == attributes.name
                 && member.client_urls == attributes.client_urls
         });
-        if known && replica.read_barrier().await.is_ok() {
+        let votes = !assembly.members.is_joining(assembly.member_id);
+        if known && votes && replica.read_barrier().await.is_ok() {
             return Ok(());
         }
-        if let Err(error) = replica.publish(&attributes).await {
+        if !known && let Err(error) = replica.publish(&attributes).await {
             tracing::debug!(%error, "cannot publish this member's client URLs yet");
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

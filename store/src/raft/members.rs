@@ -15,6 +15,8 @@ pub(crate) struct MemberTable(Arc<RwLock<Table>>);
 #[derive(Debug, Default)]
 struct Table {
     members: BTreeMap<u64, Member>,
+    /// Added as voters, and not yet voting.
+    joining: BTreeSet<u64>,
     removed: BTreeSet<u64>,
 }
 
@@ -25,6 +27,11 @@ impl MemberTable {
 
     pub(crate) fn get(&self, member: u64) -> Option<Member> {
         self.0.read().members.get(&member).cloned()
+    }
+
+    /// Whether this member was added as a voter and has no vote yet: whoever counts on it would count too early.
+    pub(crate) fn is_joining(&self, member: u64) -> bool {
+        self.0.read().joining.contains(&member)
     }
 
     /// Whether this was a member and is none any more.
@@ -56,7 +63,10 @@ impl MemberTable {
             };
             (id, member)
         };
+        let nodes = settings.membership.nodes();
+        let joining = nodes.filter(|(id, node)| learners.contains(id) && node.joins_as_voter);
         *self.0.write() = Table {
+            joining: joining.map(|(id, _)| *id).collect(),
             members: settings.membership.nodes().map(member).collect(),
             removed: settings.removed.clone(),
         };
