@@ -312,6 +312,22 @@ async fn each_member_is_replaced_under_load() -> Result<()> {
     Ok(())
 }
 
+/// One of the first members would have the same id again: with its old flags it must not make a second cluster.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_founder_does_not_come_back() -> Result<()> {
+    let mut cluster = Cluster::start(&Target::mainstay()?, &three()).await?;
+    let mut client = cluster.client(1).await?;
+    let id = id_of(&mut client, "member-1").await?;
+    remove(&mut client, id).await?;
+    assert!(cluster.members[0].wait_exit().await?.success());
+    std::fs::remove_dir_all(&cluster.members[0].data_dir)?;
+    cluster.members[0].start()?;
+    assert!(!cluster.members[0].wait_exit().await?.success());
+    let log = cluster.members[0].log();
+    assert!(log.contains("was removed from this cluster"), "{log}");
+    Ok(())
+}
+
 /// A dead member is replaced by one with an empty disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_member_is_replaced() -> Result<()> {

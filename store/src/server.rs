@@ -338,10 +338,10 @@ fn rejoin_guard(data: &DataFolder) -> Arc<RejoinGuard> {
 
 /// A member that joined again follows nobody until it knows whom the others follow.
 fn spawn_floor(assembly: &Assembly, tasks: &Tasks, guard: &Arc<RejoinGuard>) {
-    let (config, peers) = (Arc::clone(&assembly.config), assembly.peers.clone());
+    let (urls, peers) = (join::others(assembly), assembly.peers.clone());
     let (guard, member_id) = (Arc::clone(guard), assembly.member_id);
     tasks.spawn("rejoin", OnFailure::Stop, |stop| async move {
-        let ask = || join::led_terms(&config, &peers, member_id);
+        let ask = || join::led_terms(&urls, &peers, member_id);
         tokio::select! {
             () = guard.learn_floor(ask) => {}
             () = stop.cancelled() => {}

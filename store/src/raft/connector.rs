@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 
+use super::transport::CONNECT_TIMEOUT;
 use crate::tls::Dialer;
 
 /// Bytes from and to another member.
@@ -89,8 +90,11 @@ impl Connector {
 
     async fn open_first(&self, urls: &[String]) -> io::Result<Box<dyn DialledStream>> {
         let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        // A silent one must leave time for those behind it.
+        let share = CONNECT_TIMEOUT / u32::try_from(urls.len().max(1)).unwrap_or(u32::MAX);
         for url in urls {
-            match self.open_url(url).await {
+            let opened = tokio::time::timeout(share, self.open_url(url)).await;
+            match opened.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())) {
                 Ok(stream) => return Ok(stream),
                 Err(error) => {
                     tracing::debug!(url, %error, "cannot connect to a member");

@@ -25,6 +25,11 @@ impl Contact {
         }
     }
 
+    /// Silence after which a member counts as gone.
+    pub(crate) fn silence_max(&self) -> Duration {
+        self.silence_max
+    }
+
     /// A leader's message was accepted.
     pub(crate) fn heard(&self) {
         let since = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);

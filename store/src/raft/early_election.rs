@@ -34,12 +34,22 @@ impl EarlyElection {
         while let Some(member) = self.closed.recv().await {
             let followed = self.followed().filter(|led| led.leader == member);
             if let Some(gone) = followed
-                && let Some(url) = self.members.peer_url(member)
-                && failure_detector::is_closed(self.peers.connector(), &url).await
+                && self.is_closed(member).await
             {
                 self.replace(gone).await;
             }
         }
+    }
+
+    /// Whether nobody serves any of a member's peer URLs.
+    async fn is_closed(&self, member: u64) -> bool {
+        let urls = self.members.get(member).map(|member| member.peer_urls);
+        let urls = urls.unwrap_or_default();
+        let asked = urls
+            .iter()
+            .map(|url| failure_detector::is_closed(self.peers.connector(), url));
+        let closed = futures::future::join_all(asked).await;
+        !closed.is_empty() && closed.into_iter().all(|closed| closed)
     }
 
     /// The leader that this member follows.

@@ -18,6 +18,9 @@ use crate::batch;
 use crate::lessor::{Lessor, Renewal};
 use crate::replica::{LeaseTime, Proposals, RaftStatus, Unavailable};
 
+/// A member has the log when it lacks no more of it than this.
+pub(super) const CAUGHT_UP_LAG_ENTRIES: u64 = 1000;
+
 /// How long a call to a leader that did not answer rests before it is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -155,10 +158,14 @@ impl LeadershipWatch {
             let acked = data.heartbeat.as_ref().and_then(|acked| *acked.get(id)?);
             acked.is_some_and(|acked| self.contact.is_short(acked.elapsed()))
         };
+        let last_index = data.last_log.map_or(0, |last| last.index);
+        // One that has lost its disk answers, and could neither stand nor hand back.
+        let has_log =
+            |id: &u64| matched(id).is_some_and(|at| at.index + CAUGHT_UP_LAG_ENTRIES >= last_index);
         let mut voters: Vec<u64> = server
             .membership_config
             .voter_ids()
-            .filter(|id| *id != server.id && answers(id))
+            .filter(|id| *id != server.id && answers(id) && has_log(id))
             .collect();
         voters.sort_by_key(|id| std::cmp::Reverse(matched(id)));
         voters

@@ -65,6 +65,8 @@ pub(crate) enum MemberError {
 pub(crate) struct Place {
     pub(crate) cluster_id: u64,
     pub(crate) members: Vec<Member>,
+    /// Ids of members that were removed.
+    pub(crate) removed: BTreeSet<u64>,
 }
 
 /// What an operator allows.
@@ -82,7 +84,10 @@ type Asked = (MemberChange, oneshot::Sender<Result<(), MemberError>>);
 
 /// Takes changes while this member leads; clones share one queue.
 #[derive(Clone)]
-pub(crate) struct MemberChanges(mpsc::Sender<Asked>);
+pub(crate) struct MemberChanges {
+    queue: mpsc::Sender<Asked>,
+    timeout: Duration,
+}
 
 /// Makes the changes, and finishes what an earlier leader has left half-way.
 pub(crate) struct MemberLoop {
@@ -112,19 +117,24 @@ impl MemberChanges {
             contact,
             rules,
         };
-        (MemberChanges(queue), work)
+        let timeout = rules.timeout;
+        (MemberChanges { queue, timeout }, work)
     }
 
-    /// Returns once the change is applied here. `NotLeader` says that nothing was done.
+    /// Returns once the change is applied here. `NotLeader` says that nothing was done. One that nobody waits for any more
+    /// when its turn comes is not made.
     pub(crate) async fn make(&self, change: MemberChange) -> Result<(), MemberError> {
         let (answer, answered) = oneshot::channel();
-        self.0
+        self.queue
             .try_send((change, answer))
             .map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => Unavailable::TooManyRequests,
                 mpsc::error::TrySendError::Closed(_) => Unavailable::Stopped,
             })?;
-        answered.await.map_err(|_dropped| Unavailable::Stopped)?
+        match tokio::time::timeout(self.timeout, answered).await {
+            Ok(answer) => answer.map_err(|_dropped| Unavailable::Stopped)?,
+            Err(_elapsed) => Err(Unavailable::TimedOut.into()),
+        }
     }
 }
 
@@ -149,7 +159,8 @@ impl MemberLoop {
             tokio::select! {
                 asked = self.asked.recv() => match asked {
                     None => return,
-                    // Whoever asked may be gone; the change is made all the same.
+                    Some((_, answer)) if answer.is_closed() => {}
+                    // Whoever asked may go meanwhile; the change is made all the same.
                     Some((change, answer)) => _ = answer.send(self.make(change).await),
                 },
                 _ = look.tick() => self.finish().await,
@@ -175,6 +186,7 @@ impl MemberLoop {
         Ok(View {
             leader: server.id,
             membership: server.membership_config.as_ref().clone(),
+            is_committed: server.membership_config == server.committed_membership_config,
             answering: answering.collect(),
             matched: matched
                 .map(|(id, matched)| (*id, matched.map_or(0, |log_id| log_id.index)))
@@ -192,18 +204,32 @@ impl MemberLoop {
 
     async fn make(&self, change: MemberChange) -> Result<(), MemberError> {
         self.finish_joint(&self.view()?).await?;
-        let view = self.view()?;
         let is_known = |id: &u64| self.members.was_removed(*id);
         if matches!(&change, MemberChange::Add { id, .. } if is_known(id)) {
             return Err(MemberRefusal::Exists.into());
         }
-        view.check(&change, self.rules)?;
+        let view = self.checked(&change).await?;
         if change == (MemberChange::Remove { id: view.leader }) && self.hands_over().await {
             // The next leader removes this member, and no client waits for an election.
             return Err(Unavailable::NotLeader.into());
         }
         tracing::info!(?change, "changing the members");
         self.write(view.raft_change(change)).await
+    }
+
+    /// The members, once the change may be made. A new leader gets an election timeout to hear from the others.
+    async fn checked(&self, change: &MemberChange) -> Result<View, MemberError> {
+        let deadline = tokio::time::Instant::now() + self.contact.silence_max();
+        loop {
+            let view = self.view()?;
+            match view.check(change, self.rules) {
+                Ok(()) => return Ok(view),
+                Err(MemberRefusal::Unhealthy) if tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(LOOK_INTERVAL).await;
+                }
+                Err(refusal) => return Err(refusal.into()),
+            }
+        }
     }
 
     /// Gives leadership to the best of the others. False when there is none that answers.
@@ -225,22 +251,32 @@ impl MemberLoop {
     }
 
     async fn write(&self, change: ChangeMembers<u64, super::Member>) -> Result<(), MemberError> {
+        let before = self.membership_log_id();
         // Who stops being a voter leaves the cluster.
         let change = self.raft.change_membership(change, false);
         match tokio::time::timeout(self.rules.timeout, change).await {
             Ok(Ok(_written)) => Ok(()),
             Ok(Err(RaftError::Fatal(_))) => Err(Unavailable::Stopped.into()),
             Ok(Err(RaftError::APIError(error))) => {
-                tracing::warn!(%error, "the members were not changed");
-                Err(refusal(&error))
+                tracing::warn!(%error, "the change of the members was refused");
+                match self.membership_log_id() == before {
+                    true => Err(refusal(&error)),
+                    // The first of two entries is there; the next leader goes on from it.
+                    false => Err(Unavailable::LeaderChanged.into()),
+                }
             }
             Err(_elapsed) => Err(Unavailable::TimedOut.into()),
         }
     }
 
+    fn membership_log_id(&self) -> Option<super::types::LogId> {
+        let server = self.raft.server_metrics();
+        *server.borrow_watched().membership_config.log_id()
+    }
+
     /// Finishes a joint change, whose leader is gone, and makes voters of those that have caught up.
     async fn finish(&self) {
-        let Ok(view) = self.view() else {
+        let Some(view) = self.view().ok().filter(|view| view.is_committed) else {
             return;
         };
         let finished = match view.joining_voter() {

@@ -34,6 +34,11 @@ impl MemberTable {
         self.0.read().joining.contains(&member)
     }
 
+    /// Ids of members that were removed.
+    pub(crate) fn removed(&self) -> BTreeSet<u64> {
+        self.0.read().removed.clone()
+    }
+
     /// Whether this was a member and is none any more.
     pub(crate) fn was_removed(&self, member: u64) -> bool {
         self.0.read().removed.contains(&member)

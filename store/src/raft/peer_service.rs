@@ -25,9 +25,6 @@ pub(super) const CLUSTER_ID: &str = "mainstay-cluster-id";
 pub(super) const MEMBER_ID: &str = "mainstay-member-id";
 pub(super) const TARGET_ID: &str = "mainstay-target-id";
 
-/// The code by which a member learns that it was removed.
-pub(super) const REMOVED: tonic::Code = tonic::Code::PermissionDenied;
-
 /// Longest wait for this member to apply what the caller has applied.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -90,8 +87,9 @@ impl PeerService {
         let member = u64::from_str_radix(id(MEMBER_ID), 16)
             .map_err(|_not_hex| Status::failed_precondition("no member ID"))?;
         if self.members.was_removed(member) {
-            let why = "the member has been permanently removed from the cluster";
-            return Err(Status::new(REMOVED, why));
+            return Err(Status::failed_precondition(
+                "the member has been permanently removed from the cluster",
+            ));
         }
         if let Some(caller) = request.extensions().get::<Caller>() {
             caller.is(member);
@@ -103,6 +101,7 @@ impl PeerService {
         Place {
             cluster_id: self.identity.cluster_id,
             members: self.members.all(),
+            removed: self.members.removed(),
         }
     }
 

@@ -29,11 +29,13 @@ pub(crate) struct RejoinGuard {
 }
 
 impl RejoinGuard {
-    /// The guard holds while the file `mark` exists.
+    /// The guard holds while the file `mark` exists. The term that was learned stands in it: it stays true, for what was
+    /// promised since is on this member's disk.
     pub(crate) fn new(mark: PathBuf) -> Self {
+        let text = std::fs::read_to_string(&mark).unwrap_or_default();
         RejoinGuard {
             waiting: AtomicBool::new(mark.exists()),
-            floor_term: AtomicU64::new(0),
+            floor_term: AtomicU64::new(text.trim().parse().unwrap_or(0)),
             committed: Mutex::default(),
             mark,
         }
@@ -93,15 +95,25 @@ impl RejoinGuard {
         }
     }
 
+    fn note_floor(&self, term: u64) -> std::io::Result<()> {
+        let draft = self.mark.with_extension("new");
+        std::fs::write(&draft, term.to_string())?;
+        std::fs::File::open(&draft)?.sync_all()?;
+        std::fs::rename(&draft, &self.mark)
+    }
+
     /// Asks until one of the others leads a quorum; from then on leaders of its term are followed. `ask` gives the terms
     /// of those that answered.
     pub(crate) async fn learn_floor<F>(&self, ask: impl Fn() -> F)
     where
         F: Future<Output = Vec<u64>>,
     {
-        while !self.may_vote() {
+        while !self.may_vote() && self.floor_term.load(Ordering::Acquire) == 0 {
             if let Some(term) = ask().await.into_iter().max() {
                 tracing::info!(term, "following the leader that the others have");
+                if let Err(error) = self.note_floor(term) {
+                    tracing::warn!(%error, "cannot note whom the others follow; the next start asks again");
+                }
                 self.floor_term.store(term, Ordering::Release);
                 return;
             }
@@ -158,6 +170,17 @@ mod tests {
         assert!(!guard.admit(&append(2, None)));
         assert!(guard.admit(&append(3, None)));
         assert!(guard.admit(&append(4, None)));
+    }
+
+    #[tokio::test]
+    async fn what_was_learned_outlives_a_restart() {
+        let confirmed = confirmed(3).await;
+        let guard = RejoinGuard::new(confirmed.guard.mark.clone());
+        assert!(!guard.may_vote());
+        assert!(!guard.admit(&append(2, None)));
+        assert!(guard.admit(&append(3, None)));
+        // Nobody is asked again.
+        guard.learn_floor(|| std::future::pending()).await;
     }
 
     #[tokio::test]

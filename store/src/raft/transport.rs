@@ -13,7 +13,8 @@ use openraft::network::{
     Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
 };
 use openraft::raft::{
-    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, VoteRequest, VoteResponse,
+    AppendEntriesRequest, SnapshotResponse, StreamAppendError, StreamAppendResult, VoteRequest,
+    VoteResponse,
 };
 use openraft::raft::{TransferLeaderRequest, TransferLeaderResponse};
 use openraft::type_config::alias::SnapshotOf;
@@ -38,7 +39,7 @@ pub(super) const MESSAGE_BYTES: usize = 64 << 20;
 /// A connection without an answer to its pings for this long is given up.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// HTTP/2 windows: large enough that replication never waits for one.
 const WINDOW_BYTES: u32 = 16 << 20;
 /// Wait before a peer that could not be reached is tried again.
@@ -161,18 +162,6 @@ impl Peers {
             .ok()?
             .ok()?;
         Some(reply.into_inner().term)
-    }
-
-    /// Whether another member says that this one was removed from the cluster.
-    pub(crate) async fn says_removed(&self, member: u64) -> bool {
-        let Some(mut client) = self.control(member) else {
-            return false;
-        };
-        let asked = client.members(proto::peer::MembersRequest {});
-        match tokio::time::timeout(CONNECT_TIMEOUT, asked).await {
-            Ok(Err(status)) => status.code() == peer_service::REMOVED,
-            Ok(Ok(_)) | Err(_) => false,
-        }
     }
 
     /// Asks the leader to change the members. `NotLeader` says that nothing was done.
@@ -414,6 +403,18 @@ impl NetStreamAppend<TypeConfig> for Link {
     }
 }
 
+/// A heartbeat that names no entry can conflict with none. openraft takes that for granted.
+fn check_heartbeat(
+    is_bare: bool,
+    result: StreamAppendResult<TypeConfig>,
+) -> Rpc<StreamAppendResult<TypeConfig>> {
+    if is_bare && matches!(result, Err(StreamAppendError::Conflict(_))) {
+        let error = std::io::Error::other("a conflict with an entry that was not named");
+        return Err(RPCError::Network(NetworkError::new(&error)));
+    }
+    Ok(result)
+}
+
 /// Heartbeats as single calls, so that a round for a linearizable read opens no stream.
 fn heartbeats<'s, S>(
     client: Client,
@@ -425,10 +426,12 @@ where
 {
     Box::pin(input.then(move |request| {
         let mut client = client.clone();
+        let is_bare = request.prev_log_id.is_none();
         async move {
             let call = client.heartbeat(wire::append_request(&request));
             match tokio::time::timeout(ttl, call).await {
-                Ok(Ok(reply)) => wire::append_result(reply.into_inner()),
+                Ok(Ok(reply)) => wire::append_result(reply.into_inner())
+                    .and_then(|result| check_heartbeat(is_bare, result)),
                 Ok(Err(status)) => Err(rpc_error(&status)),
                 Err(_elapsed) => Err(deadline_error()),
             }

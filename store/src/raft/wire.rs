@@ -208,6 +208,7 @@ pub(super) fn place_to(place: Place) -> peer::MembersReply {
     peer::MembersReply {
         cluster_id: place.cluster_id,
         members: place.members.into_iter().map(member).collect(),
+        removed: place.removed.into_iter().collect(),
     }
 }
 
@@ -222,6 +223,7 @@ pub(super) fn place_from(reply: peer::MembersReply) -> Place {
     Place {
         cluster_id: reply.cluster_id,
         members: reply.members.into_iter().map(member).collect(),
+        removed: reply.removed.into_iter().collect(),
     }
 }
 

@@ -5,10 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use openraft::ChangeMembers;
 
 use super::{MemberChange, MemberRefusal, MemberRules};
+use crate::raft::leader::CAUGHT_UP_LAG_ENTRIES;
 use crate::raft::types::{Member, StoredMembership};
-
-/// A new voter has caught up when it lacks no more of the log than this.
-const VOTER_LAG_ENTRIES: u64 = 1000;
 
 fn quorum_of(voters: usize) -> usize {
     voters / 2 + 1
@@ -19,6 +17,8 @@ fn quorum_of(voters: usize) -> usize {
 pub(super) struct View {
     pub(super) leader: u64,
     pub(super) membership: StoredMembership,
+    /// Whether the membership is committed; else a change is under way.
+    pub(super) is_committed: bool,
     /// Members that answered within an election timeout, the leader among them.
     pub(super) answering: BTreeSet<u64>,
     /// How far the log of each of the others is known to match.
@@ -60,12 +60,15 @@ impl View {
             .nodes()
             .filter(|(id, node)| node.joins_as_voter && self.is_raft_learner(**id))
             .map(|(id, _)| *id);
-        joining.find(|id| {
-            let matched = self.matched.get(id).copied().unwrap_or(0);
-            matched > 0
-                && matched + VOTER_LAG_ENTRIES >= self.last_index
-                && self.answering.contains(id)
-        })
+        joining.find(|id| self.works(*id))
+    }
+
+    /// Whether a member answers and has the log: what a majority can count on. One that has lost its disk answers long
+    /// before it has the log again.
+    fn works(&self, id: u64) -> bool {
+        let matched = self.matched.get(&id).copied().unwrap_or(0);
+        let has_log = matched > 0 && matched + CAUGHT_UP_LAG_ENTRIES >= self.last_index;
+        id == self.leader || (has_log && self.answering.contains(&id))
     }
 
     /// etcd's checks, in etcd's order.
@@ -117,12 +120,16 @@ impl View {
         }
     }
 
-    /// The voters that have come up must be a quorum once the new one counts; one that is alone may get a second.
+    /// The voters that have come up must be a quorum once the new one counts, and those that are on their way; one that is
+    /// alone may get a second.
     fn check_addition(&self, is_learner: bool) -> Result<(), MemberRefusal> {
         let voters = self.voters();
+        let nodes = self.membership.nodes();
+        let joining = nodes.filter(|(id, node)| node.joins_as_voter && !voters.contains(id));
+        let to_be = voters.len() + joining.count();
         let started = voters.intersection(&self.started).count();
-        let quorum = quorum_of(voters.len() + 1);
-        let is_second = started == 1 && voters.len() == 1;
+        let quorum = quorum_of(to_be + 1);
+        let is_second = started == 1 && to_be == 1;
         if !is_learner && !is_second && started < quorum {
             return Err(MemberRefusal::NotEnoughStarted);
         }
@@ -139,7 +146,8 @@ impl View {
         }
         let matched = self.matched.get(&id).copied().unwrap_or(0);
         // etcd's measure: nine tenths of the leader's log.
-        if matched.saturating_mul(10) < self.last_index.saturating_mul(9) {
+        let has_log = matched.saturating_mul(10) >= self.last_index.saturating_mul(9);
+        if !has_log || !self.answering.contains(&id) {
             return Err(MemberRefusal::LearnerNotReady);
         }
         let voters = self.voters();
@@ -167,11 +175,8 @@ impl View {
         if left.intersection(&self.started).count() < quorum_of(left.len()) {
             return Err(MemberRefusal::NotEnoughStarted);
         }
-        // One that does not answer is no part of the quorum that works now.
-        if !self.answering.contains(&id) {
-            return Ok(());
-        }
-        match left.intersection(&self.answering).count() >= quorum_of(left.len()) {
+        let working = left.iter().filter(|id| self.works(**id)).count();
+        match working >= quorum_of(left.len()) {
             true => Ok(()),
             false => Err(MemberRefusal::Unhealthy),
         }
@@ -241,8 +246,9 @@ mod tests {
             leader: 1,
             membership: StoredMembership::new(None, membership),
             answering: voters.clone(),
+            matched: voters.iter().map(|id| (*id, 5000)).collect(),
             started: voters,
-            last_index: 1000,
+            last_index: 5000,
             ..View::default()
         }
     }
@@ -268,6 +274,17 @@ mod tests {
     #[test]
     fn one_that_is_alone_gets_a_second() {
         assert_eq!(view(&[1], &[]).check(&add(2, false), STRICT), Ok(()));
+    }
+
+    #[test]
+    fn those_on_their_way_count_when_another_one_is_added() {
+        let mut view = view(&[1], &[]);
+        let nodes: BTreeMap<u64, Member> = [node(1, false), node(2, true)].into_iter().collect();
+        let voters = vec![BTreeSet::from([1])];
+        view.membership = StoredMembership::new(None, Membership::new(voters, nodes).unwrap());
+        let refused = Err(MemberRefusal::NotEnoughStarted);
+        assert_eq!(view.check(&add(3, false), STRICT), refused);
+        assert_eq!(view.check(&add(3, true), STRICT), Ok(()));
     }
 
     #[test]
@@ -318,10 +335,11 @@ mod tests {
     fn a_learner_is_promoted_once_it_has_nine_tenths_of_the_log() {
         let mut view = view(&[1, 2, 3], &[4]);
         let promote = MemberChange::Promote { id: 4 };
-        view.matched.insert(4, 899);
+        view.answering.insert(4);
+        view.matched.insert(4, 4499);
         let early = Err(MemberRefusal::LearnerNotReady);
         assert_eq!(view.check(&promote, STRICT), early);
-        view.matched.insert(4, 900);
+        view.matched.insert(4, 4500);
         assert_eq!(view.check(&promote, STRICT), Ok(()));
         let voter = Err(MemberRefusal::NotALearner);
         assert_eq!(view.check(&MemberChange::Promote { id: 2 }, STRICT), voter);
@@ -337,6 +355,14 @@ mod tests {
         let unhealthy = Err(MemberRefusal::Unhealthy);
         assert_eq!(view.check(&remove(2), STRICT), unhealthy);
         assert_eq!(view.check(&remove(3), STRICT), Ok(()), "it does not answer");
+        view.answering.insert(3);
+        assert_eq!(view.check(&remove(2), STRICT), Ok(()));
+        view.matched.insert(3, 3999);
+        assert_eq!(
+            view.check(&remove(2), STRICT),
+            unhealthy,
+            "it has lost its log"
+        );
         view.started.remove(&3);
         let few = Err(MemberRefusal::NotEnoughStarted);
         assert_eq!(view.check(&remove(2), STRICT), few);
@@ -360,7 +386,6 @@ mod tests {
         let nodes: BTreeMap<u64, Member> = nodes.chain([node(4, true)]).collect();
         let voters = vec![BTreeSet::from([1, 2, 3])];
         view.membership = StoredMembership::new(None, Membership::new(voters, nodes).unwrap());
-        view.last_index = 5000;
         view.matched.insert(4, 3999);
         view.answering.insert(4);
         assert_eq!(view.joining_voter(), None);
