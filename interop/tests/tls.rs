@@ -125,13 +125,10 @@ async fn who_was_revoked_is_not_let_in_by_any_port() -> Result<()> {
             ));
         }
         let cluster = running(&target, CLIENTS, &flags, &pki.caller()).await?;
-        let outcomes = let_in(cluster.members[0].client_port, &callers).await?;
-        assert_eq!(
-            outcomes,
-            [("good", true), ("revoked", false)],
-            "{}",
-            target.name
-        );
+        let port = cluster.members[0].client_port;
+        let outcomes = let_in(port, &callers).await?;
+        let expected = [("good", true), ("revoked", false)];
+        assert_eq!(outcomes, expected, "{}", target.name);
         if target.name == "mainstay" {
             ensure!(callers[0].1.page(pages, "/health").await.is_ok());
             ensure!(callers[1].1.page(pages, "/health").await.is_err());

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
 use super::{Authority, Caller, Files, Holder};
+use crate::client::ANSWER_TIMEOUT;
 use crate::cluster::{Cluster, Options, POLL_INTERVAL, READY_TIMEOUT};
 use crate::target::Target;
 
@@ -137,16 +138,17 @@ pub async fn start(cluster: &mut Cluster, caller: &Caller) -> Result<()> {
     for member in &mut cluster.members {
         let deadline = Instant::now() + READY_TIMEOUT;
         loop {
-            let asked = caller.page(member.client_port, "/health").await;
-            match asked {
-                Ok(answer) if answer.contains("\"true\"") => break,
-                other => ensure!(
-                    Instant::now() < deadline && member.is_running(),
-                    "{} is not ready: {other:?}\n{}",
-                    member.name,
-                    member.log_tail()
-                ),
+            let mut client = caller.client(member.client_port)?;
+            let asked = tokio::time::timeout(ANSWER_TIMEOUT, client.get("ready?")).await;
+            if matches!(asked, Ok(Ok(_))) {
+                break;
             }
+            ensure!(
+                Instant::now() < deadline && member.is_running(),
+                "{} is not ready: {asked:?}\n{}",
+                member.name,
+                member.log_tail()
+            );
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
