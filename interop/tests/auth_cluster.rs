@@ -10,7 +10,9 @@ use interop::auth::{
 };
 use interop::cluster::{Cluster, Options, POLL_INTERVAL, READY_TIMEOUT};
 use interop::target::Target;
-use proto::etcdserverpb::{AuthRoleRevokePermissionRequest, RangeRequest};
+use proto::etcdserverpb::{
+    AuthRoleRevokePermissionRequest, LeaseGrantRequest, LeaseKeepAliveRequest, RangeRequest,
+};
 use tokio::time::timeout;
 
 /// Waits until a member gives a token: it is up, and has applied what its users are.
@@ -106,6 +108,30 @@ async fn users_outlive_a_crash_of_all_members() -> Result<()> {
     }
     for index in 0..3 {
         ann_is_known(&cluster, index).await?;
+    }
+    Ok(())
+}
+
+/// Renewals are the replica's own writes, whoever asked for them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_is_renewed_while_authentication_is_on() -> Result<()> {
+    for target in [Target::etcd()?, Target::mainstay()?] {
+        let cluster = Cluster::start(&target, &Options::default()).await?;
+        let mut client = cluster.client(0).await?;
+        enable_with_ann(&mut client).await?;
+        let token = login_when_up(&cluster, 0, "ann", "annpw").await?;
+        let ann = Some(token.as_str());
+        let request = LeaseGrantRequest { ttl: 600, id: 0 };
+        let id = client.lease.lease_grant(signed(ann, request)).await?;
+        let id = id.into_inner().id;
+        client.kv.put(signed(ann, put("a", id, false))).await?;
+        for _ in 0..3 {
+            let renewals = tokio_stream::once(LeaseKeepAliveRequest { id });
+            let answers = client.lease.lease_keep_alive(signed(ann, renewals)).await?;
+            let renewed = answers.into_inner().message().await?;
+            let renewed = renewed.context("a renewal is answered")?;
+            assert_eq!(renewed.ttl, 600, "{}", target.name);
+        }
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{IsTerminal, Write, stderr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -70,8 +71,14 @@ impl Drop for Part {
 
 /// Writes and syncs what the member sends; the version of its storage.
 async fn fetch(session: &Session, part: &Path) -> Result<String> {
-    let mut file =
-        File::create(part).with_context(|| format!("could not open {}", part.display()))?;
+    // Passwords and secrets are in it. What an earlier try left may have another owner or mode.
+    let _ = fs::remove_file(part);
+    let file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(part);
+    let mut file = file.with_context(|| format!("could not open {}", part.display()))?;
     let mut member = MaintenanceClient::new(session.channel().await?)
         .max_decoding_message_size(ANSWER_BYTES_MAX);
     let mut messages = member.snapshot(SnapshotRequest {}).await?.into_inner();

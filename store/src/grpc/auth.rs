@@ -19,6 +19,16 @@ use crate::authn::new_secret;
 /// Tries to give a token while users and roles change between the look at the password and the log.
 const AUTHENTICATE_TRIES_MAX: usize = 8;
 
+/// Longest name of a user or a role: what a key of etcd's database, and so of a snapshot, can hold.
+const NAME_BYTES_MAX: usize = 32_768;
+
+fn check_name(name: &str) -> Result<(), BadRequest> {
+    match name.len() <= NAME_BYTES_MAX {
+        true => Ok(()),
+        false => Err(BadRequest::TooLarge),
+    }
+}
+
 pub(super) struct Auth(pub(super) Arc<Edge>);
 
 impl Auth {
@@ -198,6 +208,7 @@ impl pb::auth_server::Auth for Auth {
         request: Request<pb::AuthUserAddRequest>,
     ) -> Result<Response<pb::AuthUserAddResponse>, Status> {
         let (credentials, request) = self.open(request)?;
+        check_name(&request.name)?;
         let no_password = request.options.is_some_and(|options| options.no_password);
         let hash = if no_password {
             bytes::Bytes::new()
@@ -294,6 +305,7 @@ impl pb::auth_server::Auth for Auth {
     ) -> Result<Response<pb::AuthRoleAddResponse>, Status> {
         let (credentials, request) = self.open(request)?;
         let name = request.name;
+        check_name(&name)?;
         let change = AuthChange::RoleAdd { name };
         let header = self.change(&credentials, change).await?;
         Ok(Response::new(pb::AuthRoleAddResponse { header }))

@@ -120,6 +120,17 @@ impl Edge {
         Ok(Admitted { machine, stamp })
     }
 
+    /// The same of a whole request, once its message is there: what the router let in may have waited for that for long.
+    pub(super) async fn admit_request<T>(
+        &self,
+        request: &Request<T>,
+        access: Access<'_>,
+    ) -> Result<(), Status> {
+        self.admit(&Credentials::of(request), access)
+            .await
+            .map(drop)
+    }
+
     /// Proposes a command of a client. Whether it is allowed is decided where it is applied.
     pub(super) async fn propose_for(
         &self,

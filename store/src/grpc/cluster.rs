@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use proto::server::etcdserverpb as pb;
+use state_machine::Access;
 use tonic::{Request, Response, Status};
 
 use super::Edge;
@@ -54,6 +55,7 @@ impl pb::cluster_server::Cluster for Cluster {
         &self,
         request: Request<pb::MemberAddRequest>,
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
+        self.0.admit_request(&request, Access::Root).await?;
         let request = request.into_inner();
         let urls = peer_urls(&request.peer_ur_ls)?;
         let id = new_member_id(&urls, &self.0.limits.cluster_token);
@@ -74,6 +76,7 @@ impl pb::cluster_server::Cluster for Cluster {
         &self,
         request: Request<pb::MemberRemoveRequest>,
     ) -> Result<Response<pb::MemberRemoveResponse>, Status> {
+        self.0.admit_request(&request, Access::Root).await?;
         let id = request.into_inner().id;
         let members = self.change(MemberChange::Remove { id }).await?;
         Ok(Response::new(pb::MemberRemoveResponse {
@@ -86,6 +89,7 @@ impl pb::cluster_server::Cluster for Cluster {
         &self,
         request: Request<pb::MemberUpdateRequest>,
     ) -> Result<Response<pb::MemberUpdateResponse>, Status> {
+        self.0.admit_request(&request, Access::Root).await?;
         let request = request.into_inner();
         let change = MemberChange::Update {
             id: request.id,
@@ -102,6 +106,7 @@ impl pb::cluster_server::Cluster for Cluster {
         &self,
         request: Request<pb::MemberListRequest>,
     ) -> Result<Response<pb::MemberListResponse>, Status> {
+        self.0.admit_request(&request, Access::AnyUser).await?;
         if request.into_inner().linearizable {
             self.0.read_barrier().await?;
         }
@@ -115,6 +120,7 @@ impl pb::cluster_server::Cluster for Cluster {
         &self,
         request: Request<pb::MemberPromoteRequest>,
     ) -> Result<Response<pb::MemberPromoteResponse>, Status> {
+        self.0.admit_request(&request, Access::Root).await?;
         let id = request.into_inner().id;
         let members = self.change(MemberChange::Promote { id }).await?;
         Ok(Response::new(pb::MemberPromoteResponse {

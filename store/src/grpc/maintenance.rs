@@ -65,8 +65,9 @@ impl pb::maintenance_server::Maintenance for Maintenance {
 
     async fn status(
         &self,
-        _request: Request<pb::StatusRequest>,
+        request: Request<pb::StatusRequest>,
     ) -> Result<Response<pb::StatusResponse>, Status> {
+        self.0.admit_request(&request, Access::AnyUser).await?;
         let machine = self.0.replica.machine();
         let raft = self.0.replica.raft_status();
         let mut errors = Vec::new();
@@ -94,15 +95,17 @@ impl pb::maintenance_server::Maintenance for Maintenance {
     /// There is nothing to defragment: RocksDB gives space back by itself.
     async fn defragment(
         &self,
-        _request: Request<pb::DefragmentRequest>,
+        request: Request<pb::DefragmentRequest>,
     ) -> Result<Response<pb::DefragmentResponse>, Status> {
+        self.0.admit_request(&request, Access::Root).await?;
         Ok(Response::new(pb::DefragmentResponse::default()))
     }
 
     async fn hash(
         &self,
-        _request: Request<pb::HashRequest>,
+        request: Request<pb::HashRequest>,
     ) -> Result<Response<pb::HashResponse>, Status> {
+        self.0.admit_request(&request, Access::Root).await?;
         let machine = self.0.replica.machine();
         let revision = machine.revision();
         let hash = tokio::task::spawn_blocking(move || machine.hash())
@@ -116,6 +119,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         &self,
         request: Request<pb::HashKvRequest>,
     ) -> Result<Response<pb::HashKvResponse>, Status> {
+        self.0.admit_request(&request, Access::Root).await?;
         let revision = request.into_inner().revision;
         let machine = self.0.replica.machine();
         let now = machine.revision();
@@ -135,6 +139,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         &self,
         request: Request<pb::SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
+        self.0.admit_request(&request, Access::Root).await?;
         let requires_leader = stream::requires_leader(request.metadata());
         let messages = snapshot::send(&self.0)?;
         Ok(Response::new(stream::guard(
@@ -148,6 +153,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         &self,
         request: Request<pb::MoveLeaderRequest>,
     ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
+        self.0.admit_request(&request, Access::Root).await?;
         let target = request.into_inner().target_id;
         self.0
             .replica
@@ -159,8 +165,9 @@ impl pb::maintenance_server::Maintenance for Maintenance {
 
     async fn downgrade(
         &self,
-        _request: Request<pb::DowngradeRequest>,
+        request: Request<pb::DowngradeRequest>,
     ) -> Result<Response<pb::DowngradeResponse>, Status> {
+        self.0.admit_request(&request, Access::Root).await?;
         Err(Status::unimplemented(
             "etcdserver: this server has no older version to downgrade to",
         ))

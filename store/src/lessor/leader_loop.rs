@@ -85,10 +85,12 @@ impl LeaderLoop {
         if checkpoints.is_empty() {
             return;
         }
-        let note = vec![Command::LeaseCheckpoint(checkpoints)];
+        let note = vec![Command::LeaseCheckpoint(checkpoints).by(Caller::System)];
         for answer in self.proposals.propose_in_term(term, note).await {
-            if let Err(error) = answer {
-                tracing::warn!(%error, "lease times not written down");
+            match answer {
+                Ok(Ok(_written)) => {}
+                Ok(Err(rejection)) => tracing::warn!(%rejection, "lease times refused"),
+                Err(error) => tracing::warn!(%error, "lease times not written down"),
             }
         }
     }

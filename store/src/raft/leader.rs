@@ -9,7 +9,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
 use openraft::{Instant as _, LinearizerOption};
 use planted::Bug;
-use state_machine::{Command, LeaseCheckpoint};
+use state_machine::{Caller, Command, LeaseCheckpoint};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
@@ -306,11 +306,15 @@ impl Leader {
                     id: lease,
                     remaining_seconds: 0,
                 };
-                let command = vec![Command::LeaseCheckpoint(vec![renewal])];
-                let mut answers = proposals.propose_in_term(term, command).await;
+                let command = Command::LeaseCheckpoint(vec![renewal]).by(Caller::System);
+                let mut answers = proposals.propose_in_term(term, vec![command]).await;
                 let answer = answers.pop().ok_or(Unavailable::Stopped)?;
                 let outcome = answer.inspect_err(|_unavailable| self.lessor.not_renewed(lease))?;
-                if outcome.is_err() || !self.lessor.renewed(lease, asked_at) {
+                if outcome.is_err() {
+                    self.lessor.not_renewed(lease);
+                    return Ok(None);
+                }
+                if !self.lessor.renewed(lease, asked_at) {
                     return Ok(None);
                 }
                 Ok(Some(ttl_seconds))

@@ -26,25 +26,29 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 pub(crate) struct Acceptor {
     config: Arc<Reloaded<ServerConfig>>,
     checks_client_host: bool,
+    names_clients: bool,
 }
 
 /// A connection that may speak.
 pub(crate) struct Accepted {
     pub(crate) stream: Stream,
-    /// Of the client's certificate, which was verified. None without a certificate or a name in it.
+    /// Of the client's certificate, which was verified. None without a certificate or a name in it, and where certificates
+    /// are no credentials.
     pub(crate) common_name: Option<String>,
 }
 
 impl Acceptor {
     /// Reads the files.
     pub(crate) fn new(settings: Settings) -> anyhow::Result<Acceptor> {
-        let checks_client_host = settings.checks_client_host;
+        let (checks_client_host, names_clients) =
+            (settings.checks_client_host, settings.names_clients);
         let paths = settings.paths(&settings.own);
         let build = move || server_config(&settings);
         let config = Reloaded::new("the certificates of a listener", paths, build)?;
         Ok(Acceptor {
             config,
             checks_client_host,
+            names_clients,
         })
     }
 
@@ -68,7 +72,7 @@ impl Acceptor {
             stream: Stream::Tls(Box::new(stream)),
             common_name: certificate
                 .map(|certificate| certificate.common_name)
-                .filter(|name| !name.is_empty()),
+                .filter(|name| self.names_clients && !name.is_empty()),
         })
     }
 }

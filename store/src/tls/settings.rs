@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     /// Who signs the certificates of others; None for whom the system trusts.
     pub(super) trusted_ca_file: Option<PathBuf>,
     pub(super) wants_client_certificate: bool,
+    /// The common name of a client's certificate says who it is.
+    pub(super) names_clients: bool,
     pub(super) crl_file: Option<PathBuf>,
     pub(super) allowed: Allowed,
     /// A client certificate that names hosts is good only from one of them.
@@ -61,6 +63,7 @@ impl Settings {
             own,
             trusted_ca_file: security.trusted_ca_file.clone(),
             wants_client_certificate: security.wants_client_certificate(),
+            names_clients: security.client_cert_auth,
             crl_file: security.crl_file.clone(),
             allowed: security.allowed.clone(),
             checks_client_host: security.checks_client_host,
