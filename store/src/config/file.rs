@@ -43,6 +43,14 @@ const PEER_KEYS: [(&str, &str); 11] = [
     ("crl-file", "peer-crl-file"),
 ];
 
+/// Keys of those sections that must not be passed over where they are not known.
+const PROTECTING_KEYS: [&str; 4] = [
+    "allowed-cn",
+    "allowed-hostname",
+    "allowed-hostnames",
+    "crl-file",
+];
+
 const SOCKET_KEYS: [(&str, &str); 2] = [
     ("reuse-port", "socket-reuse-port"),
     ("reuse-address", "socket-reuse-address"),
@@ -104,6 +112,11 @@ fn section(
         let whole = format!("{name}.{key}");
         match keys.iter().find(|(known, _)| known == key) {
             Some((_, flag)) => set(values, &whole, flag, value)?,
+            None if PROTECTING_KEYS.contains(&key.as_str()) && !value.is_null() => {
+                return Err(format!(
+                    "{whole} is not available: whoever gives it relies on who it keeps out"
+                ));
+            }
             None => values.warnings.push(format!(
                 "the configuration file has the key {whole:?}, which means nothing"
             )),

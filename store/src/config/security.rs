@@ -42,7 +42,20 @@ impl Security {
             security.allowed = Allowed::Hostnames(hostnames);
         }
         ignore_auto(values, &mut security, "client");
+        security.check_rules("")?;
         Ok(security)
+    }
+
+    /// Rules for certificates that nobody is asked for would let everyone in.
+    fn check_rules(&self, prefix: &str) -> Result<(), String> {
+        let has_rules = self.crl_file.is_some() || self.allowed != Allowed::Anyone;
+        if has_rules && !self.is_empty() && !self.wants_client_certificate() {
+            return Err(format!(
+                "a revocation list or a list of allowed names needs --{prefix}trusted-ca-file or \
+                 --{prefix}client-cert-auth: certificates are not asked for without"
+            ));
+        }
+        Ok(())
     }
 
     /// The flags of peer ports.
@@ -70,6 +83,7 @@ impl Security {
                     .to_owned(),
             );
         }
+        security.check_rules("peer-")?;
         Ok(security)
     }
 }

@@ -89,7 +89,7 @@ impl Router {
         B::Data: Send,
         B::Error: Into<StdError> + Send + 'static,
     {
-        if is_grpc(request.headers()) {
+        if is_grpc(&request) {
             self.call_grpc(request)
         } else {
             self.call_http(request)
@@ -158,7 +158,7 @@ impl Router {
         B: http_body::Body + Send + 'static,
         B::Error: Into<StdError> + Send + 'static,
     {
-        if is_grpc(request.headers()) {
+        if is_grpc(&request) {
             return self.call_grpc(request);
         }
         let text =
@@ -281,10 +281,12 @@ fn serves_on_learner(method: &Method) -> bool {
     )
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(http::header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+/// gRPC is spoken in HTTP/2 alone. What a browser sends in HTTP/1 has to pass the checks of plain HTTP, whatever it calls
+/// itself.
+fn is_grpc<B>(request: &Request<B>) -> bool {
+    let kind = request.headers().get(http::header::CONTENT_TYPE);
+    request.version() == http::Version::HTTP_2
+        && kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 #[cfg(test)]
@@ -292,16 +294,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_type_tells_grpc_from_http() {
-        let headers = |kind: &'static str| {
-            HeaderMap::from_iter([(
-                http::header::CONTENT_TYPE,
-                http::HeaderValue::from_static(kind),
-            )])
+    fn version_and_content_type_tell_grpc_from_http() {
+        let request = |version, kind| {
+            let request = Request::builder().version(version);
+            request.header("content-type", kind).body(()).unwrap()
         };
-        assert!(is_grpc(&headers("application/grpc")));
-        assert!(is_grpc(&headers("application/grpc+proto")));
-        assert!(!is_grpc(&headers("application/json")));
-        assert!(!is_grpc(&HeaderMap::new()));
+        let (one, two) = (http::Version::HTTP_11, http::Version::HTTP_2);
+        assert!(is_grpc(&request(two, "application/grpc")));
+        assert!(is_grpc(&request(two, "application/grpc+proto")));
+        assert!(!is_grpc(&request(two, "application/json")));
+        assert!(!is_grpc(&request(one, "application/grpc")));
+        assert!(!is_grpc(&Request::new(())));
     }
 }

@@ -112,7 +112,10 @@ fn look(paths: &[PathBuf]) -> (Vec<Option<Stamp>>, bool) {
     let stamps = paths.iter().map(|path| {
         let found = std::fs::metadata(path).ok()?;
         let changed = found.modified().ok()?;
-        is_settled &= now.duration_since(changed).is_ok_and(|age| age > SETTLING);
+        // A time that has yet to come, after a clock was set back, says nothing about writing now.
+        is_settled &= now
+            .duration_since(changed)
+            .map_or_else(|ahead| ahead.duration() > SETTLING, |age| age > SETTLING);
         Some(Stamp {
             place: (found.dev(), found.ino()),
             bytes: found.len(),
