@@ -180,7 +180,7 @@ mod tests {
         assert!(!guard.admit(&append(2, None)));
         assert!(guard.admit(&append(3, None)));
         // Nobody is asked again.
-        guard.learn_floor(|| std::future::pending()).await;
+        guard.learn_floor(std::future::pending).await;
     }
 
     #[tokio::test]

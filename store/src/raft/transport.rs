@@ -1,5 +1,7 @@
 //! The sending half of replica-to-replica traffic: one set of connections for each peer.
 
+mod heartbeat;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -13,8 +15,7 @@ use openraft::network::{
     Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
 };
 use openraft::raft::{
-    AppendEntriesRequest, SnapshotResponse, StreamAppendError, StreamAppendResult, VoteRequest,
-    VoteResponse,
+    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, VoteRequest, VoteResponse,
 };
 use openraft::raft::{TransferLeaderRequest, TransferLeaderResponse};
 use openraft::type_config::alias::SnapshotOf;
@@ -382,7 +383,7 @@ impl NetStreamAppend<TypeConfig> for Link {
         Box::pin(async move {
             let mut client = self.client()?;
             if self.lane == Lane::Control {
-                return Ok(heartbeats(client, input, option.hard_ttl()));
+                return Ok(heartbeat::heartbeats(client, input, option.hard_ttl()));
             }
             // openraft rests after a failure inside its request stream, so the stream is asked before the peer is.
             let Some(first) = input.next().await else {
@@ -401,42 +402,6 @@ impl NetStreamAppend<TypeConfig> for Link {
             Ok(Box::pin(results) as BoxStream<'s, _>)
         })
     }
-}
-
-/// A heartbeat that names no entry can conflict with none. openraft takes that for granted.
-fn check_heartbeat(
-    is_bare: bool,
-    result: StreamAppendResult<TypeConfig>,
-) -> Rpc<StreamAppendResult<TypeConfig>> {
-    if is_bare && matches!(result, Err(StreamAppendError::Conflict(_))) {
-        let error = std::io::Error::other("a conflict with an entry that was not named");
-        return Err(RPCError::Network(NetworkError::new(&error)));
-    }
-    Ok(result)
-}
-
-/// Heartbeats as single calls, so that a round for a linearizable read opens no stream.
-fn heartbeats<'s, S>(
-    client: Client,
-    input: S,
-    ttl: Duration,
-) -> BoxStream<'s, Rpc<StreamAppendResult<TypeConfig>>>
-where
-    S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
-{
-    Box::pin(input.then(move |request| {
-        let mut client = client.clone();
-        let is_bare = request.prev_log_id.is_none();
-        async move {
-            let call = client.heartbeat(wire::append_request(&request));
-            match tokio::time::timeout(ttl, call).await {
-                Ok(Ok(reply)) => wire::append_result(reply.into_inner())
-                    .and_then(|result| check_heartbeat(is_bare, result)),
-                Ok(Err(status)) => Err(rpc_error(&status)),
-                Err(_elapsed) => Err(deadline_error()),
-            }
-        }
-    }))
 }
 
 impl NetTransferLeader<TypeConfig> for Link {

@@ -171,10 +171,10 @@ fn a_file_that_is_not_there_is_named() {
 #[test]
 fn a_key_that_keeps_somebody_out_is_not_passed_over() {
     let text = "client-transport-security:\n  allowed-cn: app\n";
-    let error = super::values(text).err().unwrap();
+    let error = values(text).err().unwrap();
     assert!(
         error.starts_with("client-transport-security.allowed-cn is not available"),
         "{error}"
     );
-    assert!(super::values("client-transport-security:\n  allowed-cn:\n").is_ok());
+    assert!(values("client-transport-security:\n  allowed-cn:\n").is_ok());
 }
