@@ -255,7 +255,16 @@ impl MemberLoop {
         // Who stops being a voter leaves the cluster.
         let change = self.raft.change_membership(change, false);
         match tokio::time::timeout(self.rules.timeout, change).await {
-            Ok(Ok(_written)) => Ok(()),
+            Ok(Ok(written)) => {
+                // What the next change is judged by follows a moment later.
+                let mut server = self.raft.server_metrics();
+                while self.membership_log_id() < Some(written.log_id) {
+                    if server.changed().await.is_err() {
+                        break;
+                    }
+                }
+                Ok(())
+            }
             Ok(Err(RaftError::Fatal(_))) => Err(Unavailable::Stopped.into()),
             Ok(Err(RaftError::APIError(error))) => {
                 tracing::warn!(%error, "the change of the members was refused");
