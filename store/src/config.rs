@@ -12,6 +12,7 @@ mod table;
 mod url;
 mod values;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -175,6 +176,14 @@ impl Config {
         self.initial_cluster
             .iter()
             .find(|member| member.name == self.name)
+    }
+
+    /// The peer URLs in `--initial-cluster`, by the ids of its members.
+    pub fn initial_peer_urls(&self) -> BTreeMap<u64, Vec<String>> {
+        let members = self.initial_cluster.iter();
+        members
+            .map(|member| (member.id, Url::texts(&member.peer_urls)))
+            .collect()
     }
 
     /// The ID of the cluster that `--initial-cluster` describes.

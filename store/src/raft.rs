@@ -46,8 +46,8 @@ pub(crate) use rejoin::RejoinGuard;
 pub(crate) use snapshot::StateFolder;
 pub(crate) use traffic::Traffic;
 pub(crate) use transport::{Client as PeerClient, Peers, Transport, ask_members, was_not_sent};
-use types::{Batch, BatchError, Callback};
-pub(crate) use types::{Member, Raft};
+pub(crate) use types::Raft;
+use types::{Batch, BatchError, Callback, Member};
 
 use std::future::Future;
 use std::sync::Arc;
@@ -119,14 +119,14 @@ pub(crate) fn check_together(
     Ok(())
 }
 
-/// Makes the cluster of `members`. Every member writes the same first entry, so it does not matter who is first; that
+/// Makes the cluster of the members with these peer URLs. Every member writes the same first entry, so it does not matter who is first; that
 /// another one was, and a leader has written here already, is success too.
 pub(crate) async fn initialize(
     raft: &Raft,
-    members: std::collections::BTreeMap<u64, Member>,
+    peer_urls: std::collections::BTreeMap<u64, Vec<String>>,
 ) -> anyhow::Result<()> {
     use openraft::errors::{InitializeError, RaftError};
-    match raft.initialize(members).await {
+    match raft.initialize(founding::first_members(peer_urls)).await {
         Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
         Err(error) => Err(error.into()),
     }

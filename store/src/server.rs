@@ -10,7 +10,6 @@ mod removal;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,12 +23,12 @@ use tokio::sync::mpsc;
 use self::assembly::{Assembly, Means, open};
 use self::loops::{Loops, spawn_loops};
 use self::ports::{Ports, peer_connections};
-use crate::config::Config;
+use crate::config::{Config, Url};
 use crate::data_folder::DataFolder;
 use crate::grpc::{self, Face, Port};
 use crate::raft::{
     self, Attributes, Connection, Connector, Contact, EarlyElection, Leader, LeadershipWatch,
-    Member, MemberChanges, MemberLoop, MemberRules, PeerService, RejoinGuard,
+    MemberChanges, MemberLoop, MemberRules, PeerService, RejoinGuard,
 };
 use crate::replica::{Identity, Parts, Proposals, Reads, Replica};
 
@@ -390,27 +389,7 @@ async fn initialize(assembly: &Assembly, data: &DataFolder) -> anyhow::Result<()
     if !data.may_initialize() {
         return Ok(());
     }
-    let members: BTreeMap<u64, Member> = assembly
-        .config
-        .initial_cluster
-        .iter()
-        .map(|member| {
-            let peer_urls = member
-                .peer_urls
-                .iter()
-                .map(|url| url.as_str().to_owned())
-                .collect();
-            let joins_as_voter = false;
-            (
-                member.id,
-                Member {
-                    peer_urls,
-                    joins_as_voter,
-                },
-            )
-        })
-        .collect();
-    raft::initialize(&assembly.raft, members).await?;
+    raft::initialize(&assembly.raft, assembly.config.initial_peer_urls()).await?;
     Ok(data.initialized()?)
 }
 
@@ -420,17 +399,12 @@ async fn become_ready(assembly: &Assembly, replica: &Replica) -> anyhow::Result<
     let config = &assembly.config;
     let attributes = Attributes {
         name: config.name.clone(),
-        client_urls: config
-            .advertise_client_urls
-            .iter()
-            .map(|url| url.as_str().to_owned())
-            .collect(),
+        client_urls: Url::texts(&config.advertise_client_urls),
     };
     loop {
-        let known = assembly.members.all().into_iter().any(|member| {
-            member.id == assembly.member_id
-                && member.name == attributes.name
-                && member.client_urls == attributes.client_urls
+        let own = assembly.members.get(assembly.member_id);
+        let known = own.is_some_and(|member| {
+            member.name == attributes.name && member.client_urls == attributes.client_urls
         });
         let votes = !assembly.members.is_joining(assembly.member_id);
         if known && votes && replica.read_barrier().await.is_ok() {

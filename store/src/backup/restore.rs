@@ -1,6 +1,5 @@
 //! From a snapshot file of etcd's or ours to the data folder of a member of a new cluster.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -12,7 +11,7 @@ use super::buckets;
 use super::file::BackupFile;
 use crate::config::{Config, Parsed};
 use crate::data_folder::Unfinished;
-use crate::raft::{self, Member, StateFolder};
+use crate::raft::{self, StateFolder};
 use crate::replica::Identity;
 
 /// Bytes of rows between two words on how far it is.
@@ -176,20 +175,7 @@ fn import(
             .context("--bump-revision leads beyond the largest revision")?;
         compact_revision = Some(revision);
     }
-    let members: BTreeMap<u64, Member> = config
-        .initial_cluster
-        .iter()
-        .map(|member| {
-            let urls = member.peer_urls.iter();
-            let peer_urls = urls.map(|url| url.as_str().to_owned()).collect();
-            let member_of_raft = Member {
-                peer_urls,
-                ..Member::default()
-            };
-            (member.id, member_of_raft)
-        })
-        .collect();
-    let mark = raft::founding_mark(members, log_index(revision))?;
+    let mark = raft::founding_mark(config.initial_peer_urls(), log_index(revision))?;
     import.finish(revision, compact_revision, &mark)?;
     Ok(revision)
 }

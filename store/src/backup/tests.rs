@@ -10,7 +10,7 @@ use state_machine::{Command, Compact, LeaseGrant, Options, Put, Run, StateMachin
 use tempfile::TempDir;
 
 use super::{ExportError, Restore, export, restore, status};
-use crate::raft::{Member, StateFolder, founding_mark};
+use crate::raft::{StateFolder, founding_mark};
 
 /// Damaged files that a test restores.
 const DAMAGED_FILES: usize = 25;
@@ -54,7 +54,7 @@ fn machine(dir: &TempDir) -> StateMachine {
     machine
         .apply(Run {
             commands,
-            mark: founding_mark([(1, Member::default())].into(), 9).unwrap(),
+            mark: founding_mark([(1, Vec::new())].into(), 9).unwrap(),
         })
         .unwrap();
     machine

@@ -71,6 +71,11 @@ impl Url {
         &self.text
     }
 
+    /// The texts of a list, as members are told them.
+    pub fn texts(urls: &[Url]) -> Vec<String> {
+        urls.iter().map(Url::to_string).collect()
+    }
+
     /// Whether it is spoken to in TLS.
     pub fn is_secure(&self) -> bool {
         self.is_secure

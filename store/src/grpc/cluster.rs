@@ -22,10 +22,6 @@ fn peer_urls(given: &[String]) -> Result<Vec<Url>, BadRequest> {
     Url::parse_list(&given.join(",")).map_err(|_bad| BadRequest::MemberBadUrls)
 }
 
-fn texts(urls: &[Url]) -> Vec<String> {
-    urls.iter().map(|url| url.as_str().to_owned()).collect()
-}
-
 fn on_the_wire(members: Vec<replica::Member>) -> Vec<pb::Member> {
     let member = |member: replica::Member| pb::Member {
         id: member.id,
@@ -61,7 +57,7 @@ impl pb::cluster_server::Cluster for Cluster {
         let id = new_member_id(&urls, &self.0.limits.cluster_token);
         let change = MemberChange::Add {
             id,
-            peer_urls: texts(&urls),
+            peer_urls: Url::texts(&urls),
             is_learner: request.is_learner,
         };
         let members = self.change(change).await?;
@@ -93,7 +89,7 @@ impl pb::cluster_server::Cluster for Cluster {
         let request = request.into_inner();
         let change = MemberChange::Update {
             id: request.id,
-            peer_urls: texts(&peer_urls(&request.peer_ur_ls)?),
+            peer_urls: Url::texts(&peer_urls(&request.peer_ur_ls)?),
         };
         let members = self.change(change).await?;
         Ok(Response::new(pb::MemberUpdateResponse {

@@ -44,10 +44,24 @@ pub(crate) fn standing(mark: Option<&Bytes>) -> io::Result<Standing> {
     })
 }
 
-/// The mark of a state with which a cluster of `members` begins, as if it had applied a log up to `index`. Every member
+/// The members with which a cluster begins, voters all of them.
+pub(super) fn first_members(peer_urls: BTreeMap<u64, Vec<String>>) -> BTreeMap<u64, Member> {
+    let member = |peer_urls| Member {
+        peer_urls,
+        ..Member::default()
+    };
+    let members = peer_urls.into_iter();
+    members.map(|(id, urls)| (id, member(urls))).collect()
+}
+
+/// The mark of a state with which a cluster of these members begins, as if it had applied a log up to `index`. Every member
 /// has the same, so none of them has anything that another lacks; and one that comes without this state is sent it, for no
 /// log reaches back to before it.
-pub(crate) fn founding_mark(members: BTreeMap<u64, Member>, index: u64) -> anyhow::Result<Bytes> {
+pub(crate) fn founding_mark(
+    peer_urls: BTreeMap<u64, Vec<String>>,
+    index: u64,
+) -> anyhow::Result<Bytes> {
+    let members = first_members(peer_urls);
     let voters: BTreeSet<u64> = members.keys().copied().collect();
     let membership = Membership::new(vec![voters], members)?;
     let applied = codec::log_id(FOUNDING_TERM, index);

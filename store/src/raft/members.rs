@@ -25,6 +25,13 @@ impl MemberTable {
         self.0.read().members.values().cloned().collect()
     }
 
+    /// All but one, which asks for the others.
+    pub(crate) fn others(&self, own: u64) -> impl Iterator<Item = Member> {
+        self.all()
+            .into_iter()
+            .filter(move |member| member.id != own)
+    }
+
     pub(crate) fn get(&self, member: u64) -> Option<Member> {
         self.0.read().members.get(&member).cloned()
     }

@@ -33,7 +33,7 @@ pub(super) async fn identity(config: &Config, connector: &Connector) -> anyhow::
                 "no other member of --initial-cluster answers; asking them again which member this is"
             );
         } else if answered.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
-            let urls = texts(&config.initial_advertise_peer_urls).join(",");
+            let urls = Url::texts(&config.initial_advertise_peer_urls).join(",");
             bail!(
                 "the cluster has no member with the peer URLs {urls}; add it first with: etcdctl member add {} \
                  --peer-urls={urls}",
@@ -97,8 +97,7 @@ pub(super) async fn is_removed(assembly: &Assembly, identity: Identity) -> bool 
 
 /// Where other members may be reached, by the flags and by the log.
 pub(super) fn others(assembly: &Assembly) -> BTreeSet<String> {
-    let members = assembly.members.all().into_iter();
-    let others = members.filter(|member| member.id != assembly.member_id);
+    let others = assembly.members.others(assembly.member_id);
     let mut urls: BTreeSet<String> = others.flat_map(|member| member.peer_urls).collect();
     urls.extend(flags_urls(&assembly.config));
     urls
@@ -107,8 +106,8 @@ pub(super) fn others(assembly: &Assembly) -> BTreeSet<String> {
 fn flags_urls(config: &Config) -> BTreeSet<String> {
     let members = config.initial_cluster.iter();
     let others = members.filter(|member| member.name != config.name);
-    let urls = others.flat_map(|member| &member.peer_urls);
-    urls.map(|url| url.as_str().to_owned()).collect()
+    let urls = others.flat_map(|member| Url::texts(&member.peer_urls));
+    urls.collect()
 }
 
 fn own_cluster(places: &[Place], identity: Identity) -> impl Iterator<Item = &Place> {
@@ -128,7 +127,7 @@ async fn ask_all(urls: &BTreeSet<String>, connector: &Connector) -> Vec<Place> {
 /// The member of the cluster that has this one's peer URLs. One that answers may lag behind: what another one says is
 /// removed is none, and while they name different ones nobody is believed.
 fn own_identity(config: &Config, places: &[Place]) -> Option<Identity> {
-    let mut own = texts(&config.initial_advertise_peer_urls);
+    let mut own = Url::texts(&config.initial_advertise_peer_urls);
     own.sort();
     let removed: BTreeSet<u64> = places
         .iter()
@@ -151,10 +150,6 @@ fn own_identity(config: &Config, places: &[Place]) -> Option<Identity> {
         }),
         _ => None,
     }
-}
-
-fn texts(urls: &[Url]) -> Vec<String> {
-    urls.iter().map(|url| url.as_str().to_owned()).collect()
 }
 
 #[cfg(test)]

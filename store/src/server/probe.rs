@@ -22,10 +22,7 @@ pub(super) fn spawn(assembly: &Assembly, tasks: &Tasks) {
         let probe = async {
             loop {
                 ticks.tick().await;
-                let others = members
-                    .all()
-                    .into_iter()
-                    .filter(|member| member.id != own_id);
+                let others = members.others(own_id);
                 let asked = others.map(|member| peers.probe(member.id));
                 join_all(asked).await;
             }
