@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
-use bbolt::ReadError;
 use prost::Message;
 use state_machine::{AuthTables, KeyRange, Permission, PermissionKind, User};
 
 use super::buckets::{AUTH, AUTH_ROLES, AUTH_USERS, Pair};
-use super::restore::Source;
+use super::restore::{Source, visit};
 
 /// One byte, 1 when authentication is on.
 const ENABLED: &[u8] = b"authEnabled";
@@ -167,20 +166,4 @@ fn named<T>(
     })
     .with_context(|| String::from_utf8_lossy(bucket).into_owned())?;
     Ok(records)
-}
-
-/// Visits the keys of a bucket, if there is one.
-fn visit(
-    database: &Source<'_>,
-    bucket: &[u8],
-    mut each: impl FnMut(&[u8], &[u8]) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let mut cursor = match database.bucket(bucket) {
-        Err(ReadError::NoBucket(_)) => return Ok(()),
-        cursor => cursor?,
-    };
-    while let Some(entry) = cursor.next()? {
-        each(entry.key, entry.value)?;
-    }
-    Ok(())
 }

@@ -141,17 +141,20 @@ fn log_index(revision: i64) -> u64 {
 pub(super) type Source<'a> = Database<'a, std::fs::File>;
 
 /// The value of a key, if there are such a bucket and such a key.
-fn find(database: &Source<'_>, bucket: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+/// Visits the keys of a bucket, if there is one.
+pub(super) fn visit(
+    database: &Source<'_>,
+    bucket: &[u8],
+    mut each: impl FnMut(&[u8], &[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let mut cursor = match database.bucket(bucket) {
-        Err(ReadError::NoBucket(_)) => return Ok(None),
+        Err(ReadError::NoBucket(_)) => return Ok(()),
         cursor => cursor?,
     };
     while let Some(entry) = cursor.next()? {
-        if entry.key == key {
-            return Ok(Some(entry.value.to_vec()));
-        }
+        each(entry.key, entry.value)?;
     }
-    Ok(None)
+    Ok(())
 }
 
 /// Copies rows and leases into a new state; its revision.
@@ -199,30 +202,27 @@ fn import_rows(
 }
 
 fn import_leases(database: &Source<'_>, import: &mut Import) -> anyhow::Result<()> {
-    let mut leases = match database.bucket(buckets::LEASE) {
-        Err(ReadError::NoBucket(_)) => return Ok(()),
-        leases => leases?,
-    };
-    while let Some(entry) = leases.next()? {
-        let lease = buckets::decode_lease(entry.value)
-            .filter(|lease| lease.id.to_be_bytes() == *entry.key)
-            .with_context(|| format!("the record of lease {:?} cannot be read", entry.key))?;
+    visit(database, buckets::LEASE, |key, value| {
+        let lease = buckets::decode_lease(value)
+            .filter(|lease| lease.id.to_be_bytes() == *key)
+            .with_context(|| format!("the record of lease {key:?} cannot be read"))?;
         import.lease(&lease);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// A compaction counts from when it was scheduled, whether or not etcd had carried it out.
 fn compact_revision(database: &Source<'_>) -> anyhow::Result<Option<i64>> {
     let mut newest = None;
-    for name in [buckets::FINISHED_COMPACTION, buckets::SCHEDULED_COMPACTION] {
-        if let Some(value) = find(database, buckets::META, name)? {
-            let (main, _) = buckets::parse_revision_name(&value)
+    visit(database, buckets::META, |name, value| {
+        if [buckets::FINISHED_COMPACTION, buckets::SCHEDULED_COMPACTION].contains(&name) {
+            let (main, _) = buckets::parse_revision_name(value)
                 .filter(|(main, _)| *main >= 0)
                 .with_context(|| format!("{} is no revision", String::from_utf8_lossy(name)))?;
             newest = newest.max(Some(main));
         }
-    }
+        Ok(())
+    })?;
     Ok(newest.filter(|revision| *revision > 0))
 }
 
