@@ -7,13 +7,13 @@ use proto::authpb;
 use proto::server::etcdserverpb as pb;
 use state_machine::{
     Access, AuthChange, AuthRejection, AuthStamp, Authenticate, Command, KeyRange, Permission,
-    PermissionKind, ROOT, Rejection, User,
+    PermissionKind, ROOT, User,
 };
 use tonic::{Request, Response, Status};
 
 use super::Edge;
 use super::authn::Credentials;
-use super::status::{self, BadRequest};
+use super::status::{self, BadRequest, rejected};
 use crate::authn::new_secret;
 
 /// Tries to give a token while users and roles change between the look at the password and the log.
@@ -118,10 +118,6 @@ impl Auth {
         }
         Err(old)
     }
-}
-
-fn rejected(rejection: AuthRejection) -> Status {
-    status::rejected(Rejection::Auth(rejection))
 }
 
 fn permission(permission: authpb::Permission) -> Result<Permission, Status> {

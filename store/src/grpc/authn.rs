@@ -11,13 +11,13 @@ use tonic::{Request, Status};
 pub(super) use rule::Rule;
 
 use super::Edge;
-use super::status::{self, BadRequest};
+use super::status::{BadRequest, rejected};
 use crate::authn::Named;
 
 /// etcd's metadata keys of a token: of gRPC clients, and of the JSON gateway.
-const TOKEN: &str = "token";
+pub(super) const TOKEN: &str = "token";
 const AUTHORIZATION: &str = "authorization";
-const BEARER: &str = "Bearer ";
+pub(super) const BEARER: &str = "Bearer ";
 /// Set by gateways, which connect with a certificate of their own: its name says nothing about the client.
 pub(super) const GATEWAY: &str = "grpcgateway-accept";
 
@@ -176,10 +176,6 @@ impl Edge {
         self.read_barrier().await?;
         Ok(authenticator.user_of(token))
     }
-}
-
-fn rejected(rejection: AuthRejection) -> Status {
-    status::rejected(rejection.into())
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use tonic::{Code, Status};
 
 use self::request::RequestFrames;
 use self::values::Values;
-use super::authn::GATEWAY;
+use super::authn::{BEARER, GATEWAY, TOKEN};
 use super::method::{Kind, Method};
 use super::router::Router;
 
@@ -39,10 +39,7 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
 /// Headers that are passed on under the name after this prefix, when etcd reads that name.
 const METADATA_PREFIX: &str = "grpc-metadata-";
-const METADATA: &[&str] = &["hasleader", "client-api-version", "token"];
-
-/// The metadata key of etcd's tokens.
-const TOKEN: &str = "token";
+const METADATA: &[&str] = &["hasleader", "client-api-version", TOKEN];
 
 /// Paths of older clients are moved under [`PREFIX`], as in etcd.
 pub(super) fn rewrite_beta(uri: &mut Uri) {
@@ -154,7 +151,7 @@ fn metadata(headers: &HeaderMap) -> HeaderMap {
 
 /// A token may stand behind the word `Bearer`.
 fn without_scheme(value: &HeaderValue) -> HeaderValue {
-    let token = value.as_bytes().strip_prefix(b"Bearer ");
+    let token = value.as_bytes().strip_prefix(BEARER.as_bytes());
     token
         .and_then(|token| HeaderValue::from_bytes(token).ok())
         .unwrap_or_else(|| value.clone())

@@ -79,8 +79,8 @@ impl From<TxnError> for BadRequest {
 }
 
 /// A refusal of the state machine.
-pub(crate) fn rejected(rejection: Rejection) -> Status {
-    let (code, text) = match rejection {
+pub(crate) fn rejected(rejection: impl Into<Rejection>) -> Status {
+    let (code, text) = match rejection.into() {
         Rejection::Compacted { .. } => (
             Code::OutOfRange,
             "etcdserver: mvcc: required revision has been compacted",

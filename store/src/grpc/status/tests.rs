@@ -79,7 +79,7 @@ fn refusals_of_users_and_roles_have_etcds_codes_and_texts() {
     ];
     for (rejection, code) in cases {
         let text = format!("etcdserver: {rejection}");
-        assert_eq!(wire(rejected(rejection.into())), (code, text));
+        assert_eq!(wire(rejected(rejection)), (code, text));
     }
 }
 
