@@ -7,8 +7,7 @@ mod tokens;
 use std::sync::Arc;
 
 use jwt::Jwt;
-pub(crate) use jwt::JwtError;
-pub(crate) use jwt::SignMethod;
+pub(crate) use jwt::{JwtError, SignMethod};
 pub(crate) use passwords::PasswordError;
 use passwords::Passwords;
 pub(crate) use tokens::{Tokens, new_secret};

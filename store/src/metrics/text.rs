@@ -405,37 +405,37 @@ fn peers(page: &mut Page, metrics: &Metrics) {
     type Count = fn(&Peer) -> u64;
     let counters: [(&str, &str, &str, Count); 6] = [
         (
-            "sent_bytes_total",
+            "etcd_network_peer_sent_bytes_total",
             "To",
             "Bytes sent to other members.",
             |peer| peer.sent_bytes.get(),
         ),
         (
-            "received_bytes_total",
+            "etcd_network_peer_received_bytes_total",
             "From",
             "Bytes received from other members.",
             |peer| peer.received_bytes.get(),
         ),
         (
-            "sent_failures_total",
+            "etcd_network_peer_sent_failures_total",
             "To",
             "Calls to other members that failed.",
             |peer| peer.sent_failures.get(),
         ),
         (
-            "received_failures_total",
+            "etcd_network_peer_received_failures_total",
             "From",
             "Calls of other members that broke.",
             |peer| peer.received_failures.get(),
         ),
         (
-            "snapshot_send_success",
+            "etcd_network_snapshot_send_success",
             "To",
             "Snapshots sent to other members.",
             |peer| peer.snapshots_sent.get(),
         ),
         (
-            "snapshot_send_failures",
+            "etcd_network_snapshot_send_failures",
             "To",
             "Snapshots that did not reach other members.",
             |peer| peer.snapshots_failed.get(),
@@ -446,15 +446,9 @@ fn peers(page: &mut Page, metrics: &Metrics) {
         return;
     }
     for (name, side, help, count) in counters {
-        let kind = if name.starts_with("snapshot") {
-            ""
-        } else {
-            "peer_"
-        };
-        let name = format!("etcd_network_{kind}{name}");
-        page.head(&name, help, "counter");
+        page.head(name, help, "counter");
         for (member, peer) in &peers {
-            page.sample(&name, &format!("{side}=\"{member:x}\""), count(peer));
+            page.sample(name, &format!("{side}=\"{member:x}\""), count(peer));
         }
     }
     let name = "etcd_network_peer_round_trip_time_seconds";

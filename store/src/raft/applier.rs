@@ -10,7 +10,7 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot};
 use planted::Bug;
-use state_machine::{Applied, Command, LeaseChange, Outcome, Run};
+use state_machine::{Applied, Command, LeaseChange, Outcome, Run, StateMachine};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -43,6 +43,13 @@ pub(crate) struct Listeners {
     /// Log entries applied since the state was last made durable.
     pub(crate) unflushed_entries: Arc<AtomicU64>,
     pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Listeners {
+    /// Whether there is any use for tokens.
+    fn tell_tokens(&self, machine: &StateMachine) {
+        self.tokens.set_wanted(machine.auth_stamp().enabled);
+    }
 }
 
 /// openraft's state machine: decodes entries, applies runs, answers.
@@ -86,8 +93,7 @@ impl Applier {
             codec::decode_mark(folder.machine().applied_mark().as_ref())?;
         let (progress, receiver) = watch::channel(applied.map_or(0, |id| id.index));
         let encoded_settings = settings.encode()?;
-        let auth = folder.machine().auth_stamp();
-        listeners.tokens.set_wanted(auth.enabled);
+        listeners.tell_tokens(&folder.machine());
         listeners.members.set(&settings);
         Ok((
             Applier {
@@ -164,10 +170,9 @@ impl Applier {
             .backend_commit
             .observe(began.elapsed());
         self.applied = Some(last);
-        let auth = machine.auth_stamp();
-        self.listeners.tokens.set_wanted(auth.enabled);
-        let begins = std::mem::take(&mut run.begins);
-        let outcomes = self.tell(applied, &begins);
+        self.listeners.tell_tokens(&machine);
+        let outcomes = self.tell(applied, &run.begins);
+        run.begins.clear();
         self.progress.send_replace(last.index);
         self.listeners
             .unflushed_entries
@@ -279,8 +284,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
         self.change_settings(|s| *s = mark.settings)?;
         self.listeners.lessor.reset(&machine);
         self.listeners.tokens.clear();
-        let auth = machine.auth_stamp();
-        self.listeners.tokens.set_wanted(auth.enabled);
+        self.listeners.tell_tokens(&machine);
         self.listeners.metrics.count_snapshot_received();
         self.listeners.hub.reset(machine);
         self.progress

@@ -204,8 +204,9 @@ impl MemberLoop {
 
     async fn make(&self, change: MemberChange) -> Result<(), MemberError> {
         self.finish_joint(&self.view()?).await?;
-        let is_known = |id: &u64| self.members.was_removed(*id);
-        if matches!(&change, MemberChange::Add { id, .. } if is_known(id)) {
+        if let MemberChange::Add { id, .. } = &change
+            && self.members.was_removed(*id)
+        {
             return Err(MemberRefusal::Exists.into());
         }
         let view = self.checked(&change).await?;

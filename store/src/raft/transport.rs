@@ -33,7 +33,7 @@ use super::traffic::{Outgoing, Traffic};
 use super::types::{Member, TypeConfig, Vote};
 use super::{FailureDetector, MemberChange, MemberError, Place, peer_service, wire};
 use crate::metrics;
-use crate::replica::Unavailable;
+use crate::replica::{Identity, Unavailable};
 
 /// Largest message between replicas: a batch of entries, or one piece of a snapshot.
 pub(super) const MESSAGE_BYTES: usize = 64 << 20;
@@ -84,8 +84,7 @@ enum Lane {
 /// Connections to the other members, made on first use and kept.
 #[derive(Clone)]
 pub(crate) struct Peers {
-    cluster_id: u64,
-    member_id: u64,
+    identity: Identity,
     clients: Arc<Mutex<BTreeMap<(u64, Lane), Client>>>,
     members: super::MemberTable,
     connector: Connector,
@@ -108,18 +107,17 @@ fn hex(id: u64) -> AsciiMetadataValue {
 }
 
 impl Peers {
+    /// What goes to the other members is counted in `traffic`.
     pub(crate) fn new(
-        cluster_id: u64,
-        member_id: u64,
+        identity: Identity,
         members: super::MemberTable,
         connector: Connector,
         detector: FailureDetector,
+        traffic: Traffic,
     ) -> Self {
         let (clients, sending) = Default::default();
-        let traffic = Traffic::new(Arc::default(), members.clone());
         Peers {
-            cluster_id,
-            member_id,
+            identity,
             clients,
             members,
             connector,
@@ -127,12 +125,6 @@ impl Peers {
             sending,
             traffic,
         }
-    }
-
-    /// Counts what goes to the other members there.
-    pub(crate) fn counted_by(mut self, traffic: Traffic) -> Self {
-        self.traffic = traffic;
-        self
     }
 
     pub(crate) fn traffic(&self) -> &Traffic {
@@ -216,8 +208,8 @@ impl Peers {
             peer: self.traffic.peer(member),
         };
         let identify = Identify {
-            cluster_id: hex(self.cluster_id),
-            member_id: hex(self.member_id),
+            cluster_id: hex(self.identity.cluster_id),
+            member_id: hex(self.identity.member_id),
             target_id: hex(member),
         };
         let client = PeerClient::with_interceptor(channel, identify)

@@ -83,13 +83,12 @@ pub(super) async fn open(
     let members = MemberTable::default();
     let (detector, closed_connections) = FailureDetector::new();
     let peers = Peers::new(
-        identity.cluster_id,
-        identity.member_id,
+        identity,
         members.clone(),
         means.connector,
         detector.clone(),
-    )
-    .counted_by(Traffic::new(Arc::clone(&metrics), members.clone()));
+        Traffic::new(Arc::clone(&metrics), members.clone()),
+    );
     let waiters = Arc::new(Waiters::new(std::hash::BuildHasher::hash_one(
         &std::hash::RandomState::new(),
         identity.member_id,
