@@ -32,6 +32,16 @@ pub struct Options {
     pub in_memory: bool,
 }
 
+impl Options {
+    /// Three members and nothing else.
+    pub fn three() -> Options {
+        Options {
+            members: 3,
+            ..Options::default()
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Options {
         Options {

@@ -89,3 +89,22 @@ fn in_path(program: &str) -> Option<PathBuf> {
         .map(|folder| folder.join(program))
         .find(|path| path.is_file())
 }
+
+/// Makes a test against each server of every function it is given, which takes its [`Target`].
+#[macro_export]
+macro_rules! on_both {
+    ($($test:ident)*) => {
+        mod mainstay {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() -> anyhow::Result<()> {
+                super::$test($crate::target::Target::mainstay()?).await
+            })*
+        }
+        mod etcd {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() -> anyhow::Result<()> {
+                super::$test($crate::target::Target::etcd()?).await
+            })*
+        }
+    };
+}

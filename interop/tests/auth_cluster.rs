@@ -89,11 +89,7 @@ fn is_on_disk(folder: &Path, wanted: &[u8]) -> Result<bool> {
 /// What is kept of passwords is their hashes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_outlive_a_crash_of_all_members() -> Result<()> {
-    let options = Options {
-        members: 3,
-        ..Options::default()
-    };
-    let mut cluster = Cluster::start(&Target::mainstay()?, &options).await?;
+    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
     enable_with_ann(&mut cluster.client(0).await?).await?;
     for index in 0..3 {
         ann_is_known(&cluster, index).await?;
@@ -243,11 +239,7 @@ fn is_behind<T>(answer: &Answer<T>) -> bool {
 /// A token is good on every member at once, and a lock or an election is no way around permissions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_of_one_member_is_good_on_the_others_and_for_locks() -> Result<()> {
-    let options = Options {
-        members: 3,
-        ..Options::default()
-    };
-    let mut cluster = Cluster::start(&Target::mainstay()?, &options).await?;
+    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
     cluster.wait_leader().await?;
     enable_with_ann(&mut cluster.client(0).await?).await?;
     for from in 0..3 {

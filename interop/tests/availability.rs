@@ -17,13 +17,6 @@ const CLIENTS: usize = 4;
 /// Requests that have to be answered between two steps.
 const ANSWERS: usize = 200;
 
-fn three() -> Options {
-    Options {
-        members: 3,
-        ..Options::default()
-    }
-}
-
 /// Clients that write and read on one member each, for as long as nothing fails.
 struct Clients {
     tasks: JoinSet<Result<()>>,
@@ -85,7 +78,7 @@ impl Clients {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_planned_restart_fails_no_request_on_the_other_members() -> Result<()> {
-    let mut cluster = Cluster::start(&Target::mainstay()?, &three()).await?;
+    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
     let leader = cluster.wait_leader().await?;
     for restarted in [leader, (leader + 1) % 3, (leader + 2) % 3] {
         let others: Vec<usize> = (0..3).filter(|index| *index != restarted).collect();
@@ -189,7 +182,7 @@ async fn ended_watch(mut client: Client) -> Result<tonic::Status> {
 }
 
 async fn a_member_alone_says_that_there_is_no_leader(target: Target, leads: bool) -> Result<()> {
-    let mut cluster = Cluster::start(&target, &three()).await?;
+    let mut cluster = Cluster::start(&target, &Options::three()).await?;
     let leader = cluster.wait_leader().await?;
     let alone = if leads { leader } else { (leader + 1) % 3 };
     let client = cluster.client(alone).await?;
@@ -244,7 +237,7 @@ async fn etcd_alone_says_that_there_is_no_leader() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_with_their_own_port_answer_before_there_is_a_leader() -> Result<()> {
-    let mut cluster = Cluster::prepare(&Target::mainstay()?, &three())?;
+    let mut cluster = Cluster::prepare(&Target::mainstay()?, &Options::three())?;
     let port = interop::cluster::free_port()?;
     let member = &mut cluster.members[0];
     member

@@ -316,11 +316,7 @@ async fn folders_of_others_are_refused_and_left_alone() -> Result<()> {
 /// A member that was set up for another cluster neither joins nor disturbs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_of_another_cluster_does_not_get_in() -> Result<()> {
-    let options = Options {
-        members: 3,
-        ..Options::default()
-    };
-    let mut cluster = Cluster::prepare(&Target::mainstay()?, &options)?;
+    let mut cluster = Cluster::prepare(&Target::mainstay()?, &Options::three())?;
     let token = cluster.members[2]
         .flags
         .iter()

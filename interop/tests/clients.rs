@@ -60,14 +60,7 @@ fn rust_script() -> Result<PathBuf> {
 }
 
 async fn three(target: &Target) -> Result<Cluster> {
-    Cluster::start(
-        target,
-        &Options {
-            members: 3,
-            ..Options::default()
-        },
-    )
-    .await
+    Cluster::start(target, &Options::three()).await
 }
 
 async fn python_script_runs(target: Target, python: &Path) -> Result<()> {

@@ -16,13 +16,6 @@ const SNAPSHOT_COUNT: usize = 200;
 /// Writes while the follower is away: more than any log keeps, etcd's 5,000 spare entries included.
 const WRITES_WHILE_AWAY: usize = 6_000;
 
-fn three() -> Options {
-    Options {
-        members: 3,
-        ..Options::default()
-    }
-}
-
 /// Waits until all members have the same revision, and checks that their hashes are equal there.
 async fn assert_equal_hashes(cluster: &Cluster) -> Result<()> {
     let deadline = Instant::now() + READY_TIMEOUT;
@@ -61,7 +54,7 @@ async fn count(client: &mut Client) -> Result<i64> {
 }
 
 async fn writes_resume_after_the_leader_is_killed(target: Target) -> Result<()> {
-    let mut cluster = Cluster::start(&target, &three()).await?;
+    let mut cluster = Cluster::start(&target, &Options::three()).await?;
     let mut load = Load::start(&cluster.client_urls(), WRITERS, VALUE_BYTES)?;
     load.wait_for_more(500).await?;
     let leader = cluster.wait_leader().await?;
@@ -78,7 +71,7 @@ async fn writes_resume_after_the_leader_is_killed(target: Target) -> Result<()> 
 }
 
 async fn all_data_comes_back_after_all_are_killed(target: Target) -> Result<()> {
-    let mut cluster = Cluster::start(&target, &three()).await?;
+    let mut cluster = Cluster::start(&target, &Options::three()).await?;
     let mut load = Load::start(&cluster.client_urls(), WRITERS, VALUE_BYTES)?;
     load.wait_for_more(1_000).await?;
     cluster.kill_all()?;
@@ -141,7 +134,7 @@ async fn a_follower_catches_up_by_snapshot(target: Target) -> Result<()> {
 }
 
 async fn a_paused_leader_is_replaced_and_comes_back(target: Target) -> Result<()> {
-    let mut cluster = Cluster::start(&target, &three()).await?;
+    let mut cluster = Cluster::start(&target, &Options::three()).await?;
     let mut load = Load::start(&cluster.client_urls(), WRITERS, VALUE_BYTES)?;
     load.wait_for_more(200).await?;
     let leader = cluster.wait_leader().await?;
@@ -160,7 +153,7 @@ async fn a_paused_leader_is_replaced_and_comes_back(target: Target) -> Result<()
 /// A member whose disk was lost must not come back as if it were new: it would vote again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_lost_its_data_joins_again_only_on_purpose() -> Result<()> {
-    let mut cluster = Cluster::start(&Target::mainstay()?, &three()).await?;
+    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
     let mut load = Load::start(&cluster.client_urls(), WRITERS, VALUE_BYTES)?;
     load.wait_for_more(500).await?;
     let leader = cluster.wait_leader().await?;
@@ -190,24 +183,7 @@ async fn a_member_that_lost_its_data_joins_again_only_on_purpose() -> Result<()>
     Ok(())
 }
 
-macro_rules! on_both {
-    ($($test:ident)*) => {
-        mod mainstay {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() -> anyhow::Result<()> {
-                super::$test(interop::target::Target::mainstay()?).await
-            })*
-        }
-        mod etcd {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() -> anyhow::Result<()> {
-                super::$test(interop::target::Target::etcd()?).await
-            })*
-        }
-    };
-}
-
-on_both! {
+interop::on_both! {
     writes_resume_after_the_leader_is_killed
     all_data_comes_back_after_all_are_killed
     a_follower_catches_up_by_snapshot

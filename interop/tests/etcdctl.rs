@@ -6,12 +6,8 @@ use interop::etcdctl::{SCRIPT, Session};
 use interop::target::Target;
 
 async fn clusters() -> Result<(Cluster, Cluster)> {
-    let options = Options {
-        members: 3,
-        ..Options::default()
-    };
-    let etcd = Cluster::start(&Target::etcd()?, &options).await?;
-    let mainstay = Cluster::start(&Target::mainstay()?, &options).await?;
+    let etcd = Cluster::start(&Target::etcd()?, &Options::three()).await?;
+    let mainstay = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
     Ok((etcd, mainstay))
 }
 

@@ -132,11 +132,7 @@ struct Side {
 impl Side {
     /// Speaks to the leader, which alone hands over.
     async fn start(target: Target) -> Result<Side> {
-        let options = Options {
-            members: 3,
-            ..Options::default()
-        };
-        let mut cluster = Cluster::start(&target, &options).await?;
+        let mut cluster = Cluster::start(&target, &Options::three()).await?;
         let leader = cluster.wait_leader().await?;
         let mut other = cluster.client((leader + 1) % 3).await?;
         let (follower, _) = other.member_and_leader().await?;

@@ -19,13 +19,6 @@ use tonic::{Code, Status};
 const WRITERS: usize = 8;
 const VALUE_BYTES: usize = 64;
 
-fn three() -> Options {
-    Options {
-        members: 3,
-        ..Options::default()
-    }
-}
-
 async fn add(client: &mut Client, peer_url: &str, is_learner: bool) -> Result<Member, Status> {
     let request = MemberAddRequest {
         peer_ur_ls: peer_url.split(',').map(str::to_owned).collect(),
@@ -107,7 +100,7 @@ async fn grow(cluster: &mut Cluster, name: &str, through: usize) -> Result<usize
 }
 
 async fn refusals(target: Target) -> Result<()> {
-    let cluster = Cluster::start(&target, &three()).await?;
+    let cluster = Cluster::start(&target, &Options::three()).await?;
     let mut client = cluster.client(1).await?;
     let bad = add(&mut client, "not a url", false).await;
     let text = "etcdserver: given member URLs are invalid".to_owned();
@@ -145,7 +138,7 @@ async fn refusals(target: Target) -> Result<()> {
 
 /// A learner takes part, serves little, and becomes a voter.
 async fn a_learner_is_promoted(target: Target) -> Result<()> {
-    let mut cluster = Cluster::start(&target, &three()).await?;
+    let mut cluster = Cluster::start(&target, &Options::three()).await?;
     let mut client = cluster.client(0).await?;
     client.put("key", "value").await?;
     let joining = cluster.prepare_joining("learner")?;
@@ -169,7 +162,7 @@ async fn a_learner_is_promoted(target: Target) -> Result<()> {
 
 /// What a learner answers before it is promoted.
 async fn a_learner_serves_little(target: Target) -> Result<()> {
-    let mut cluster = Cluster::start(&target, &three()).await?;
+    let mut cluster = Cluster::start(&target, &Options::three()).await?;
     let mut client = cluster.client(0).await?;
     client.put("key", "value").await?;
     let joining = cluster.prepare_joining("learner")?;
@@ -196,7 +189,7 @@ async fn a_learner_serves_little(target: Target) -> Result<()> {
 
 /// The process of a member that was removed ends, and ends again when it is started on its old data.
 async fn a_removed_member_ends(target: Target) -> Result<()> {
-    let mut cluster = Cluster::start(&target, &three()).await?;
+    let mut cluster = Cluster::start(&target, &Options::three()).await?;
     let leader = cluster.wait_leader().await?;
     let mut client = cluster.client((leader + 1) % 3).await?;
     let removed = (leader + 2) % 3;
@@ -215,24 +208,7 @@ async fn a_removed_member_ends(target: Target) -> Result<()> {
     Ok(())
 }
 
-macro_rules! on_both {
-    ($($test:ident)*) => {
-        mod mainstay {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() -> anyhow::Result<()> {
-                super::$test(interop::target::Target::mainstay()?).await
-            })*
-        }
-        mod etcd {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() -> anyhow::Result<()> {
-                super::$test(interop::target::Target::etcd()?).await
-            })*
-        }
-    };
-}
-
-on_both! {
+interop::on_both! {
     refusals
     a_learner_is_promoted
     a_learner_serves_little
@@ -274,7 +250,7 @@ impl Reader {
 /// Every member is replaced, the leader among them, while clients of the others read and write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_member_is_replaced_under_load() -> Result<()> {
-    let mut cluster = Cluster::start(&Target::mainstay()?, &three()).await?;
+    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
     let mut writes = Vec::new();
     cluster.client(0).await?.put("kept", "value").await?;
     for round in 1..=3 {
@@ -315,7 +291,7 @@ async fn each_member_is_replaced_under_load() -> Result<()> {
 /// One of the first members would have the same id again: with its old flags it must not make a second cluster.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_removed_founder_does_not_come_back() -> Result<()> {
-    let mut cluster = Cluster::start(&Target::mainstay()?, &three()).await?;
+    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
     let mut client = cluster.client(1).await?;
     let id = id_of(&mut client, "member-1").await?;
     remove(&mut client, id).await?;
@@ -331,7 +307,7 @@ async fn a_removed_founder_does_not_come_back() -> Result<()> {
 /// A dead member is replaced by one with an empty disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_member_is_replaced() -> Result<()> {
-    let mut cluster = Cluster::start(&Target::mainstay()?, &three()).await?;
+    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
     let mut load = Load::start(&cluster.client_urls(), WRITERS, VALUE_BYTES)?;
     load.wait_for_more(200).await?;
     let dead = cluster.wait_leader().await?;
@@ -354,7 +330,7 @@ async fn a_dead_member_is_replaced() -> Result<()> {
 /// A member that was added later and has lost its disk comes back as itself, and starts again on what it has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_joined_member_that_lost_its_data_joins_again() -> Result<()> {
-    let mut cluster = Cluster::start(&Target::mainstay()?, &three()).await?;
+    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
     let joined = grow(&mut cluster, "fourth", 0).await?;
     let mut client = cluster.client(0).await?;
     let id = id_of(&mut client, "fourth").await?;
@@ -399,7 +375,7 @@ async fn a_cluster_grows_from_one_and_shrinks_to_one() -> Result<()> {
 /// A member moves to another peer URL, and the others find it there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_moves() -> Result<()> {
-    let mut cluster = Cluster::start(&Target::mainstay()?, &three()).await?;
+    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
     let leader = cluster.wait_leader().await?;
     let moving = (leader + 1) % 3;
     let mut client = cluster.client(leader).await?;
@@ -425,7 +401,7 @@ async fn a_member_moves() -> Result<()> {
 /// Who is no member yet is told what to do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stranger_is_told_how_to_join() -> Result<()> {
-    let mut cluster = Cluster::start(&Target::mainstay()?, &three()).await?;
+    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
     let stranger = cluster.prepare_joining("stranger")?;
     cluster.members[stranger].start()?;
     assert!(!cluster.members[stranger].wait_exit().await?.success());
