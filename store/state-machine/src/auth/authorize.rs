@@ -196,21 +196,14 @@ impl Keys<'_> {
     }
 
     fn read_key(&self, key: &[u8]) -> Permitted {
-        permitted(self.0.is_root || self.0.read.cover(&single(key)))
+        permitted(self.0.is_root || self.0.read.has(key))
     }
 
     fn write_key(&self, key: &[u8]) -> Permitted {
-        permitted(self.0.is_root || self.0.write.cover(&single(key)))
+        permitted(self.0.is_root || self.0.write.has(key))
     }
 }
 
 fn permitted(is_permitted: bool) -> Permitted {
     if is_permitted { Ok(()) } else { DENIED }
-}
-
-fn single(key: &[u8]) -> KeyRange {
-    KeyRange {
-        start: bytes::Bytes::copy_from_slice(key),
-        end: bytes::Bytes::new(),
-    }
 }

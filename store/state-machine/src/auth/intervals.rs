@@ -67,14 +67,22 @@ impl Intervals {
     /// further than the set goes from there.
     pub(super) fn cover(&self, keys: &KeyRange) -> bool {
         let wanted = Interval::of(keys);
+        let found = self.around(&wanted.start);
+        found.is_some_and(|found| found.reaches_end_of(&wanted))
+    }
+
+    pub(super) fn has(&self, key: &[u8]) -> bool {
+        self.around(key).is_some()
+    }
+
+    /// The interval that a key lies in.
+    fn around(&self, key: &[u8]) -> Option<&Interval> {
         let after = self
             .0
-            .partition_point(|interval| interval.start <= wanted.start);
-        let Some(found) = after.checked_sub(1).map(|index| &self.0[index]) else {
-            return false;
-        };
-        let has_start = found.end.as_ref().is_none_or(|end| wanted.start < *end);
-        has_start && found.reaches_end_of(&wanted)
+            .partition_point(|interval| interval.start[..] <= *key);
+        let found = &self.0[after.checked_sub(1)?];
+        let has_key = found.end.as_ref().is_none_or(|end| *key < end[..]);
+        has_key.then_some(found)
     }
 }
 

@@ -4,9 +4,8 @@ use std::ops::ControlFlow;
 
 use crc32c::crc32c_append;
 
-use super::settled::Settled;
+use super::settled::{Settled, is_visible};
 use super::{Fatal, HashKv, StateMachine};
-use crate::key_value::Fields;
 use crate::outcome::{Rejection, Revision};
 
 /// Name of etcd's bucket; its hash begins with it.
@@ -104,13 +103,7 @@ impl StateMachine {
         }
         let state = self.shared.state.read();
         for row in settled.rows() {
-            let fields = Fields::decode(row.kv)
-                .map_err(|error| Fatal::Damaged(format!("the row at {:?}: {error}", row.at)))?;
-            let visible = state
-                .index
-                .get(fields.key)
-                .and_then(|meta| meta.visible_at(last_revision));
-            if visible == Some(row.at) {
+            if is_visible(&state, &row, last_revision)? {
                 hash = crc32c_append(crc32c_append(hash, row.row_key), row.kv);
             }
         }

@@ -2,13 +2,12 @@
 
 use bytes::Bytes;
 
-use super::settled::Settled;
+use super::settled::{Settled, is_visible};
 use super::{Fatal, LeaseInfo, StateMachine};
 use crate::auth::AuthTables;
 use crate::codec::read_auth;
 use crate::command::AlarmKind;
 use crate::disk::{self, Marks};
-use crate::key_value::Fields;
 
 /// The stored state of one moment. While it lives, files that were rewritten since then keep their room on disk.
 pub struct Image<'a> {
@@ -115,14 +114,11 @@ fn kept(
     let is_past = state.compact_revision != compact_revision;
     let mut kept = Vec::new();
     for row in settled.rows() {
-        if is_past || row.tombstone {
-            kept.push(is_past || row.at.main == compact_revision);
-            continue;
-        }
-        let fields = Fields::decode(row.kv)
-            .map_err(|error| Fatal::Damaged(format!("the row at {:?}: {error}", row.at)))?;
-        let meta = state.index.get(fields.key);
-        kept.push(meta.and_then(|meta| meta.visible_at(compact_revision)) == Some(row.at));
+        kept.push(match (is_past, row.tombstone) {
+            (true, _) => true,
+            (false, true) => row.at.main == compact_revision,
+            (false, false) => is_visible(&state, &row, compact_revision)?,
+        });
     }
     Ok(kept)
 }

@@ -1,7 +1,10 @@
 //! Rows at or below the compact revision, gathered so that one lock of the index judges many of them.
 
+use super::Fatal;
 use crate::disk::Row;
+use crate::key_value::Fields;
 use crate::outcome::Revision;
+use crate::state::State;
 
 /// Rows judged under one lock of the index.
 const ROWS_MAX: usize = 256;
@@ -20,6 +23,14 @@ struct Place {
     start: usize,
     row_key_length: usize,
     kv_length: usize,
+}
+
+/// Whether a read at `revision` finds this row.
+pub(super) fn is_visible(state: &State, row: &Row<'_>, revision: i64) -> Result<bool, Fatal> {
+    let fields = Fields::decode(row.kv)
+        .map_err(|error| Fatal::Damaged(format!("the row at {:?}: {error}", row.at)))?;
+    let meta = state.index.get(fields.key);
+    Ok(meta.and_then(|meta| meta.visible_at(revision)) == Some(row.at))
 }
 
 impl Settled {
