@@ -131,6 +131,20 @@ impl Edge {
             .map(drop)
     }
 
+    /// Whether a client may do something, as far as anything was acknowledged. Nothing is waited for while
+    /// authentication is off.
+    pub(super) async fn admit_now(
+        &self,
+        credentials: &Credentials,
+        access: Access<'_>,
+    ) -> Result<(), Status> {
+        if self.auth_enabled() {
+            self.read_barrier().await?;
+            self.admit(credentials, access).await?;
+        }
+        Ok(())
+    }
+
     /// Proposes a command of a client. Whether it is allowed is decided where it is applied.
     pub(super) async fn propose_for(
         &self,

@@ -21,7 +21,7 @@ use pb::response_op::Response as Answer;
 
 use super::authn::Credentials;
 use super::kv::Kv;
-use super::lease::{Lease, may_renew};
+use super::lease::Lease;
 use super::{Edge, status};
 use crate::watch::{Delivery, WatchSpec, WatchStream};
 
@@ -63,7 +63,8 @@ pub(super) async fn lease_of(
     lease: i64,
 ) -> Result<i64, Status> {
     if lease != 0 {
-        may_renew(edge, credentials, lease).await?;
+        let access = Access::RenewLease(lease);
+        edge.admit_now(credentials, access).await?;
         // One that is unknown is found out by who attaches a key to it.
         edge.replica
             .keep_alive(lease)
