@@ -12,8 +12,10 @@ mod kv;
 mod lease;
 mod lock;
 mod members;
+mod migrate;
 mod password;
 mod print;
+mod progress;
 mod role;
 mod snapshot;
 mod table;
@@ -94,12 +96,8 @@ fn message(error: &anyhow::Error) -> String {
 }
 
 async fn dispatch(cli: Cli) -> Result<()> {
-    let session = Session {
-        printer: Printer::new(&cli.global),
-        user: user(&cli.global)?,
-        security: security(&cli.global)?,
-        global: cli.global,
-    };
+    let user = user(&cli.global)?;
+    let session = Session::new(cli.global, user)?;
     execute(&session, cli.command).await
 }
 
@@ -132,6 +130,7 @@ async fn execute(session: &Session, command: Command) -> Result<()> {
         Command::User(command) => auth::user(session, command).await,
         Command::Role(command) => role::run(session, command).await,
         Command::Snapshot(command) => snapshot::run(session, command).await,
+        Command::Migrate(command) => migrate::run(session, command).await,
         Command::Version => {
             outln!(
                 "mainstay ctl version: {}\nAPI version: 3.6",
@@ -205,6 +204,15 @@ impl Interceptor for Identify {
 }
 
 impl Session {
+    fn new(global: Global, user: Option<(String, String)>) -> Result<Session> {
+        Ok(Session {
+            printer: Printer::new(&global),
+            user,
+            security: security(&global)?,
+            global,
+        })
+    }
+
     /// A connection to the first endpoint that takes one.
     async fn channel(&self) -> Result<Service> {
         let Global {

@@ -1,6 +1,7 @@
 //! The command line, in etcdctl's names.
 
 mod auth;
+mod migrate;
 mod snapshot;
 
 use std::path::PathBuf;
@@ -9,7 +10,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::auth::{Auth, NewPassword, PermittedKeys, Role, User};
-pub(super) use self::snapshot::{Restore, Snapshot};
+pub(super) use self::migrate::{Migrate, TargetAccess};
+pub(super) use self::snapshot::{NewMember, Restore, Snapshot};
 
 /// A client in etcdctl's syntax.
 #[derive(Debug, Parser)]
@@ -127,6 +129,8 @@ pub(super) enum Command {
     /// Snapshot files: etcd's backups
     #[command(subcommand)]
     Snapshot(Snapshot),
+    /// Copies a live etcd or Mainstay with its history into a new cluster, and follows it until cut-over
+    Migrate(Box<Migrate>),
     /// Drops what the storage of members does not need
     Defrag(AllMembers),
     /// Transfers leadership to another member; asks the endpoint that leads
@@ -394,9 +398,10 @@ pub(super) enum Alarm {
 }
 
 /// Flags that stand alone here and may have `=true` or `=false` in etcdctl.
-const BOOLS: [&str; 21] = [
+const BOOLS: [&str; 23] = [
     "--cluster",
     "--count-only",
+    "--cut-over",
     "--detail",
     "--from-key",
     "--hex",
@@ -416,6 +421,7 @@ const BOOLS: [&str; 21] = [
     "--print-value-only",
     "--progress-notify",
     "--skip-hash-check",
+    "--to-insecure-skip-tls-verify",
 ];
 
 /// `--prefix=true` becomes `--prefix`, `--prefix=false` nothing. Behind `--` nothing is a flag.

@@ -1,27 +1,21 @@
 //! snapshot save, status and restore: etcd's snapshot files.
 
 use std::fs::{self, File};
-use std::io::{IsTerminal, Write, stderr};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use proto::etcdserverpb::SnapshotRequest;
 use proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use store::backup::{self, Progress, Status};
 
-use super::arguments::{Format, Restore, Snapshot};
+use super::arguments::{Format, NewMember, Restore, Snapshot};
 use super::json::Json;
 use super::print::unsupported;
-use super::{Session, go, table};
+use super::progress::{self, Line};
+use super::{Service, Session, go, table};
 use crate::client::ANSWER_BYTES_MAX;
-
-/// Pause between two words on how far it is.
-const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
-const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
-/// Back to the line's start, and wipe it.
-const WIPE: &str = "\r\x1b[2K";
 
 pub(super) async fn run(session: &Session, command: Snapshot) -> Result<()> {
     match command {
@@ -42,21 +36,27 @@ async fn save(session: &Session, path: &Path) -> Result<()> {
         let all = endpoints.join(" ");
         bail!("snapshot must be requested to one selected node, not multiple [{all}]");
     }
+    let version = save_from(session.channel().await?, path).await?;
+    outln!("Snapshot saved at {}", path.display());
+    if !version.is_empty() {
+        outln!("Server version {version}");
+    }
+    Ok(())
+}
+
+/// Saves a member's snapshot; the version of its storage.
+pub(super) async fn save_from(member: Service, path: &Path) -> Result<String> {
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let part = Part(PathBuf::from(part));
-    let version = fetch(session, &part.0).await?;
+    let version = fetch(member, &part.0).await?;
     backup::verify(&part.0).context("the snapshot is damaged")?;
     fs::rename(&part.0, path).with_context(|| format!("could not rename to {}", path.display()))?;
     let folder = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-    outln!("Snapshot saved at {}", path.display());
-    if !version.is_empty() {
-        outln!("Server version {version}");
-    }
-    Ok(())
+    Ok(version)
 }
 
 /// A file that goes when it was not renamed.
@@ -70,7 +70,7 @@ impl Drop for Part {
 }
 
 /// Writes and syncs what the member sends; the version of its storage.
-async fn fetch(session: &Session, part: &Path) -> Result<String> {
+async fn fetch(member: Service, part: &Path) -> Result<String> {
     // Passwords and secrets are in it. What an earlier try left may have another owner or mode.
     let _ = fs::remove_file(part);
     let file = File::options()
@@ -79,8 +79,7 @@ async fn fetch(session: &Session, part: &Path) -> Result<String> {
         .mode(0o600)
         .open(part);
     let mut file = file.with_context(|| format!("could not open {}", part.display()))?;
-    let mut member = MaintenanceClient::new(session.channel().await?)
-        .max_decoding_message_size(ANSWER_BYTES_MAX);
+    let mut member = MaintenanceClient::new(member).max_decoding_message_size(ANSWER_BYTES_MAX);
     let mut messages = member.snapshot(SnapshotRequest {}).await?.into_inner();
     let mut line = Line::new();
     let (mut size_bytes, mut version) = (0, String::new());
@@ -91,7 +90,7 @@ async fn fetch(session: &Session, part: &Path) -> Result<String> {
         size_bytes += message.blob.len() as u64;
         version = message.version;
         let total_bytes = size_bytes + message.remaining_bytes;
-        line.say(|| progress("fetched", size_bytes, total_bytes));
+        line.say(|| progress::bytes("fetched", size_bytes, total_bytes));
     }
     line.end();
     // A database ends with a sector.
@@ -136,34 +135,48 @@ fn status_text(format: Format, status: &Status) -> Result<String> {
 }
 
 fn restore(arguments: Restore) -> Result<()> {
-    let name = arguments.name;
-    let data_dir = match arguments.data_dir {
-        Some(dir) => dir,
-        None => PathBuf::from(format!("{name}.etcd")),
-    };
     let restore = backup::Restore {
-        snapshot: arguments.filename,
-        name,
-        data_dir,
-        wal_dir: arguments.wal_dir,
-        initial_cluster: arguments.initial_cluster,
-        initial_cluster_token: arguments.initial_cluster_token,
-        initial_advertise_peer_urls: arguments.initial_advertise_peer_urls,
         skip_hash_check: arguments.skip_hash_check,
         bump_revision: arguments.bump_revision,
         mark_compacted: arguments.mark_compacted,
+        ..restore_of(arguments.filename, arguments.member)
     };
+    run_restore(&restore)
+}
+
+/// What restores a whole file for a member.
+pub(super) fn restore_of(snapshot: PathBuf, member: NewMember) -> backup::Restore {
+    let data_dir = match member.data_dir {
+        Some(dir) => dir,
+        None => PathBuf::from(format!("{}.etcd", member.name)),
+    };
+    backup::Restore {
+        snapshot,
+        name: member.name,
+        data_dir,
+        wal_dir: member.wal_dir,
+        initial_cluster: member.initial_cluster,
+        initial_cluster_token: member.initial_cluster_token,
+        initial_advertise_peer_urls: member.initial_advertise_peer_urls,
+        skip_hash_check: false,
+        bump_revision: 0,
+        mark_compacted: false,
+    }
+}
+
+/// Restores, and says how far it is and how to start what was made.
+pub(super) fn run_restore(restore: &backup::Restore) -> Result<()> {
     let mut line = Line::new();
-    let restored = backup::restore(&restore, |at| {
+    let restored = backup::restore(restore, |at| {
         line.say(|| match at {
             Progress::Checking {
                 done_bytes,
                 total_bytes,
-            } => progress("checked", done_bytes, total_bytes),
+            } => progress::bytes("checked", done_bytes, total_bytes),
             Progress::Copying {
                 done_bytes,
                 total_bytes,
-            } => progress("copied", done_bytes, total_bytes),
+            } => progress::bytes("copied", done_bytes, total_bytes),
             Progress::Indexing => "reading what was restored".to_owned(),
         });
     });
@@ -185,6 +198,7 @@ fn restore(arguments: Restore) -> Result<()> {
         restore.data_dir.display(),
         restore
             .wal_dir
+            .as_ref()
             .map(|dir| format!(" --wal-dir {}", dir.display()))
             .unwrap_or_default(),
         restore.initial_cluster,
@@ -192,55 +206,6 @@ fn restore(arguments: Restore) -> Result<()> {
         restore.initial_advertise_peer_urls
     );
     Ok(())
-}
-
-fn progress(what: &str, done_bytes: u64, total_bytes: u64) -> String {
-    format!(
-        "{what} {} of {}",
-        go::bytes(done_bytes),
-        go::bytes(total_bytes)
-    )
-}
-
-/// How far it is, in one line on standard error; without a terminal, a plain line now and then.
-struct Line {
-    terminal: bool,
-    shown: bool,
-    at: Instant,
-}
-
-impl Line {
-    fn new() -> Line {
-        Line {
-            terminal: stderr().is_terminal(),
-            shown: false,
-            at: Instant::now(),
-        }
-    }
-
-    fn say(&mut self, text: impl FnOnce() -> String) {
-        let interval = if self.terminal {
-            TERMINAL_INTERVAL
-        } else {
-            PLAIN_INTERVAL
-        };
-        if self.at.elapsed() < interval {
-            return;
-        }
-        self.at = Instant::now();
-        if self.terminal {
-            self.shown = true;
-            eprint!("{WIPE}{}", text());
-        } else {
-            eprintln!("{}", text());
-        }
-    }
-
-    fn end(&mut self) {
-        if self.shown {
-            eprint!("{WIPE}");
-        }
-    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,26 @@ pub(in crate::ctl) enum Snapshot {
 #[derive(Debug, Args)]
 pub(in crate::ctl) struct Restore {
     pub(in crate::ctl) filename: PathBuf,
-    /// Folder to make; NAME.etcd when not given
+    #[command(flatten)]
+    pub(in crate::ctl) member: NewMember,
+    /// Take a file without a checksum, such as a copy out of a data folder, or with a wrong one
+    #[arg(long)]
+    pub(in crate::ctl) skip_hash_check: bool,
+    /// How much to add to the newest revision
+    #[arg(long, default_value_t = 0)]
+    pub(in crate::ctl) bump_revision: u64,
+    /// Mark the newest revision as compacted; goes with --bump-revision
+    #[arg(long)]
+    pub(in crate::ctl) mark_compacted: bool,
+    /// Taken because etcdutl has it; there is no memory map
+    #[arg(long, hide = true)]
+    pub(in crate::ctl) initial_memory_map_size: Option<u64>,
+}
+
+/// A member of a new cluster whose data folder is made.
+#[derive(Debug, Clone, Args)]
+pub(in crate::ctl) struct NewMember {
+    /// Folder to make; a restore without it makes NAME.etcd
     #[arg(long)]
     pub(in crate::ctl) data_dir: Option<PathBuf>,
     /// Folder for the log; inside the data folder when not given
@@ -35,16 +54,4 @@ pub(in crate::ctl) struct Restore {
     /// This member's peer URLs
     #[arg(long, default_value = "http://localhost:2380")]
     pub(in crate::ctl) initial_advertise_peer_urls: String,
-    /// Take a file without a checksum, such as a copy out of a data folder, or with a wrong one
-    #[arg(long)]
-    pub(in crate::ctl) skip_hash_check: bool,
-    /// How much to add to the newest revision
-    #[arg(long, default_value_t = 0)]
-    pub(in crate::ctl) bump_revision: u64,
-    /// Mark the newest revision as compacted; goes with --bump-revision
-    #[arg(long)]
-    pub(in crate::ctl) mark_compacted: bool,
-    /// Taken because etcdutl has it; there is no memory map
-    #[arg(long, hide = true)]
-    pub(in crate::ctl) initial_memory_map_size: Option<u64>,
 }

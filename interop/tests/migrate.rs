@@ -1,0 +1,261 @@
+//! A live cluster moves from etcd to Mainstay and back under load, with every revision under its number, and is proven
+//! equal by HashKV; and what must not be taken for a copy is refused.
+
+use anyhow::{Context, Result, ensure};
+use interop::auth::{grant, grant_role, user_add};
+use interop::client::Client;
+use interop::cluster::{Cluster, Options, POLL_INTERVAL};
+use interop::migration::{Migration, STEP_TIMEOUT, copy_of, hashes};
+use interop::random::Random;
+use interop::target::Target;
+use interop::traffic::{Traffic, load};
+use proto::etcdserverpb::AuthRoleAddRequest;
+use tokio::time::{Instant, sleep, timeout};
+
+const IS_A_COPY: &str = "the target is a copy";
+
+/// Keys that are there before anything moves.
+fn keys() -> Result<usize> {
+    match std::env::var("MAINSTAY_MIGRATE_KEYS") {
+        Ok(number) => Ok(number.parse()?),
+        Err(_) => Ok(20_000),
+    }
+}
+
+async fn wait_for_more(traffic: &Traffic, more: u64) -> Result<()> {
+    let wanted = traffic.count() + more;
+    let written = async {
+        while traffic.count() < wanted {
+            sleep(POLL_INTERVAL).await;
+        }
+    };
+    timeout(STEP_TIMEOUT, written)
+        .await
+        .context("the writers are stuck")
+}
+
+/// Copies a cluster that is written to, follows it, and cuts over when the writers have stopped.
+async fn move_over(from: &Cluster, to: &Target, members: usize) -> Result<Cluster> {
+    let begun = Instant::now();
+    let seed = Random::fresh_seed();
+    println!("seed {seed}");
+    let traffic = Traffic::start(&from.members[0].client_url(), 4, seed).await?;
+    wait_for_more(&traffic, 200).await?;
+    let options = Options {
+        members,
+        ..Options::default()
+    };
+    let mut copy = copy_of(from, to, &options)?;
+    println!("copied after {:?}", begun.elapsed());
+    let mut migration = Migration::follow(from, &copy, &[])?;
+    copy.start_all().await?;
+    migration.wait_for(IS_A_COPY).await?;
+    println!("following after {:?}", begun.elapsed());
+    wait_for_more(&traffic, 1_000).await?;
+    let steps = traffic.stop().await?;
+    println!("{steps} steps after {:?}", begun.elapsed());
+    migration.cut_over()?;
+    let (status, said, told) = migration.ended().await?;
+    ensure!(status.success(), "it ended with {status}:\n{told}");
+    println!("cut over after {:?}\n{told}{said}", begun.elapsed());
+    let hashes = hashes(&[from, &copy]).await?;
+    ensure!(
+        hashes.iter().all(|hash| *hash == hashes[0]),
+        "{hashes:?}\n{said}"
+    );
+    let (revision, hash, compact_revision) = hashes[0];
+    let proof = format!(
+        "HashKV of the source {hash}, of the target {hash}, both compacted up to {compact_revision}"
+    );
+    ensure!(said.contains(&proof), "{said} has no {proof}");
+    ensure!(
+        said.starts_with(&format!("Cut over at revision {revision}:")),
+        "{said}"
+    );
+    Ok(copy)
+}
+
+async fn add_accounts(client: &mut Client) -> Result<()> {
+    let auth = &mut client.auth;
+    auth.user_add(user_add("ann", "word")).await?;
+    auth.role_add(AuthRoleAddRequest {
+        name: "reader".into(),
+    })
+    .await?;
+    auth.role_grant_permission(grant("reader", 0, ("a", "b")))
+        .await?;
+    auth.user_grant_role(grant_role("ann", "reader")).await?;
+    Ok(())
+}
+
+/// There and back again.
+async fn there_and_back(members: usize) -> Result<()> {
+    let etcd = Target::etcd()?;
+    let source = Cluster::start(&etcd, &Options::default()).await?;
+    load(&source.members[0].client_url(), keys()?).await?;
+    add_accounts(&mut source.client(0).await?).await?;
+    let ours = move_over(&source, &Target::mainstay()?, members).await?;
+    drop(source);
+    move_over(&ours, &etcd, 1).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_live_etcd_moves_to_one_mainstay_and_back() -> Result<()> {
+    there_and_back(1).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_live_etcd_moves_to_three_mainstays_and_back() -> Result<()> {
+    there_and_back(3).await
+}
+
+/// A small source, and a copy of it that runs.
+async fn small() -> Result<(Cluster, Cluster)> {
+    let source = Cluster::start(&Target::etcd()?, &Options::default()).await?;
+    let mut client = source.client(0).await?;
+    for number in 0..20 {
+        client
+            .put(&format!("key/{}", number % 5), &number.to_string())
+            .await?;
+    }
+    let mut copy = copy_of(&source, &Target::mainstay()?, &Options::default())?;
+    copy.start_all().await?;
+    Ok((source, copy))
+}
+
+#[tokio::test]
+async fn a_quiet_source_is_cut_over_without_a_word() -> Result<()> {
+    let (source, copy) = small().await?;
+    let mut migration = Migration::follow(&source, &copy, &["--cut-over", "--quiet=500ms"])?;
+    migration.wait_for(IS_A_COPY).await?;
+    source.client(0).await?.put("last", "one").await?;
+    let (status, said, told) = migration.ended().await?;
+    ensure!(status.success(), "{told}");
+    let hashes = hashes(&[&source, &copy]).await?;
+    ensure!(
+        hashes[0] == hashes[1] && said.contains(&hashes[0].1.to_string()),
+        "{hashes:?} {said}"
+    );
+    assert_eq!(
+        copy.client(0).await?.get("last").await?.as_deref(),
+        Some("one")
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_target_that_is_no_copy_is_refused() -> Result<()> {
+    let (source, _) = small().await?;
+    let other = Cluster::start(&Target::mainstay()?, &Options::default()).await?;
+    let mut client = other.client(0).await?;
+    client.put("key/0", "another").await?;
+    let refused = Migration::follow(&source, &other, &[])?.refused().await?;
+    ensure!(
+        refused.contains("the target is no copy of the source"),
+        "{refused}"
+    );
+    for _ in 0..40 {
+        client.put("key/0", "another").await?;
+    }
+    let refused = Migration::follow(&source, &other, &[])?.refused().await?;
+    ensure!(
+        refused.contains("--from and --to are exchanged"),
+        "{refused}"
+    );
+    let refused = Migration::follow(&source, &source, &[])?.refused().await?;
+    ensure!(
+        refused.contains("source and target are one cluster"),
+        "{refused}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn somebody_else_who_writes_to_the_target_ends_the_migration() -> Result<()> {
+    let (source, copy) = small().await?;
+    let mut migration = Migration::follow(&source, &copy, &[])?;
+    migration.wait_for(IS_A_COPY).await?;
+    copy.client(0).await?.put("stray", "").await?;
+    source.client(0).await?.put("key/1", "next").await?;
+    let refused = migration.refused().await?;
+    ensure!(
+        refused.contains("somebody else writes to the target"),
+        "{refused}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn users_that_changed_since_the_copy_need_a_new_copy() -> Result<()> {
+    let (source, copy) = small().await?;
+    let mut migration = Migration::follow(&source, &copy, &[])?;
+    migration.wait_for(IS_A_COPY).await?;
+    add_accounts(&mut source.client(0).await?).await?;
+    migration.cut_over()?;
+    let refused = migration.refused().await?;
+    ensure!(refused.contains("take a new copy"), "{refused}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_source_that_compacts_what_the_target_lacks_is_an_error() -> Result<()> {
+    let (source, copy) = small().await?;
+    let mut client = source.client(0).await?;
+    let newest = client.put("key/1", "later").await?;
+    client.put("key/1", "newest").await?;
+    let compact = proto::etcdserverpb::CompactionRequest {
+        revision: newest,
+        physical: true,
+    };
+    client.kv.compact(compact).await?;
+    let refused = Migration::follow(&source, &copy, &[])?.refused().await?;
+    ensure!(
+        refused.contains("the source was compacted up to revision"),
+        "{refused}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_source_that_is_still_written_to_is_not_cut_over() -> Result<()> {
+    let (source, copy) = small().await?;
+    let mut migration = Migration::follow(&source, &copy, &[])?;
+    migration.wait_for(IS_A_COPY).await?;
+    let traffic = Traffic::start(&source.members[0].client_url(), 1, 1).await?;
+    migration.cut_over()?;
+    let refused = migration.refused().await?;
+    ensure!(
+        refused.contains("the source is still written to"),
+        "{refused}"
+    );
+    traffic.stop().await?;
+    // It goes on from where it was.
+    let mut migration = Migration::follow(&source, &copy, &["--cut-over", "--quiet=4s"])?;
+    let (status, _, told) = migration.ended().await?;
+    ensure!(status.success(), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_goes_on_when_a_member_of_the_target_is_lost() -> Result<()> {
+    let source = Cluster::start(&Target::etcd()?, &Options::default()).await?;
+    source.client(0).await?.put("key", "").await?;
+    let mut copy = copy_of(&source, &Target::mainstay()?, &Options::three())?;
+    copy.start_all().await?;
+    let mut migration = Migration::follow(&source, &copy, &[])?;
+    migration.wait_for(IS_A_COPY).await?;
+    let traffic = Traffic::start(&source.members[0].client_url(), 2, 2).await?;
+    wait_for_more(&traffic, 100).await?;
+    copy.members[0].kill()?;
+    migration.wait_for("connecting again").await?;
+    wait_for_more(&traffic, 100).await?;
+    traffic.stop().await?;
+    migration.cut_over()?;
+    let (status, _, told) = migration.ended().await?;
+    ensure!(status.success(), "{told}");
+    copy.start_all().await?;
+    let hashes = hashes(&[&source, &copy]).await?;
+    ensure!(hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:?}");
+    Ok(())
+}
