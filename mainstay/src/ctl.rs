@@ -3,6 +3,7 @@
 #[macro_use]
 mod failure;
 
+mod archive;
 mod arguments;
 mod auth;
 mod cluster;
@@ -131,6 +132,7 @@ async fn execute(session: &Session, command: Command) -> Result<()> {
         Command::Role(command) => role::run(session, command).await,
         Command::Snapshot(command) => snapshot::run(session, command).await,
         Command::Migrate(command) => migrate::run(session, command).await,
+        Command::Archive(command) => archive::run(session, command),
         Command::Version => {
             outln!(
                 "mainstay ctl version: {}\nAPI version: 3.6",

@@ -12,8 +12,9 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use export::{ExportError, export};
+pub(crate) use export::{ExportError, SPARE_BYTES, export, seal};
 pub use restore::{Progress, Restore, Restored, restore};
+pub(crate) use restore::{Start, restore_and};
 pub use status::{Status, status};
 
 use std::path::Path;

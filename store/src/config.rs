@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use daemon::Telemetry;
 
+use crate::archive;
+
 pub use self::authentication::{Authentication, JwtOptions, TokenKind};
 pub use self::identity::{cluster_id, member_id, new_member_id};
 pub use self::security::Security;
@@ -80,6 +82,8 @@ pub struct Config {
     /// `--socket-reuse-port`.
     pub socket_reuse_port: bool,
     pub authentication: Authentication,
+    /// Where and how what is applied is kept for point-in-time recovery.
+    pub archive: Option<archive::Settings>,
     pub telemetry: Telemetry,
     /// What the operator should see at warning level once there is a log.
     pub warnings: Vec<String>,

@@ -1,5 +1,6 @@
 //! One replica of the replicated store: etcd's v3 API outside, raft and a deterministic state machine inside.
 
+pub mod archive;
 mod authn;
 pub mod backup;
 mod batch;

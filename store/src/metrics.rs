@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use state_machine::{EventKind, RevisionEvents};
 
+use crate::archive::Figures;
 use crate::grpc::{METHODS, Method};
 
 mod histogram;
@@ -85,6 +86,7 @@ pub struct Metrics {
     pub(crate) connections_refused: Counter,
     connections: Arc<AtomicI64>,
     pub(crate) peers: Peers,
+    pub(crate) archive: Figures,
     /// Time of one sync of the raft log.
     pub wal_fsync: Histogram,
     /// Time of one applied run.
@@ -116,6 +118,7 @@ impl Default for Metrics {
             connections_refused: Counter::default(),
             connections: Arc::default(),
             peers: Peers::default(),
+            archive: Figures::default(),
             wal_fsync: Histogram::doubling(Duration::from_millis(1), 14),
             backend_commit: Histogram::doubling(Duration::from_millis(1), 14),
         }

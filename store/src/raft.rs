@@ -25,7 +25,7 @@ mod types;
 mod wire;
 
 pub(crate) use applier::{Applier, ApplyProgress, Listeners};
-pub(crate) use codec::Attributes;
+pub(crate) use codec::{Attributes, applied_of, commands_of};
 pub(crate) use config::RaftSettings;
 pub(crate) use connection::Connection;
 pub(crate) use connector::Connector;
@@ -34,7 +34,7 @@ pub use connector::{Dial, DialledStream};
 pub(crate) use contact::Contact;
 pub(crate) use early_election::EarlyElection;
 pub(crate) use failure_detector::FailureDetector;
-pub(crate) use founding::{Standing, found_log, founding_mark, standing};
+pub(crate) use founding::{Standing, bare_mark, found_log, founding_mark, standing};
 pub(crate) use leader::{Leader, LeadershipWatch};
 pub(crate) use log_store::LogStore;
 pub(crate) use member_changes::{

@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use self::assembly::{Assembly, Means, open};
 use self::loops::{Loops, spawn_loops};
 use self::ports::{Ports, peer_connections};
+use crate::archive;
 use crate::config::{Config, Url};
 use crate::data_folder::DataFolder;
 use crate::grpc::{self, Face, Port};
@@ -94,6 +95,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let data = DataFolder::open(&config, joins)?;
     let tasks = Tasks::new();
     let (assembly, closed_connections) = open(&config, &data, means).await?;
+    // The first to start is the last to end.
+    spawn_archive(&assembly, &data, &tasks)?;
     let incoming = peer_connections(ports.peers, &tasks);
     let started = start(&assembly, &data, &tasks, incoming, closed_connections).await?;
     let replica = started.replica;
@@ -130,6 +133,21 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         Some(failure) => Err(failure.into()),
         None => Ok(flushed.map(|_mark| ())?),
     }
+}
+
+/// Keeps what is applied for point-in-time recovery, when that is asked for.
+fn spawn_archive(assembly: &Assembly, data: &DataFolder, tasks: &Tasks) -> anyhow::Result<()> {
+    let Some(settings) = &assembly.config.archive else {
+        return Ok(());
+    };
+    let source = archive::Source {
+        identity: data.identity(),
+        wal: assembly.wal.clone(),
+        folder: Arc::clone(&assembly.folder),
+        applied: assembly.applied.clone(),
+        metrics: Arc::clone(&assembly.metrics),
+    };
+    archive::spawn(settings, source, tasks)
 }
 
 /// Who this member is, when only the cluster that it joins can say so.

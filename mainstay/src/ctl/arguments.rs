@@ -1,5 +1,6 @@
 //! The command line, in etcdctl's names.
 
+mod archive;
 mod auth;
 mod migrate;
 mod snapshot;
@@ -9,9 +10,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use self::archive::{Archive, RestoreArchive};
 pub(super) use self::auth::{Auth, NewPassword, PermittedKeys, Role, User};
 pub(super) use self::migrate::{Migrate, TargetAccess};
-pub(super) use self::snapshot::{NewMember, Restore, Snapshot};
+pub(super) use self::snapshot::{Bump, NewMember, Restore, Snapshot};
 
 /// A client in etcdctl's syntax.
 #[derive(Debug, Parser)]
@@ -131,6 +133,9 @@ pub(super) enum Command {
     Snapshot(Snapshot),
     /// Copies a live etcd or Mainstay with its history into a new cluster, and follows it until cut-over
     Migrate(Box<Migrate>),
+    /// Archives of members that were started with --archive-dir
+    #[command(subcommand)]
+    Archive(Archive),
     /// Drops what the storage of members does not need
     Defrag(AllMembers),
     /// Transfers leadership to another member; asks the endpoint that leads

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use proto::etcdserverpb::SnapshotRequest;
 use proto::etcdserverpb::maintenance_client::MaintenanceClient;
-use store::backup::{self, Progress, Status};
+use store::backup::{self, Progress, Restored, Status};
 
 use super::arguments::{Format, NewMember, Restore, Snapshot};
 use super::json::Json;
@@ -137,8 +137,8 @@ fn status_text(format: Format, status: &Status) -> Result<String> {
 fn restore(arguments: Restore) -> Result<()> {
     let restore = backup::Restore {
         skip_hash_check: arguments.skip_hash_check,
-        bump_revision: arguments.bump_revision,
-        mark_compacted: arguments.mark_compacted,
+        bump_revision: arguments.bump.bump_revision,
+        mark_compacted: arguments.bump.mark_compacted,
         ..restore_of(arguments.filename, arguments.member)
     };
     run_restore(&restore)
@@ -167,23 +167,35 @@ pub(super) fn restore_of(snapshot: PathBuf, member: NewMember) -> backup::Restor
 /// Restores, and says how far it is and how to start what was made.
 pub(super) fn run_restore(restore: &backup::Restore) -> Result<()> {
     let mut line = Line::new();
-    let restored = backup::restore(restore, |at| {
-        line.say(|| match at {
-            Progress::Checking {
-                done_bytes,
-                total_bytes,
-            } => progress::bytes("checked", done_bytes, total_bytes),
-            Progress::Copying {
-                done_bytes,
-                total_bytes,
-            } => progress::bytes("copied", done_bytes, total_bytes),
-            Progress::Indexing => "reading what was restored".to_owned(),
-        });
-    });
+    let restored = backup::restore(restore, |at| line.say(|| step(at)));
     line.end();
-    let restored = restored?;
+    say_restored("Snapshot", restore, &restored?);
+    Ok(())
+}
+
+/// How far a restore is.
+pub(super) fn step(at: Progress) -> String {
+    match at {
+        Progress::Checking {
+            done_bytes,
+            total_bytes,
+        } => progress::bytes("checked", done_bytes, total_bytes),
+        Progress::Copying {
+            done_bytes,
+            total_bytes,
+        } => progress::bytes("copied", done_bytes, total_bytes),
+        Progress::Replaying {
+            done_bytes,
+            total_bytes,
+        } => progress::bytes("replayed", done_bytes, total_bytes),
+        Progress::Indexing => "reading what was restored".to_owned(),
+    }
+}
+
+/// Says what was made, and how to start it.
+pub(super) fn say_restored(what: &str, restore: &backup::Restore, restored: &Restored) {
     outln!(
-        "Snapshot restored to {}: revision {}, {} keys, hash {}, member {:x} of cluster {:x}",
+        "{what} restored to {}: revision {}, {} keys, hash {}, member {:x} of cluster {:x}",
         restore.data_dir.display(),
         restored.revision,
         restored.keys,
@@ -205,7 +217,6 @@ pub(super) fn run_restore(restore: &backup::Restore) -> Result<()> {
         restore.initial_cluster_token,
         restore.initial_advertise_peer_urls
     );
-    Ok(())
 }
 
 #[cfg(test)]

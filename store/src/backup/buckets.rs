@@ -2,7 +2,7 @@
 
 use prost::Message;
 use serde::{Deserialize, Serialize};
-use state_machine::LeaseInfo;
+use state_machine::{AlarmKind, LeaseInfo};
 
 pub(super) const ALARM: &[u8] = b"alarm";
 pub(super) const AUTH: &[u8] = b"auth";
@@ -88,6 +88,16 @@ pub(super) struct AlarmRecord {
     pub(super) member: u64,
     #[prost(int32, tag = "2")]
     pub(super) alarm: i32,
+}
+
+pub(super) fn decode_alarm(name: &[u8]) -> Option<(u64, AlarmKind)> {
+    let record = AlarmRecord::decode(name).ok()?;
+    let kind = match record.alarm {
+        1 => AlarmKind::NoSpace,
+        2 => AlarmKind::Corrupt,
+        _ => return None,
+    };
+    Some((record.member, kind))
 }
 
 /// A member as etcd writes it.

@@ -2,28 +2,32 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 
 use bbolt::{WriteError, Writer};
 use prost::Message;
-use state_machine::{AlarmKind, Fatal, Image, StateMachine};
+use sha2::{Digest, Sha256};
+use state_machine::{AlarmKind, Fatal, Image};
 
 use super::auth;
 use super::buckets::{self, AlarmRecord, ConfStateRecord, MemberRecord, Pair};
 use crate::grpc::{CLUSTER_VERSION, STORAGE_VERSION};
 use crate::raft::{self, Standing};
 
+/// Bytes read at a time.
+const READ_BYTES: usize = 1 << 20;
 /// Bytes between two looks at the disk's free space.
 const LOOK_BYTES: u64 = 16 << 20;
-/// The store itself needs room: a backup leaves this much of the disk.
-const FREE_BYTES_MIN: u64 = 256 << 20;
+/// The store itself needs room: a backup beside it leaves this much of the disk.
+pub(crate) const SPARE_BYTES: u64 = 256 << 20;
 
 /// Why a backup was not made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExportError {
     #[error("nobody wants the snapshot any more")]
     Unwanted,
-    #[error("not enough space on the disk for a snapshot, with {FREE_BYTES_MIN} bytes to spare")]
-    NoRoom,
+    #[error("not enough space on the disk for a snapshot, with {0} bytes to spare")]
+    NoRoom(u64),
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error(transparent)]
@@ -32,14 +36,14 @@ pub(crate) enum ExportError {
     Fatal(#[from] Fatal),
 }
 
-/// Writes the state of this moment into an empty file, as etcd 3.6 would have it; its length. Given up when `is_wanted`
-/// says no.
+/// Writes an image of the state into an empty file, as etcd 3.6 would have it; its length. Leaves so many bytes of the disk
+/// to others. Given up when `is_wanted` says no.
 pub(crate) fn export(
-    machine: &StateMachine,
+    image: Image<'_>,
     file: &File,
+    spare_bytes: u64,
     is_wanted: impl Fn() -> bool,
 ) -> Result<u64, ExportError> {
-    let image = machine.image()?;
     let standing = raft::standing(image.mark())?;
     let mut writer = Writer::new(file)?;
     put_all(&mut writer, buckets::ALARM, alarms(&image))?;
@@ -53,7 +57,16 @@ pub(crate) fn export(
     put_all(&mut writer, buckets::CLUSTER, [version])?;
     let meta = meta(&image, &standing)?;
     let leases: Vec<_> = leases(&image);
-    put_keys(&mut writer, image, (file, is_wanted))?;
+    let look = |unlooked_bytes: u64| {
+        if !is_wanted() {
+            return Err(ExportError::Unwanted);
+        }
+        if unlooked_bytes >= LOOK_BYTES {
+            check_room(file, spare_bytes)?;
+        }
+        Ok(())
+    };
+    put_keys(&mut writer, image, look)?;
     put_all(&mut writer, buckets::LEASE, leases)?;
     put_all(&mut writer, buckets::MEMBERS, members(&standing)?)?;
     put_all(&mut writer, buckets::MEMBERS_REMOVED, removed(&standing))?;
@@ -77,31 +90,42 @@ fn put_all(
 fn put_keys(
     writer: &mut Writer<&File>,
     image: Image<'_>,
-    (file, is_wanted): (&File, impl Fn() -> bool),
+    look: impl Fn(u64) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     let mut bucket = writer.bucket(buckets::KEY)?;
     // The first row looks.
     let mut unlooked_bytes = LOOK_BYTES;
     image.rows(|key, kv| {
-        if !is_wanted() {
-            return Err(ExportError::Unwanted);
-        }
         unlooked_bytes += (key.len() + kv.len()) as u64;
+        look(unlooked_bytes)?;
         if unlooked_bytes >= LOOK_BYTES {
             unlooked_bytes = 0;
-            check_room(file)?;
         }
-        Ok(bucket.put(key, kv)?)
+        Ok::<_, ExportError>(bucket.put(key, kv)?)
     })?;
     Ok(bucket.finish()?)
 }
 
-fn check_room(file: &File) -> Result<(), ExportError> {
+fn check_room(file: &File, spare_bytes: u64) -> Result<(), ExportError> {
     let disk = rustix::fs::fstatvfs(file).map_err(io::Error::from)?;
-    if disk.f_bavail.saturating_mul(disk.f_frsize) < FREE_BYTES_MIN {
-        return Err(ExportError::NoRoom);
+    if disk.f_bavail.saturating_mul(disk.f_frsize) < spare_bytes {
+        return Err(ExportError::NoRoom(spare_bytes));
     }
     Ok(())
+}
+
+/// Puts the checksum behind a database of this length.
+pub(crate) fn seal(file: &File, length: u64) -> io::Result<()> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; READ_BYTES];
+    let mut done = 0;
+    while done < length {
+        let part = (length - done).min(READ_BYTES as u64) as usize;
+        file.read_exact_at(&mut buffer[..part], done)?;
+        hasher.update(&buffer[..part]);
+        done += part as u64;
+    }
+    file.write_all_at(&hasher.finalize(), length)
 }
 
 /// In the order of their names.

@@ -41,6 +41,7 @@ pub struct Restore {
 pub enum Progress {
     Checking { done_bytes: u64, total_bytes: u64 },
     Copying { done_bytes: u64, total_bytes: u64 },
+    Replaying { done_bytes: u64, total_bytes: u64 },
     Indexing,
 }
 
@@ -59,7 +60,28 @@ pub struct Restored {
 ///
 /// # Errors
 /// When the flags contradict one another, a folder is in use, or the file is damaged or not what it seems.
-pub fn restore(restore: &Restore, mut progress: impl FnMut(Progress)) -> anyhow::Result<Restored> {
+pub fn restore(restore: &Restore, progress: impl FnMut(Progress)) -> anyhow::Result<Restored> {
+    restore_and(restore, None, progress)
+}
+
+/// Where the log goes on that is replayed on what a file held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub(crate) term: u64,
+    pub(crate) index: u64,
+    pub(crate) revision: i64,
+}
+
+/// Changes the state in a folder after it was imported, and before it becomes a member's; its new revision.
+pub(crate) type Replay<'a> =
+    &'a mut dyn FnMut(&Path, Start, &mut dyn FnMut(Progress)) -> anyhow::Result<i64>;
+
+/// The same, with a log replayed on what the file holds.
+pub(crate) fn restore_and(
+    restore: &Restore,
+    replay: Option<Replay<'_>>,
+    mut progress: impl FnMut(Progress),
+) -> anyhow::Result<Restored> {
     ensure!(
         restore.mark_compacted == (restore.bump_revision > 0),
         "--mark-compacted required if --revision-bump > 0"
@@ -88,14 +110,17 @@ pub fn restore(restore: &Restore, mut progress: impl FnMut(Progress)) -> anyhow:
     let database = Database::open(&backup.file, total_bytes).with_context(unreadable)?;
     let folder = Unfinished::begin(&config)?;
     let state = StateFolder::prepare(&folder.state())?;
-    let copied = |done_bytes| {
+    let mut copied = |done_bytes| {
         progress(Progress::Copying {
             done_bytes,
             total_bytes,
         });
     };
-    let revision =
-        import(&database, &state, (restore, &config), copied).with_context(unreadable)?;
+    let mut imported = import(&database, &state, &mut copied).with_context(unreadable)?;
+    if let Some(replay) = replay {
+        imported = replayed(imported, (&database, &state), replay, &mut progress)?;
+    }
+    let revision = conclude(imported, (restore, &config))?;
     raft::found_log(folder.wal(), member_id, log_index(revision))?;
     progress(Progress::Indexing);
     let (keys, hash) = look_at(&state).with_context(unreadable)?;
@@ -157,20 +182,68 @@ pub(super) fn visit(
     Ok(())
 }
 
-/// Copies rows and leases into a new state; its revision.
+/// A state that has everything but its marks.
+struct Imported {
+    import: Import,
+    revision: i64,
+    compact_revision: Option<i64>,
+}
+
+/// Copies rows, leases and users into a new state.
 fn import(
     database: &Source<'_>,
     state: &Path,
-    (restore, config): (&Restore, &Config),
     copied: impl FnMut(u64),
-) -> anyhow::Result<i64> {
+) -> anyhow::Result<Imported> {
     let mut import = Import::create(state, &Options::default())?;
     import_rows(database, &mut import, copied)?;
     import_leases(database, &mut import)?;
     import.auth(&auth::read(database)?);
-    let mut compact_revision = compact_revision(database)?;
+    let compact_revision = compact_revision(database)?;
     // A key that was deleted last leaves no row when that is compacted.
-    let mut revision = import.newest_revision().max(compact_revision.unwrap_or(0));
+    let revision = import.newest_revision().max(compact_revision.unwrap_or(0));
+    Ok(Imported {
+        import,
+        revision,
+        compact_revision,
+    })
+}
+
+/// Replays a log on what was imported. Alarms count while it is: a write that one of them refused is refused again.
+fn replayed(
+    mut imported: Imported,
+    (database, state): (&Source<'_>, &Path),
+    replay: Replay<'_>,
+    progress: &mut dyn FnMut(Progress),
+) -> anyhow::Result<Imported> {
+    import_alarms(database, &mut imported.import)?;
+    let start = Start {
+        term: number_of_meta(database, buckets::TERM)?,
+        index: number_of_meta(database, buckets::CONSISTENT_INDEX)?,
+        revision: imported.revision,
+    };
+    let mark = raft::bare_mark(start.term, start.index)?;
+    let Imported {
+        import,
+        revision,
+        compact_revision,
+    } = imported;
+    import.finish(revision, compact_revision, &mark)?;
+    let revision = replay(state, start, progress)?;
+    Ok(Imported {
+        import: Import::reopen(state, &Options::default())?,
+        revision,
+        compact_revision: None,
+    })
+}
+
+/// Makes it the state of a member of the new cluster; its revision.
+fn conclude(imported: Imported, (restore, config): (&Restore, &Config)) -> anyhow::Result<i64> {
+    let Imported {
+        import,
+        mut revision,
+        mut compact_revision,
+    } = imported;
     if restore.mark_compacted {
         revision = i64::try_from(restore.bump_revision)
             .ok()
@@ -199,6 +272,30 @@ fn import_rows(
         }
     }
     Ok(())
+}
+
+fn import_alarms(database: &Source<'_>, import: &mut Import) -> anyhow::Result<()> {
+    visit(database, buckets::ALARM, |key, _empty| {
+        let (member, kind) = buckets::decode_alarm(key)
+            .with_context(|| format!("the alarm {key:?} cannot be read"))?;
+        import.alarm(member, kind);
+        Ok(())
+    })
+}
+
+/// One of raft's numbers in a file.
+fn number_of_meta(database: &Source<'_>, wanted: &[u8]) -> anyhow::Result<u64> {
+    let mut number = None;
+    visit(database, buckets::META, |name, value| {
+        if name == wanted {
+            number = value.try_into().ok().map(u64::from_be_bytes);
+        }
+        Ok(())
+    })?;
+    number.with_context(|| {
+        let name = String::from_utf8_lossy(wanted);
+        format!("the snapshot does not say its {name}")
+    })
 }
 
 fn import_leases(database: &Source<'_>, import: &mut Import) -> anyhow::Result<()> {

@@ -1,15 +1,13 @@
 //! A backup of one store restores to an equal one; what is damaged leaves nothing.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::Path;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 use state_machine::{Command, Compact, LeaseGrant, Options, Put, Run, StateMachine};
 use tempfile::TempDir;
 
-use super::{ExportError, Restore, export, restore, status};
+use super::{ExportError, Restore, SPARE_BYTES, export, restore, seal, status};
 use crate::raft::{StateFolder, founding_mark};
 
 /// Damaged files that a test restores.
@@ -68,13 +66,10 @@ fn back_up(machine: &StateMachine, path: &Path) {
         .create_new(true)
         .open(path)
         .unwrap();
-    let length = export(machine, &file, || true).unwrap();
-    drop(file);
-    let mut bytes = fs::read(path).unwrap();
-    assert_eq!(bytes.len() as u64, length);
-    let checksum = Sha256::digest(&bytes);
-    bytes.extend_from_slice(&checksum);
-    File::create(path).unwrap().write_all(&bytes).unwrap();
+    let image = machine.image().unwrap();
+    let length = export(image, &file, SPARE_BYTES, || true).unwrap();
+    assert_eq!(file.metadata().unwrap().len(), length);
+    seal(&file, length).unwrap();
 }
 
 fn open(dir: &TempDir) -> StateFolder {
@@ -211,6 +206,6 @@ fn an_export_that_nobody_wants_ends() {
     let dir = tempfile::tempdir().unwrap();
     let machine = machine(&dir);
     let file = tempfile::tempfile().unwrap();
-    let ended = export(&machine, &file, || false);
+    let ended = export(machine.image().unwrap(), &file, SPARE_BYTES, || false);
     assert!(matches!(ended, Err(ExportError::Unwanted)));
 }

@@ -15,6 +15,7 @@ use super::security::{self, Security};
 use super::url::{self, Url};
 use super::values::Values;
 use super::{AutoCompaction, ClusterState, Config, InitialMember};
+use crate::archive;
 use crate::replica::REQUEST_BYTES_MAX;
 
 const ELECTION_MILLISECONDS_MAX: u64 = 50_000;
@@ -23,6 +24,8 @@ const PROGRESS_INTERVAL_MIN: Duration = Duration::from_millis(100);
 const QUOTA_BYTES_DEFAULT: u64 = 2 << 30;
 /// Above this etcd warns.
 const QUOTA_BYTES_USUAL_MAX: u64 = 8 << 30;
+/// More bases than that cost more than the log they save.
+const ARCHIVE_BASE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 const DEFAULT_NAME: &str = "default";
 const DEFAULT_CLUSTER: &str = "default=http://localhost:2380";
 
@@ -88,6 +91,7 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         host_whitelist: list(values.text("host-whitelist")),
         extensive_metrics: values.text("metrics") == "extensive",
         authentication: authentication(&mut values)?,
+        archive: archive(&values)?,
         client_security,
         peer_security,
         socket_reuse_port: values.bool("socket-reuse-port"),
@@ -382,6 +386,32 @@ fn at_least_one(values: &Values, flag: &str) -> Result<u64, String> {
         0 => Err(format!("--{flag} must be >0 (set to 0)")),
         value => Ok(value),
     }
+}
+
+/// Bases and ages mean nothing without a folder; they are checked all the same.
+fn archive(values: &Values) -> Result<Option<archive::Settings>, String> {
+    let base_interval = values.duration("archive-base-interval");
+    if base_interval < ARCHIVE_BASE_INTERVAL_MIN {
+        return Err(format!(
+            "--archive-base-interval[{}ms] should be at least {}ms",
+            base_interval.as_millis(),
+            ARCHIVE_BASE_INTERVAL_MIN.as_millis()
+        ));
+    }
+    let dir = values.text("archive-dir");
+    if dir.is_empty() {
+        let given = ["archive-base-interval", "archive-retention"];
+        return match given.iter().find(|name| values.is_given(name)) {
+            Some(name) => Err(format!("--{name} needs --archive-dir")),
+            None => Ok(None),
+        };
+    }
+    let retention = values.duration("archive-retention");
+    Ok(Some(archive::Settings {
+        dir: PathBuf::from(dir),
+        base_interval,
+        retention: Some(retention).filter(|retention| !retention.is_zero()),
+    }))
 }
 
 /// A limit: at least one, and in the range of its type.

@@ -130,6 +130,10 @@ pub(super) const FLAGS: &[Flag] = &[
     used("version", Kind::Bool, "false", "Print the version and exit."),
     used("config-file", Kind::Text, "", "YAML or JSON file to read instead of all flags and variables."),
     used("socket-reuse-port", Kind::Bool, "false", "Whether other processes may listen on the same ports."),
+    // Not etcd's.
+    used("archive-dir", Kind::Text, "", "Folder for what is needed to restore any revision; nothing is archived when not given."),
+    used("archive-base-interval", Kind::Duration, "1h0m0s", "Time between full snapshots in the archive, at least 1s."),
+    used("archive-retention", Kind::Duration, "0s", "How far back a restore from the archive has to reach; 0 keeps everything."),
     // Clustering that is not for a static cluster.
     refused("force-new-cluster", Kind::Bool, "false", "a cluster is not forced in this build"),
     refused("discovery", Kind::Text, "", NO_DISCOVERY),

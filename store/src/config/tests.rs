@@ -420,6 +420,7 @@ fn every_used_flag_changes_the_configuration() {
             "peer-client-cert-file" => "a --peer-client-key-file=b",
             "peer-client-key-file" => "b --peer-client-cert-file=a",
             "cipher-suites" => "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+            "archive-base-interval" | "archive-retention" => "9s --archive-dir=a",
             "tls-min-version" => "TLS1.3",
             "tls-max-version" => "TLS1.2",
             _ => match flag.kind {

@@ -1,5 +1,6 @@
 //! Prometheus' text format.
 
+mod archive;
 mod page;
 
 use std::sync::atomic::Ordering;
@@ -74,6 +75,7 @@ pub(crate) fn render(metrics: &Metrics, gauges: &Gauges) -> String {
     network(&mut page, metrics);
     calls(&mut page, metrics);
     peers(&mut page, metrics);
+    archive::figures(&mut page, metrics, gauges);
     process(&mut page, gauges);
     page.text
 }

@@ -7,8 +7,10 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use openraft::EntryPayload;
 use openraft::entry::RaftEntry;
 use serde::{Deserialize, Serialize};
+use state_machine::Command;
 
 use super::types::{Batch, Entry, LogId, StoredMembership, TypeConfig, Vote};
+use crate::batch::{self, Content};
 
 const PAYLOAD_BLANK: u8 = 0;
 const PAYLOAD_BATCH: u8 = 1;
@@ -174,6 +176,31 @@ pub(crate) fn decode_mark(bytes: Option<&Bytes>) -> io::Result<Mark> {
     Ok(Mark {
         applied: some.then_some(id),
         settings: serde_json::from_slice(rest)?,
+    })
+}
+
+/// Term and index of a mark's log id, without reading its settings; zeros when nothing was applied.
+pub(crate) fn applied_of(bytes: Option<&Bytes>) -> io::Result<(u64, u64)> {
+    let Some(bytes) = bytes else {
+        return Ok((0, 0));
+    };
+    let mut rest = &bytes[..];
+    if rest.len() < 18 || rest.get_u8() != MARK_FORMAT {
+        return Err(invalid("applied mark of an unknown format"));
+    }
+    rest.advance(1);
+    Ok((rest.get_u64(), rest.get_u64()))
+}
+
+/// The commands in the payload of a log entry; none when it is about members or nothing.
+pub(crate) fn commands_of(payload: Bytes) -> io::Result<Vec<Command>> {
+    let EntryPayload::Normal(bytes) = decode_entry(0, 0, payload)?.payload else {
+        return Ok(Vec::new());
+    };
+    let batch = batch::decode(bytes.0).map_err(|error| invalid(&error.to_string()))?;
+    Ok(match batch.content {
+        Content::Commands(commands) => commands,
+        Content::Publish(_) => Vec::new(),
     })
 }
 

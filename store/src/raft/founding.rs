@@ -72,6 +72,15 @@ pub(crate) fn founding_mark(
     Ok(codec::encode_mark(Some(&applied), &settings.encode()?))
 }
 
+/// The mark of a state that is rebuilt from what was applied up to an entry, without members.
+pub(crate) fn bare_mark(term: u64, index: u64) -> io::Result<Bytes> {
+    let settings = Settings::default().encode()?;
+    Ok(codec::encode_mark(
+        Some(&codec::log_id(term, index)),
+        &settings,
+    ))
+}
+
 /// Writes the log that belongs to the [`founding_mark`]: everything up to `index` is purged.
 pub(crate) fn found_log(dir: &Path, member_id: u64, index: u64) -> anyhow::Result<()> {
     let (log, _new) = wal::Wal::open(dir, wal::Options::default())?;

@@ -198,6 +198,12 @@ impl StateMachine {
         self.applied_mark.lock().clone()
     }
 
+    /// Store revision and mark after the newest applied run; the two belong together.
+    pub fn applied(&self) -> (i64, Option<Bytes>) {
+        let mark = self.applied_mark.lock();
+        (self.revision(), mark.clone())
+    }
+
     /// Applies commands in order. Readers see the whole run at once.
     pub fn apply(&self, run: Run) -> Result<Applied, Fatal> {
         let mut applied_mark = self.applied_mark.lock();

@@ -4,7 +4,8 @@
 
 pub(crate) const FORMAT_VERSION: u8 = 1;
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
-pub(crate) const RECORD_HEADER_BYTES: usize = 40;
+/// Bytes of a record before its payload.
+pub const RECORD_HEADER_BYTES: usize = 40;
 pub(crate) const MARK_SLOT_BYTES: usize = 80;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"MSTAYWAL";
@@ -91,7 +92,7 @@ impl SegmentHeader {
 }
 
 /// Start value of record checksums: stale records of a recycled file, or of another log, fail theirs.
-pub(crate) fn record_seed(log_id: u64, sequence: u64) -> u32 {
+pub fn record_seed(log_id: u64, sequence: u64) -> u32 {
     crc32c::crc32c_append(
         crc32c::crc32c(&log_id.to_le_bytes()),
         &sequence.to_le_bytes(),
@@ -101,7 +102,7 @@ pub(crate) fn record_seed(log_id: u64, sequence: u64) -> u32 {
 /// What a record holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Kind {
+pub enum Kind {
     Entry = 1,
     Vote = 2,
     Commit = 3,
@@ -126,21 +127,22 @@ impl Kind {
 
 /// A record without its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RecordHeader {
-    pub(crate) kind: Kind,
+pub struct RecordHeader {
+    pub kind: Kind,
     /// Running number over the whole log, without gaps.
-    pub(crate) number: u64,
+    pub number: u64,
     /// How many records before and including this one were not synced when it was written. A readable
     /// record thus proves that every record up to `number - unsynced` was on disk.
-    pub(crate) unsynced: u32,
+    pub unsynced: u32,
     /// 0 when the kind has none.
-    pub(crate) index: u64,
+    pub index: u64,
     /// 0 when the kind has none.
-    pub(crate) term: u64,
+    pub term: u64,
 }
 
 impl RecordHeader {
-    pub(crate) fn encode(&self, seed: u32, payload: &[u8], out: &mut Vec<u8>) {
+    /// Puts the record behind what is in `out`.
+    pub fn encode(&self, seed: u32, payload: &[u8], out: &mut Vec<u8>) {
         let length = u32::try_from(payload.len()).expect("payloads are smaller than a segment");
         let mut head = [0; RECORD_HEADER_BYTES];
         head[0..4].copy_from_slice(&length.to_le_bytes());
@@ -156,7 +158,7 @@ impl RecordHeader {
     }
 
     /// The record at the start of `bytes` with its payload; `None` when there is no whole, sound one.
-    pub(crate) fn decode(seed: u32, bytes: &[u8]) -> Option<(RecordHeader, &[u8])> {
+    pub fn decode(seed: u32, bytes: &[u8]) -> Option<(RecordHeader, &[u8])> {
         let head = bytes.get(..RECORD_HEADER_BYTES)?;
         let kind = Kind::from_byte(head[20])?;
         let end = RECORD_HEADER_BYTES.checked_add(u32_at(head, 0) as usize)?;

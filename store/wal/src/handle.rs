@@ -234,6 +234,11 @@ impl Wal {
         self.owner.shared.lock().log.term_of(index)
     }
 
+    /// The random number of this log, which no other log has.
+    pub fn id(&self) -> u64 {
+        self.owner.shared.lock().log.id()
+    }
+
     /// Index of the first entry; `None` when the log has none.
     pub fn first_index(&self) -> Option<u64> {
         self.owner.shared.lock().log.first_index()

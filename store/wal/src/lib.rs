@@ -27,6 +27,7 @@ mod writer;
 mod tests;
 
 pub use error::OpenError;
+pub use format::{Kind, RECORD_HEADER_BYTES, RecordHeader, record_seed};
 pub use handle::{Recovered, Wal};
 pub use options::{Options, SyncObserver};
 

@@ -22,12 +22,8 @@ pub(in crate::ctl) struct Restore {
     /// Take a file without a checksum, such as a copy out of a data folder, or with a wrong one
     #[arg(long)]
     pub(in crate::ctl) skip_hash_check: bool,
-    /// How much to add to the newest revision
-    #[arg(long, default_value_t = 0)]
-    pub(in crate::ctl) bump_revision: u64,
-    /// Mark the newest revision as compacted; goes with --bump-revision
-    #[arg(long)]
-    pub(in crate::ctl) mark_compacted: bool,
+    #[command(flatten)]
+    pub(in crate::ctl) bump: Bump,
     /// Taken because etcdutl has it; there is no memory map
     #[arg(long, hide = true)]
     pub(in crate::ctl) initial_memory_map_size: Option<u64>,
@@ -54,4 +50,15 @@ pub(in crate::ctl) struct NewMember {
     /// This member's peer URLs
     #[arg(long, default_value = "http://localhost:2380")]
     pub(in crate::ctl) initial_advertise_peer_urls: String,
+}
+
+/// Revisions that a new cluster leaves out, so that who watched the old one past what is restored notices.
+#[derive(Debug, Args)]
+pub(in crate::ctl) struct Bump {
+    /// How much to add to the newest revision
+    #[arg(long, default_value_t = 0)]
+    pub(in crate::ctl) bump_revision: u64,
+    /// Mark the newest revision as compacted; goes with --bump-revision
+    #[arg(long)]
+    pub(in crate::ctl) mark_compacted: bool,
 }

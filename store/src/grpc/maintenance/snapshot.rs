@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use crate::backup::{self, CHECKSUM_BYTES, ExportError};
+use crate::backup::{self, CHECKSUM_BYTES, ExportError, SPARE_BYTES};
 use crate::blocking;
 use crate::grpc::{Edge, STORAGE_VERSION, status};
 
@@ -53,7 +53,7 @@ fn make_and_send(edge: &Edge, client: &Client) -> Result<(), ExportError> {
     let file = edge.replica.scratch_file()?;
     let length = {
         let machine = edge.replica.machine();
-        backup::export(&machine, &file, || !client.is_gone())?
+        backup::export(machine.image()?, &file, SPARE_BYTES, || !client.is_gone())?
     };
     let hash = send_file(&file, length, client)?;
     client.send(message(0, hash))
@@ -114,7 +114,7 @@ impl Client {
                 tracing::debug!("a client left before its snapshot was whole");
                 Status::cancelled("etcdserver: request canceled")
             }
-            ExportError::NoRoom => Status::resource_exhausted(format!("etcdserver: {error}")),
+            ExportError::NoRoom(_) => Status::resource_exhausted(format!("etcdserver: {error}")),
             ExportError::Write(_) | ExportError::Io(_) | ExportError::Fatal(_) => {
                 tracing::warn!(%error, "cannot make a snapshot for a client");
                 status::internal(&error.to_string())

@@ -38,6 +38,12 @@ impl Image<'_> {
         self.marks.applied.as_ref().map(|(_, mark)| mark)
     }
 
+    /// Store revision after the newest run in it; 1 when nothing was ever written.
+    pub fn revision(&self) -> i64 {
+        let applied = self.marks.applied.as_ref();
+        applied.map_or(1, |(revision, _)| *revision)
+    }
+
     /// None when the store was never compacted.
     pub fn compact_revision(&self) -> Option<i64> {
         self.marks.compact_revision

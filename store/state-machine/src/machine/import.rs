@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Fatal, LeaseInfo, Options};
 use crate::auth::AuthTables;
 use crate::codec::AuthRow;
+use crate::command::AlarmKind;
 use crate::disk::{Batch, Disk, Limits, RowKey, Superseded};
 use crate::index::Forgotten;
 use crate::key_value::Fields;
@@ -96,8 +97,18 @@ impl Import {
         Ok(())
     }
 
+    /// Goes on with a store that is finished and not open, to change what [`Import::finish`] says of it.
+    pub fn reopen(dir: &Path, options: &Options) -> Result<Import, Fatal> {
+        Import::create(dir, options)
+    }
+
     pub fn lease(&mut self, lease: &LeaseInfo) {
         self.batch.writer(&self.disk).lease(lease);
+    }
+
+    /// Adds an alarm that is raised.
+    pub fn alarm(&mut self, member: u64, kind: AlarmKind) {
+        self.batch.writer(&self.disk).alarm(member, kind, true);
     }
 
     /// Adds users and roles.
