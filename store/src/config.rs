@@ -1,6 +1,7 @@
 //! What an operator may choose: etcd's flags and environment for a static cluster, read once and checked once.
 
 mod authentication;
+mod bounds;
 mod build;
 mod file;
 mod gates;
@@ -21,6 +22,7 @@ use daemon::Telemetry;
 use crate::archive;
 
 pub use self::authentication::{Authentication, JwtOptions, TokenKind};
+pub use self::bounds::{Bounds, DISK_RESERVE_BYTES, DiskReserve};
 pub use self::identity::{cluster_id, member_id, new_member_id};
 pub use self::security::Security;
 pub use self::url::{Url, UrlError};
@@ -84,6 +86,7 @@ pub struct Config {
     pub authentication: Authentication,
     /// Where and how what is applied is kept for point-in-time recovery.
     pub archive: Option<archive::Settings>,
+    pub bounds: Bounds,
     pub telemetry: Telemetry,
     /// What the operator should see at warning level once there is a log.
     pub warnings: Vec<String>,

@@ -184,19 +184,27 @@ impl Edge {
         check::size(request_bytes, member_id, self.limits.request_bytes_max)
     }
 
-    /// Refuses a write of `cost_bytes` for which the quota has no room, and raises the alarm first.
-    async fn check_quota(&self, cost_bytes: u64) -> Result<(), Status> {
-        let Some(quota_bytes) = self.limits.quota_bytes else {
+    /// Refuses a write of `cost_bytes` for which quota or disk have no room. When it is the quota, the alarm is raised
+    /// first; a full disk is this member's own affair, and the others go on.
+    async fn check_space(&self, cost_bytes: u64) -> Result<(), Status> {
+        let space = self.replica.space();
+        if cost_bytes == 0 {
             return Ok(());
-        };
+        }
+        if space.disk_is_low() {
+            return Err(status::rejected(Rejection::NoSpace));
+        }
         let machine = self.replica.machine();
-        if cost_bytes == 0 || machine.live_bytes() + cost_bytes < quota_bytes {
+        let live_bytes = machine.live_bytes();
+        if !space.exceeds_quota(live_bytes, cost_bytes) {
             return Ok(());
         }
         let member = self.replica.identity().member_id;
-        if !machine.alarms().contains(&(member, AlarmKind::NoSpace)) {
+        let is_raised = machine.alarms().contains(&(member, AlarmKind::NoSpace));
+        if !is_raised && space.raises_alarm(live_bytes) {
             tracing::warn!(
-                quota_bytes,
+                live_bytes,
+                quota_bytes = self.limits.quota_bytes,
                 "the quota is used up; raising the no space alarm"
             );
             let alarm = AlarmChange {

@@ -91,6 +91,8 @@ fn gauges(edge: &Edge) -> Gauges {
         live_bytes: machine.live_bytes(),
         total_bytes: machine.total_bytes(),
         quota_bytes: edge.limits.quota_bytes.unwrap_or(0),
+        disk_bytes: edge.replica.space().disk(),
+        space_looks: edge.replica.space().looks(),
         watch_streams: watches.streams(),
         watchers: watches.watchers(),
         slow_watchers: watches.slow_watchers(),

@@ -15,6 +15,7 @@ pub mod metrics;
 mod raft;
 pub mod replica;
 mod server;
+mod space;
 pub mod tls;
 mod waiters;
 pub mod watch;

@@ -20,6 +20,7 @@ use crate::raft::{
     Attributes, Leader, LeadershipWatch, MemberChanges, MemberTable, PeerClient, Peers, Raft,
     StateFolder,
 };
+use crate::space::Space;
 use crate::watch::Hub;
 
 /// Who this replica is. Both ids are computed as etcd computes them.
@@ -97,6 +98,7 @@ pub(crate) struct Parts {
     pub(crate) raft: Raft,
     pub(crate) folder: Arc<StateFolder>,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) space: Arc<Space>,
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) members: MemberTable,
     pub(crate) peers: Peers,
@@ -137,6 +139,11 @@ impl Replica {
     /// An empty file without a name, on the disk of the state.
     pub(crate) fn scratch_file(&self) -> std::io::Result<std::fs::File> {
         self.0.folder.scratch_file()
+    }
+
+    /// How much room there is for writes.
+    pub(crate) fn space(&self) -> &Space {
+        &self.0.space
     }
 
     /// Who knows tokens and passwords.

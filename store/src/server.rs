@@ -292,6 +292,7 @@ fn replica(
         raft: assembly.raft.clone(),
         folder: Arc::clone(&assembly.folder),
         hub: Arc::clone(&assembly.hub),
+        space: Arc::clone(&assembly.space),
         authenticator: Arc::clone(&assembly.authenticator),
         members: assembly.members.clone(),
         peers: assembly.peers.clone(),

@@ -181,6 +181,10 @@ impl Member {
             ),
             ("snapshot-count", SNAPSHOT_COUNT.to_owned()),
             ("snapshot-catchup-entries", CATCHUP_ENTRIES.to_owned()),
+            // How full the machine's own disk is has no place in a simulation.
+            ("disk-reserve-bytes", "-1".to_owned()),
+            // The clients' own alarms are theirs, also after a restart.
+            ("alarm-self-clearing", "false".to_owned()),
         ];
         let line = flags.map(|(flag, value)| format!("--{flag}={value}"));
         match Config::parse(line, [])? {

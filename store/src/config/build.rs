@@ -9,6 +9,7 @@ use daemon::{Format, Output, Telemetry};
 use tracing::Level;
 
 use super::authentication::authentication;
+use super::bounds::Bounds;
 use super::go;
 use super::identity::member_id;
 use super::security::{self, Security};
@@ -92,6 +93,7 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         extensive_metrics: values.text("metrics") == "extensive",
         authentication: authentication(&mut values)?,
         archive: archive(&values)?,
+        bounds: Bounds::new(&values),
         client_security,
         peer_security,
         socket_reuse_port: values.bool("socket-reuse-port"),

@@ -105,6 +105,8 @@ pub(super) const FLAGS: &[Flag] = &[
     used("snapshot-count", Kind::Unsigned, "10000", "Log entries between snapshots; 0 is the default."),
     used("snapshot-catchup-entries", Kind::Unsigned, "5000", "Log entries kept behind a snapshot for slow members; 0 is the default."),
     used("quota-backend-bytes", Kind::Signed, "0", "Most live bytes before the space alarm; 0 is 2 GiB, less than 0 no quota."),
+    used("alarm-self-clearing", Kind::Bool, "true", "Whether the space alarm is lifted once live bytes are below 95 % of the quota; false waits for alarm disarm."),
+    used("disk-reserve-bytes", Kind::Signed, "0", "Free bytes of the disk below which this member takes no puts; 0 is 256 MiB or a twentieth of the disk, less than 0 none."),
     used("auto-compaction-mode", Kind::Text, "periodic", "periodic or revision."),
     used("auto-compaction-retention", Kind::Text, "0", "History to keep: a duration, hours, or a number of revisions; 0 is all."),
     used("max-txn-ops", Kind::Unsigned, "128", "Most operations in a transaction."),

@@ -78,7 +78,7 @@ impl pb::kv_server::Kv for Kv {
     ) -> Result<Response<pb::PutResponse>, Status> {
         let credentials = self.0.credentials(&request);
         let request = request.into_inner();
-        self.0.check_quota(check::put_cost(&request)).await?;
+        self.0.check_space(check::put_cost(&request)).await?;
         check::put(&request)?;
         self.0.check_size(request.encoded_len())?;
         let command = Command::Put(convert::put(request));
@@ -117,7 +117,7 @@ impl pb::kv_server::Kv for Kv {
     ) -> Result<Response<pb::TxnResponse>, Status> {
         let credentials = self.0.credentials(&request);
         let request = request.into_inner();
-        self.0.check_quota(check::txn_cost(&request)).await?;
+        self.0.check_space(check::txn_cost(&request)).await?;
         check::txn(&request, self.0.limits.txn_operations_max)?;
         let path = check::txn_path(&request);
         let size = request.encoded_len();

@@ -42,7 +42,7 @@ impl pb::lease_server::Lease for Lease {
     ) -> Result<Response<pb::LeaseGrantResponse>, Status> {
         let credentials = Credentials::of(&request);
         let request = request.into_inner();
-        self.edge.check_quota(check::LEASE_OVERHEAD_BYTES).await?;
+        self.edge.check_space(check::LEASE_OVERHEAD_BYTES).await?;
         if request.ttl > check::LEASE_TTL_SECONDS_MAX {
             return Err(BadRequest::LeaseTtlTooLarge.into());
         }

@@ -17,6 +17,9 @@ use super::status::BadRequest;
 use super::{Edge, STORAGE_VERSION, convert, status, stream};
 use crate::SERVER_VERSION;
 
+/// What `Status` says of a member that keeps the rest of its disk.
+const DISK_IS_LOW: &str = "the disk is nearly full: this member takes no puts until there is room";
+
 pub(super) struct Maintenance(pub(super) Arc<Edge>);
 
 #[tonic::async_trait]
@@ -75,6 +78,9 @@ impl pb::maintenance_server::Maintenance for Maintenance {
             errors.push(status::NO_LEADER.to_string());
         }
         errors.extend(machine.alarms().into_iter().map(alarm_text));
+        if self.0.replica.space().disk_is_low() {
+            errors.push(DISK_IS_LOW.to_string());
+        }
         Ok(Response::new(pb::StatusResponse {
             header: Some(self.0.header(machine.revision())),
             version: SERVER_VERSION.to_string(),

@@ -46,6 +46,10 @@ pub(crate) struct Gauges {
     pub(crate) live_bytes: u64,
     pub(crate) total_bytes: u64,
     pub(crate) quota_bytes: u64,
+    /// Free on the disk with the least, and kept of it.
+    pub(crate) disk_bytes: (u64, u64),
+    /// How often quota and disk were looked at.
+    pub(crate) space_looks: u64,
     pub(crate) watch_streams: i64,
     pub(crate) watchers: i64,
     pub(crate) slow_watchers: i64,
@@ -211,6 +215,22 @@ fn server(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
         "Quota of the store in bytes.",
         gauges.quota_bytes,
     );
+    page.gauge(
+        "mainstay_disk_free_bytes",
+        "Free bytes of the disk of log and state that has the least.",
+        gauges.disk_bytes.0,
+    );
+    page.gauge(
+        "mainstay_disk_reserve_bytes",
+        "Free bytes below which this member takes no puts.",
+        gauges.disk_bytes.1,
+    );
+    page.head(
+        "mainstay_space_looks_total",
+        "Looks at quota and disk, after which alarms are lifted.",
+        "counter",
+    );
+    page.sample("mainstay_space_looks_total", "", gauges.space_looks);
     page.labelled(
         "etcd_server_version",
         "Which version is running. 1 for 'server_version' label with current version.",

@@ -1,6 +1,6 @@
 //! The parts of a replica that exist before anything runs: log, state, raft and what the applier tells.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -16,6 +16,7 @@ use crate::raft::{
     self, Applier, ApplyProgress, Connector, FailureDetector, Listeners, LogStore, MemberTable,
     Peers, Raft, RaftSettings, StateFolder, Traffic, Transport,
 };
+use crate::space::Space;
 use crate::waiters::Waiters;
 use crate::watch::{Hub, HubOptions};
 
@@ -25,6 +26,9 @@ pub(super) struct Assembly {
     pub(super) folder: Arc<StateFolder>,
     pub(super) lessor: Arc<Lessor>,
     pub(super) hub: Arc<Hub>,
+    pub(super) space: Arc<Space>,
+    /// Where log and state lie.
+    pub(super) folders: Vec<PathBuf>,
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) members: MemberTable,
     pub(super) peers: Peers,
@@ -115,11 +119,14 @@ pub(super) async fn open(
     )
     .await?;
     let (config, member_id) = (Arc::clone(config), identity.member_id);
+    let space = Arc::new(Space::new(&config));
     let assembly = Assembly {
         config,
         folder,
         lessor,
         hub,
+        space,
+        folders: vec![data.wal().to_owned(), data.state()],
         authenticator,
         members,
         peers,

@@ -14,6 +14,7 @@ use crate::compactor;
 use crate::lessor::LeaderLoop;
 use crate::raft::{self, EarlyElection, LeadershipWatch, MemberLoop, RejoinGuard};
 use crate::replica::{Batcher, Proposals, ReadRounds, Reads};
+use crate::space::SpaceLoop;
 
 /// The state is made durable at least this often while it changes, so that the log can be cut.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
@@ -86,6 +87,15 @@ pub(super) fn spawn_loops(
         member_id,
     };
     spawn(tasks, "lessor", leader_loop.run());
+    let space_loop = SpaceLoop {
+        space: Arc::clone(&assembly.space),
+        folder: Arc::clone(&assembly.folder),
+        folders: assembly.folders.clone(),
+        proposals: proposals.clone(),
+        leadership: leadership.clone(),
+        member_id,
+    };
+    spawn(tasks, "space", space_loop.run());
     let mode = assembly.config.auto_compaction;
     let folder = Arc::clone(&assembly.folder);
     spawn(

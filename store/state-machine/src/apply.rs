@@ -62,6 +62,9 @@ impl Writer<'_> {
             Ok(()) => self.run_command(command)?,
             Err(rejection) => Err(rejection),
         };
+        if let (Command::Alarm(change), Ok(_)) = (command, &body) {
+            self.note_hand(*change, caller);
+        }
         self.end_revision();
         let revision = self.state.revision;
         self.run

@@ -323,6 +323,16 @@ impl StateMachine {
         self.shared.state.read().alarms.iter().copied().collect()
     }
 
+    /// Members with a space alarm that the store raised itself, for its quota. What an earlier process found is counted
+    /// among them.
+    pub fn own_space_alarms(&self) -> Vec<u64> {
+        let state = self.shared.state.read();
+        let own = state.alarms.difference(&state.alarms_by_hand);
+        own.filter(|(_, kind)| *kind == AlarmKind::NoSpace)
+            .map(|(member, _)| *member)
+            .collect()
+    }
+
     /// Bytes of keys and values a read at the newest revision could return.
     pub fn live_bytes(&self) -> u64 {
         self.shared.state.read().index.live_bytes()

@@ -57,6 +57,7 @@ pub(crate) fn state(disk: &Disk, marks: &Marks) -> Result<Rebuilt, Fatal> {
             index,
             leases,
             alarms,
+            alarms_by_hand: BTreeSet::new(),
             auth: read_auth(&marks.auth)
                 .map_err(|error| Fatal::Damaged(format!("users and roles: {error}")))?,
             revision,

@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(crate) index: Index,
     pub(crate) leases: BTreeMap<i64, Lease>,
     pub(crate) alarms: BTreeSet<(u64, AlarmKind)>,
+    /// Those of them that somebody raised, as far as this process saw it. Nothing that is applied depends on it.
+    pub(crate) alarms_by_hand: BTreeSet<(u64, AlarmKind)>,
     pub(crate) auth: Auth,
     /// Ahead of what readers may see while a run is being stored.
     pub(crate) revision: i64,
@@ -44,6 +46,7 @@ impl Default for State {
             index: Index::default(),
             leases: BTreeMap::new(),
             alarms: BTreeSet::new(),
+            alarms_by_hand: BTreeSet::new(),
             auth: Auth::default(),
             revision: 1,
             compact_revision: -1,

@@ -90,3 +90,31 @@ fn the_total_counts_what_is_not_flushed_yet() {
     machine.flush().unwrap();
     assert!(machine.total_bytes() >= machine.disk_bytes().max(1 << 20));
 }
+
+#[test]
+fn what_the_store_raised_itself_is_kept_apart_from_what_somebody_raised() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = StateMachine::open(dir.path(), &Options::default()).unwrap();
+    let change = |action, member| {
+        Command::Alarm(AlarmChange {
+            action,
+            member,
+            alarm: AlarmKind::NoSpace,
+        })
+    };
+    let (raise, lift) = (AlarmAction::Activate, AlarmAction::Deactivate);
+    let apply = |command| {
+        let run = Run {
+            commands: vec![command],
+            mark: Bytes::new(),
+        };
+        machine.apply(run).unwrap();
+        machine.own_space_alarms()
+    };
+    assert_eq!(apply(change(raise, 1)), [0_u64; 0]);
+    assert_eq!(apply(change(raise, 2).by(Caller::System)), [2]);
+    assert_eq!(machine.alarms().len(), 2);
+    // Lifted, the next one may be the store's own.
+    assert_eq!(apply(change(lift, 1)), [2]);
+    assert_eq!(apply(change(raise, 1).by(Caller::System)), [1, 2]);
+}

@@ -3,12 +3,13 @@
 use planted::Bug;
 
 use super::Writer;
+use crate::auth::Caller;
 use crate::command::{
     AlarmAction, AlarmChange, AlarmKind, LeaseCheckpoint, LeaseGrant, LeaseRevoke,
 };
 use crate::machine::LeaseInfo;
 use crate::outcome::{Body, LeaseChange, Rejection};
-use crate::state::Lease;
+use crate::state::{Lease, State};
 
 impl Writer<'_> {
     pub(super) fn lease_grant(&mut self, grant: LeaseGrant) -> Result<Body, Rejection> {
@@ -63,6 +64,20 @@ impl Writer<'_> {
         if remaining_seconds == 0 {
             self.run.applied.leases.push(LeaseChange::Renewed { id });
         }
+    }
+
+    /// Keeps apart what the store raised itself and may lift itself.
+    pub(super) fn note_hand(&mut self, change: AlarmChange, caller: Option<&Caller>) {
+        let State {
+            alarms,
+            alarms_by_hand,
+            ..
+        } = &mut *self.state;
+        let is_raised = change.action == AlarmAction::Activate;
+        if is_raised && !matches!(caller, Some(Caller::System)) {
+            alarms_by_hand.insert((change.member, change.alarm));
+        }
+        alarms_by_hand.retain(|alarm| alarms.contains(alarm));
     }
 
     /// The alarms that a change concerned, as etcd answers.

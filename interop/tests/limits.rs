@@ -1,0 +1,35 @@
+//! What one client or one disk may take, and that the rest goes on: space, memory, lanes, rates, and the log of slow requests.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use interop::cluster::{Cluster, Options, POLL_INTERVAL};
+use interop::target::Target;
+use tokio::time::{Instant, sleep};
+
+#[path = "limits/space.rs"]
+mod space;
+
+/// Time for something that the server does by itself.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn start(members: usize, flags: &[&str]) -> Result<Cluster> {
+    let options = Options {
+        members,
+        flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+        in_memory: true,
+    };
+    Cluster::start(&Target::mainstay()?, &options).await
+}
+
+/// Waits until `holds` says so.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await? {
+        if Instant::now() > deadline {
+            bail!("{what}: not within {PATIENCE:?}");
+        }
+        sleep(POLL_INTERVAL).await;
+    }
+    Ok(())
+}
