@@ -7,6 +7,8 @@ use interop::cluster::{Cluster, Options, POLL_INTERVAL};
 use interop::target::Target;
 use tokio::time::{Instant, sleep};
 
+#[path = "limits/slow.rs"]
+mod slow;
 #[path = "limits/space.rs"]
 mod space;
 

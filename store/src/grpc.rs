@@ -21,6 +21,7 @@ mod lock;
 mod maintenance;
 mod method;
 mod router;
+mod served;
 mod sniff;
 mod status;
 mod stream;
@@ -35,7 +36,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::config::Config;
+use crate::config::{Config, SlowRequests};
 use crate::metrics::Metrics;
 use crate::replica::Replica;
 
@@ -92,6 +93,8 @@ pub struct Limits {
     pub has_gateway: bool,
     /// `--cors` and `--host-whitelist`.
     pub access: Access,
+    /// Durations above which a request is logged.
+    pub slow_requests: SlowRequests,
     /// Time that running requests get to finish at shutdown.
     pub shutdown_grace: Duration,
 }
@@ -113,6 +116,7 @@ impl Limits {
             handshake_timeout: HANDSHAKE_TIMEOUT,
             access: Access::from_config(config),
             has_gateway: config.enable_grpc_gateway,
+            slow_requests: config.bounds.slow_requests,
             shutdown_grace: SHUTDOWN_GRACE,
         }
     }
@@ -135,6 +139,7 @@ pub(crate) struct Edge {
     pub(crate) shutdown: CancellationToken,
     /// Places for snapshots that are made and sent.
     snapshots: Arc<Semaphore>,
+    slow_log: served::SlowLog,
 }
 
 impl Edge {
@@ -144,6 +149,7 @@ impl Edge {
         leaderless: tokio::sync::watch::Receiver<bool>,
         shutdown: CancellationToken,
     ) -> Edge {
+        let slow_log = served::SlowLog::new(limits.slow_requests);
         let learner = AtomicBool::new(replica.raft_status().is_learner);
         Edge {
             replica,
@@ -153,6 +159,7 @@ impl Edge {
             learner,
             shutdown,
             snapshots: Arc::new(Semaphore::new(SNAPSHOTS_MAX)),
+            slow_log,
         }
     }
 

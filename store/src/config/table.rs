@@ -70,7 +70,6 @@ const NO_V2: &str = "etcd's v2 API is gone";
 const NO_DISCOVERY: &str = "discovery is not available: name the members in --initial-cluster";
 const NO_TRACING: &str = "distributed tracing is not available in this build";
 const NO_BBOLT: &str = "it tunes bbolt, which this store does not use";
-const NO_WARNINGS: &str = "requests are measured, not warned about one by one";
 const NO_CHECKER: &str = "replicas are not compared in the background in this build";
 const NO_DEFRAGMENTING: &str = "this store is never defragmented";
 const OWN_FILES: &str = "the store recycles its own files";
@@ -217,8 +216,8 @@ pub(super) const FLAGS: &[Flag] = &[
     refused("enable-log-rotation", Kind::Bool, "false", "log files are not rotated in this build"),
     ignored("log-rotation-config-json", Kind::Text, "", "log files are not rotated in this build"),
     ignored("enable-pprof", Kind::Bool, "false", "pprof profiles Go programs"),
-    ignored("warning-apply-duration", Kind::Duration, "100ms", NO_WARNINGS),
-    ignored("warning-unary-request-duration", Kind::Duration, "300ms", NO_WARNINGS),
+    used("warning-apply-duration", Kind::Duration, "100ms", "Time of a read, or of a write until it is applied, above which it is logged."),
+    used("warning-unary-request-duration", Kind::Duration, "300ms", "Time of a whole request above which it is logged."),
     refused("enable-distributed-tracing", Kind::Bool, "false", NO_TRACING),
     ignored("distributed-tracing-address", Kind::Text, "localhost:4317", NO_TRACING),
     ignored("distributed-tracing-service-name", Kind::Text, "etcd", NO_TRACING),

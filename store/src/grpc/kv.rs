@@ -15,10 +15,12 @@ use tonic::{Request, Response, Status};
 
 use super::authn::Credentials;
 use super::check::{self, TxnPath};
+use super::served::{Answered, Times};
 use super::status::BadRequest;
 use super::{Edge, convert, status};
 
 mod range_stream;
+mod subject;
 
 /// Keys up to which a request's ranges are read on the runtime's own threads; the runtime can spare the time that takes.
 const RANGE_KEYS_INLINE_MAX: usize = 4096;
@@ -34,26 +36,14 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<pb::RangeResponse>, Status> {
+        let mut times = Times::begin();
         let credentials = self.0.credentials(&request);
         let request = request.into_inner();
-        if !request.serializable {
-            self.0.refuse_learner()?;
-        }
-        check::range(&request)?;
-        if !request.serializable && !planted::is_on(Bug::NoReadBarrier) {
-            self.0.read_barrier().await?;
-        }
-        self.0.metrics.count_range();
-        let range = convert::range(request);
-        let access = Access::Read(&range.keys);
-        let admitted = self.0.admit(&credentials, access).await?;
-        let (revision, response) =
-            read_range(StateMachine::range, &admitted.machine, range).await?;
-        admitted.confirm()?;
-        Ok(Response::new(convert::range_response(
-            self.0.header(revision),
-            response,
-        )))
+        let subject = subject::of_range(&request);
+        let answer = self.answer_range(&credentials, request, &mut times).await;
+        let answered = Answered::of(&answer, subject::size_of_range);
+        self.0.slow_log.look(&times, &subject, answered);
+        answer.map(Response::new)
     }
 
     async fn range_stream(
@@ -76,75 +66,44 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::PutRequest>,
     ) -> Result<Response<pb::PutResponse>, Status> {
+        let mut times = Times::begin();
         let credentials = self.0.credentials(&request);
         let request = request.into_inner();
-        self.0.check_space(check::put_cost(&request)).await?;
-        check::put(&request)?;
-        self.0.check_size(request.encoded_len())?;
-        let command = Command::Put(convert::put(request));
-        let answer = self.0.propose_for(&credentials, command).await?;
-        let Body::Put(response) = answer.body else {
-            return Err(convert::unexpected(&answer.body));
-        };
-        Ok(Response::new(convert::put_response(
-            self.0.header(answer.revision),
-            response,
-        )))
+        let subject = subject::of_put(&request);
+        let answer = self.answer_put(&credentials, request, &mut times).await;
+        let answered = Answered::of(&answer, subject::size_of_put);
+        self.0.slow_log.look(&times, &subject, answered);
+        answer.map(Response::new)
     }
 
     async fn delete_range(
         &self,
         request: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
+        let mut times = Times::begin();
         let credentials = self.0.credentials(&request);
         let request = request.into_inner();
-        check::delete_range(&request)?;
-        self.0.check_size(request.encoded_len())?;
-        let command = Command::DeleteRange(convert::delete_range(request));
-        let answer = self.0.propose_for(&credentials, command).await?;
-        let Body::DeleteRange(response) = answer.body else {
-            return Err(convert::unexpected(&answer.body));
-        };
-        Ok(Response::new(convert::delete_range_response(
-            self.0.header(answer.revision),
-            response,
-        )))
+        let subject = subject::of_delete_range(&request);
+        let answer = self
+            .answer_delete_range(&credentials, request, &mut times)
+            .await;
+        let answered = Answered::of(&answer, subject::size_of_delete_range);
+        self.0.slow_log.look(&times, &subject, answered);
+        answer.map(Response::new)
     }
 
     async fn txn(
         &self,
         request: Request<pb::TxnRequest>,
     ) -> Result<Response<pb::TxnResponse>, Status> {
+        let mut times = Times::begin();
         let credentials = self.0.credentials(&request);
         let request = request.into_inner();
-        self.0.check_space(check::txn_cost(&request)).await?;
-        check::txn(&request, self.0.limits.txn_operations_max)?;
-        let path = check::txn_path(&request);
-        let size = request.encoded_len();
-        let txn = convert::txn(request);
-        check_txn(&txn, self.0.limits.txn_operations_max).map_err(BadRequest::from)?;
-        if path == TxnPath::Write {
-            self.0.check_size(size)?;
-        }
-        let (revision, response) = match path {
-            TxnPath::Write => {
-                let command = Command::Txn(txn);
-                let answer = self.0.propose_for(&credentials, command).await?;
-                let Body::Txn(response) = answer.body else {
-                    return Err(convert::unexpected(&answer.body));
-                };
-                (answer.revision, response)
-            }
-            TxnPath::Linearizable => {
-                self.0.read_barrier().await?;
-                read_txn(&self.0, &credentials, txn).await?
-            }
-            TxnPath::Serializable => read_txn(&self.0, &credentials, txn).await?,
-        };
-        Ok(Response::new(convert::txn_response(
-            self.0.header(revision),
-            response,
-        )))
+        let subject = subject::of_txn(&request);
+        let answer = self.answer_txn(&credentials, request, &mut times).await;
+        let answered = Answered::of(&answer, subject::size_of_txn);
+        self.0.slow_log.look(&times, &subject, answered);
+        answer.map(Response::new)
     }
 
     /// A compaction with `physical` is answered as soon as no reader can see the old revisions: their space is given
@@ -159,6 +118,112 @@ impl pb::kv_server::Kv for Kv {
         let answer = self.0.propose_for(&credentials, command).await?;
         let header = Some(self.0.header(answer.revision));
         Ok(Response::new(pb::CompactionResponse { header }))
+    }
+}
+
+impl Kv {
+    async fn answer_range(
+        &self,
+        credentials: &Credentials,
+        request: pb::RangeRequest,
+        times: &mut Times,
+    ) -> Result<pb::RangeResponse, Status> {
+        if !request.serializable {
+            self.0.refuse_learner()?;
+        }
+        check::range(&request)?;
+        if !request.serializable && !planted::is_on(Bug::NoReadBarrier) {
+            self.0.read_barrier().await?;
+            times.barrier_passed();
+        }
+        self.0.metrics.count_range();
+        let range = convert::range(request);
+        let access = Access::Read(&range.keys);
+        let admitted = self.0.admit(credentials, access).await?;
+        let (revision, response) =
+            read_range(StateMachine::range, &admitted.machine, range).await?;
+        times.applied();
+        admitted.confirm()?;
+        Ok(convert::range_response(self.0.header(revision), response))
+    }
+
+    async fn answer_put(
+        &self,
+        credentials: &Credentials,
+        request: pb::PutRequest,
+        times: &mut Times,
+    ) -> Result<pb::PutResponse, Status> {
+        self.0.check_space(check::put_cost(&request)).await?;
+        check::put(&request)?;
+        self.0.check_size(request.encoded_len())?;
+        let command = Command::Put(convert::put(request));
+        let answer = self.0.propose_for(credentials, command).await;
+        times.applied();
+        let answer = answer?;
+        let Body::Put(response) = answer.body else {
+            return Err(convert::unexpected(&answer.body));
+        };
+        Ok(convert::put_response(
+            self.0.header(answer.revision),
+            response,
+        ))
+    }
+
+    async fn answer_delete_range(
+        &self,
+        credentials: &Credentials,
+        request: pb::DeleteRangeRequest,
+        times: &mut Times,
+    ) -> Result<pb::DeleteRangeResponse, Status> {
+        check::delete_range(&request)?;
+        self.0.check_size(request.encoded_len())?;
+        let command = Command::DeleteRange(convert::delete_range(request));
+        let answer = self.0.propose_for(credentials, command).await;
+        times.applied();
+        let answer = answer?;
+        let Body::DeleteRange(response) = answer.body else {
+            return Err(convert::unexpected(&answer.body));
+        };
+        Ok(convert::delete_range_response(
+            self.0.header(answer.revision),
+            response,
+        ))
+    }
+
+    async fn answer_txn(
+        &self,
+        credentials: &Credentials,
+        request: pb::TxnRequest,
+        times: &mut Times,
+    ) -> Result<pb::TxnResponse, Status> {
+        self.0.check_space(check::txn_cost(&request)).await?;
+        check::txn(&request, self.0.limits.txn_operations_max)?;
+        let path = check::txn_path(&request);
+        let size = request.encoded_len();
+        let txn = convert::txn(request);
+        check_txn(&txn, self.0.limits.txn_operations_max).map_err(BadRequest::from)?;
+        if path == TxnPath::Write {
+            self.0.check_size(size)?;
+        }
+        let (revision, response) = match path {
+            TxnPath::Write => {
+                let command = Command::Txn(txn);
+                let answer = self.0.propose_for(credentials, command).await;
+                times.applied();
+                let answer = answer?;
+                let Body::Txn(response) = answer.body else {
+                    return Err(convert::unexpected(&answer.body));
+                };
+                (answer.revision, response)
+            }
+            TxnPath::Linearizable => {
+                self.0.read_barrier().await?;
+                times.barrier_passed();
+                read_txn(&self.0, credentials, txn, times).await?
+            }
+            TxnPath::Serializable => read_txn(&self.0, credentials, txn, times).await?,
+        };
+        Ok(convert::txn_response(self.0.header(revision), response))
     }
 }
 
@@ -182,6 +247,7 @@ async fn read_txn(
     edge: &Edge,
     credentials: &Credentials,
     txn: Txn,
+    times: &mut Times,
 ) -> Result<(i64, TxnResponse), Status> {
     edge.metrics.count_txn();
     let admitted = edge.admit(credentials, Access::ReadTxn(&txn)).await?;
@@ -191,6 +257,7 @@ async fn read_txn(
     } else {
         machine.read_txn(&txn).map_err(status::rejected)?
     };
+    times.applied();
     admitted.confirm()?;
     Ok(read)
 }
