@@ -16,9 +16,9 @@ const CLIENT_PORT: &[&str] = &[
     "grpc/health.proto",
 ];
 
-/// Services between our own processes. Both sides share one set of
+/// Services between our own processes, and of collectors of spans. Both sides share one set of
 /// types; `src/lib.rs` names each package once, with `"own"` as its side.
-const OWN: &[&str] = &["peer/peer.proto"];
+const OWN: &[&str] = &["peer/peer.proto", "otlp/trace.proto"];
 
 /// Messages the server writes from stored bytes, and the hand-written types that do it.
 const ENCODED: &[(&str, &str)] = &[
@@ -32,6 +32,7 @@ const ENCODED: &[(&str, &str)] = &[
 fn main() {
     println!("cargo:rerun-if-changed=etcd");
     println!("cargo:rerun-if-changed=grpc");
+    println!("cargo:rerun-if-changed=otlp");
     println!("cargo:rerun-if-changed=peer");
     let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     let out = Path::new(&out);

@@ -27,6 +27,17 @@ impl Target {
         })
     }
 
+    /// A newer etcd than the one of the search path: the program that `ETCD_NEWER_BIN` names.
+    pub fn newer_etcd() -> Result<Target> {
+        let program = std::env::var_os("ETCD_NEWER_BIN");
+        let program = program.context("ETCD_NEWER_BIN does not name an etcd of 3.6")?;
+        Ok(Target {
+            name: "etcd",
+            program: program.into(),
+            subcommand: None,
+        })
+    }
+
     /// Our own server: the program that `MAINSTAY_BIN` names, else the release build's.
     pub fn mainstay() -> Result<Target> {
         let program = match std::env::var_os("MAINSTAY_BIN") {

@@ -58,6 +58,11 @@ generated!(
     peer, "own", "mainstay.peer.v1"
 );
 
+generated!(
+    /// Spans for a collector that speaks OpenTelemetry's protocol.
+    otlp, "own", "opentelemetry.proto.collector.trace.v1"
+);
+
 /// The same packages for the answering side: server stubs, and messages whose key-values are
 /// [`encoded::KeyValue`]. Messages in which no key-value can occur are the plain ones.
 pub mod server {

@@ -65,6 +65,15 @@ fn header(kind: u8, origin: u64, number: u64, count: usize, size: usize) -> Byte
     out
 }
 
+/// Member that proposed a log entry, and its number, without a look at what else it holds.
+pub(crate) fn origin_and_number(mut bytes: &[u8]) -> Option<(u64, u64)> {
+    if bytes.len() < HEADER_BYTES || bytes.get_u8() != FORMAT {
+        return None;
+    }
+    bytes.advance(1);
+    Some((bytes.get_u64(), bytes.get_u64()))
+}
+
 /// Reads a log entry; keys and values stay slices of it.
 pub(crate) fn decode(mut bytes: Bytes) -> Result<Batch, BatchError> {
     if bytes.len() < HEADER_BYTES || bytes.get_u8() != FORMAT {

@@ -9,6 +9,7 @@ mod go;
 mod help;
 mod identity;
 mod security;
+mod spans;
 mod table;
 mod url;
 mod values;
@@ -25,6 +26,7 @@ pub use self::authentication::{Authentication, JwtOptions, TokenKind};
 pub use self::bounds::{Bounds, DISK_RESERVE_BYTES, DiskReserve, SlowRequests};
 pub use self::identity::{cluster_id, member_id, new_member_id};
 pub use self::security::Security;
+pub use self::spans::Tracing;
 pub use self::url::{Url, UrlError};
 
 /// The release of etcd whose API this store speaks. Clients read it: kube-apiserver wants a semantic version.
@@ -88,6 +90,8 @@ pub struct Config {
     pub archive: Option<archive::Settings>,
     pub bounds: Bounds,
     pub telemetry: Telemetry,
+    /// None when no request is traced.
+    pub tracing: Option<Tracing>,
     /// What the operator should see at warning level once there is a log.
     pub warnings: Vec<String>,
     /// Flags that were taken and have no effect, for the debug level.

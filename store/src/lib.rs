@@ -16,6 +16,7 @@ mod raft;
 pub mod replica;
 mod server;
 mod space;
+mod spans;
 pub mod tls;
 mod waiters;
 pub mod watch;

@@ -21,6 +21,7 @@ use crate::raft::{
     StateFolder,
 };
 use crate::space::Space;
+use crate::spans::Tracer;
 use crate::watch::Hub;
 
 /// Who this replica is. Both ids are computed as etcd computes them.
@@ -100,6 +101,7 @@ pub(crate) struct Parts {
     pub(crate) hub: Arc<Hub>,
     pub(crate) space: Arc<Space>,
     pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) tracer: Option<Tracer>,
     pub(crate) members: MemberTable,
     pub(crate) peers: Peers,
     pub(crate) proposals: Proposals,
@@ -149,6 +151,11 @@ impl Replica {
     /// Who knows tokens and passwords.
     pub(crate) fn authenticator(&self) -> &Authenticator {
         &self.0.authenticator
+    }
+
+    /// Who makes spans of requests, if any are traced.
+    pub(crate) fn tracer(&self) -> Option<&Tracer> {
+        self.0.tracer.as_ref()
     }
 
     /// Whether this replica has applied the log up to an index.

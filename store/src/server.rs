@@ -20,7 +20,7 @@ use futures::{Stream, TryStreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
-use self::assembly::{Assembly, Means, open};
+use self::assembly::{Assembly, Feeds, Means, open};
 use self::loops::{Loops, spawn_loops};
 use self::ports::{Ports, peer_connections};
 use crate::archive;
@@ -94,11 +94,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let data = DataFolder::open(&config, joins)?;
     let tasks = Tasks::new();
-    let (assembly, closed_connections) = open(&config, &data, means).await?;
+    let (assembly, feeds) = open(&config, &data, means).await?;
     // The first to start is the last to end.
     spawn_archive(&assembly, &data, &tasks)?;
     let incoming = peer_connections(ports.peers, &tasks);
-    let started = start(&assembly, &data, &tasks, incoming, closed_connections).await?;
+    let started = start(&assembly, &data, &tasks, incoming, feeds).await?;
     let replica = started.replica;
     serve_pages(&assembly, &replica, &tasks, ports.pages);
     probe::spawn(&assembly, &tasks);
@@ -171,7 +171,7 @@ async fn start<I>(
     data: &DataFolder,
     tasks: &Tasks,
     incoming: impl Stream<Item = io::Result<I>> + Send + 'static,
-    closed_connections: mpsc::Receiver<u64>,
+    feeds: Feeds,
 ) -> anyhow::Result<Started>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -185,6 +185,9 @@ where
         waiters,
         ..
     } = assembly;
+    if let Some(exporter) = feeds.exporter {
+        tasks.spawn("spans", OnFailure::Stop, |stop| exporter.run(stop));
+    }
     let identity = data.identity();
     let request_timeout = REQUEST_TIMEOUT + 2 * config.election_timeout;
     let contact = Contact::new(config.election_timeout);
@@ -217,7 +220,7 @@ where
     let ways = (leader, proposals.clone(), changes, contact);
     let service = peer_service(identity, assembly, &guard, ways);
     serve_peers(tasks, service, assembly, incoming);
-    let early_election = early_election(assembly, &guard, closed_connections);
+    let early_election = early_election(assembly, &guard, feeds.closed_connections);
     join::refuse_second_bootstrap(assembly, data).await?;
     spawn_floor(assembly, tasks, &guard);
     raft.run();
@@ -294,6 +297,7 @@ fn replica(
         hub: Arc::clone(&assembly.hub),
         space: Arc::clone(&assembly.space),
         authenticator: Arc::clone(&assembly.authenticator),
+        tracer: assembly.tracer.clone(),
         members: assembly.members.clone(),
         peers: assembly.peers.clone(),
         proposals: proposals.clone(),

@@ -1,13 +1,15 @@
 //! Who waits for which batch: the applier answers here, wherever in the cluster the batch was appended.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use state_machine::Outcome;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::replica::Unavailable;
+use crate::spans::{Stage, Stages};
 
 pub(crate) type Answer = Result<Outcome, Unavailable>;
 
@@ -15,12 +17,16 @@ pub(crate) type Answer = Result<Outcome, Unavailable>;
 pub(crate) struct Waiters {
     next_number: AtomicU64,
     waiting: Mutex<HashMap<u64, Waiting>>,
+    /// Whether any batch ever held a traced request: where none did, stages cost one load.
+    has_traced: AtomicBool,
 }
 
 struct Waiting {
     senders: Vec<oneshot::Sender<Answer>>,
     /// Freed when the batch is answered; bounds the batches under way.
     permit: Option<OwnedSemaphorePermit>,
+    /// Of its traced requests.
+    stages: Vec<Arc<Stages>>,
 }
 
 impl Waiters {
@@ -29,6 +35,7 @@ impl Waiters {
         Waiters {
             next_number: AtomicU64::new(first_number),
             waiting: Mutex::default(),
+            has_traced: AtomicBool::new(false),
         }
     }
 
@@ -42,9 +49,34 @@ impl Waiters {
         senders: Vec<oneshot::Sender<Answer>>,
         permit: Option<OwnedSemaphorePermit>,
     ) {
-        self.waiting
-            .lock()
-            .insert(number, Waiting { senders, permit });
+        let waiting = Waiting {
+            senders,
+            permit,
+            stages: Vec::new(),
+        };
+        self.waiting.lock().insert(number, waiting);
+    }
+
+    /// Follows a registered batch through its stages for its traced requests.
+    pub(crate) fn trace(&self, number: u64, stages: Vec<Arc<Stages>>) {
+        if stages.is_empty() {
+            return;
+        }
+        self.has_traced.store(true, Ordering::Relaxed);
+        if let Some(waiting) = self.waiting.lock().get_mut(&number) {
+            waiting.stages = stages;
+        }
+    }
+
+    pub(crate) fn reached(&self, number: u64, stage: Stage) {
+        if !self.has_traced.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Some(waiting) = self.waiting.lock().get(&number) {
+            for stages in &waiting.stages {
+                stages.reached(stage);
+            }
+        }
     }
 
     /// Answers a batch with its outcomes, in the order of its commands. Nobody may be waiting any more.

@@ -13,6 +13,7 @@ use super::bounds::Bounds;
 use super::go;
 use super::identity::member_id;
 use super::security::{self, Security};
+use super::spans;
 use super::url::{self, Url};
 use super::values::Values;
 use super::{AutoCompaction, ClusterState, Config, InitialMember};
@@ -98,6 +99,7 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         peer_security,
         socket_reuse_port: values.bool("socket-reuse-port"),
         telemetry,
+        tracing: spans::tracing(&values)?,
         warnings: values.warnings,
         remarks: values.remarks,
     })

@@ -68,7 +68,6 @@ const fn refused(name: &'static str, kind: Kind, default: &'static str, why: &'s
 
 const NO_V2: &str = "etcd's v2 API is gone";
 const NO_DISCOVERY: &str = "discovery is not available: name the members in --initial-cluster";
-const NO_TRACING: &str = "distributed tracing is not available in this build";
 const NO_BBOLT: &str = "it tunes bbolt, which this store does not use";
 const NO_CHECKER: &str = "replicas are not compared in the background in this build";
 const NO_DEFRAGMENTING: &str = "this store is never defragmented";
@@ -218,11 +217,11 @@ pub(super) const FLAGS: &[Flag] = &[
     ignored("enable-pprof", Kind::Bool, "false", "pprof profiles Go programs"),
     used("warning-apply-duration", Kind::Duration, "100ms", "Time of a read, or of a write until it is applied, above which it is logged."),
     used("warning-unary-request-duration", Kind::Duration, "300ms", "Time of a whole request above which it is logged."),
-    refused("enable-distributed-tracing", Kind::Bool, "false", NO_TRACING),
-    ignored("distributed-tracing-address", Kind::Text, "localhost:4317", NO_TRACING),
-    ignored("distributed-tracing-service-name", Kind::Text, "etcd", NO_TRACING),
-    ignored("distributed-tracing-instance-id", Kind::Text, "", NO_TRACING),
-    ignored("distributed-tracing-sampling-rate", Kind::Unsigned, "0", NO_TRACING),
+    used("enable-distributed-tracing", Kind::Bool, "false", "Whether spans of requests are sent to an OpenTelemetry collector."),
+    used("distributed-tracing-address", Kind::Text, "localhost:4317", "Host and port where the collector takes OTLP over gRPC, without TLS."),
+    used("distributed-tracing-service-name", Kind::Text, "etcd", "Name of the service in spans, the same on every member."),
+    used("distributed-tracing-instance-id", Kind::Text, "", "What tells this member's spans from the others'."),
+    used("distributed-tracing-sampling-rate", Kind::Signed, "0", "Of a million requests whose senders do not say, how many are traced."),
     // Tuning of parts that are not there.
     ignored("max-wals", Kind::Unsigned, "5", OWN_FILES),
     ignored("max-snapshots", Kind::Unsigned, "5", OWN_FILES),

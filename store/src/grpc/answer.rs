@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use super::Edge;
 use super::method::{Kind, Method};
 use crate::metrics::CODES;
+use crate::spans::{Span, Value};
 
 /// Beginnings of tonic's texts for what grpc-go says otherwise.
 const TONIC_TOO_LONG: &str = "Error, decoded message length too large";
@@ -27,10 +28,19 @@ pub(super) struct Call {
     pub(super) edge: Arc<Edge>,
     pub(super) method: &'static Method,
     pub(super) began: Instant,
+    /// When it is traced.
+    pub(super) span: Option<Span>,
 }
 
 impl Call {
-    fn count(&self, code: Code) {
+    /// Counts the call, and ends its span.
+    fn count(&mut self, code: Code, message: &str) {
+        if let Some(mut span) = self.span.take() {
+            span.set("rpc.grpc.status_code", Value::Number(code as i64));
+            if is_servers_failure(code) {
+                span.fail(message);
+            }
+        }
         let code = (code as usize).min(CODES - 1);
         let calls = self.edge.metrics.calls(self.method);
         calls.handled[code].add(1);
@@ -38,6 +48,19 @@ impl Call {
             handling.observe(self.began.elapsed());
         }
     }
+}
+
+/// OpenTelemetry's rule for the span of a server: what its client did wrong is no failure.
+fn is_servers_failure(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
 }
 
 /// The answer to one request, in the making.
@@ -72,17 +95,17 @@ impl Future for Answer {
                 Err(never) => match never {},
             },
         };
-        let Some(call) = answer.call.take() else {
+        let Some(mut call) = answer.call.take() else {
             return Poll::Ready(Ok(response));
         };
         match Status::from_header_map(response.headers()) {
             Some(status) => {
                 let status = as_etcd(status, call.method.kind);
-                call.count(status.code());
+                call.count(status.code(), status.message());
                 tracing::debug!(method = call.method.name, code = ?status.code(), "refused");
                 response = status.into_http();
             }
-            None if call.method.kind == Kind::Unary => call.count(Code::Ok),
+            None if call.method.kind == Kind::Unary => call.count(Code::Ok, ""),
             None => {
                 let counted = |body| {
                     Body::new(CountedBody {
@@ -99,8 +122,8 @@ impl Future for Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if let Some(call) = &self.call {
-            call.count(Code::Cancelled);
+        if let Some(call) = &mut self.call {
+            call.count(Code::Cancelled, "");
         }
     }
 }
@@ -130,16 +153,16 @@ fn as_etcd(status: Status, kind: Kind) -> Status {
     ))
 }
 
-/// Puts the status that ends a stream into etcd's words. Gives its code.
-fn end_as_etcd(trailers: &mut HeaderMap, kind: Kind) -> Code {
+/// Puts the status that ends a stream into etcd's words, and gives it.
+fn end_as_etcd(trailers: &mut HeaderMap, kind: Kind) -> Status {
     let Some(status) = Status::from_header_map(trailers) else {
-        return Code::Ok;
+        return Status::ok("");
     };
     let status = as_etcd(status, kind);
     status
         .add_header(trailers)
         .expect("a status can be written whatever its text: it is percent-encoded");
-    status.code()
+    status
 }
 
 /// The body of a stream, counted by the status in its trailers.
@@ -160,9 +183,10 @@ impl http_body::Body for CountedBody {
         let mut frame = ready!(Pin::new(&mut counted.body).poll_frame(context));
         if let Some(Ok(frame)) = &mut frame
             && let Some(trailers) = frame.trailers_mut()
-            && let Some(call) = counted.call.take()
+            && let Some(mut call) = counted.call.take()
         {
-            call.count(end_as_etcd(trailers, call.method.kind));
+            let status = end_as_etcd(trailers, call.method.kind);
+            call.count(status.code(), status.message());
         }
         Poll::Ready(frame)
     }
@@ -174,8 +198,8 @@ impl http_body::Body for CountedBody {
 
 impl Drop for CountedBody {
     fn drop(&mut self) {
-        if let Some(call) = &self.call {
-            call.count(Code::Cancelled);
+        if let Some(call) = &mut self.call {
+            call.count(Code::Cancelled, "");
         }
     }
 }
@@ -236,7 +260,7 @@ mod tests {
         let mut trailers = HeaderMap::new();
         status.add_header(&mut trailers).unwrap();
         trailers.insert("x-kept", http::HeaderValue::from_static("1"));
-        let code = end_as_etcd(&mut trailers, Kind::BidirectionalStream);
+        let code = end_as_etcd(&mut trailers, Kind::BidirectionalStream).code();
         assert_eq!(trailers.get_all("x-kept").iter().count(), 1);
         let status = Status::from_header_map(&trailers).unwrap();
         assert_eq!(status.code(), code);
@@ -260,7 +284,7 @@ mod tests {
         let status = ended(&Status::new(Code::Ok, ""));
         assert_eq!((status.code(), status.message()), (Code::Ok, ""));
         assert_eq!(
-            end_as_etcd(&mut HeaderMap::new(), Kind::BidirectionalStream),
+            end_as_etcd(&mut HeaderMap::new(), Kind::BidirectionalStream).code(),
             Code::Ok
         );
     }

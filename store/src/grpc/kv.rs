@@ -18,6 +18,7 @@ use super::check::{self, TxnPath};
 use super::served::{Answered, Times};
 use super::status::BadRequest;
 use super::{Edge, convert, status};
+use crate::spans;
 
 mod range_stream;
 mod subject;
@@ -236,6 +237,7 @@ async fn read_range(
     machine: &Arc<StateMachine>,
     range: Range,
 ) -> Result<(i64, RangeResponse), Status> {
+    let _span = spans::child("mainstay.range");
     if !may_be_long(machine, [&range.keys]) {
         return read(machine, &range).map_err(status::rejected);
     }
@@ -252,6 +254,7 @@ async fn read_txn(
     edge.metrics.count_txn();
     let admitted = edge.admit(credentials, Access::ReadTxn(&txn)).await?;
     let machine = admitted.machine.clone();
+    let _span = spans::child("mainstay.txn_range");
     let read = if may_be_long(&machine, keys_of(&txn)) {
         blocking(move || machine.read_txn(&txn)).await?
     } else {

@@ -23,6 +23,7 @@ use super::{
     stream, watch,
 };
 use crate::http::Pages;
+use crate::spans::{Span, Value};
 
 /// etcd's metadata key with the version of the client's API.
 const CLIENT_API_VERSION: &str = "client-api-version";
@@ -180,17 +181,34 @@ impl Router {
             Err(text) => return Answer::ready(Status::unimplemented(text)),
         };
         self.edge.metrics.calls(method).started.add(1);
-        let call = Some(Call {
-            edge: self.edge.clone(),
-            method,
-            began: Instant::now(),
-        });
+        let span = self.span(method, request.headers());
         let work = match self.refuse(method, request.headers()) {
             Some(status) => Work::Ready(Some(status.into_http())),
             None if self.edge.auth_enabled() => self.admitted(method, request),
             None => Work::Running(self.dispatch(method.service, request)),
         };
+        let work = match (&span, work) {
+            (Some(span), Work::Running(work)) => Work::Running(Box::pin(span.around(work))),
+            (_, work) => work,
+        };
+        let call = Some(Call {
+            edge: self.edge.clone(),
+            method,
+            began: Instant::now(),
+            span,
+        });
         Answer { work, call }
+    }
+
+    /// The span of a request, as OpenTelemetry names them, if it is traced.
+    fn span(&self, method: &Method, headers: &HeaderMap) -> Option<Span> {
+        let tracer = self.edge.replica.tracer()?;
+        let service = method.service.name();
+        let mut span = tracer.request(headers, format!("{service}/{}", method.name))?;
+        span.set("rpc.system", Value::Text("grpc"));
+        span.set("rpc.service", Value::Text(service));
+        span.set("rpc.method", Value::Text(method.name));
+        Some(span)
     }
 
     /// Serves a request once its sender is found to be someone who may call the method.

@@ -383,6 +383,16 @@ fn network(page: &mut Page, metrics: &Metrics) {
         "Connections closed at once because there were too many.",
         &metrics.connections_refused,
     );
+    page.counter(
+        "mainstay_spans_exported_total",
+        "Spans of traced requests that the collector took.",
+        &metrics.spans_exported,
+    );
+    page.counter(
+        "mainstay_spans_dropped_total",
+        "Spans of traced requests that were dropped: too many waited, or the collector did not take them.",
+        &metrics.spans_dropped,
+    );
 }
 
 fn calls(page: &mut Page, metrics: &Metrics) {

@@ -23,6 +23,7 @@ use crate::batch::{self, Content};
 use crate::blocking;
 use crate::lessor::Lessor;
 use crate::metrics::Metrics;
+use crate::spans::Stage;
 use crate::waiters::Waiters;
 use crate::watch::Hub;
 
@@ -137,6 +138,8 @@ impl Applier {
                     }
                     Content::Commands(commands) => {
                         if batch.origin == self.listeners.member_id {
+                            let waiters = &self.listeners.waiters;
+                            waiters.reached(batch.number, Stage::Committed);
                             run.own
                                 .push((run.commands.len(), commands.len(), batch.number));
                         }

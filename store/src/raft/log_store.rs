@@ -6,6 +6,7 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use openraft::EntryPayload;
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
@@ -15,6 +16,9 @@ use tokio::sync::oneshot;
 
 use super::codec;
 use super::types::{Entry, LogId, TypeConfig, Vote};
+use crate::batch;
+use crate::spans::Stage;
+use crate::waiters::Waiters;
 
 /// Most payload bytes that one read for replication or apply brings.
 const READ_BYTES: usize = 2 << 20;
@@ -24,6 +28,8 @@ const READ_BYTES: usize = 2 << 20;
 pub(crate) struct LogStore {
     wal: wal::Wal,
     state: Arc<Mutex<State>>,
+    /// Told what is on disk of this member's own batches, where requests are traced.
+    traced: Option<(u64, Arc<Waiters>)>,
 }
 
 #[derive(Debug, Default)]
@@ -62,7 +68,24 @@ impl LogStore {
         Ok(LogStore {
             wal,
             state: Arc::new(Mutex::new(state)),
+            traced: None,
         })
+    }
+
+    /// Tells whoever waits for a batch of this member that it is on its disk.
+    pub(crate) fn tell(mut self, member_id: u64, waiters: Arc<Waiters>) -> Self {
+        self.traced = Some((member_id, waiters));
+        self
+    }
+
+    /// Number of an entry that this member proposed, where requests are traced.
+    fn traced_number(&self, entry: &Entry) -> Option<u64> {
+        let (member_id, _) = self.traced.as_ref()?;
+        let EntryPayload::Normal(bytes) = &entry.payload else {
+            return None;
+        };
+        let (origin, number) = batch::origin_and_number(&bytes.0)?;
+        (origin == *member_id).then_some(number)
     }
 
     async fn wait(&self, submit: impl FnOnce(wal::Done)) -> io::Result<()> {
@@ -174,7 +197,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     {
         let mut last = None;
         let mut records = Vec::new();
+        let mut traced = Vec::new();
         for entry in entries {
+            traced.extend(self.traced_number(&entry));
             let id = entry.log_id();
             let payload: Bytes = codec::encode_payload(codec::payload_of(&entry))?;
             records.push(wal::Entry {
@@ -192,9 +217,17 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             self.wal.append(records, Box::new(|_result| {}));
             return Ok(());
         }
+        let told = self.traced.clone().filter(|_| !traced.is_empty());
         self.wal.append(
             records,
-            Box::new(move |result| callback.io_completed(result)),
+            Box::new(move |result| {
+                if let Some((_, waiters)) = &told {
+                    for number in traced {
+                        waiters.reached(number, Stage::Appended);
+                    }
+                }
+                callback.io_completed(result);
+            }),
         );
         Ok(())
     }

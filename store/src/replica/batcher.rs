@@ -17,6 +17,7 @@ use super::proposals::Proposals;
 use super::reads::read_index;
 use crate::batch;
 use crate::raft::{Leader, LeadershipWatch, Peers, was_not_sent};
+use crate::spans::{Stage, Stages};
 use crate::waiters::{Answer, Waiters};
 
 /// Most requests and bytes in one log entry. A larger single request goes alone.
@@ -33,6 +34,8 @@ const LEADER_LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Pending {
     pub(super) command: Bytes,
     pub(super) sender: oneshot::Sender<Answer>,
+    /// Of a traced request.
+    pub(super) stages: Option<Arc<Stages>>,
 }
 
 /// Batches that were certainly not appended: the leader stepped down, hands over, or was never reached. They go to the
@@ -99,7 +102,11 @@ impl OnItsWay {
             return;
         };
         let batch = self.commands.into_iter().zip(senders);
-        let batch = batch.map(|(command, sender)| Pending { command, sender });
+        let batch = batch.map(|(command, sender)| Pending {
+            command,
+            sender,
+            stages: None,
+        });
         self.returned.push(batch.collect());
         drop(permit);
     }
@@ -195,8 +202,11 @@ impl Batcher {
         let number = self.waiters.next_number();
         let bytes =
             batch::encode_commands(self.member_id, number, batch.iter().map(|p| &p.command[..]));
+        let traced: Vec<_> = batch.iter().filter_map(|p| p.stages.clone()).collect();
         let (commands, senders) = batch.into_iter().map(|p| (p.command, p.sender)).unzip();
         self.waiters.register(number, senders, Some(permit));
+        self.waiters.trace(number, traced);
+        self.waiters.reached(number, Stage::Batched);
         let waiters = Arc::clone(&self.waiters);
         let on_its_way = OnItsWay {
             number,
@@ -279,7 +289,15 @@ mod tests {
     fn pending(command: &'static [u8]) -> (Pending, oneshot::Receiver<Answer>) {
         let (sender, receiver) = oneshot::channel();
         let command = Bytes::from_static(command);
-        (Pending { command, sender }, receiver)
+        let stages = None;
+        (
+            Pending {
+                command,
+                sender,
+                stages,
+            },
+            receiver,
+        )
     }
 
     fn on_its_way(waiters: &Arc<Waiters>, returned: &Arc<Returned>) -> OnItsWay {

@@ -12,6 +12,7 @@ use super::Unavailable;
 use super::batcher::{Batcher, Pending, forward};
 use crate::batch;
 use crate::raft::{Attributes, Leader, LeadershipWatch, Peers};
+use crate::spans::{ProposalSpan, Stages};
 use crate::waiters::{Answer, Waiters};
 
 /// Requests that may wait for a place in a batch; one more is refused with "too many requests".
@@ -61,6 +62,17 @@ impl Proposals {
 
     /// Replicates a command and waits until it is applied here.
     pub(crate) async fn propose(&self, command: &Command) -> Answer {
+        let Some(span) = ProposalSpan::begin() else {
+            return self.queue(command, None).await;
+        };
+        let answer = self.queue(command, Some(Arc::clone(&span.stages))).await;
+        let leads = self.leadership.leader() == Some(self.member_id);
+        let failure = answer.as_ref().err().map(ToString::to_string);
+        span.end(failure, leads);
+        answer
+    }
+
+    async fn queue(&self, command: &Command, stages: Option<Arc<Stages>>) -> Answer {
         let mut encoded = BytesMut::new();
         command.encode(&mut encoded);
         let size = encoded.len();
@@ -77,6 +89,7 @@ impl Proposals {
             .try_send(Pending {
                 command: encoded.freeze(),
                 sender,
+                stages,
             })
             .map_err(|error| {
                 self.queued_bytes.fetch_sub(size, Ordering::Relaxed);

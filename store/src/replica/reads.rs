@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Unavailable;
 use crate::raft::{ApplyProgress, Leader, LeadershipWatch, Peers};
+use crate::spans;
 
 /// Reads that may wait for a round; one more is refused with "too many requests".
 const WAITING_READS: usize = 100_000;
@@ -69,6 +70,15 @@ impl Reads {
 
     /// Returns once the local state is at least as new as the cluster's was at the call.
     pub(crate) async fn barrier(&self) -> Result<(), Unavailable> {
+        let mut span = spans::child("mainstay.read_barrier");
+        let reached = self.wait_for_round().await;
+        if let (Some(span), Err(why)) = (&mut span, reached) {
+            span.fail(why.to_string());
+        }
+        reached
+    }
+
+    async fn wait_for_round(&self) -> Result<(), Unavailable> {
         let (tx, rx) = oneshot::channel();
         {
             let mut waiting = self.queue.waiting.lock();

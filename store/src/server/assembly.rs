@@ -17,6 +17,7 @@ use crate::raft::{
     Peers, Raft, RaftSettings, StateFolder, Traffic, Transport,
 };
 use crate::space::Space;
+use crate::spans::{Exporter, Tracer};
 use crate::waiters::Waiters;
 use crate::watch::{Hub, HubOptions};
 
@@ -30,6 +31,7 @@ pub(super) struct Assembly {
     /// Where log and state lie.
     pub(super) folders: Vec<PathBuf>,
     pub(super) authenticator: Arc<Authenticator>,
+    pub(super) tracer: Option<Tracer>,
     pub(super) members: MemberTable,
     pub(super) peers: Peers,
     pub(super) detector: FailureDetector,
@@ -65,15 +67,26 @@ impl Means {
     }
 }
 
-/// Opens log and state, and builds raft on them without starting it. The second part tells whose connections close.
+/// What an assembly's loops are fed from.
+pub(super) struct Feeds {
+    /// Whose connections close.
+    pub(super) closed_connections: mpsc::Receiver<u64>,
+    /// When requests are traced.
+    pub(super) exporter: Option<Exporter>,
+}
+
+/// Opens log and state, and builds raft on them without starting it.
 pub(super) async fn open(
     config: &Arc<Config>,
     data: &DataFolder,
     means: Means,
-) -> anyhow::Result<(Assembly, mpsc::Receiver<u64>)> {
+) -> anyhow::Result<(Assembly, Feeds)> {
     let identity = data.identity();
     let metrics = Arc::new(Metrics::new(config.extensive_metrics));
     let authenticator = Arc::new(Authenticator::new(&config.authentication)?);
+    let tracing = config.tracing.as_ref();
+    let tracing = tracing.map(|settings| Tracer::new(settings, &metrics));
+    let (tracer, exporter) = tracing.transpose()?.unzip();
     let (log, folder, wal) = open_storage(data, &metrics, means.open_log).await?;
     let folder = Arc::new(folder);
     let machine = folder.machine();
@@ -97,6 +110,10 @@ pub(super) async fn open(
         &std::hash::RandomState::new(),
         identity.member_id,
     )));
+    let log = match &tracer {
+        None => log,
+        Some(_) => log.tell(identity.member_id, Arc::clone(&waiters)),
+    };
     let unflushed_entries = Arc::new(AtomicU64::new(0));
     let listeners = Listeners {
         member_id: identity.member_id,
@@ -128,6 +145,7 @@ pub(super) async fn open(
         space,
         folders: vec![data.wal().to_owned(), data.state()],
         authenticator,
+        tracer,
         members,
         peers,
         detector,
@@ -140,7 +158,11 @@ pub(super) async fn open(
         metrics,
         sweeps: means.sweeps,
     };
-    Ok((assembly, closed_connections))
+    let feeds = Feeds {
+        closed_connections,
+        exporter,
+    };
+    Ok((assembly, feeds))
 }
 
 fn raft_settings(config: &Config) -> RaftSettings {

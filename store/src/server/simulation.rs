@@ -98,12 +98,12 @@ where
     let joins = joins(&config, &means).await?;
     let data = Arc::new(DataFolder::open(&config, joins)?);
     let tasks = Tasks::new();
-    let (assembly, closed_connections) = open(&config, &data, means).await?;
+    let (assembly, feeds) = open(&config, &data, means).await?;
     on_state_opened(Durable {
         data: Arc::clone(&data),
         folder: Arc::clone(&assembly.folder),
     });
-    let started = start(&assembly, &data, &tasks, incoming, closed_connections).await?;
+    let started = start(&assembly, &data, &tasks, incoming, feeds).await?;
     Ok(Node {
         assembly,
         tasks,
