@@ -6,7 +6,7 @@ use std::path::Path;
 use protox::prost_reflect::prost::Message;
 use protox::prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
 
-/// The services of etcd's client port. Clients and servers get different types.
+/// The services of the client port: etcd's, and ours beside them. Clients and servers get different types.
 const CLIENT_PORT: &[&str] = &[
     "etcd/kv.proto",
     "etcd/auth.proto",
@@ -14,6 +14,7 @@ const CLIENT_PORT: &[&str] = &[
     "etcd/v3lock.proto",
     "etcd/v3election.proto",
     "grpc/health.proto",
+    "mainstay/pipeline.proto",
 ];
 
 /// Services between our own processes, and of collectors of spans. Both sides share one set of
@@ -33,6 +34,7 @@ fn main() {
     println!("cargo:rerun-if-changed=etcd");
     println!("cargo:rerun-if-changed=grpc");
     println!("cargo:rerun-if-changed=otlp");
+    println!("cargo:rerun-if-changed=mainstay");
     println!("cargo:rerun-if-changed=peer");
     let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     let out = Path::new(&out);

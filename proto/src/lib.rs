@@ -54,6 +54,11 @@ generated!(
 );
 
 generated!(
+    /// What the client port has beside etcd's services.
+    mainstaypb, "plain", "mainstaypb"
+);
+
+generated!(
     /// What replicas say to each other.
     peer, "own", "mainstay.peer.v1"
 );
@@ -86,6 +91,10 @@ pub mod server {
         /// The election service.
         v3electionpb, "server", "v3electionpb",
         pub use crate::v3electionpb::*;
+    );
+    generated!(
+        /// What the client port has beside etcd's services.
+        mainstaypb, "server", "mainstaypb"
     );
     generated!(
         /// gRPC's health service.

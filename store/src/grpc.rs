@@ -20,6 +20,7 @@ mod listener;
 mod lock;
 mod maintenance;
 mod method;
+mod pipeline;
 mod router;
 mod served;
 mod sniff;

@@ -14,6 +14,7 @@ mod revision;
 mod side;
 mod transaction;
 mod watched;
+mod way;
 
 use std::path::{Path, PathBuf};
 

@@ -12,6 +12,7 @@ pub(crate) enum Service {
     Lock,
     Election,
     Health,
+    Pipeline,
 }
 
 impl Service {
@@ -27,6 +28,7 @@ impl Service {
             Service::Lock => "v3lockpb.Lock",
             Service::Election => "v3electionpb.Election",
             Service::Health => "grpc.health.v1.Health",
+            Service::Pipeline => "mainstaypb.Pipeline",
         }
     }
 }
@@ -138,6 +140,8 @@ pub(crate) static METHODS: &[Method] = &[
     // grpc.health.v1.Health
     method(49, Service::Health, "Check", Kind::Unary),
     method(50, Service::Health, "Watch", Kind::ServerStream),
+    // mainstaypb.Pipeline
+    method(51, Service::Pipeline, "Txn", Kind::BidirectionalStream),
 ];
 
 /// Finds the method of a request path. The error is the text grpc-go answers with.
@@ -158,6 +162,7 @@ pub(crate) fn find(path: &str) -> Result<&'static Method, String> {
         "v3lockpb.Lock" => Service::Lock,
         "v3electionpb.Election" => Service::Election,
         "grpc.health.v1.Health" => Service::Health,
+        "mainstaypb.Pipeline" => Service::Pipeline,
         _ => return Err(format!("unknown service {service_name}")),
     };
     let mut methods = METHODS.iter().filter(|method| method.service == service);

@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use proto::server::etcdserverpb as pb;
 use proto::server::health::health_server::HealthServer;
+use proto::server::mainstaypb::pipeline_server::PipelineServer;
 use proto::server::v3electionpb::election_server::ElectionServer;
 use proto::server::v3lockpb::lock_server::LockServer;
 use tonic::Status;
@@ -19,8 +20,8 @@ use super::authn::{CertificateCommonName, Credentials, Rule};
 use super::method::{self, Method, Service};
 use super::status::BadRequest;
 use super::{
-    Edge, access, auth, cluster, election, gateway, health, kv, lease, lock, maintenance, status,
-    stream, watch,
+    Edge, access, auth, cluster, election, gateway, health, kv, lease, lock, maintenance, pipeline,
+    status, stream, watch,
 };
 use crate::http::Pages;
 use crate::spans::{Span, Value};
@@ -43,6 +44,7 @@ pub(super) struct Router {
     lock: LockServer<lock::Lock>,
     election: ElectionServer<election::Election>,
     health: HealthServer<health::Health>,
+    pipeline: PipelineServer<pipeline::Pipeline>,
 }
 
 /// Largest answer, as etcd's.
@@ -80,6 +82,7 @@ impl Router {
                 edge
             ),
             health: sized!(HealthServer::new(health::Health(edge.clone())), edge),
+            pipeline: sized!(PipelineServer::new(pipeline::Pipeline(edge.clone())), edge),
             edge,
         }
     }
@@ -264,6 +267,7 @@ impl Router {
             Service::Lock => self.lock.clone().call(request),
             Service::Election => self.election.clone().call(request),
             Service::Health => self.health.clone().call(request),
+            Service::Pipeline => self.pipeline.clone().call(request),
         }
     }
 

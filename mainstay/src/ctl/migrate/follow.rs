@@ -22,6 +22,7 @@ use super::replay::{Replay, Turn, foreign_write};
 use super::revision::Revision;
 use super::side::{Connection, RETURN_TIMEOUT, Side, is_final, stop};
 use super::watched::{self, Revisions};
+use super::way::Way;
 
 /// Pause between two looks at the source.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -59,7 +60,7 @@ pub(super) async fn run(source: &Side, target: &Side, plan: &Plan) -> Result<()>
             sides: (source, target),
             plan,
             lag: Lag::new(start),
-            replay: Replay::new(to.clone(), start, plan.operations_max),
+            replay: Replay::new(Way::open(to.clone()).await?, start, plan.operations_max),
             from,
             leases: leases.clone(),
             held: None,
@@ -196,10 +197,7 @@ impl Follower<'_> {
             turn = self.replay.turn(), if self.replay.is_under_way() => match turn? {
                 Turn::GoOn => {}
                 Turn::Lost => bail!("the target was lost"),
-                Turn::LeaseMissing => {
-                    self.replay.settle().await?;
-                    self.leases_of(&self.replay.leases()).await?;
-                }
+                Turn::LeaseMissing => self.grant_again().await?,
             },
             revision = revisions.recv(), if self.held.is_none() && self.replay.has_room() => match revision {
                 Some(Ok(revision)) => self.held = Some(revision),
@@ -215,6 +213,14 @@ impl Follower<'_> {
         self.leases
             .ensure(ids, &self.from, self.replay.target())
             .await
+    }
+
+    /// A lease ended on the target, with no key and so without a revision.
+    async fn grant_again(&mut self) -> Result<()> {
+        let ids = self.replay.leases();
+        ids.iter().for_each(|id| self.leases.forget(*id));
+        self.leases_of(&ids).await?;
+        self.replay.settle().await
     }
 
     /// Gives the revision that was read to the replay.
@@ -264,10 +270,7 @@ impl Follower<'_> {
             match self.replay.turn().await? {
                 Turn::GoOn => {}
                 Turn::Lost => bail!("the target was lost"),
-                Turn::LeaseMissing => {
-                    self.replay.settle().await?;
-                    self.leases_of(&self.replay.leases()).await?;
-                }
+                Turn::LeaseMissing => self.grant_again().await?,
             }
         }
         Ok(())
@@ -403,7 +406,8 @@ fn say(hashes: &Hashes, leases: usize, accounts: &Agreement) {
     } = hashes;
     outln!("Cut over at revision {revision}: source and target are equal");
     outln!(
-        "HashKV of the source {source}, of the target {target}, both compacted up to {compact_revision}"
+        "HashKV of the source {source}, of the target {target}; both compacted up to {}",
+        (*compact_revision).max(0)
     );
     outln!("{leases} leases, with the same times");
     match accounts.revision {

@@ -63,7 +63,8 @@ impl Leases {
         self.table().held.insert(id, Instant::now());
     }
 
-    fn forget(&self, id: i64) {
+    /// It is not on the target any more.
+    pub(super) fn forget(&self, id: i64) {
         let mut table = self.table();
         table.held.remove(&id);
         table.vanished.remove(&id);
@@ -184,11 +185,6 @@ impl Leases {
             }
         }
         Ok(())
-    }
-
-    /// A lease was revoked with its keys, as the source did.
-    pub(super) fn revoked(&self, id: i64) {
-        self.forget(id);
     }
 }
 

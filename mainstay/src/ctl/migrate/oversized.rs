@@ -30,7 +30,7 @@ pub(super) async fn bring(
     if let Some(lease) = lease_that_ended(target, revision).await? {
         let request = LeaseRevokeRequest { id: lease };
         let answer = target.within(target.lease().lease_revoke(request)).await?;
-        leases.revoked(lease);
+        leases.forget(lease);
         return Ok(revision_of(answer.header.as_ref()));
     }
     Err(stop(format!(

@@ -7,15 +7,19 @@ use std::collections::VecDeque;
 
 use anyhow::{Result, bail};
 use proto::etcdserverpb::{TxnRequest, TxnResponse};
-use tokio::task::JoinSet;
 
 use super::super::message;
 use super::revision::Revision;
 use super::side::{Connection, is_final_status, revision_of, stop};
 use super::transaction::{Trace, trace, transaction};
+use super::way::Way;
 
-/// Requests under way.
-const WINDOW_MAX: usize = 128;
+/// Requests under way, where they keep their order: as many as the target works on at a time.
+const ORDERED_WINDOW_MAX: usize = 512;
+/// Requests under way, where they may overtake one another.
+const WINDOW_MAX: usize = 32;
+/// Revisions that wait for their answer or their turn.
+const WAITING_MAX: usize = 2 * ORDERED_WINDOW_MAX;
 /// Bytes of requests under way.
 const WINDOW_BYTES_MAX: usize = 8 << 20;
 /// What the target says when somebody else let a lease end.
@@ -41,7 +45,7 @@ struct Waiting {
 
 /// The revisions that were read and are not known to be on the target, in order.
 pub(super) struct Replay {
-    target: Connection,
+    way: Way,
     operations_max: usize,
     /// The newest revision that is certainly on the target.
     acknowledged: i64,
@@ -57,25 +61,23 @@ pub(super) struct Replay {
     /// The newest revision that may come to the target late, from a connection that was lost.
     uncertain: i64,
     newest_trace: Option<Trace>,
-    answers: JoinSet<(i64, Result<TxnResponse>)>,
     pub(super) resent: u64,
 }
 
 impl Replay {
-    pub(super) fn new(target: Connection, acknowledged: i64, operations_max: usize) -> Replay {
+    pub(super) fn new(way: Way, acknowledged: i64, operations_max: usize) -> Replay {
         Replay {
-            target,
+            window: window_max(&way),
+            way,
             operations_max,
             acknowledged,
             waiting: VecDeque::new(),
             sent: 0,
             sent_bytes: 0,
-            window: WINDOW_MAX,
             holds: false,
             lost: false,
             uncertain: 0,
             newest_trace: None,
-            answers: JoinSet::new(),
             resent: 0,
         }
     }
@@ -85,17 +87,17 @@ impl Replay {
     }
 
     pub(super) fn target(&self) -> &Connection {
-        &self.target
+        self.way.target()
     }
 
     /// Whether another revision is taken.
     pub(super) fn has_room(&self) -> bool {
-        self.waiting.len() < 2 * WINDOW_MAX
+        self.waiting.len() < WAITING_MAX
     }
 
     /// Whether everything that was taken is on the target.
     pub(super) fn is_done(&self) -> bool {
-        self.waiting.is_empty() && self.answers.is_empty()
+        self.waiting.is_empty() && !self.is_under_way()
     }
 
     /// Takes the next revision; gives it back when it is too large for a transaction of its changes.
@@ -123,7 +125,7 @@ impl Replay {
 
     /// Sends what may be sent.
     pub(super) fn send(&mut self) {
-        while !self.holds && self.answers.len() < self.window {
+        while !self.holds && self.way.under_way() < self.window {
             let Some(next) = self.waiting.get(self.sent) else {
                 return;
             };
@@ -135,30 +137,27 @@ impl Replay {
             let (number, request) = (next.revision.number, next.request.clone());
             self.sent_bytes += next.revision.bytes;
             self.sent += 1;
-            let target = self.target.clone();
-            self.answers.spawn(async move {
-                let mut client = target.kv();
-                (number, target.within(client.txn(request)).await)
-            });
+            self.way.send(number, request);
         }
     }
 
     /// Whether an answer will come.
     pub(super) fn is_under_way(&self) -> bool {
-        !self.answers.is_empty()
+        self.way.under_way() > 0
     }
 
     /// Waits for an answer, and says what to do. May be dropped while it waits.
     pub(super) async fn turn(&mut self) -> Result<Turn> {
-        let Some(answer) = self.answers.join_next().await else {
-            return Ok(Turn::GoOn);
+        let Some((number, answer)) = self.way.answer().await else {
+            self.holds = true;
+            self.lost = true;
+            return Ok(Turn::Lost);
         };
-        let (number, answer) = answer?;
         let turn = match answer {
             Ok(answer) => self.judge(number, &answer)?,
             Err(error) => self.judge_failure(number, &error)?,
         };
-        if self.holds && !self.lost && self.answers.is_empty() {
+        if self.holds && !self.lost && !self.is_under_way() {
             self.begin_again();
         }
         Ok(turn)
@@ -170,7 +169,7 @@ impl Replay {
             (true, at) if at == number => {
                 self.acknowledge(number);
                 if !self.holds {
-                    self.window = (self.window + 1).min(WINDOW_MAX);
+                    self.window = (self.window + 1).min(window_max(&self.way));
                 }
             }
             // It overtook others, and did nothing.
@@ -187,6 +186,8 @@ impl Replay {
         match error.downcast_ref::<tonic::Status>() {
             Some(_) if text == NO_LEASE => {
                 self.holds = true;
+                // The refusal has ended the stream.
+                self.lost |= self.way.is_ordered();
                 Ok(Turn::LeaseMissing)
             }
             Some(status) if is_final_status(status) => Err(stop(refusal(number, &text))),
@@ -251,6 +252,7 @@ impl Replay {
     /// Goes on over another connection, from where the target says that it is.
     pub(super) async fn resume(&mut self, target: Connection) -> Result<()> {
         let revision = target.revision().await?;
+        let way = Way::open(target).await?;
         let newest_sent = self.acknowledged + i64::try_from(self.sent)?;
         if !(self.acknowledged..=newest_sent).contains(&revision) {
             return Err(foreign_write(self.acknowledged + 1, revision));
@@ -258,7 +260,7 @@ impl Replay {
         while self.acknowledged < revision {
             self.drop_front();
         }
-        self.target = target;
+        self.way = way;
         self.lost = false;
         self.uncertain = newest_sent;
         self.begin_again();
@@ -272,6 +274,14 @@ impl Replay {
             .iter()
             .flat_map(|waiting| waiting.revision.leases());
         named.collect()
+    }
+}
+
+fn window_max(way: &Way) -> usize {
+    if way.is_ordered() {
+        ORDERED_WINDOW_MAX
+    } else {
+        WINDOW_MAX
     }
 }
 

@@ -124,6 +124,11 @@ impl Connection {
         self.service.clone()
     }
 
+    /// How long an answer may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     pub(super) fn kv(&self) -> KvClient<Service> {
         KvClient::new(self.service()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }

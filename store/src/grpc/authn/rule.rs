@@ -30,7 +30,8 @@ impl Rule {
                 | Service::Lease
                 | Service::Auth
                 | Service::Lock
-                | Service::Election,
+                | Service::Election
+                | Service::Pipeline,
                 _,
             ) => Rule::Request,
             (Service::Cluster | Service::Maintenance, _) => Rule::Root,
