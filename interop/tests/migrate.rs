@@ -51,7 +51,7 @@ async fn move_over(from: &Cluster, to: &Target, members: usize) -> Result<Cluste
     copy.start_all().await?;
     migration.wait_for(IS_A_COPY).await?;
     println!("following after {:?}", begun.elapsed());
-    wait_for_more(&traffic, 1_000).await?;
+    wait_for_more(&traffic, 3_000).await?;
     let steps = traffic.stop().await?;
     println!("{steps} steps after {:?}", begun.elapsed());
     migration.cut_over()?;

@@ -31,7 +31,7 @@ const LEASES_INTERVAL: Duration = Duration::from_secs(5);
 /// Between two looks at users, roles and compaction.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// How long the cut-over goes on for a source that is still written to.
-const CUT_OVER_TIMEOUT: Duration = Duration::from_secs(60);
+const CUT_OVER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often in a row a side may be lost while no revision comes to the target.
 const RECOVERIES_MAX: u32 = 10;
 

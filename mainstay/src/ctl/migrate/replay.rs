@@ -14,12 +14,11 @@ use super::side::{Connection, is_final_status, revision_of, stop};
 use super::transaction::{Trace, trace, transaction};
 use super::way::Way;
 
-/// Requests under way, where they keep their order: as many as the target works on at a time.
-const ORDERED_WINDOW_MAX: usize = 512;
-/// Requests under way, where they may overtake one another.
-const WINDOW_MAX: usize = 32;
+/// Requests under way in a stream: as many as the target works on at a time. Without one there is a single request under
+/// way: those that overtake others cost more than waiting does.
+const WINDOW_MAX: usize = 512;
 /// Revisions that wait for their answer or their turn.
-const WAITING_MAX: usize = 2 * ORDERED_WINDOW_MAX;
+const WAITING_MAX: usize = 2 * WINDOW_MAX;
 /// Bytes of requests under way.
 const WINDOW_BYTES_MAX: usize = 8 << 20;
 /// What the target says when somebody else let a lease end.
@@ -53,7 +52,6 @@ pub(super) struct Replay {
     /// How many of those that wait are sent.
     sent: usize,
     sent_bytes: usize,
-    window: usize,
     /// Somebody was out of place: nothing is sent until all that is under way has come back.
     holds: bool,
     /// The connection failed: nothing is sent before [`Replay::resume`].
@@ -67,7 +65,6 @@ pub(super) struct Replay {
 impl Replay {
     pub(super) fn new(way: Way, acknowledged: i64, operations_max: usize) -> Replay {
         Replay {
-            window: window_max(&way),
             way,
             operations_max,
             acknowledged,
@@ -125,7 +122,7 @@ impl Replay {
 
     /// Sends what may be sent.
     pub(super) fn send(&mut self) {
-        while !self.holds && self.way.under_way() < self.window {
+        while !self.holds && self.way.under_way() < window(&self.way) {
             let Some(next) = self.waiting.get(self.sent) else {
                 return;
             };
@@ -168,9 +165,6 @@ impl Replay {
         match (answer.succeeded, revision) {
             (true, at) if at == number => {
                 self.acknowledge(number);
-                if !self.holds {
-                    self.window = (self.window + 1).min(window_max(&self.way));
-                }
             }
             // It overtook others, and did nothing.
             (false, at) if at < number - 1 => self.holds = true,
@@ -220,12 +214,9 @@ impl Replay {
         }
     }
 
-    /// Everything that is not on the target is sent again, and less at a time.
+    /// Everything that is not on the target is sent again.
     fn begin_again(&mut self) {
-        if self.sent > 0 {
-            self.resent += self.sent as u64;
-            self.window = (self.window / 2).max(1);
-        }
+        self.resent += self.sent as u64;
         self.sent = 0;
         self.sent_bytes = 0;
         self.holds = false;
@@ -277,12 +268,8 @@ impl Replay {
     }
 }
 
-fn window_max(way: &Way) -> usize {
-    if way.is_ordered() {
-        ORDERED_WINDOW_MAX
-    } else {
-        WINDOW_MAX
-    }
+fn window(way: &Way) -> usize {
+    if way.is_ordered() { WINDOW_MAX } else { 1 }
 }
 
 /// The revisions of the target are not ours alone.
