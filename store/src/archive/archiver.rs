@@ -99,6 +99,14 @@ struct Archiver {
     complaint: Option<String>,
 }
 
+/// The raft log has given up entries that the archive has not: the replica was sent a snapshot, or writes too fast.
+#[derive(Debug, thiserror::Error)]
+#[error("the raft log begins with entry {first}, {next} comes next in the archive")]
+struct Gone {
+    first: u64,
+    next: u64,
+}
+
 /// The span that is written.
 struct Open {
     writer: SpanWriter,
@@ -180,6 +188,10 @@ impl Archiver {
             "the archive has a gap from here on, until it can be written again"
         );
         self.failed(error);
+        if error.is::<Gone>() {
+            // Nothing is wrong with the folder.
+            self.retry_at = None;
+        }
     }
 
     fn failed(&mut self, error: &anyhow::Error) {
@@ -289,15 +301,23 @@ impl Archiver {
             let entries = self.source.wal.read(next..applied + 1, BATCH_BYTES);
             let entries = entries.context("cannot read the raft log")?;
             let (first, last) = match &entries[..] {
-                [] => bail!("the raft log ends before entry {next}"),
+                [] => {
+                    return Err(Gone {
+                        first: applied + 1,
+                        next,
+                    }
+                    .into());
+                }
                 [first, .., last] => (first, last),
                 [only] => (only, only),
             };
-            ensure!(
-                first.index == next,
-                "the raft log begins with entry {}, {next} comes next in the archive",
-                first.index
-            );
+            if first.index != next {
+                return Err(Gone {
+                    first: first.index,
+                    next,
+                }
+                .into());
+            }
             let known = (last.index == applied).then_some(revision);
             let milestone = (last.index, last.term, known);
             self.write(open, &entries, milestone)?;

@@ -23,6 +23,8 @@ pub(super) struct SpanWriter {
     synced: u64,
     milestone: Option<Milestone>,
     next_index: u64,
+    /// Size from which a segment is followed by the next.
+    pub(super) segment_bytes: u64,
 }
 
 impl SpanWriter {
@@ -45,6 +47,7 @@ impl SpanWriter {
             synced: header.first_record - 1,
             milestone: None,
             next_index: header.next_index,
+            segment_bytes: SEGMENT_BYTES,
         })
     }
 
@@ -73,6 +76,7 @@ impl SpanWriter {
             synced: end.number,
             milestone: Some(milestone),
             next_index: milestone.index + 1,
+            segment_bytes: SEGMENT_BYTES,
         })
     }
 
@@ -104,7 +108,7 @@ impl SpanWriter {
         entries: &[wal::Entry],
         milestone: Milestone,
     ) -> io::Result<u64> {
-        if self.offset >= SEGMENT_BYTES {
+        if self.offset >= self.segment_bytes {
             self.begin_segment()?;
         }
         let mut bytes = Vec::new();
