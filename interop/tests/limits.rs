@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use interop::cluster::{Cluster, Options, POLL_INTERVAL};
 use interop::target::Target;
 use tokio::time::{Instant, sleep};
 
+#[path = "limits/bodies.rs"]
+mod bodies;
+#[path = "limits/bulk.rs"]
+mod bulk;
 #[path = "limits/slow.rs"]
 mod slow;
 #[path = "limits/space.rs"]
@@ -34,4 +38,17 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> Result<bool>) -> Resu
         sleep(POLL_INTERVAL).await;
     }
     Ok(())
+}
+
+/// The value of a metric without labels.
+fn metric(cluster: &Cluster, name: &str) -> Result<u64> {
+    let page = interop::http::get(cluster.members[0].client_port, "/metrics")?.body;
+    let line = page.lines().find(|line| {
+        line.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(' '))
+    });
+    let value = line.and_then(|line| line.rsplit(' ').next());
+    Ok(value
+        .with_context(|| format!("there is no {name}"))?
+        .parse()?)
 }

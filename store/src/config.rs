@@ -23,7 +23,7 @@ use daemon::Telemetry;
 use crate::archive;
 
 pub use self::authentication::{Authentication, JwtOptions, TokenKind};
-pub use self::bounds::{Bounds, DISK_RESERVE_BYTES, DiskReserve, SlowRequests};
+pub use self::bounds::{Bounds, DISK_RESERVE_BYTES, DiskReserve, RangeBounds, SlowRequests};
 pub use self::identity::{cluster_id, member_id, new_member_id};
 pub use self::security::Security;
 pub use self::spans::Tracing;

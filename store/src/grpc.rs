@@ -5,6 +5,7 @@ mod answer;
 mod auth;
 mod authn;
 mod authority;
+mod bulk;
 mod check;
 mod cluster;
 mod connection;
@@ -13,6 +14,7 @@ mod election;
 mod gateway;
 mod header;
 mod health;
+mod held;
 mod kv;
 mod lease;
 mod line;
@@ -37,7 +39,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::config::{Config, SlowRequests};
+use crate::config::{Config, RangeBounds, SlowRequests};
 use crate::metrics::Metrics;
 use crate::replica::Replica;
 
@@ -96,6 +98,8 @@ pub struct Limits {
     pub access: Access,
     /// Durations above which a request is logged.
     pub slow_requests: SlowRequests,
+    /// What large ranges may take.
+    pub ranges: RangeBounds,
     /// Time that running requests get to finish at shutdown.
     pub shutdown_grace: Duration,
 }
@@ -118,6 +122,7 @@ impl Limits {
             access: Access::from_config(config),
             has_gateway: config.enable_grpc_gateway,
             slow_requests: config.bounds.slow_requests,
+            ranges: config.bounds.ranges,
             shutdown_grace: SHUTDOWN_GRACE,
         }
     }
@@ -141,6 +146,9 @@ pub(crate) struct Edge {
     /// Places for snapshots that are made and sent.
     snapshots: Arc<Semaphore>,
     slow_log: served::SlowLog,
+    bulk: bulk::Bulk,
+    /// Room for bodies of the gateway that are not whole.
+    bodies: Arc<Semaphore>,
 }
 
 impl Edge {
@@ -150,6 +158,7 @@ impl Edge {
         leaderless: tokio::sync::watch::Receiver<bool>,
         shutdown: CancellationToken,
     ) -> Edge {
+        let bulk = bulk::Bulk::new(limits.ranges, metrics.clone());
         let slow_log = served::SlowLog::new(limits.slow_requests);
         let learner = AtomicBool::new(replica.raft_status().is_learner);
         Edge {
@@ -161,6 +170,8 @@ impl Edge {
             shutdown,
             snapshots: Arc::new(Semaphore::new(SNAPSHOTS_MAX)),
             slow_log,
+            bulk,
+            bodies: Arc::new(Semaphore::new(gateway::BODIES_UNITS)),
         }
     }
 

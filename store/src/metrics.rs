@@ -51,6 +51,19 @@ impl Drop for Open {
     }
 }
 
+/// Bytes that are held while this value lives.
+#[derive(Debug, Default)]
+pub struct Held {
+    gauge: Arc<AtomicI64>,
+    bytes: i64,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.gauge.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// Calls of one gRPC method.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
@@ -87,6 +100,10 @@ pub struct Metrics {
     pub(crate) spans_exported: Counter,
     pub(crate) spans_dropped: Counter,
     connections: Arc<AtomicI64>,
+    bulk_running: Arc<AtomicI64>,
+    bulk_waiting: Arc<AtomicI64>,
+    pub(crate) bulk_refused: Counter,
+    answers_bytes: Arc<AtomicI64>,
     pub(crate) peers: Peers,
     pub(crate) archive: Figures,
     /// Time of one sync of the raft log.
@@ -121,6 +138,10 @@ impl Default for Metrics {
             spans_exported: Counter::default(),
             spans_dropped: Counter::default(),
             connections: Arc::default(),
+            bulk_running: Arc::default(),
+            bulk_waiting: Arc::default(),
+            bulk_refused: Counter::default(),
+            answers_bytes: Arc::default(),
             peers: Peers::default(),
             archive: Figures::default(),
             wal_fsync: Histogram::doubling(Duration::from_millis(1), 14),
@@ -200,6 +221,26 @@ impl Metrics {
             if events > 1 {
                 self.txns.add(1);
             }
+        }
+    }
+
+    /// A large range runs.
+    pub(crate) fn bulk_running(&self) -> Open {
+        Open::new(&self.bulk_running)
+    }
+
+    /// A large range waits for its place.
+    pub(crate) fn bulk_waiting(&self) -> Open {
+        Open::new(&self.bulk_waiting)
+    }
+
+    /// A large answer is in memory.
+    pub(crate) fn answer_held(&self, bytes: usize) -> Held {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.answers_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Held {
+            gauge: Arc::clone(&self.answers_bytes),
+            bytes,
         }
     }
 

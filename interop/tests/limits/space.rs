@@ -13,7 +13,7 @@ use proto::etcdserverpb::{
 };
 use tonic::{Code, Status};
 
-use super::{start, until};
+use super::{metric, start, until};
 
 const NO_SPACE: &str = "etcdserver: mvcc: database space exceeded";
 const QUOTA: &str = "--quota-backend-bytes=1048576";
@@ -137,23 +137,13 @@ async fn an_alarm_that_somebody_raised_waits_for_somebody() -> Result<()> {
 
 /// Waits until the store has looked at its space again, and sees that it lifted nothing.
 async fn stays_raised(cluster: &Cluster, client: &mut Client) -> Result<()> {
-    let port = cluster.members[0].client_port;
-    let before = looks(port)?;
-    until("the store looks", async || Ok(looks(port)? > before + 2)).await?;
+    let looks = || metric(cluster, "mainstay_space_looks_total");
+    let before = looks()?;
+    until("the store looks", async || Ok(looks()? > before + 2)).await?;
     ensure!(alarms(client).await? == 1, "the alarm stands");
     let refused = client.put("kept", "1").await;
     ensure!(refused.is_err_and(|status| is_no_space(&status)));
     Ok(())
-}
-
-/// How often the store has looked at its space.
-fn looks(port: u16) -> Result<u64> {
-    let page = interop::http::get(port, "/metrics")?.body;
-    let line = page
-        .lines()
-        .find(|line| line.starts_with("mainstay_space_looks_total "));
-    let value = line.and_then(|line| line.rsplit(' ').next());
-    Ok(value.context("the looks are counted")?.parse()?)
 }
 
 fn free_bytes(folder: &Path) -> Result<u64> {

@@ -7,6 +7,16 @@ use super::values::Values;
 /// Bytes of a disk that are kept for compaction, deletes and leases, unless a twentieth of the disk is less.
 pub const DISK_RESERVE_BYTES: u64 = 256 << 20;
 
+/// Memory that answers of large ranges may take together.
+const RANGE_ANSWERS_BYTES: u64 = 512 << 20;
+/// The least of it: answers that are not large have a share, and each of them has to fit.
+const RANGE_ANSWERS_BYTES_MIN: u64 = 16 << 20;
+/// Large ranges that run at a time: so many for each processor, and never fewer than the least.
+const BULK_RANGES_PER_PROCESSOR: usize = 2;
+const BULK_RANGES_MIN: usize = 4;
+/// More than this the process has no threads for.
+const BULK_RANGES_MAX: usize = 512;
+
 /// Bytes that have to stay free on the disks of log and state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskReserve {
@@ -25,6 +35,15 @@ pub struct SlowRequests {
     pub unary_request: Duration,
 }
 
+/// What large ranges may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RangeBounds {
+    /// That run at a time.
+    pub running_max: usize,
+    /// Of answers that are made and sent.
+    pub answers_bytes_max: u64,
+}
+
 /// Bounds on what clients may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bounds {
@@ -32,11 +51,12 @@ pub struct Bounds {
     pub alarm_self_clearing: bool,
     pub disk_reserve: DiskReserve,
     pub slow_requests: SlowRequests,
+    pub ranges: RangeBounds,
 }
 
 impl Bounds {
-    pub(super) fn new(values: &Values) -> Bounds {
-        Bounds {
+    pub(super) fn new(values: &Values) -> Result<Bounds, String> {
+        Ok(Bounds {
             alarm_self_clearing: values.bool("alarm-self-clearing"),
             disk_reserve: match values.signed("disk-reserve-bytes") {
                 0 => DiskReserve::Usual,
@@ -46,13 +66,36 @@ impl Bounds {
                 apply: values.duration("warning-apply-duration"),
                 unary_request: values.duration("warning-unary-request-duration"),
             },
-        }
+            ranges: range_bounds(values)?,
+        })
     }
+}
+
+/// Zero is the default of both.
+fn range_bounds(values: &Values) -> Result<RangeBounds, String> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let running_max = match values.unsigned("bulk-ranges-max") {
+        0 => (processors * BULK_RANGES_PER_PROCESSOR).max(BULK_RANGES_MIN),
+        ranges => usize::try_from(ranges).unwrap_or(usize::MAX),
+    };
+    let answers_bytes_max = match values.unsigned("range-answers-bytes-max") {
+        0 => RANGE_ANSWERS_BYTES,
+        bytes if bytes < RANGE_ANSWERS_BYTES_MIN => {
+            return Err(format!(
+                "--range-answers-bytes-max[{bytes}] is too small: it takes at least {RANGE_ANSWERS_BYTES_MIN} bytes, or 0 for the default"
+            ));
+        }
+        bytes => bytes,
+    };
+    Ok(RangeBounds {
+        running_max: running_max.min(BULK_RANGES_MAX),
+        answers_bytes_max,
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::config;
+    use super::super::tests::{config, error};
     use super::*;
 
     #[test]
@@ -78,6 +121,21 @@ mod tests {
         assert_eq!(slow("--warning-apply-duration=1s"), (1000, 300));
         let old = "--experimental-warning-unary-request-duration=2s";
         assert_eq!(slow(old), (100, 2000));
+    }
+
+    #[test]
+    fn large_ranges_have_their_bounds() {
+        let ranges = |line: &str| config(line).bounds.ranges;
+        assert_eq!(ranges("").answers_bytes_max, RANGE_ANSWERS_BYTES);
+        assert!(ranges("").running_max >= BULK_RANGES_MIN);
+        let given = ranges("--bulk-ranges-max=3 --range-answers-bytes-max=20000000");
+        assert_eq!(
+            (given.running_max, given.answers_bytes_max),
+            (3, 20_000_000)
+        );
+        let (code, text) = error("--range-answers-bytes-max=1000");
+        assert_eq!(code, 1);
+        assert!(text.contains("at least 16777216 bytes"), "{text}");
     }
 
     #[test]

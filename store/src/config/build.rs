@@ -94,7 +94,7 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         extensive_metrics: values.text("metrics") == "extensive",
         authentication: authentication(&mut values)?,
         archive: archive(&values)?,
-        bounds: Bounds::new(&values),
+        bounds: Bounds::new(&values)?,
         client_security,
         peer_security,
         socket_reuse_port: values.bool("socket-reuse-port"),

@@ -105,6 +105,8 @@ pub(super) const FLAGS: &[Flag] = &[
     used("quota-backend-bytes", Kind::Signed, "0", "Most live bytes before the space alarm; 0 is 2 GiB, less than 0 no quota."),
     used("alarm-self-clearing", Kind::Bool, "true", "Whether the space alarm is lifted once live bytes are below 95 % of the quota; false waits for alarm disarm."),
     used("disk-reserve-bytes", Kind::Signed, "0", "Free bytes of the disk below which this member takes no puts; 0 is 256 MiB or a twentieth of the disk, less than 0 none."),
+    used("bulk-ranges-max", Kind::Unsigned, "0", "Large ranges that run at a time; 0 is twice the processors, and four at least."),
+    used("range-answers-bytes-max", Kind::Unsigned, "0", "Memory for the answers of large ranges, at least 16 MiB; 0 is 512 MiB."),
     used("auto-compaction-mode", Kind::Text, "periodic", "periodic or revision."),
     used("auto-compaction-retention", Kind::Text, "0", "History to keep: a duration, hours, or a number of revisions; 0 is all."),
     used("max-txn-ops", Kind::Unsigned, "128", "Most operations in a transaction."),

@@ -15,6 +15,7 @@ use tonic::codegen::BoxFuture;
 use tonic::{Code, Status};
 
 use super::Edge;
+use super::held::{self, Charge};
 use super::method::{Kind, Method};
 use crate::metrics::CODES;
 use crate::spans::{Span, Value};
@@ -105,7 +106,10 @@ impl Future for Answer {
                 tracing::debug!(method = call.method.name, code = ?status.code(), "refused");
                 response = status.into_http();
             }
-            None if call.method.kind == Kind::Unary => call.count(Code::Ok, ""),
+            None if call.method.kind == Kind::Unary => {
+                call.count(Code::Ok, "");
+                response = counted(&call.edge, response);
+            }
             None => {
                 let counted = |body| {
                     Body::new(CountedBody {
@@ -118,6 +122,14 @@ impl Future for Answer {
         }
         Poll::Ready(Ok(response))
     }
+}
+
+/// An answer that is counted for its memory is so until it is sent.
+fn counted(edge: &Edge, response: Response<Body>) -> Response<Body> {
+    let Some(charge) = response.extensions().get::<Charge>().cloned() else {
+        return response;
+    };
+    response.map(|body| held::body(edge, body, charge))
 }
 
 impl Drop for Answer {

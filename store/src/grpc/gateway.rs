@@ -1,6 +1,7 @@
 //! etcd's JSON gateway: a request in JSON becomes a gRPC request to the same router, and its answer becomes JSON.
 
 mod answer;
+mod bodies;
 mod frames;
 mod paths;
 mod request;
@@ -13,11 +14,12 @@ use std::sync::Arc;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, Request, Response, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use tonic::body::Body;
 use tonic::codegen::StdError;
 use tonic::{Code, Status};
 
+use self::bodies::Bodies;
 use self::request::RequestFrames;
 use self::values::Values;
 use super::authn::{BEARER, GATEWAY, TOKEN};
@@ -33,6 +35,8 @@ const BODY_FACTOR: usize = 2;
 
 /// Largest answer that is turned into JSON as a whole; a larger one is refused.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+pub(super) use self::bodies::BODIES_UNITS;
 
 const ANY: HeaderValue = HeaderValue::from_static("*/*");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -78,39 +82,32 @@ where
     }
     let message_bytes_max = router.message_bytes_max();
     let body_bytes_max = message_bytes_max.saturating_mul(BODY_FACTOR);
+    let bodies = Bodies::new(&router.edge().bodies, body_bytes_max);
     let body = if method.kind == Kind::BidirectionalStream {
-        Body::new(RequestFrames::new(body, method, body_bytes_max))
+        Body::new(RequestFrames::new(body, method, bodies))
     } else {
-        match one_message(body, method, body_bytes_max).await {
+        match one_message(body, method, bodies).await {
             Ok(body) => body,
             Err(status) => return Ok(answer::refusal(&status)),
         }
     };
     let answer = router.call_grpc(grpc_request(&head, method, body)).await?;
     Ok(match method.kind {
-        Kind::Unary => answer::whole(method, answer).await,
+        Kind::Unary => answer::whole(router.edge(), method, answer).await,
         Kind::ServerStream | Kind::BidirectionalStream => answer::lines(method, answer).await,
     })
 }
 
 /// Reads a body that is one message; what follows the first JSON value is not looked at, as in etcd.
-async fn one_message<B>(
-    body: B,
-    method: &'static Method,
-    body_bytes_max: usize,
-) -> Result<Body, Status>
+async fn one_message<B>(body: B, method: &'static Method, bodies: Bodies) -> Result<Body, Status>
 where
     B: http_body::Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<StdError> + Send + 'static,
 {
-    let body = Limited::new(Box::pin(body), body_bytes_max).collect().await;
-    let body = body.map_err(|error| match error.downcast_ref() {
-        Some(http_body_util::LengthLimitError { .. }) => request::too_long(body_bytes_max),
-        None => Status::invalid_argument(format!("the request was not received: {error}")),
-    })?;
+    let (body, _held) = bodies.collect(body).await?;
     let mut values = Values::default();
-    values.extend(body.to_bytes());
+    values.extend(body);
     let message = match values.next()? {
         Some(json) => schema::encode_request(method, &json)?,
         None if values.is_empty() => Vec::new(),

@@ -7,24 +7,20 @@ use futures::Stream;
 use planted::Bug;
 use prost::Message;
 use proto::server::etcdserverpb as pb;
-use state_machine::{
-    Access, Body, Command, Compact, KeyRange, Op, Range, RangeResponse, Rejection, StateMachine,
-    Txn, TxnResponse, check_txn,
-};
+use state_machine::{Access, Body, Command, Compact, StateMachine, check_txn};
 use tonic::{Request, Response, Status};
 
 use super::authn::Credentials;
 use super::check::{self, TxnPath};
+use super::held::Charge;
 use super::served::{Answered, Times};
 use super::status::BadRequest;
-use super::{Edge, convert, status};
-use crate::spans;
+use super::{Edge, convert};
+use read::{ReadRange, read_range, read_txn};
 
 mod range_stream;
+mod read;
 mod subject;
-
-/// Keys up to which a request's ranges are read on the runtime's own threads; the runtime can spare the time that takes.
-const RANGE_KEYS_INLINE_MAX: usize = 4096;
 
 pub(super) struct Kv(pub(super) Arc<Edge>);
 
@@ -42,9 +38,9 @@ impl pb::kv_server::Kv for Kv {
         let request = request.into_inner();
         let subject = subject::of_range(&request);
         let answer = self.answer_range(&credentials, request, &mut times).await;
-        let answered = Answered::of(&answer, subject::size_of_range);
+        let answered = Answered::of(&answer, |answer| subject::size_of_range(answer.get_ref()));
         self.0.slow_log.look(&times, &subject, answered);
-        answer.map(Response::new)
+        answer
     }
 
     async fn range_stream(
@@ -102,9 +98,9 @@ impl pb::kv_server::Kv for Kv {
         let request = request.into_inner();
         let subject = subject::of_txn(&request);
         let answer = self.answer_txn(&credentials, request, &mut times).await;
-        let answered = Answered::of(&answer, subject::size_of_txn);
+        let answered = Answered::of(&answer, |answer| subject::size_of_txn(answer.get_ref()));
         self.0.slow_log.look(&times, &subject, answered);
-        answer.map(Response::new)
+        answer
     }
 
     /// A compaction with `physical` is answered as soon as no reader can see the old revisions: their space is given
@@ -128,7 +124,7 @@ impl Kv {
         credentials: &Credentials,
         request: pb::RangeRequest,
         times: &mut Times,
-    ) -> Result<pb::RangeResponse, Status> {
+    ) -> Result<Response<pb::RangeResponse>, Status> {
         if !request.serializable {
             self.0.refuse_learner()?;
         }
@@ -141,11 +137,17 @@ impl Kv {
         let range = convert::range(request);
         let access = Access::Read(&range.keys);
         let admitted = self.0.admit(credentials, access).await?;
-        let (revision, response) =
-            read_range(StateMachine::range, &admitted.machine, range).await?;
+        let looks = [read::look(&range)];
+        let place = self.0.bulk.enter(&admitted.machine, &looks, true).await?;
+        times.admitted();
+        let read = (StateMachine::range as ReadRange, range);
+        let (revision, response) = read_range(read, &admitted.machine, place.is_bulk()).await?;
         times.applied();
         admitted.confirm()?;
-        Ok(convert::range_response(self.0.header(revision), response))
+        let answer = convert::range_response(self.0.header(revision), response);
+        let (_, bytes) = subject::size_of_range(&answer);
+        let charge = self.0.bulk.charge(place, bytes)?;
+        Ok(counted(answer, charge))
     }
 
     async fn answer_put(
@@ -196,7 +198,7 @@ impl Kv {
         credentials: &Credentials,
         request: pb::TxnRequest,
         times: &mut Times,
-    ) -> Result<pb::TxnResponse, Status> {
+    ) -> Result<Response<pb::TxnResponse>, Status> {
         self.0.check_space(check::txn_cost(&request)).await?;
         check::txn(&request, self.0.limits.txn_operations_max)?;
         let path = check::txn_path(&request);
@@ -206,102 +208,30 @@ impl Kv {
         if path == TxnPath::Write {
             self.0.check_size(size)?;
         }
-        let (revision, response) = match path {
-            TxnPath::Write => {
-                let command = Command::Txn(txn);
-                let answer = self.0.propose_for(credentials, command).await;
-                times.applied();
-                let answer = answer?;
-                let Body::Txn(response) = answer.body else {
-                    return Err(convert::unexpected(&answer.body));
-                };
-                (answer.revision, response)
-            }
-            TxnPath::Linearizable => {
+        if path != TxnPath::Write {
+            if path == TxnPath::Linearizable {
                 self.0.read_barrier().await?;
                 times.barrier_passed();
-                read_txn(&self.0, credentials, txn, times).await?
             }
-            TxnPath::Serializable => read_txn(&self.0, credentials, txn, times).await?,
+            return read_txn(&self.0, credentials, txn, times).await;
+        }
+        let command = Command::Txn(txn);
+        let answer = self.0.propose_for(credentials, command).await;
+        times.applied();
+        let answer = answer?;
+        let Body::Txn(response) = answer.body else {
+            return Err(convert::unexpected(&answer.body));
         };
-        Ok(convert::txn_response(self.0.header(revision), response))
+        let header = self.0.header(answer.revision);
+        Ok(Response::new(convert::txn_response(header, response)))
     }
 }
 
-/// [`StateMachine::range`] or [`StateMachine::range_page`].
-type ReadRange = fn(&StateMachine, &Range) -> Result<(i64, RangeResponse), Rejection>;
-
-/// Reads here, away from the runtime when that may take long.
-async fn read_range(
-    read: ReadRange,
-    machine: &Arc<StateMachine>,
-    range: Range,
-) -> Result<(i64, RangeResponse), Status> {
-    let _span = spans::child("mainstay.range");
-    if !may_be_long(machine, [&range.keys]) {
-        return read(machine, &range).map_err(status::rejected);
+/// An answer with the memory that it is counted for.
+fn counted<T>(answer: T, charge: Option<Charge>) -> Response<T> {
+    let mut response = Response::new(answer);
+    if let Some(charge) = charge {
+        response.extensions_mut().insert(charge);
     }
-    let machine = machine.clone();
-    blocking(move || read(&machine, &range)).await
+    response
 }
-
-async fn read_txn(
-    edge: &Edge,
-    credentials: &Credentials,
-    txn: Txn,
-    times: &mut Times,
-) -> Result<(i64, TxnResponse), Status> {
-    edge.metrics.count_txn();
-    let admitted = edge.admit(credentials, Access::ReadTxn(&txn)).await?;
-    let machine = admitted.machine.clone();
-    let _span = spans::child("mainstay.txn_range");
-    let read = if may_be_long(&machine, keys_of(&txn)) {
-        blocking(move || machine.read_txn(&txn)).await?
-    } else {
-        machine.read_txn(&txn).map_err(status::rejected)?
-    };
-    times.applied();
-    admitted.confirm()?;
-    Ok(read)
-}
-
-/// Runs a long read on a thread of its own.
-async fn blocking<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T, Rejection> + Send + 'static,
-) -> Result<T, Status> {
-    let done = tokio::task::spawn_blocking(read).await;
-    done.map_err(|error| status::internal(&error.to_string()))?
-        .map_err(status::rejected)
-}
-
-/// What a transaction of ranges may look at.
-fn keys_of(txn: &Txn) -> impl Iterator<Item = &KeyRange> {
-    let ranges = txn.success.iter().chain(&txn.failure);
-    let ranges = ranges.filter_map(|operation| match operation {
-        Op::Range(range) => Some(&range.keys),
-        _ => None,
-    });
-    txn.compares
-        .iter()
-        .map(|compare| &compare.keys)
-        .chain(ranges)
-}
-
-/// Whether reads of all these together look at more keys than the runtime can spare the time for. A limit spares
-/// nothing: an answer carries the number of all keys in its range, and they are counted one by one.
-fn may_be_long<'a>(machine: &StateMachine, ranges: impl IntoIterator<Item = &'a KeyRange>) -> bool {
-    let mut left = RANGE_KEYS_INLINE_MAX;
-    ranges.into_iter().any(|keys| {
-        let looked_at = if keys.end.is_empty() {
-            1
-        } else {
-            machine.keys_looked_at(keys, left + 1)
-        };
-        let over = looked_at > left;
-        left = left.saturating_sub(looked_at);
-        over
-    })
-}
-
-#[cfg(test)]
-mod tests;

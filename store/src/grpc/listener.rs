@@ -55,7 +55,12 @@ pub(crate) async fn serve(
         shutdown,
     ));
     let watched = edge.clone();
-    let watch = async move { watch_raft(&watched, &leaderless).await };
+    let watch = async move {
+        tokio::join!(
+            watch_raft(&watched, &leaderless),
+            watched.bulk.end_stalled()
+        );
+    };
     accept_until_shutdown(edge, ports, watch).await
 }
 

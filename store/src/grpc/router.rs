@@ -271,6 +271,10 @@ impl Router {
         }
     }
 
+    pub(super) fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
     /// Longest message that a service takes.
     pub(super) fn message_bytes_max(&self) -> usize {
         self.edge.limits.message_bytes_max()

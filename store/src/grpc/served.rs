@@ -20,6 +20,8 @@ pub(super) struct Times {
     began: Instant,
     last: Instant,
     barrier: Duration,
+    /// For a place among the large ranges.
+    queue: Duration,
     /// A read here; of a write everything from its proposal until it was applied here.
     apply: Duration,
 }
@@ -31,6 +33,7 @@ impl Times {
             began,
             last: began,
             barrier: Duration::ZERO,
+            queue: Duration::ZERO,
             apply: Duration::ZERO,
         }
     }
@@ -42,6 +45,10 @@ impl Times {
 
     pub(super) fn barrier_passed(&mut self) {
         self.barrier = self.lap();
+    }
+
+    pub(super) fn admitted(&mut self) {
+        self.queue = self.lap();
     }
 
     pub(super) fn applied(&mut self) {
@@ -222,6 +229,7 @@ impl Line<'_> {
             method = self.subject.method,
             "request-size" = self.subject.request_bytes,
             barrier = ?self.times.barrier,
+            queue = ?self.times.queue,
             encode = ?self.times.last.elapsed(),
             total = ?self.times.began.elapsed(),
             "left-out" = self.left_out,
@@ -241,6 +249,7 @@ impl Line<'_> {
             "request content" = self.subject.text(),
             error = self.error(),
             barrier = ?self.times.barrier,
+            queue = ?self.times.queue,
             apply = ?self.times.apply,
             encode = ?self.times.last.elapsed(),
             "left-out" = self.left_out,

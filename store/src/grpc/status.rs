@@ -122,6 +122,11 @@ pub(crate) fn unavailable(error: Unavailable) -> Status {
     Status::new(code, text)
 }
 
+/// A bound of ours is reached. etcd's text, with the code that its client library has for it.
+pub(crate) fn too_many_requests() -> Status {
+    Status::resource_exhausted("etcdserver: too many requests")
+}
+
 /// etcd's text for a missing leader, also used by `Status.errors`.
 pub(crate) const NO_LEADER: &str = "etcdserver: no leader";
 

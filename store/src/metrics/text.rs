@@ -77,6 +77,7 @@ pub(crate) fn render(metrics: &Metrics, gauges: &Gauges) -> String {
     watch_and_lease(&mut page, metrics, gauges);
     disk(&mut page, metrics);
     network(&mut page, metrics);
+    bulk(&mut page, metrics);
     calls(&mut page, metrics);
     peers(&mut page, metrics);
     archive::figures(&mut page, metrics, gauges);
@@ -392,6 +393,30 @@ fn network(page: &mut Page, metrics: &Metrics) {
         "mainstay_spans_dropped_total",
         "Spans of traced requests that were dropped: too many waited, or the collector did not take them.",
         &metrics.spans_dropped,
+    );
+}
+
+/// The lane of large ranges.
+fn bulk(page: &mut Page, metrics: &Metrics) {
+    page.gauge(
+        "mainstay_bulk_ranges_running",
+        "Large ranges that run.",
+        metrics.bulk_running.load(Ordering::Relaxed),
+    );
+    page.gauge(
+        "mainstay_bulk_ranges_waiting",
+        "Large ranges that wait for a place or for memory.",
+        metrics.bulk_waiting.load(Ordering::Relaxed),
+    );
+    page.counter(
+        "mainstay_bulk_ranges_refused_total",
+        "Ranges refused because too many ran or waited, or for want of memory.",
+        &metrics.bulk_refused,
+    );
+    page.gauge(
+        "mainstay_range_answers_bytes",
+        "Bytes of answers above 64 KiB that are not sent yet.",
+        metrics.answers_bytes.load(Ordering::Relaxed),
     );
 }
 

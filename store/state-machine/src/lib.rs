@@ -26,5 +26,6 @@ pub use command::*;
 pub use key_value::{KeyValue, decode_key_value, encode_key_value};
 pub use machine::{
     Applied, Fatal, HashKv, Image, Import, ImportError, LeaseInfo, Options, Run, StateMachine,
+    Weight,
 };
 pub use outcome::*;

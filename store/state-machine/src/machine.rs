@@ -30,6 +30,7 @@ pub(crate) use compaction::Garbage;
 use compaction::Sweep;
 pub use image::Image;
 pub use import::{Import, ImportError};
+pub use reads::Weight;
 
 /// Commands applied before readers get a turn.
 const COMMANDS_PER_LOCK: usize = 64;

@@ -9,6 +9,8 @@ use http_body_util::{Full, StreamBody};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use super::super::Edge;
+use super::super::held::{self, Charge};
 use super::super::method::Method;
 use super::frames::Messages;
 use super::{ANSWER_BYTES_MAX, GRPC, http_status, schema};
@@ -22,13 +24,25 @@ const METADATA_CONTENT_TYPE: HeaderName = HeaderName::from_static("grpc-metadata
 const LINE: (&str, &str) = ("{\"result\":", "}\n");
 
 /// The one message of a unary method.
-pub(super) async fn whole(method: &'static Method, answer: Response<Body>) -> Response<Body> {
+pub(super) async fn whole(
+    edge: &Edge,
+    method: &'static Method,
+    answer: Response<Body>,
+) -> Response<Body> {
+    let charge = answer.extensions().get::<Charge>().cloned();
     let json = match Status::from_header_map(answer.headers()) {
         Some(status) => Err(status),
         None => one(method, answer.into_body()).await,
     };
     match json {
-        Ok(json) => success(Body::new(Full::from(json))),
+        Ok(json) => {
+            let body = Body::new(Full::from(json));
+            // It stays counted until it is sent as JSON.
+            success(match charge {
+                Some(charge) => held::body(edge, body, charge),
+                None => body,
+            })
+        }
         Err(status) => refusal(&status),
     }
 }

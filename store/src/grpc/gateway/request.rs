@@ -9,6 +9,7 @@ use tonic::Status;
 use tonic::codegen::StdError;
 
 use super::super::method::Method;
+use super::bodies::Bodies;
 use super::values::{self, Values};
 use super::{frames, schema};
 
@@ -16,18 +17,17 @@ use super::{frames, schema};
 pub(super) struct RequestFrames<B> {
     body: Pin<Box<B>>,
     method: &'static Method,
-    /// Longest object.
-    object_bytes_max: usize,
+    bodies: Bodies,
     values: Values,
     ended: bool,
 }
 
 impl<B> RequestFrames<B> {
-    pub(super) fn new(body: B, method: &'static Method, object_bytes_max: usize) -> Self {
+    pub(super) fn new(body: B, method: &'static Method, bodies: Bodies) -> Self {
         RequestFrames {
             body: Box::pin(body),
             method,
-            object_bytes_max,
+            bodies,
             values: Values::default(),
             ended: false,
         }
@@ -45,13 +45,21 @@ where
                 let message = schema::encode_request(self.method, &json)?;
                 return Poll::Ready(Ok(Some(frames::frame(&message))));
             }
-            if self.values.len() > self.object_bytes_max {
-                return Poll::Ready(Err(too_long(self.object_bytes_max)));
+            if self.values.len() == 0 {
+                self.bodies.done();
             }
-            match ready!(self.body.as_mut().poll_frame(context)) {
+            let Poll::Ready(frame) = self.body.as_mut().poll_frame(context) else {
+                // Between two messages a client may wait for as long as it likes.
+                if self.values.len() == 0 {
+                    return Poll::Pending;
+                }
+                return self.bodies.poll_late(context).map(Err);
+            };
+            match frame {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         self.values.extend(data);
+                        self.bodies.grow(self.values.len())?;
                     }
                 }
                 // The client is gone.

@@ -8,7 +8,7 @@ use proto::server::etcdserverpb as pb;
 use state_machine::{Access, Range, StateMachine, decode_key_value};
 use tonic::Status;
 
-use super::read_range;
+use super::read::{ReadRange, look, read_range};
 use crate::grpc::authn::Credentials;
 use crate::grpc::{Edge, convert, status};
 
@@ -88,7 +88,13 @@ impl Cursor {
             None => StateMachine::range,
             Some(_) => StateMachine::range_page,
         };
-        let (revision, response) = read_range(read, &admitted.machine, self.range.clone()).await?;
+        // A chunk is small beside the answers that are made whole, so that it needs a place alone.
+        let bulk = &self.edge.bulk;
+        let looks = [look(&self.range)];
+        let place = bulk.enter(&admitted.machine, &looks, false).await?;
+        let read = (read as ReadRange, self.range.clone());
+        let (revision, response) = read_range(read, &admitted.machine, place.is_bulk()).await?;
+        drop(place);
         admitted.confirm()?;
         let (header_revision, count) = *self.first.get_or_insert((revision, response.count));
         if self.range.revision <= 0 {

@@ -12,6 +12,17 @@ use std::sync::atomic::Ordering;
 /// Keys looked at before the applier gets a turn.
 const KEYS_PER_LOCK: usize = 1024;
 
+/// Bytes that an answer takes for a key beside key and value.
+const FIELDS_BYTES: u64 = 32;
+
+/// How much a read looks at and answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Weight {
+    pub keys: usize,
+    /// Of the answer.
+    pub bytes: u64,
+}
+
 /// Why a read stopped.
 pub(crate) enum Stopped {
     /// A compaction went past the revision that is read.
@@ -58,10 +69,47 @@ impl StateMachine {
         })
     }
 
-    /// Keys that a read of `keys` looks at, counted up to `most`. Deleted keys whose history is kept are among them.
-    pub fn keys_looked_at(&self, keys: &KeyRange, most: usize) -> usize {
-        let state = self.shared.state.read();
-        state.index.range(keys, None).take(most).count()
+    /// What a read of `keys` at the newest revision looks at and answers, counted until it is more than `most`. Deleted
+    /// keys whose history is kept are looked at too. Of the keys that are there, so many are answered, with their
+    /// values or without.
+    pub fn weigh(
+        &self,
+        keys: &KeyRange,
+        (answered_max, has_values): (usize, bool),
+        most: Weight,
+    ) -> Weight {
+        let mut weight = Weight::default();
+        let mut answered = 0;
+        let mut resume: Option<Box<[u8]>> = None;
+        loop {
+            let state = self.shared.state.read();
+            let mut walked = 0;
+            let mut last = None;
+            for (key, meta) in state.index.range(keys, resume.as_deref()) {
+                weight.keys += 1;
+                if !meta.is_deleted() && answered < answered_max {
+                    answered += 1;
+                    let size = if has_values {
+                        meta.size()
+                    } else {
+                        key.len() as u64
+                    };
+                    weight.bytes += size + FIELDS_BYTES;
+                }
+                if weight.keys > most.keys || weight.bytes > most.bytes {
+                    return weight;
+                }
+                walked += 1;
+                if walked == KEYS_PER_LOCK {
+                    last = Some(Box::from(key));
+                    break;
+                }
+            }
+            if last.is_none() {
+                return weight;
+            }
+            resume = last;
+        }
     }
 
     /// Runs a transaction whose branches hold only ranges, under one revision.
