@@ -2,277 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use interop::auth::user_add;
-use interop::client::{ANSWER_TIMEOUT, Client};
-use interop::cluster::{Cluster, Member, Options, POLL_INTERVAL};
-use interop::http;
-use interop::random::Random;
-use interop::snapshots::{delete_of, flag, mainstay, put_of, run, succeed, text};
-use interop::target::Target;
-use proto::etcdserverpb::request_op::Request as Op;
-use proto::etcdserverpb::{
-    AlarmRequest, AuthUserDeleteRequest, AuthUserListRequest, CompactionRequest, HashKvRequest,
-    LeaseGrantRequest, LeaseLeasesRequest, LeaseRevokeRequest, RequestOp, TxnRequest,
+use anyhow::{Context, Result};
+use interop::archive::{
+    Load, PAUSE, Seen, Small, archived, archiving, command, metric, milliseconds_now, one, refusal,
+    restored, rfc3339, see, spans, wait_for,
 };
+use interop::auth::{authenticate, grant, grant_role, signed, user_add};
+use interop::client::{ANSWER_TIMEOUT, Client};
+use interop::cluster::{Cluster, Options, POLL_INTERVAL};
+use interop::random::Random;
+use interop::snapshots::{delete_of, mainstay, put_of, succeed};
+use interop::target::Target;
+use proto::etcdserverpb::{AlarmRequest, AuthEnableRequest, AuthRoleAddRequest, LeaseGrantRequest};
 use tokio::time::{sleep, timeout};
-
-/// Longer than the archiver takes to look at what was applied, so that a moment between two changes is one in the archive.
-const PAUSE: Duration = Duration::from_millis(400);
-
-/// What a client saw right after a change.
-#[derive(Debug, Clone, PartialEq)]
-struct Sight {
-    revision: i64,
-    hash: u32,
-    users: Vec<String>,
-    leases: Vec<i64>,
-}
-
-async fn see(client: &mut Client) -> Result<Sight> {
-    let hash = HashKvRequest { revision: 0 };
-    let hash = client.maintenance.hash_kv(hash).await?.into_inner();
-    let users = client.auth.user_list(AuthUserListRequest {}).await?;
-    let leases = client.lease.lease_leases(LeaseLeasesRequest {}).await?;
-    let mut leases: Vec<i64> = leases
-        .into_inner()
-        .leases
-        .iter()
-        .map(|lease| lease.id)
-        .collect();
-    leases.sort_unstable();
-    Ok(Sight {
-        revision: hash.header.context("a header")?.revision,
-        hash: hash.hash,
-        users: users.into_inner().users,
-        leases,
-    })
-}
-
-/// One client that changes everything there is, one request after another.
-struct Load {
-    random: Random,
-    leases: Vec<i64>,
-    users: Vec<String>,
-    number: i64,
-    /// Revisions of a put and of the last compaction.
-    written: i64,
-    compacted: i64,
-}
-
-impl Load {
-    fn new(seed: u64) -> Load {
-        println!("seed {seed}");
-        Load {
-            random: Random::new(seed),
-            leases: Vec::new(),
-            users: Vec::new(),
-            number: 0,
-            written: 0,
-            compacted: 0,
-        }
-    }
-
-    async fn change(&mut self, client: &mut Client) -> Result<()> {
-        self.number += 1;
-        let number = self.number;
-        let key = format!("key/{}", self.random.below(9));
-        match self.random.weighted(&[8, 3, 3, 2, 2, 1, 2, 1, 1]) {
-            0 => self.written = client.put(&key, &number.to_string()).await?,
-            1 => drop(client.kv.delete_range(delete_of(&key)).await?),
-            2 => drop(client.kv.txn(txn(&key, number)).await?),
-            3 => {
-                let grant = LeaseGrantRequest {
-                    ttl: 3_000,
-                    id: number,
-                };
-                client.lease.lease_grant(grant).await?;
-                self.leases.push(number);
-            }
-            4 if !self.leases.is_empty() => {
-                let lease = *self.random.pick(&self.leases);
-                client.kv.put(put_of(key, "leased".into(), lease)).await?;
-            }
-            5 if !self.leases.is_empty() => {
-                let at = self.random.below(self.leases.len());
-                let id = self.leases.swap_remove(at);
-                client.lease.lease_revoke(LeaseRevokeRequest { id }).await?;
-            }
-            6 => {
-                let name = format!("user-{number}");
-                client.auth.user_add(user_add(&name, "word")).await?;
-                self.users.push(name);
-            }
-            7 if !self.users.is_empty() => {
-                let at = self.random.below(self.users.len());
-                let name = self.users.swap_remove(at);
-                client
-                    .auth
-                    .user_delete(AuthUserDeleteRequest { name })
-                    .await?;
-            }
-            // A change of its own: it alters the hash and not the revision.
-            8 if self.written > self.compacted + 30 => {
-                self.compacted = self.written - 5;
-                let compact = CompactionRequest {
-                    revision: self.compacted,
-                    physical: false,
-                };
-                client.kv.compact(compact).await?;
-            }
-            _ => drop(client.put(&key, "otherwise").await?),
-        }
-        Ok(())
-    }
-}
-
-/// Several changes under one revision.
-fn txn(key: &str, number: i64) -> TxnRequest {
-    let operation = |request| RequestOp {
-        request: Some(request),
-    };
-    TxnRequest {
-        success: vec![
-            operation(Op::RequestPut(put_of("txn".into(), number.to_string(), 0))),
-            operation(Op::RequestDeleteRange(delete_of(key))),
-        ],
-        ..Default::default()
-    }
-}
-
-/// What was seen at each revision, first and last.
-#[derive(Default)]
-struct Seen {
-    first: BTreeMap<i64, Sight>,
-    last: BTreeMap<i64, Sight>,
-}
-
-impl Seen {
-    fn add(&mut self, sight: Sight) {
-        self.first
-            .entry(sight.revision)
-            .or_insert_with(|| sight.clone());
-        self.last.insert(sight.revision, sight);
-    }
-
-    /// The client looks after each change, so that the first sight of a revision is right behind what made it.
-    async fn load(&mut self, load: &mut Load, client: &mut Client, changes: usize) -> Result<()> {
-        for _ in 0..changes {
-            load.change(client).await?;
-            self.add(see(client).await?);
-        }
-        Ok(())
-    }
-}
-
-fn metric(member: &Member, name: &str) -> Result<Option<f64>> {
-    let page = http::get(member.client_port, "/metrics")?.body;
-    let line = page
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    Ok(line.map(str::parse).transpose()?)
-}
-
-/// Waits until a member's metric fits.
-async fn wait_for(member: &Member, name: &str, fits: impl Fn(f64) -> bool) -> Result<()> {
-    let polled = async {
-        while !metric(member, name)?.is_some_and(&fits) {
-            sleep(POLL_INTERVAL).await;
-        }
-        anyhow::Ok(())
-    };
-    let waited = timeout(ANSWER_TIMEOUT, polled).await;
-    waited.with_context(|| format!("{name} stays {:?}", metric(member, name)))?
-}
-
-/// Waits until everything is on disk in the archive.
-async fn archived(member: &Member, revision: i64) -> Result<()> {
-    wait_for(member, "mainstay_archive_revision", |at| {
-        at >= revision as f64
-    })
-    .await?;
-    wait_for(member, "mainstay_archive_lag_entries", |lag| lag == 0.0).await
-}
-
-fn archiving(member: &mut Member, dir: &Path) {
-    for (flag, value) in [
-        ("--archive-dir", text(dir)),
-        ("--archive-base-interval", "1s"),
-    ] {
-        member.flags.extend([flag.to_owned(), value.to_owned()]);
-    }
-}
-
-/// One member that archives.
-async fn one(archive: &str) -> Result<(Cluster, PathBuf)> {
-    let mut cluster = Cluster::prepare(&Target::mainstay()?, &Options::default())?;
-    let dir = cluster.dir().join(archive);
-    archiving(&mut cluster.members[0], &dir);
-    cluster.start_all().await?;
-    Ok((cluster, dir))
-}
-
-/// The command that restores for a member.
-fn command<'a>(dir: &'a Path, target: &[&'a str], member: &'a Member) -> Vec<&'a str> {
-    let mut arguments = vec!["ctl", "archive", "restore", text(dir)];
-    arguments.extend(target);
-    arguments.extend(["--data-dir", text(&member.data_dir)]);
-    for name in [
-        "--name",
-        "--initial-cluster",
-        "--initial-cluster-token",
-        "--initial-advertise-peer-urls",
-    ] {
-        arguments.extend([name, flag(member, name)]);
-    }
-    arguments
-}
-
-/// Restores one member, starts it and looks.
-async fn restored(dir: &Path, target: &[&str]) -> Result<Sight> {
-    let mut copy = Cluster::prepare(&Target::mainstay()?, &Options::default())?;
-    let arguments = command(dir, target, &copy.members[0]);
-    succeed(&mainstay()?, &arguments)?;
-    copy.start_all().await?;
-    see(&mut copy.client(0).await?).await
-}
-
-/// Why a restore is refused. It leaves no folder.
-fn refusal(dir: &Path, target: &[&str]) -> Result<String> {
-    let copy = Cluster::prepare(&Target::mainstay()?, &Options::default())?;
-    let output = run(&mainstay()?, &command(dir, target, &copy.members[0]))?;
-    ensure!(!output.status.success(), "{target:?} was restored");
-    assert!(!copy.members[0].data_dir.exists());
-    Ok(String::from_utf8(output.stderr)?)
-}
-
-fn spans(dir: &Path) -> Result<Vec<serde_json::Value>> {
-    let status = ["ctl", "archive", "status", text(dir), "-w", "json"];
-    let members: serde_json::Value = serde_json::from_str(&succeed(&mainstay()?, &status)?)?;
-    let members = members.as_array().context("a list")?;
-    let spans = members.iter().flat_map(|member| member["spans"].as_array());
-    Ok(spans.flatten().cloned().collect())
-}
-
-fn milliseconds_now() -> Result<u128> {
-    Ok(SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)?
-        .as_millis())
-}
-
-/// A moment as GNU's date says it.
-fn rfc3339(milliseconds: u128) -> Result<String> {
-    let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
-    let at = format!("@{seconds}");
-    let format = format!("+%Y-%m-%dT%H:%M:%S.{rest:03}Z");
-    Ok(succeed(Path::new("date"), &["-u", "-d", &at, &format])?
-        .trim()
-        .to_owned())
-}
 
 #[tokio::test]
 async fn any_revision_of_a_member_that_was_killed_comes_back() -> Result<()> {
@@ -305,6 +49,15 @@ async fn any_revision_of_a_member_that_was_killed_comes_back() -> Result<()> {
         let sight = restored(&dir, &["--to-revision", &revision.to_string()]).await?;
         assert_eq!(sight, seen.first[&revision]);
     }
+    let bumped = [
+        "--to-revision",
+        &last.revision.to_string()[..],
+        "--bump-revision",
+        "1000",
+    ];
+    let bumped = restored(&dir, &[&bumped[..], &["--mark-compacted"]].concat()).await?;
+    assert_eq!(bumped.revision, last.revision + 1_000);
+    assert_eq!(bumped.users, seen.first[&last.revision].users);
     // Without a target, what changed after the last revision is there too.
     assert_eq!(restored(&dir, &[]).await?, last);
     let why = refusal(&dir, &["--to-revision", "1000000"])?;
@@ -477,6 +230,76 @@ async fn a_folder_that_cannot_be_made_is_waited_for() -> Result<()> {
     Ok(())
 }
 
+/// Puts a key for whoever has this token, and says what came of it.
+async fn put_as(client: &mut Client, token: Option<&str>, key: &str) -> Result<i64, String> {
+    let put = put_of(key.to_owned(), "by somebody".to_owned(), 0);
+    let answer = client.kv.put(signed(token, put)).await;
+    let answer = answer.map_err(|refusal| refusal.message().to_owned())?;
+    Ok(answer.into_inner().header.unwrap_or_default().revision)
+}
+
+#[tokio::test]
+async fn who_may_do_what_is_as_it_was_then() -> Result<()> {
+    let (cluster, dir) = one("archive").await?;
+    let mut client = cluster.client(0).await?;
+    let auth = &mut client.auth.clone();
+    let role = |name: &str| AuthRoleAddRequest { name: name.into() };
+    auth.user_add(user_add("root", "secret")).await?;
+    auth.role_add(role("root")).await?;
+    auth.user_grant_role(grant_role("root", "root")).await?;
+    auth.role_add(role("writer")).await?;
+    auth.user_add(user_add("ann", "word")).await?;
+    auth.user_grant_role(grant_role("ann", "writer")).await?;
+    let open = client.put("own", "before anybody is asked").await?;
+    auth.auth_enable(AuthEnableRequest {}).await?;
+    let root = authenticate(&mut client, "root", "secret").await?;
+    let root = root.into_inner();
+    let closed = put_as(&mut client, Some(&root), "own").await;
+    let closed = closed.map_err(anyhow::Error::msg)?;
+    auth.role_grant_permission(signed(Some(&root), grant("writer", 1, ("own", ""))))
+        .await?;
+    let ann = authenticate(&mut client, "ann", "word").await?.into_inner();
+    let granted = put_as(&mut client, Some(&ann), "own").await;
+    let granted = granted.map_err(anyhow::Error::msg)?;
+    archived(&cluster.members[0], granted).await?;
+    let denied = "etcdserver: permission denied".to_owned();
+    for (revision, nobody, for_ann) in [
+        (open, Ok(open + 1), Ok(())),
+        (
+            closed,
+            Err("etcdserver: user name is empty".to_owned()),
+            Err(denied),
+        ),
+        (
+            granted,
+            Err("etcdserver: user name is empty".to_owned()),
+            Ok(()),
+        ),
+    ] {
+        let mut copy = Cluster::prepare(&Target::mainstay()?, &Options::default())?;
+        let target = revision.to_string();
+        let arguments = command(&dir, &["--to-revision", &target], &copy.members[0]);
+        succeed(&mainstay()?, &arguments)?;
+        copy.members[0].start()?;
+        let mut client = Client::lazy(&copy.members[0].client_url())?;
+        let polled = async {
+            loop {
+                match put_as(&mut client, None, "own").await {
+                    Err(why) if !why.starts_with("etcdserver: user") => sleep(POLL_INTERVAL).await,
+                    said => return said,
+                }
+            }
+        };
+        assert_eq!(timeout(ANSWER_TIMEOUT, polled).await?, nobody);
+        if revision != open {
+            let ann = authenticate(&mut client, "ann", "word").await?.into_inner();
+            let said = put_as(&mut client, Some(&ann), "own").await;
+            assert_eq!(said.map(drop), for_ann, "{revision}");
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_an_alarm_refused_is_refused_again_and_the_alarm_stays_behind() -> Result<()> {
     let (cluster, dir) = one("archive").await?;
@@ -522,35 +345,6 @@ async fn what_an_alarm_refused_is_refused_again_and_the_alarm_stays_behind() -> 
     let mut client = copy.client(0).await?;
     assert_eq!(client.put("key", "there is room").await?, full + 2);
     Ok(())
-}
-
-/// A file system of a size, in memory; None where it may not be mounted.
-struct Small(PathBuf);
-
-impl Small {
-    fn mount(at: PathBuf, size: &str) -> Result<Option<Small>> {
-        fs::create_dir(&at)?;
-        let options = format!("size={size}");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
-            .arg(&at)
-            .status();
-        Ok(mounted
-            .is_ok_and(|status| status.success())
-            .then(|| Small(at)))
-    }
-
-    fn resize(&self, size: &str) -> Result<()> {
-        let options = format!("remount,size={size}");
-        succeed(Path::new("mount"), &["-o", &options, text(&self.0)]).map(drop)
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
-        println!("unmounted: {unmounted:?}");
-    }
 }
 
 #[tokio::test]

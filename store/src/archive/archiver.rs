@@ -448,6 +448,8 @@ fn take_folder(member: &PathBuf) -> anyhow::Result<File> {
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => bail!("another process writes into it"),
+        // Some network folders have no locks. Members have folders of their own all the same.
+        Err(rustix::io::Errno::NOLCK | rustix::io::Errno::OPNOTSUPP) => Ok(file),
         Err(error) => Err(io::Error::from(error).into()),
     }
 }

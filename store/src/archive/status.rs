@@ -94,12 +94,13 @@ pub fn status(dir: &Path, mut progress: impl FnMut(Progress)) -> anyhow::Result<
     for (member, spans) in found {
         let mut looked_at = Vec::new();
         for span in spans {
-            looked_at.push(look_at(&span));
-            done_bytes += bytes_of(&span);
-            progress(Progress {
-                done_bytes,
-                total_bytes,
-            });
+            looked_at.push(look_at(&span, &mut |bytes| {
+                done_bytes += bytes;
+                progress(Progress {
+                    done_bytes,
+                    total_bytes,
+                });
+            }));
         }
         statuses.push(MemberStatus {
             path: member.path,
@@ -117,8 +118,12 @@ fn bytes_of(span: &Span) -> u64 {
     segments.chain(bases).sum()
 }
 
-fn look_at(span: &Span) -> SpanStatus {
-    let walked = reader::walk(span, 0, |_record, _end| {
+fn look_at(span: &Span, done: &mut dyn FnMut(u64)) -> SpanStatus {
+    let mut last_end = 0;
+    let walked = reader::walk(span, 0, |_record, end| {
+        // A smaller one is the next segment's.
+        done(end.checked_sub(last_end).unwrap_or(end));
+        last_end = end;
         Ok::<_, ReadError>(ControlFlow::Continue(()))
     });
     let (end, damage) = match walked {
@@ -134,9 +139,14 @@ fn look_at(span: &Span) -> SpanStatus {
             milestone.map_or(base.time, |milestone| milestone.time.max(base.time)),
         )
     });
+    let bases = span.bases.iter().map(|base| {
+        let status = look_at_base(base);
+        done(base.bytes);
+        status
+    });
     SpanStatus {
         path: span.path.clone(),
-        bases: span.bases.iter().map(look_at_base).collect(),
+        bases: bases.collect(),
         last,
         segments: span.segments.len(),
         bytes: bytes_of(span),

@@ -289,6 +289,37 @@ fn a_name_repeated_in_the_cluster_adds_a_url() {
 }
 
 #[test]
+fn an_archive_needs_a_folder_and_keeps_everything_unless_told() {
+    assert_eq!(config("").archive, None);
+    let archive = config("--archive-dir=/a").archive.unwrap();
+    assert_eq!(archive.dir, Path::new("/a"));
+    assert_eq!(archive.base_interval, Duration::from_secs(3600));
+    assert_eq!(archive.retention, None);
+    let archive = config("--archive-dir=/a --archive-base-interval=1s --archive-retention=48h");
+    let archive = archive.archive.unwrap();
+    assert_eq!(archive.base_interval, Duration::from_secs(1));
+    assert_eq!(archive.retention, Some(Duration::from_secs(48 * 3600)));
+    for (line, why) in [
+        (
+            "--archive-retention=1h",
+            "--archive-retention needs --archive-dir",
+        ),
+        (
+            "--archive-base-interval=2h",
+            "--archive-base-interval needs --archive-dir",
+        ),
+        (
+            "--archive-dir=/a --archive-base-interval=999ms",
+            "--archive-base-interval[999ms] should be at least 1000ms",
+        ),
+    ] {
+        let (code, text) = error(line);
+        assert_eq!(code, 1);
+        assert!(text.contains(why), "{text}");
+    }
+}
+
+#[test]
 fn retention_is_hours_a_duration_or_revisions() {
     for (line, expected) in [
         ("", AutoCompaction::Off),
