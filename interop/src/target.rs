@@ -27,10 +27,10 @@ impl Target {
         })
     }
 
-    /// A newer etcd than the one of the search path: the program that `ETCD_NEWER_BIN` names.
+    /// A newer etcd than the one of the search path: the program that `NEWER_ETCD_BIN` names.
     pub fn newer_etcd() -> Result<Target> {
-        let program = std::env::var_os("ETCD_NEWER_BIN");
-        let program = program.context("ETCD_NEWER_BIN does not name an etcd of 3.6")?;
+        let program = std::env::var_os("NEWER_ETCD_BIN");
+        let program = program.context("NEWER_ETCD_BIN does not name an etcd of 3.6")?;
         Ok(Target {
             name: "etcd",
             program: program.into(),

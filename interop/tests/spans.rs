@@ -185,7 +185,7 @@ async fn callers_decide_what_is_traced() -> Result<()> {
 
 /// The same story told to etcd: our reading of OpenTelemetry's protocol is its own.
 #[tokio::test]
-#[ignore = "needs an etcd of 3.6, named by ETCD_NEWER_BIN"]
+#[ignore = "needs an etcd of 3.6, named by NEWER_ETCD_BIN"]
 async fn callers_decide_what_etcd_traces() -> Result<()> {
     callers_decide(&Target::newer_etcd()?).await
 }

@@ -14,16 +14,42 @@ use tonic::transport::{Channel, Endpoint, Uri};
 /// Largest answer taken. etcd's client has no limit of its own either.
 pub(crate) const ANSWER_BYTES_MAX: usize = i32::MAX as usize;
 
-/// How a client's connections are secured.
+/// grpc-go, and so etcdctl, asks no more often; etcd closes connections on which it is asked more often than every 5 s.
+const KEEP_ALIVE_MIN: Duration = Duration::from_secs(10);
+
+/// How a connection's end is noticed while an answer is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeepAlive {
+    interval: Duration,
+    timeout: Duration,
+}
+
+impl KeepAlive {
+    pub(crate) fn new(interval: Duration, timeout: Duration) -> KeepAlive {
+        KeepAlive {
+            interval: interval.max(KEEP_ALIVE_MIN),
+            timeout,
+        }
+    }
+}
+
+impl Default for KeepAlive {
+    fn default() -> KeepAlive {
+        KeepAlive::new(KEEP_ALIVE_MIN, Duration::from_secs(6))
+    }
+}
+
+/// How a client's connections are secured, and kept.
 #[derive(Clone, Default)]
 pub(crate) struct Security {
+    pub(crate) keep_alive: KeepAlive,
     /// None when no flag speaks of TLS, which is then only for endpoints that say `https`.
     pub(crate) dialer: Option<Dialer>,
 }
 
 impl Security {
     /// The endpoint's host and port, and the dialer if it is spoken to in TLS.
-    fn of(&self, endpoint: &str) -> Result<(String, Option<Dialer>)> {
+    pub(crate) fn of(&self, endpoint: &str) -> Result<(String, Option<Dialer>)> {
         match endpoint.split_once("://") {
             None => Ok((endpoint.to_owned(), self.dialer.clone())),
             Some(("http", place)) => Ok((place.to_owned(), None)),
@@ -52,7 +78,11 @@ pub(crate) async fn connect(
     let (place, dialer) = security.of(endpoint)?;
     let target = Endpoint::from_shared(format!("http://{place}"))
         .with_context(|| format!("bad endpoint {endpoint:?}"))?;
-    let target = target.connect_timeout(dial_timeout).tcp_nodelay(true);
+    let target = target
+        .connect_timeout(dial_timeout)
+        .http2_keep_alive_interval(security.keep_alive.interval)
+        .keep_alive_timeout(security.keep_alive.timeout)
+        .tcp_nodelay(true);
     let connecting = async {
         match dialer {
             None => target.connect().await,

@@ -6,6 +6,7 @@ mod failure;
 mod archive;
 mod arguments;
 mod auth;
+mod check;
 mod cluster;
 mod go;
 mod json;
@@ -14,6 +15,8 @@ mod lease;
 mod lock;
 mod members;
 mod migrate;
+mod mirror;
+mod offline;
 mod password;
 mod print;
 mod progress;
@@ -22,14 +25,15 @@ mod snapshot;
 mod table;
 mod txn;
 mod watch;
+mod words;
 
 use std::future::Future;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
 use proto::etcdserverpb::AuthenticateRequest;
 use proto::etcdserverpb::auth_client::AuthClient;
 use store::tls::{Dialer, Pair, Trust};
@@ -42,15 +46,17 @@ use tonic::transport::Channel;
 use self::arguments::{Cli, Command, Global};
 use self::failure::{Failure, MISUSE_EXIT_CODE, NOT_CONNECTED_EXIT_CODE};
 use self::print::Printer;
-use crate::client::{self, Security};
+use crate::client::{self, KeepAlive, Security};
 
 /// etcd's answer to a name and a password that it does not want.
 const AUTHENTICATION_OFF: &str = "etcdserver: authentication is not enabled";
 
-/// Runs one command. Errors go to standard error behind `Error: `, as etcdctl's do.
-pub(crate) fn run(words: Vec<String>) -> ExitCode {
-    let line = std::iter::once("mainstay ctl".to_owned()).chain(arguments::plain_bools(words));
-    let cli = match Cli::try_parse_from(line) {
+/// Runs one command of the program that is called so. Errors go to standard error behind `Error: `, as etcdctl's do.
+pub(crate) fn run(words: Vec<String>, program: &'static str) -> ExitCode {
+    let line = std::iter::once(program.to_owned()).chain(arguments::plain_bools(words));
+    let command = with_short_words(Cli::command().name(program).bin_name(program));
+    let parsed = command.try_get_matches_from(line);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // Printing fails only when nobody reads any more.
@@ -62,17 +68,25 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
         .enable_all()
         .build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(dispatch(cli)),
+        Ok(runtime) => runtime.block_on(dispatch(cli, program)),
         Err(error) => Err(error.into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("Error: {}", message(&error));
             let failure = error.downcast_ref::<Failure>();
+            if !failure.is_some_and(Failure::is_silent) {
+                eprintln!("Error: {}", message(&error));
+            }
             ExitCode::from(failure.map_or(1, |failure| failure.exit_code))
         }
     }
+}
+
+/// As in etcdctl, the first letters of a command stand for it when no other begins with them.
+fn with_short_words(command: clap::Command) -> clap::Command {
+    let command = command.infer_subcommands(true);
+    command.mut_subcommands(with_short_words)
 }
 
 /// etcdctl's exit codes for a command line that cannot be read: what is missing or wrong behind a command is another
@@ -96,7 +110,15 @@ fn message(error: &anyhow::Error) -> String {
     }
 }
 
-async fn dispatch(cli: Cli) -> Result<()> {
+async fn dispatch(cli: Cli, program: &'static str) -> Result<()> {
+    match cli.command {
+        Command::Version => return Ok(offline::version(program)),
+        Command::Completion { shell } => return Ok(offline::completion(shell, program)),
+        _ => {}
+    }
+    if cli.global.discovery_srv.is_some() {
+        misuse!("endpoints are not looked up in DNS: name them with --endpoints");
+    }
     let user = user(&cli.global)?;
     let session = Session::new(cli.global, user)?;
     execute(&session, cli.command).await
@@ -116,7 +138,13 @@ async fn execute(session: &Session, command: Command) -> Result<()> {
         Command::Member(command) => cluster::member(session, command).await,
         Command::Endpoint(command) => cluster::endpoint(session, command).await,
         Command::Alarm(command) => cluster::alarm(session, command).await,
-        Command::Defrag(every) => members::defrag(session, every).await,
+        Command::Defrag {
+            data_dir: Some(_), ..
+        } => Err(anyhow!(
+            "a data folder of Mainstay is never defragmented: space comes back by itself; for one of etcd, use etcd's own \
+             etcdutl"
+        )),
+        Command::Defrag { members, .. } => members::defrag(session, members).await,
         Command::MoveLeader { target } => members::move_leader(session, target).await,
         Command::Lock(lock) => lock::lock(session, &lock).await,
         Command::Elect {
@@ -133,18 +161,19 @@ async fn execute(session: &Session, command: Command) -> Result<()> {
         Command::Snapshot(command) => snapshot::run(session, command).await,
         Command::Migrate(command) => migrate::run(session, command).await,
         Command::Archive(command) => archive::run(session, command),
-        Command::Version => {
-            outln!(
-                "mainstay ctl version: {}\nAPI version: 3.6",
-                env!("CARGO_PKG_VERSION")
-            );
-            Ok(())
-        }
+        Command::MakeMirror(mirror) => mirror::run(session, mirror).await,
+        Command::Check(check) => check::run(session, check).await,
+        Command::Hashkv(file) => offline::hash_kv(session, &file),
+        Command::Downgrade { .. } => Err(anyhow!(
+            "there is no older version of Mainstay to go back to; of an etcd, ask its own etcdctl"
+        )),
+        Command::Version | Command::Completion { .. } => unreachable!("they need no session"),
     }
 }
 
 /// Reads the certificates that the flags name.
 fn security(global: &Global) -> Result<Security> {
+    let keep_alive = KeepAlive::new(global.keepalive_time, global.keepalive_timeout);
     let own = global.cert_file.clone().zip(global.key_file.clone());
     let trust = Trust {
         verifies: !global.insecure_skip_tls_verify,
@@ -159,7 +188,7 @@ fn security(global: &Global) -> Result<Security> {
         && trust.own.is_none()
         && global.insecure_transport;
     let dialer = (!is_plain).then(|| Dialer::of_client(trust)).transpose()?;
-    Ok(Security { dialer })
+    Ok(Security { dialer, keep_alive })
 }
 
 /// What every command needs: where to ask and how to print.

@@ -30,7 +30,7 @@ Mainstay: a replicated key-value store that speaks etcd's v3 API.
   mainstay ctl <command>     a client in etcdctl's syntax
   mainstay version           the version
 
-Each knows --help. Started under the name `etcd` it is `mainstay store`.
+Each knows --help. Started under the name `etcd` it is `mainstay store`, under `etcdctl` or `etcdutl` `mainstay ctl`.
 ";
 
 fn main() -> ExitCode {
@@ -46,8 +46,11 @@ fn main() -> ExitCode {
             }
         }
     }
-    if Path::new(&program).file_name() == Some(OsStr::new("etcd")) {
-        return run_store(words);
+    match Path::new(&program).file_name().and_then(OsStr::to_str) {
+        Some("etcd") => return run_store(words),
+        Some("etcdctl") => return ctl::run(words, "etcdctl"),
+        Some("etcdutl") => return ctl::run(words, "etcdutl"),
+        _ => {}
     }
     let command = if words.is_empty() {
         String::new()
@@ -57,7 +60,7 @@ fn main() -> ExitCode {
     match command.as_str() {
         "store" => run_store(words),
         "up" => up::run(words),
-        "ctl" => ctl::run(words),
+        "ctl" => ctl::run(words, "mainstay ctl"),
         "version" | "--version" | "-V" => {
             out!(
                 "Mainstay {}\n{}",

@@ -7,12 +7,14 @@ mod auth;
 mod buckets;
 mod export;
 mod file;
+mod hash;
 mod restore;
 mod status;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use export::{ExportError, SPARE_BYTES, export, seal};
+pub use hash::hash_kv;
 pub use restore::{Progress, Restore, Restored, restore};
 pub(crate) use restore::{Start, restore_and};
 pub use status::{Status, status};

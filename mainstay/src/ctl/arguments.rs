@@ -4,16 +4,20 @@ mod archive;
 mod auth;
 mod migrate;
 mod snapshot;
+mod tools;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 pub(super) use self::archive::{Archive, RestoreArchive};
 pub(super) use self::auth::{Auth, NewPassword, PermittedKeys, Role, User};
 pub(super) use self::migrate::{Migrate, TargetAccess};
 pub(super) use self::snapshot::{Bump, NewMember, Restore, Snapshot};
+pub(super) use self::tools::{Check, HashKv, Load, MakeMirror};
 
 /// A client in etcdctl's syntax.
 #[derive(Debug, Parser)]
@@ -80,6 +84,36 @@ pub(super) struct Global {
     /// Longest wait for an answer
     #[arg(long, global = true, env = "ETCDCTL_COMMAND_TIMEOUT", value_parser = duration, default_value = "5s")]
     pub(super) command_timeout: Duration,
+    /// Time between questions whether the other side is there, while an answer is waited for; at least 10s
+    #[arg(long, global = true, env = "ETCDCTL_KEEPALIVE_TIME", value_parser = duration, default_value = "2s")]
+    pub(super) keepalive_time: Duration,
+    /// Longest wait for the answer to such a question
+    #[arg(long, global = true, env = "ETCDCTL_KEEPALIVE_TIMEOUT", value_parser = duration, default_value = "6s")]
+    pub(super) keepalive_timeout: Duration,
+    /// Taken because etcdctl has it; there is nothing to debug
+    #[arg(long, global = true, hide = true)]
+    pub(super) debug: bool,
+    /// Taken because etcdctl has it; the server has its own limit
+    #[arg(long, global = true, hide = true)]
+    pub(super) max_request_bytes: Option<u64>,
+    /// Taken because etcdctl has it; answers have no limit
+    #[arg(long, global = true, hide = true)]
+    pub(super) max_recv_bytes: Option<u64>,
+    /// Taken because etcdctl has it; nothing is discovered
+    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) insecure_discovery: Option<bool>,
+    /// Refused: endpoints are not looked up in DNS
+    #[arg(
+        short = 'd',
+        long,
+        global = true,
+        hide = true,
+        env = "ETCDCTL_DISCOVERY_SRV"
+    )]
+    pub(super) discovery_srv: Option<String>,
+    /// Goes with the one before
+    #[arg(long, global = true, hide = true)]
+    pub(super) discovery_srv_name: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -137,7 +171,13 @@ pub(super) enum Command {
     #[command(subcommand)]
     Archive(Archive),
     /// Drops what the storage of members does not need
-    Defrag(AllMembers),
+    Defrag {
+        #[command(flatten)]
+        members: AllMembers,
+        /// Refused: nothing here needs it
+        #[arg(long, hide = true)]
+        data_dir: Option<PathBuf>,
+    },
     /// Transfers leadership to another member; asks the endpoint that leads
     MoveLeader {
         #[arg(value_parser = member_id)]
@@ -164,6 +204,21 @@ pub(super) enum Command {
     /// Role related commands
     #[command(subcommand)]
     Role(Role),
+    /// Makes a mirror at the destination etcd cluster
+    MakeMirror(MakeMirror),
+    /// Commands for checking properties of the cluster
+    #[command(subcommand)]
+    Check(Check),
+    /// Prints the history hash of a snapshot file
+    Hashkv(HashKv),
+    /// Prints a script that completes words in a shell
+    Completion { shell: Shell },
+    /// Refused: there is no older version to go back to
+    #[command(hide = true)]
+    Downgrade {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Prints the version
     Version,
 }
@@ -171,8 +226,8 @@ pub(super) enum Command {
 #[derive(Debug, Parser)]
 #[command(name = "get", no_binary_name = true)]
 pub(super) struct Get {
-    pub(super) key: String,
-    pub(super) range_end: Option<String>,
+    pub(super) key: OsString,
+    pub(super) range_end: Option<OsString>,
     /// Linearizable(l) or serializable(s)
     #[arg(long, default_value = "l", value_parser = ["l", "s"])]
     pub(super) consistency: String,
@@ -235,8 +290,8 @@ pub(super) enum Target {
 #[derive(Debug, Parser)]
 #[command(name = "put", no_binary_name = true)]
 pub(super) struct Put {
-    pub(super) key: String,
-    pub(super) value: Option<String>,
+    pub(super) key: OsString,
+    pub(super) value: Option<OsString>,
     /// Lease to attach, in hex
     #[arg(long, value_parser = hexadecimal, default_value = "0")]
     pub(super) lease: i64,
@@ -254,8 +309,8 @@ pub(super) struct Put {
 #[derive(Debug, Parser)]
 #[command(name = "del", no_binary_name = true)]
 pub(super) struct Del {
-    pub(super) key: String,
-    pub(super) range_end: Option<String>,
+    pub(super) key: OsString,
+    pub(super) range_end: Option<OsString>,
     /// Keys that begin with the key
     #[arg(long)]
     pub(super) prefix: bool,
@@ -269,10 +324,15 @@ pub(super) struct Del {
 
 #[derive(Debug, Args)]
 pub(super) struct Watch {
-    #[arg(env = "ETCDCTL_WATCH_KEY")]
-    pub(super) key: String,
+    #[arg(
+        env = "ETCDCTL_WATCH_KEY",
+        required_unless_present = "interactive",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(super) key: OsString,
     #[arg(env = "ETCDCTL_WATCH_RANGE_END")]
-    pub(super) range_end: Option<String>,
+    pub(super) range_end: Option<OsString>,
     /// Runs for each event, with ETCD_WATCH_REVISION, _EVENT_TYPE, _KEY and _VALUE
     #[arg(last = true)]
     pub(super) command: Vec<String>,
@@ -288,6 +348,18 @@ pub(super) struct Watch {
     /// Ask for progress messages
     #[arg(long)]
     pub(super) progress_notify: bool,
+    /// Read `watch` and `progress` lines from standard input
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_value_t = false,
+        default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub(super) interactive: bool,
+}
+
+/// A line of `watch -i`: its first word is the command.
+#[derive(Debug, Parser)]
+#[command(name = "watch", disable_help_flag = true)]
+pub(super) struct WatchLine {
+    #[command(flatten)]
+    pub(super) watch: Watch,
 }
 
 #[derive(Debug, Subcommand)]
@@ -403,10 +475,13 @@ pub(super) enum Alarm {
 }
 
 /// Flags that stand alone here and may have `=true` or `=false` in etcdctl.
-const BOOLS: [&str; 23] = [
+const BOOLS: [&str; 27] = [
+    "--auto-compact",
+    "--auto-defrag",
     "--cluster",
     "--count-only",
     "--cut-over",
+    "--debug",
     "--detail",
     "--from-key",
     "--hex",
@@ -418,6 +493,7 @@ const BOOLS: [&str; 23] = [
     "--mark-compacted",
     "--learner",
     "--listen",
+    "--no-dest-prefix",
     "--no-password",
     "--once",
     "--physical",

@@ -9,12 +9,23 @@ pub(super) struct Failure {
 
 /// `ExitBadConnection`: no connection was made, or nobody was let in.
 pub(super) const NOT_CONNECTED_EXIT_CODE: u8 = 2;
+/// `ExitInvalidInput`.
+pub(super) const INVALID_INPUT_EXIT_CODE: u8 = 3;
 /// `ExitBadFeature`: a format that a command does not have.
 pub(super) const UNSUPPORTED_EXIT_CODE: u8 = 4;
 /// `ExitBadArgs`.
 pub(super) const MISUSE_EXIT_CODE: u8 = 128;
 
 impl Failure {
+    /// One whose reason was printed.
+    pub(super) fn silent() -> Failure {
+        Failure::new(1, String::new())
+    }
+
+    pub(super) fn is_silent(&self) -> bool {
+        self.text.is_empty()
+    }
+
     pub(super) fn new(exit_code: u8, text: String) -> Failure {
         Failure { exit_code, text }
     }

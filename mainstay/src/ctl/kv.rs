@@ -1,6 +1,8 @@
 //! get, put, del and compaction.
 
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -24,11 +26,11 @@ pub(super) async fn get(session: &Session, get: &Get) -> Result<()> {
 
 pub(super) async fn put(session: &Session, mut put: Put) -> Result<()> {
     if put.value.is_none() && !put.ignore_value {
-        let mut value = String::new();
+        let mut value = Vec::new();
         std::io::stdin()
-            .read_to_string(&mut value)
+            .read_to_end(&mut value)
             .context("cannot read the value")?;
-        put.value = Some(value);
+        put.value = Some(OsString::from_vec(value));
     }
     let request = put_request(put)?;
     let mut client = client(session).await?;
@@ -95,8 +97,8 @@ pub(super) fn put_request(put: Put) -> Result<PutRequest> {
         misuse!("put command needs only 1 argument when 'ignore-value' is set");
     }
     Ok(PutRequest {
-        key: put.key.into(),
-        value: put.value.unwrap_or_default().into(),
+        key: put.key.into_vec().into(),
+        value: put.value.unwrap_or_default().into_vec().into(),
         lease: put.lease,
         prev_kv: put.prev_kv,
         ignore_value: put.ignore_value,
@@ -122,8 +124,8 @@ pub(super) fn delete_request(delete: &Del) -> Result<DeleteRangeRequest> {
 
 /// etcd's two words for a set of keys.
 pub(super) fn keys(
-    key: &str,
-    range_end: Option<&str>,
+    key: &OsStr,
+    range_end: Option<&OsStr>,
     prefix: bool,
     from_key: bool,
 ) -> Result<(Bytes, Bytes)> {
@@ -163,6 +165,9 @@ mod tests {
 
     #[test]
     fn words_become_ranges() {
+        let keys = |key: &str, end: Option<&str>, prefix, from_key| {
+            keys(OsStr::new(key), end.map(OsStr::new), prefix, from_key)
+        };
         let range = |key, end, prefix, from_key| {
             let (start, end) = keys(key, end, prefix, from_key).unwrap();
             (start.to_vec(), end.to_vec())

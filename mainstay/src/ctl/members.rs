@@ -1,5 +1,7 @@
 //! Changes of members and of leadership, and defrag.
 
+use std::time::Instant;
+
 use anyhow::{Context, Result};
 use proto::etcdserverpb::cluster_client::ClusterClient;
 use proto::etcdserverpb::maintenance_client::MaintenanceClient;
@@ -12,7 +14,7 @@ use super::arguments::{AllMembers, Format, Member};
 use super::cluster::{channel, endpoints, member_json};
 use super::json::Json;
 use super::print::{header_json, unsupported};
-use super::{Session, message};
+use super::{Session, go, message};
 
 pub(super) async fn run(session: &Session, command: Member) -> Result<()> {
     let mut client = ClusterClient::new(session.channel().await?);
@@ -150,6 +152,7 @@ fn print_flags(name: &str, answer: &MemberAddResponse, added: &proto::etcdserver
 pub(super) async fn defrag(session: &Session, members: AllMembers) -> Result<()> {
     let mut failed = 0;
     for endpoint in endpoints(session, members).await? {
+        let began = Instant::now();
         let asking = async {
             let mut client = MaintenanceClient::new(channel(session, &endpoint).await?);
             session
@@ -157,7 +160,10 @@ pub(super) async fn defrag(session: &Session, members: AllMembers) -> Result<()>
                 .await
         };
         match asking.await {
-            Ok(_) => outln!("Finished defragmenting etcd member[{endpoint}]"),
+            Ok(_) => {
+                let took = go::duration(began.elapsed());
+                outln!("Finished defragmenting etcd member[{endpoint}]. took {took}");
+            }
             Err(error) => {
                 failed += 1;
                 let error = message(&error);

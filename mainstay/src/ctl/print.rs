@@ -235,7 +235,10 @@ pub(super) fn header_fields(header: Option<&ResponseHeader>) {
     let header = header.cloned().unwrap_or_default();
     outln!("\"ClusterID\" : {}", header.cluster_id);
     outln!("\"MemberID\" : {}", header.member_id);
-    outln!("\"Revision\" : {}", header.revision);
+    // Only answers about keys have one.
+    if header.revision > 0 {
+        outln!("\"Revision\" : {}", header.revision);
+    }
     outln!("\"RaftTerm\" : {}", header.raft_term);
 }
 
@@ -296,12 +299,12 @@ fn delete_json(answer: &DeleteRangeResponse) -> Json {
 fn txn_json(answer: &TxnResponse) -> Json {
     let responses = Json::list(&answer.responses, |response| {
         let (name, answer) = match &response.response {
-            Some(OpResponse::ResponsePut(put)) => ("ResponsePut", put_json(put)),
-            Some(OpResponse::ResponseRange(range)) => ("ResponseRange", range_json(range)),
+            Some(OpResponse::ResponsePut(put)) => ("response_put", put_json(put)),
+            Some(OpResponse::ResponseRange(range)) => ("response_range", range_json(range)),
             Some(OpResponse::ResponseDeleteRange(delete)) => {
-                ("ResponseDeleteRange", delete_json(delete))
+                ("response_delete_range", delete_json(delete))
             }
-            Some(OpResponse::ResponseTxn(txn)) => ("ResponseTxn", txn_json(txn)),
+            Some(OpResponse::ResponseTxn(txn)) => ("response_txn", txn_json(txn)),
             None => return Json::Object(vec![("Response", Json::Null)]),
         };
         Json::Object(vec![("Response", Json::Object(vec![(name, answer)]))])

@@ -1,5 +1,7 @@
 //! role.
 
+use std::ffi::OsStr;
+
 use anyhow::Result;
 use bytes::Bytes;
 use proto::authpb::Permission;
@@ -82,8 +84,8 @@ pub(super) async fn run(session: &Session, command: Role) -> Result<()> {
 
 fn range(keys: &PermittedKeys) -> Result<(Bytes, Bytes)> {
     kv::keys(
-        &keys.key,
-        keys.range_end.as_deref(),
+        keys.key.as_ref(),
+        keys.range_end.as_deref().map(OsStr::new),
         keys.prefix,
         keys.from_key,
     )

@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::Parser;
 use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -10,7 +10,8 @@ use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{Compare, RequestOp, TxnRequest};
 
 use super::arguments::{Del, Get, Put};
-use super::{Session, kv};
+use super::words::{self, invalid};
+use super::{Session, go, kv};
 
 pub(super) async fn run(session: &Session, interactive: bool) -> Result<()> {
     let say = |text: &str| {
@@ -35,7 +36,7 @@ pub(super) async fn run(session: &Session, interactive: bool) -> Result<()> {
     session.printer.txn(&answer)
 }
 
-/// Lines up to an empty one or the end.
+/// Lines up to an empty one. Input that ends before is cut off, and a part of a transaction is another transaction.
 fn block<T>(
     lines: &mut impl Iterator<Item = std::io::Result<String>>,
     parse: impl Fn(&str) -> Result<T>,
@@ -44,35 +45,43 @@ fn block<T>(
     for line in lines {
         let line = line.context("cannot read standard input")?;
         if line.trim().is_empty() {
-            break;
+            return Ok(parsed);
         }
         parsed.push(parse(line.trim())?);
     }
-    Ok(parsed)
+    Err(invalid("EOF".to_owned()))
 }
 
-/// `mod("key") > "5"`, the quotes around the number may be missing.
+/// `mod("key") > "5"`, with the quotation marks. What stands behind the second string is passed over.
 fn compare(line: &str) -> Result<Compare> {
-    let malformed = || anyhow!("malformed comparison: {line}");
-    let (target, rest) = line.split_once('(').ok_or_else(malformed)?;
-    let (key, rest) = rest.split_once(')').ok_or_else(malformed)?;
-    let mut parts = words(rest)?.into_iter();
-    let (Some(operator), Some(operand), None) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(malformed());
-    };
-    let key = words(key)?.into_iter().next().ok_or_else(malformed)?;
+    let (target, rest) = line
+        .split_once('(')
+        .ok_or_else(|| invalid(format!("malformed comparison: {line}")))?;
+    let Comparison {
+        key,
+        operator,
+        operand,
+    } = comparison(rest).map_err(|found| {
+        let (key, operand) = (go::quoted(&found.key), go::quoted(&found.operand));
+        let found = format!("{target}({key}) {} {operand}", found.operator);
+        invalid(format!("malformed comparison: {line}; got {found}"))
+    })?;
     let result = match operator.as_str() {
         "=" => CompareResult::Equal,
         "!=" => CompareResult::NotEqual,
         "<" => CompareResult::Less,
         ">" => CompareResult::Greater,
-        _ => bail!("malformed comparison: {line}; unknown operator {operator}"),
+        _ => {
+            let why = format!("malformed comparison: {line} (unknown operator {operator})");
+            return Err(invalid(why));
+        }
     };
     let number = |base| {
-        i64::from_str_radix(&operand, base)
-            .with_context(|| format!("malformed comparison: {line}; {operand} is no number"))
+        let text = std::str::from_utf8(&operand).ok();
+        text.and_then(|text| i64::from_str_radix(text, base).ok())
+            .ok_or_else(|| invalid(format!("invalid txn compare request: {line}")))
     };
-    let (target, operand) = match target.trim() {
+    let (target, operand) = match target {
         "ver" | "version" => (CompareTarget::Version, TargetUnion::Version(number(10)?)),
         "c" | "create" => (
             CompareTarget::Create,
@@ -84,7 +93,10 @@ fn compare(line: &str) -> Result<Compare> {
             TargetUnion::Value(operand.clone().into()),
         ),
         "lease" => (CompareTarget::Lease, TargetUnion::Lease(number(16)?)),
-        other => bail!("malformed comparison: unknown target {other}"),
+        other => {
+            let why = format!("malformed comparison: {line} (unknown target {other})");
+            return Err(invalid(why));
+        }
     };
     Ok(Compare {
         result: result.into(),
@@ -95,53 +107,62 @@ fn compare(line: &str) -> Result<Compare> {
     })
 }
 
+/// What stands in a compare behind its target.
+#[derive(Default)]
+struct Comparison {
+    key: Vec<u8>,
+    operator: String,
+    operand: Vec<u8>,
+}
+
+/// Reads `"key") operator "operand"` as Go's scan of `%q) %s %q` does; the error is what was read before it failed.
+fn comparison(text: &str) -> Result<Comparison, Comparison> {
+    let mut read = Comparison::default();
+    let Some((key, rest)) = words::quoted(text) else {
+        return Err(read);
+    };
+    read.key = key;
+    let rest = rest.strip_prefix(')').unwrap_or_default();
+    if !rest.starts_with(char::is_whitespace) {
+        return Err(read);
+    }
+    let rest = rest.trim_start();
+    let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+    let (operator, rest) = rest.split_at(end);
+    operator.clone_into(&mut read.operator);
+    match words::quoted(rest) {
+        Some((operand, _)) => Ok(Comparison { operand, ..read }),
+        None => Err(read),
+    }
+}
+
 /// `put key "a value"`, `get key --prefix`, `del key`.
 fn request(line: &str) -> Result<RequestOp> {
-    let mut words = words(line)?.into_iter();
+    let words = words::split(line)?;
+    if words.len() < 2 {
+        let why = format!("invalid txn compare request: {line}");
+        return Err(invalid(why));
+    }
+    let unknown = |_| invalid(format!("invalid txn request: {line}"));
+    let mut words = words.into_iter();
     let command = words.next().unwrap_or_default();
-    let request = match command.as_str() {
-        "get" => Request::RequestRange(kv::range_request(&Get::try_parse_from(words)?)?),
-        "put" => Request::RequestPut(kv::put_request(Put::try_parse_from(words)?)?),
-        "del" => Request::RequestDeleteRange(kv::delete_request(&Del::try_parse_from(words)?)?),
-        other => bail!("invalid txn request: {other}"),
+    let request = match command.as_encoded_bytes() {
+        b"get" => {
+            let get = Get::try_parse_from(words).map_err(unknown)?;
+            Request::RequestRange(kv::range_request(&get)?)
+        }
+        b"put" => Request::RequestPut(kv::put_request(
+            Put::try_parse_from(words).map_err(unknown)?,
+        )?),
+        b"del" => {
+            let del = Del::try_parse_from(words).map_err(unknown)?;
+            Request::RequestDeleteRange(kv::delete_request(&del)?)
+        }
+        _ => return Err(invalid(format!("invalid txn request: {line}"))),
     };
     Ok(RequestOp {
         request: Some(request),
     })
-}
-
-/// Splits at spaces outside of quotes; inside double quotes a backslash takes the next character as it is.
-fn words(line: &str) -> Result<Vec<String>> {
-    let mut words = Vec::new();
-    let mut characters = line.chars().peekable();
-    loop {
-        while characters.next_if(|next| next.is_whitespace()).is_some() {}
-        let Some(first) = characters.next() else {
-            return Ok(words);
-        };
-        let mut word = String::new();
-        if first == '"' || first == '\'' {
-            loop {
-                match characters.next() {
-                    None => bail!("a quote is not closed: {line}"),
-                    Some(end) if end == first => break,
-                    Some('\\') if first == '"' => match characters.next() {
-                        Some('n') => word.push('\n'),
-                        Some('t') => word.push('\t'),
-                        Some(escaped) => word.push(escaped),
-                        None => bail!("a quote is not closed: {line}"),
-                    },
-                    Some(plain) => word.push(plain),
-                }
-            }
-        } else {
-            word.push(first);
-            while let Some(plain) = characters.next_if(|next| !next.is_whitespace()) {
-                word.push(plain);
-            }
-        }
-        words.push(word);
-    }
 }
 
 #[cfg(test)]
@@ -149,20 +170,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotes_keep_words_together() {
-        let split = words(r#"put "a key" 'b "c"' "d\"e\n" f"#).unwrap();
-        assert_eq!(split, ["put", "a key", "b \"c\"", "d\"e\n", "f"]);
-        assert!(words("put \"a").is_err());
-    }
-
-    #[test]
     fn compares_take_every_target() {
         for (line, target) in [
             ("mod(\"k\") > \"5\"", TargetUnion::ModRevision(5)),
-            ("create(k) = 5", TargetUnion::CreateRevision(5)),
-            ("ver(\"k\") != \"1\"", TargetUnion::Version(1)),
+            ("create(\"k\") = \"5\"", TargetUnion::CreateRevision(5)),
+            ("ver( \"k\") != \"1\" x", TargetUnion::Version(1)),
             ("value(\"k\") < \"x y\"", TargetUnion::Value("x y".into())),
-            ("lease(\"k\") = \"1f\"", TargetUnion::Lease(31)),
+            ("lease(`k`)  =  \"1f\"", TargetUnion::Lease(31)),
         ] {
             let compare = compare(line).unwrap();
             assert_eq!(compare.target_union, Some(target), "{line}");
@@ -171,11 +185,14 @@ mod tests {
         for line in [
             "",
             "mod",
-            "mod(k)",
-            "mod(k) ~ 5",
-            "mod(k) = x",
-            "size(k) = 1",
-            "mod(k) = 1 2",
+            "mod(\"k\")",
+            "mod(k) = \"1\"",
+            "mod(\"k\") ~ \"5\"",
+            "mod(\"k\") = 5",
+            "mod(\"k\")= \"5\"",
+            "mod(\"k\") = \"x\"",
+            "mod (\"k\") = \"1\"",
+            "size(\"k\") = \"1\"",
         ] {
             assert!(compare(line).is_err(), "{line}");
         }
@@ -191,5 +208,12 @@ mod tests {
         assert_eq!((range.range_end.as_ref(), range.limit), (&b"b"[..], 3));
         assert!(request("lock a").is_err());
         assert!(request("put").is_err());
+    }
+
+    #[test]
+    fn input_that_is_cut_off_is_no_transaction() {
+        let block = |text: &str| block(&mut text.lines().map(|line| Ok(line.to_owned())), request);
+        assert_eq!(block("put a 1\n\n").unwrap().len(), 1);
+        assert_eq!(block("put a 1\n").unwrap_err().to_string(), "EOF");
     }
 }

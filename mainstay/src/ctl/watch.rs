@@ -1,47 +1,43 @@
 //! watch: events as they come, until the watch is cancelled or the program interrupted.
 
 use anyhow::{Context, Result, bail};
+use clap::Parser;
 use proto::etcdserverpb::watch_client::WatchClient;
 use proto::etcdserverpb::watch_request::RequestUnion;
-use proto::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
+use proto::etcdserverpb::{WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse};
 use proto::mvccpb::event::EventType;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
-use tokio_stream::StreamExt;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::Streaming;
+use tonic::metadata::AsciiMetadataValue;
 
-use super::arguments::{Format, Watch};
+use super::arguments::{Format, Watch, WatchLine};
 use super::json::Json;
 use super::print::{Printer, header_fields, header_json_fields, pair_json, unsupported};
+use super::words::{self, invalid};
 use super::{Session, go, kv};
 use crate::client::ANSWER_BYTES_MAX;
 
+/// Watches of the interactive form that wait to be asked for.
+const REQUESTS_WAITING_MAX: usize = 16;
+/// etcd's metadata key by which a stream ends when its member has lost the leader.
+const REQUIRE_LEADER: &str = "hasleader";
+
 pub(super) async fn run(session: &Session, watch: &Watch) -> Result<()> {
-    let (key, range_end) = kv::keys(&watch.key, watch.range_end.as_deref(), watch.prefix, false)?;
-    let create = WatchCreateRequest {
-        key,
-        range_end,
-        start_revision: watch.rev,
-        progress_notify: watch.progress_notify,
-        prev_kv: watch.prev_kv,
-        ..WatchCreateRequest::default()
-    };
-    let request = WatchRequest {
-        request_union: Some(RequestUnion::CreateRequest(create)),
-    };
+    if watch.interactive {
+        return interactive(session).await;
+    }
+    let request = create_request(watch, 0)?;
     // The stream of requests stays open: its end would end the watch.
     let requests = tokio_stream::once(request).chain(tokio_stream::pending());
-    let client = WatchClient::new(session.channel().await?);
-    let mut client = client.max_decoding_message_size(ANSWER_BYTES_MAX);
-    let mut answers = client.watch(requests).await?.into_inner();
+    let mut answers = open(session, requests).await?;
     while let Some(answer) = answers.next().await {
         let answer = answer?;
         if answer.canceled {
-            if answer.compact_revision != 0 {
-                eprintln!(
-                    "watch was canceled (etcdserver: mvcc: required revision has been compacted)"
-                );
-            } else {
-                eprintln!("watch was canceled ({})", answer.cancel_reason);
-            }
+            say_canceled(&answer);
             bail!("watch is canceled by the server");
         }
         if !answer.created {
@@ -50,6 +46,123 @@ pub(super) async fn run(session: &Session, watch: &Watch) -> Result<()> {
         }
     }
     bail!("watch is canceled by the server")
+}
+
+/// Reads `watch` and `progress` lines from standard input, and shows the events of all the watches that they made.
+async fn interactive(session: &Session) -> Result<()> {
+    let (requests, waiting) = mpsc::channel(REQUESTS_WAITING_MAX);
+    let mut answers = open(session, ReceiverStream::new(waiting)).await?;
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    // A watch's number is its place here, counted from one.
+    let mut commands: Vec<Vec<String>> = Vec::new();
+    loop {
+        tokio::select! {
+            line = lines.next_line() => {
+                let line = line.context("cannot read standard input")?;
+                let line = line.ok_or_else(|| {
+                    invalid("error reading watch request line: EOF".to_owned())
+                })?;
+                if let Some(request) = entered(&line, &mut commands)? {
+                    requests.send(request).await?;
+                }
+            }
+            answer = answers.next() => {
+                let answer = answer.context("watch is canceled by the server")??;
+                show(session, &answer, &commands).await?;
+            }
+        }
+    }
+}
+
+/// The request that a line stands for; none for one that is only complained about. A watch that is made gets the next
+/// number.
+fn entered(line: &str, commands: &mut Vec<Vec<String>>) -> Result<Option<WatchRequest>> {
+    let words = words::split(line)?;
+    let Some(first) = words.first() else {
+        eprintln!("Invalid command: {line} (watch and progress supported)");
+        return Ok(None);
+    };
+    match first.as_encoded_bytes() {
+        b"watch" => {}
+        b"progress" => {
+            let progress = RequestUnion::ProgressRequest(WatchProgressRequest {});
+            let request_union = Some(progress);
+            return Ok(Some(WatchRequest { request_union }));
+        }
+        _ => {
+            eprintln!("Invalid command {line} (only support watch)");
+            return Ok(None);
+        }
+    }
+    if words.len() < 2 && std::env::var_os("ETCDCTL_WATCH_KEY").is_none() {
+        eprintln!("Invalid command {line} (command type or key is not provided)");
+        return Ok(None);
+    }
+    let mut watch = match WatchLine::try_parse_from(&words) {
+        Ok(parsed) => parsed.watch,
+        Err(error) => misuse!("{error}"),
+    };
+    if watch.range_end.is_some() && watch.prefix {
+        eprintln!("Invalid command {line} (`range_end` and `--prefix` are mutually exclusive)");
+        return Ok(None);
+    }
+    commands.push(std::mem::take(&mut watch.command));
+    create_request(&watch, commands.len() as i64).map(Some)
+}
+
+/// A watch by itself ends with its cancellation; among others it is only told.
+async fn show(session: &Session, answer: &WatchResponse, commands: &[Vec<String>]) -> Result<()> {
+    if answer.canceled {
+        say_canceled(answer);
+        return Ok(());
+    }
+    if answer.created {
+        return Ok(());
+    }
+    print(&session.printer, answer)?;
+    let number = usize::try_from(answer.watch_id).unwrap_or(0);
+    let command = number.checked_sub(1).and_then(|place| commands.get(place));
+    run_for_each(command.map_or(&[], |command| command), answer).await
+}
+
+fn create_request(watch: &Watch, watch_id: i64) -> Result<WatchRequest> {
+    let (key, range_end) = kv::keys(&watch.key, watch.range_end.as_deref(), watch.prefix, false)?;
+    let create = WatchCreateRequest {
+        key,
+        range_end,
+        watch_id,
+        start_revision: watch.rev,
+        progress_notify: watch.progress_notify,
+        prev_kv: watch.prev_kv,
+        ..WatchCreateRequest::default()
+    };
+    let request_union = Some(RequestUnion::CreateRequest(create));
+    Ok(WatchRequest { request_union })
+}
+
+async fn open(
+    session: &Session,
+    requests: impl Stream<Item = WatchRequest> + Send + 'static,
+) -> Result<Streaming<WatchResponse>> {
+    let client = WatchClient::new(session.channel().await?);
+    let mut client = client.max_decoding_message_size(ANSWER_BYTES_MAX);
+    Ok(client.watch(with_leader(requests)).await?.into_inner())
+}
+
+/// As etcdctl's: a stream that ends when its member has lost the leader, instead of saying nothing.
+pub(super) fn with_leader<T>(stream: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(stream);
+    let wanted = AsciiMetadataValue::from_static("true");
+    request.metadata_mut().insert(REQUIRE_LEADER, wanted);
+    request
+}
+
+fn say_canceled(answer: &WatchResponse) {
+    if answer.compact_revision != 0 {
+        eprintln!("watch was canceled (etcdserver: mvcc: required revision has been compacted)");
+    } else {
+        eprintln!("watch was canceled ({})", answer.cancel_reason);
+    }
 }
 
 /// Runs the command for one event after the other; one that fails ends the watch.
@@ -78,14 +191,15 @@ async fn run_for_each(command: &[String], answer: &WatchResponse) -> Result<()> 
 }
 
 fn print(printer: &Printer, answer: &WatchResponse) -> Result<()> {
+    // In every format, as etcdctl does.
+    if answer.events.is_empty() {
+        let revision = answer.header.as_ref().map_or(0, |header| header.revision);
+        outln!("progress notify: {revision}");
+    }
     if printer.encoded(answer) {
         return Ok(());
     }
     match printer.format {
-        Format::Simple if answer.events.is_empty() => {
-            let revision = answer.header.as_ref().map_or(0, |header| header.revision);
-            outln!("progress notify: {revision}");
-        }
         Format::Simple => {
             for event in &answer.events {
                 outln!("{}", event.r#type().as_str_name());
