@@ -4,5 +4,5 @@ mod authority;
 pub mod cluster;
 mod connection;
 
-pub use authority::{Authority, Files, Holder, replace};
+pub use authority::{Authority, Encoding, Files, Holder, replace};
 pub use connection::{Caller, Version};

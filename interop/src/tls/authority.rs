@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
-    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair,
+    DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair,
     KeyUsagePurpose, RevokedCertParams, SerialNumber,
 };
 
@@ -23,11 +23,23 @@ pub struct Files {
 #[derive(Debug, Clone, Default)]
 pub struct Holder<'a> {
     pub common_name: &'a str,
+    pub encoding: Encoding,
     /// Names and addresses.
     pub hosts: &'a [&'a str],
     pub is_expired: bool,
     /// 0 for one that nobody revokes.
     pub serial: u64,
+}
+
+/// How a name is written in a certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Encoding {
+    #[default]
+    Utf8,
+    /// Two bytes a letter.
+    Bmp,
+    /// In fact Latin-1.
+    T61,
 }
 
 /// Signs certificates.
@@ -41,7 +53,7 @@ impl Authority {
     /// A new authority; its own certificate is `NAME.pem` in the folder.
     pub fn new(folder: &Path, name: &str) -> Result<Authority> {
         let mut params = CertificateParams::new(Vec::new())?;
-        params.distinguished_name = named(name);
+        params.distinguished_name = named(name, Encoding::Utf8)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![
             KeyUsagePurpose::KeyCertSign,
@@ -67,7 +79,7 @@ impl Authority {
     pub fn issue(&self, file: &str, holder: &Holder<'_>) -> Result<Files> {
         let hosts: Vec<String> = holder.hosts.iter().map(|host| (*host).to_owned()).collect();
         let mut params = CertificateParams::new(hosts)?;
-        params.distinguished_name = named(holder.common_name);
+        params.distinguished_name = named(holder.common_name, holder.encoding)?;
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
@@ -115,10 +127,15 @@ impl Authority {
     }
 }
 
-fn named(common_name: &str) -> DistinguishedName {
+fn named(common_name: &str, encoding: Encoding) -> Result<DistinguishedName> {
     let mut name = DistinguishedName::new();
-    name.push(DnType::CommonName, common_name);
-    name
+    let value = match encoding {
+        Encoding::Utf8 => DnValue::Utf8String(common_name.to_owned()),
+        Encoding::Bmp => DnValue::BmpString(common_name.try_into()?),
+        Encoding::T61 => DnValue::TeletexString(common_name.try_into()?),
+    };
+    name.push(DnType::CommonName, value);
+    Ok(name)
 }
 
 /// Puts a whole file in the place of another, as whoever renews certificates should.

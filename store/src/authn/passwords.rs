@@ -12,6 +12,9 @@ const HASHES_WAITING_MAX: usize = 256;
 /// bcrypt looks at no more. Go's implementation refuses to hash longer passwords.
 const PASSWORD_BYTES_MAX: usize = 72;
 
+/// Letters of a hash behind its cost.
+const SALT_AND_HASH_LETTERS: usize = 53;
+
 /// Why no hash was computed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PasswordError {
@@ -26,6 +29,8 @@ pub(crate) enum PasswordError {
 /// Hashes and checks passwords.
 pub(crate) struct Passwords {
     cost: u32,
+    /// A hash of no password.
+    decoy: Bytes,
     places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
 }
@@ -34,6 +39,10 @@ impl Passwords {
     pub(crate) fn new(cost: u32) -> Passwords {
         Passwords {
             cost,
+            decoy: Bytes::from(format!(
+                "$2a${cost:02}${}",
+                ".".repeat(SALT_AND_HASH_LETTERS)
+            )),
             places: Arc::new(Semaphore::new(HASHES_WAITING_MAX)),
             turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
         }
@@ -61,6 +70,12 @@ impl Passwords {
             Ok(bcrypt::verify(password, hash).unwrap_or(false))
         })
         .await
+    }
+
+    /// What a check costs, for a name that nobody has: whoever measures how long a refusal takes learns nothing of names.
+    /// It is the cost of the hashes that are made now; older ones may have another.
+    pub(crate) async fn check_of_nobody(&self, password: String) -> Result<(), PasswordError> {
+        self.check(password, self.decoy.clone()).await.map(drop)
     }
 
     async fn compute<T: Send + 'static>(
@@ -110,6 +125,15 @@ mod tests {
         let passwords = Passwords::new(COST);
         let check = passwords.check("allmine".into(), hash.into()).await;
         assert_eq!(check, Ok(true));
+    }
+
+    /// bcrypt takes the decoy for a hash: it reads it, and works on it before it says no.
+    #[tokio::test]
+    async fn a_name_that_nobody_has_costs_the_work_of_a_check() {
+        let passwords = Passwords::new(COST);
+        let decoy = std::str::from_utf8(&passwords.decoy).unwrap();
+        assert_eq!(bcrypt::verify("secret", decoy).ok(), Some(false));
+        assert_eq!(passwords.check_of_nobody("secret".into()).await, Ok(()));
     }
 
     #[tokio::test]

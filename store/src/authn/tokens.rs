@@ -1,7 +1,7 @@
 //! Simple tokens: given through the log, so that every member knows them, and ended by each member's own clock.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -22,6 +22,8 @@ pub(crate) struct Tokens {
     /// Whether authentication is on, as far as the log is applied here: a hint that costs one load, for what is looked
     /// at again where it counts.
     wanted: AtomicBool,
+    /// Log index up to which entries are replayed from an earlier run of this process, whose tokens ended with it.
+    replayed: AtomicU64,
     table: Mutex<Table>,
 }
 
@@ -41,6 +43,7 @@ impl Tokens {
         Tokens {
             ttl,
             wanted: AtomicBool::new(false),
+            replayed: AtomicU64::new(0),
             table: Mutex::default(),
         }
     }
@@ -54,6 +57,11 @@ impl Tokens {
         if wanted != self.are_wanted() {
             self.wanted.store(wanted, Ordering::Relaxed);
         }
+    }
+
+    /// What the log held when this process started gives no tokens: nobody knows how long they were not used.
+    pub(crate) fn start_behind(&self, index: u64) {
+        self.replayed.store(index, Ordering::Relaxed);
     }
 
     /// The user of a token, which is good for its whole time again.
@@ -75,6 +83,7 @@ impl Tokens {
             return;
         }
         let now = Instant::now();
+        let replayed = self.replayed.load(Ordering::Relaxed);
         let mut table = self.table.lock();
         for change in changes {
             match change {
@@ -83,10 +92,13 @@ impl Tokens {
                     user,
                     secret,
                 } => {
-                    let ends = now + self.ttl;
-                    table.make_room(now);
-                    let token = name(&secret, index_of(command));
-                    table.tokens.insert(token, Token { user, ends });
+                    let index = index_of(command);
+                    if index > replayed {
+                        let ends = now + self.ttl;
+                        table.make_room(now);
+                        let token = name(&secret, index);
+                        table.tokens.insert(token, Token { user, ends });
+                    }
                 }
                 TokenChange::EndOf { user } => table.tokens.retain(|_, token| token.user != user),
                 TokenChange::End => table.tokens.clear(),
@@ -203,6 +215,16 @@ mod tests {
         assert_eq!(tokens.user_of("y.6").as_deref(), Some("bob"));
         tokens.changed(vec![TokenChange::End], |_| 0);
         assert_eq!(tokens.user_of("y.6"), None);
+    }
+
+    #[tokio::test]
+    async fn a_replayed_log_gives_no_tokens() {
+        let tokens = Tokens::new(TTL);
+        tokens.start_behind(7);
+        let both = vec![given(0, "ann", "x"), given(1, "bob", "y")];
+        tokens.changed(both, |command| 7 + command as u64);
+        assert_eq!(tokens.user_of("x.7"), None);
+        assert_eq!(tokens.user_of("y.8").as_deref(), Some("bob"));
     }
 
     #[tokio::test(start_paused = true)]

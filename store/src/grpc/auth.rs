@@ -68,15 +68,18 @@ impl Auth {
         if !machine.auth_stamp().enabled {
             return Err(rejected(AuthRejection::NotEnabled));
         }
-        let user = machine.user(name);
-        let (revision, user) = user.ok_or_else(|| rejected(AuthRejection::Failed))?;
+        let passwords = &self.0.replica.authenticator().passwords;
+        let Some((revision, user)) = machine.user(name) else {
+            let checked = passwords.check_of_nobody(password.to_owned()).await;
+            checked.map_err(status::password)?;
+            return Err(rejected(AuthRejection::Failed));
+        };
         let User {
             hash, no_password, ..
         } = user;
         if no_password {
             return Err(status::no_password_user());
         }
-        let passwords = &self.0.replica.authenticator().passwords;
         let is_right = passwords.check(password.to_owned(), hash).await;
         if is_right.map_err(status::password)? {
             Ok(revision)

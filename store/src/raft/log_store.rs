@@ -72,6 +72,11 @@ impl LogStore {
         })
     }
 
+    /// Index of the last entry, which may be purged.
+    pub(crate) fn last_index(&self) -> u64 {
+        self.state.lock().last.map_or(0, |last| last.index)
+    }
+
     /// Tells whoever waits for a batch of this member that it is on its disk.
     pub(crate) fn tell(mut self, member_id: u64, waiters: Arc<Waiters>) -> Self {
         self.traced = Some((member_id, waiters));

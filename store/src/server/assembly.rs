@@ -88,6 +88,7 @@ pub(super) async fn open(
     let tracing = tracing.map(|settings| Tracer::new(settings, &metrics));
     let (tracer, exporter) = tracing.transpose()?.unzip();
     let (log, folder, wal) = open_storage(data, &metrics, means.open_log).await?;
+    authenticator.tokens.start_behind(log.last_index());
     let folder = Arc::new(folder);
     let machine = folder.machine();
     let lessor = Arc::new(Lessor::default());

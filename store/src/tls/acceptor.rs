@@ -58,9 +58,12 @@ impl Acceptor {
         let config = self.config.current().await;
         let stream = TlsAcceptor::from(config).accept(stream).await?;
         let shown = stream.get_ref().1.peer_certificates();
-        let certificate = shown
-            .and_then(<[_]>::first)
-            .and_then(|certificate| Certificate::read(certificate));
+        let certificate = match shown.and_then(<[_]>::first) {
+            None => None,
+            Some(certificate) => Some(Certificate::read(certificate).ok_or_else(|| {
+                io::Error::other("a certificate whose names cannot be read was shown")
+            })?),
+        };
         if let Some(certificate) = &certificate
             && self.checks_client_host
         {

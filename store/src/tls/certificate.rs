@@ -35,7 +35,7 @@ impl Certificate {
         for _ in ["algorithm", "issuer", "validity"] {
             body.expect(der::SEQUENCE)?;
         }
-        certificate.common_name = common_name(body.enter(der::SEQUENCE)?);
+        certificate.common_name = common_name(body.enter(der::SEQUENCE)?)?;
         body.expect(der::SEQUENCE)?;
         body.take_if(der::plain(1));
         body.take_if(der::plain(2));
@@ -96,18 +96,19 @@ fn serial(integer: &[u8]) -> Serial {
     integer[zeros..].to_vec()
 }
 
-fn common_name(mut subject: Reader<'_>) -> String {
+/// None when there is one that cannot be read: who calls itself so must not be taken for somebody without a name.
+fn common_name(mut subject: Reader<'_>) -> Option<String> {
     let mut found = String::new();
     while let Some(mut set) = subject.enter(der::SET) {
         while let Some(mut attribute) = set.enter(der::SEQUENCE) {
             if attribute.expect(der::OBJECT_ID) == Some(COMMON_NAME)
-                && let Some((_kind, text)) = attribute.next()
+                && let Some((kind, text)) = attribute.next()
             {
-                found = String::from_utf8_lossy(text).into_owned();
+                found = der::text(kind, text)?;
             }
         }
     }
-    found
+    Some(found)
 }
 
 /// The serial numbers of a revocation list; None for what is no list.
