@@ -11,6 +11,8 @@ use tokio::time::{Instant, sleep};
 mod bodies;
 #[path = "limits/bulk.rs"]
 mod bulk;
+#[path = "limits/rates.rs"]
+mod rates;
 #[path = "limits/slow.rs"]
 mod slow;
 #[path = "limits/space.rs"]

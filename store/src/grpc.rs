@@ -23,6 +23,7 @@ mod lock;
 mod maintenance;
 mod method;
 mod pipeline;
+mod rates;
 mod router;
 mod served;
 mod sniff;
@@ -48,6 +49,7 @@ pub(crate) use connection::Face;
 pub(crate) use convert::alarm_name;
 pub(crate) use listener::{Port, serve, serve_pages};
 pub(crate) use method::{METHODS, Method};
+pub(crate) use rates::Rates;
 pub(crate) use status::{NO_LEADER, unavailable};
 
 /// Version of the cluster as etcd gives it: the smallest of the members', without the patch.
@@ -100,6 +102,8 @@ pub struct Limits {
     pub slow_requests: SlowRequests,
     /// What large ranges may take.
     pub ranges: RangeBounds,
+    /// `--rate-limit`. Clones share the buckets.
+    pub(crate) rates: Arc<Rates>,
     /// Time that running requests get to finish at shutdown.
     pub shutdown_grace: Duration,
 }
@@ -123,6 +127,7 @@ impl Limits {
             has_gateway: config.enable_grpc_gateway,
             slow_requests: config.bounds.slow_requests,
             ranges: config.bounds.ranges,
+            rates: Arc::new(Rates::new(&config.bounds.rate_limits)),
             shutdown_grace: SHUTDOWN_GRACE,
         }
     }

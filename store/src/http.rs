@@ -78,6 +78,7 @@ fn gauges(edge: &Edge) -> Gauges {
     let watches = edge.replica.watch_hub().counters();
     let alarms = machine.alarms().into_iter();
     let times = process::times();
+    let rates = edge.limits.rates.refused();
     Gauges {
         member_id,
         has_leader: raft.leader.is_some(),
@@ -107,6 +108,9 @@ fn gauges(edge: &Edge) -> Gauges {
             .members()
             .iter()
             .map(|member| member.id)
+            .collect(),
+        rate_limited: rates
+            .map(|(whose, refused)| (whose.to_string(), refused))
             .collect(),
         alarms: alarms
             .map(|(member, kind)| (member, alarm_name(kind)))

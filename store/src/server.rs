@@ -446,7 +446,7 @@ fn serve_clients(
     tasks: &Tasks,
     ports: Vec<(Face, Port)>,
 ) {
-    let limits = grpc::Limits::from_config(&assembly.config);
+    let limits = assembly.limits.clone();
     let (replica, metrics) = (Arc::clone(replica), Arc::clone(&assembly.metrics));
     tasks.spawn("clients", OnFailure::Stop, |stop| {
         grpc::serve(ports, replica, metrics, limits, stop)
@@ -458,7 +458,7 @@ fn serve_pages(assembly: &Assembly, replica: &Arc<Replica>, tasks: &Tasks, ports
     if ports.is_empty() {
         return;
     }
-    let limits = grpc::Limits::from_config(&assembly.config);
+    let limits = assembly.limits.clone();
     let (replica, metrics) = (Arc::clone(replica), Arc::clone(&assembly.metrics));
     tasks.spawn("pages", OnFailure::Stop, |stop| {
         grpc::serve_pages(ports, replica, metrics, limits, stop)

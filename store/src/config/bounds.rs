@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::rate_limits::{self, RateLimit};
 use super::values::Values;
 
 /// Bytes of a disk that are kept for compaction, deletes and leases, unless a twentieth of the disk is less.
@@ -52,6 +53,7 @@ pub struct Bounds {
     pub disk_reserve: DiskReserve,
     pub slow_requests: SlowRequests,
     pub ranges: RangeBounds,
+    pub rate_limits: Vec<RateLimit>,
 }
 
 impl Bounds {
@@ -67,6 +69,7 @@ impl Bounds {
                 unary_request: values.duration("warning-unary-request-duration"),
             },
             ranges: range_bounds(values)?,
+            rate_limits: rate_limits::parse(values.text("rate-limit"))?,
         })
     }
 }

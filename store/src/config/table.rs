@@ -13,6 +13,8 @@ pub(super) enum Kind {
     Gates,
     /// URLs with commas between.
     Urls,
+    /// Rules with semicolons between; given again, they add up.
+    RateLimits,
     OneOf(&'static [&'static str]),
 }
 
@@ -107,6 +109,7 @@ pub(super) const FLAGS: &[Flag] = &[
     used("disk-reserve-bytes", Kind::Signed, "0", "Free bytes of the disk below which this member takes no puts; 0 is 256 MiB or a twentieth of the disk, less than 0 none."),
     used("bulk-ranges-max", Kind::Unsigned, "0", "Large ranges that run at a time; 0 is twice the processors, and four at least."),
     used("range-answers-bytes-max", Kind::Unsigned, "0", "Memory for the answers of large ranges, at least 16 MiB; 0 is 512 MiB."),
+    used("rate-limit", Kind::RateLimits, "", "user=NAME or prefix=KEY with rate=PER-SECOND and burst=REQUESTS, commas between; may be given again."),
     used("auto-compaction-mode", Kind::Text, "periodic", "periodic or revision."),
     used("auto-compaction-retention", Kind::Text, "0", "History to keep: a duration, hours, or a number of revisions; 0 is all."),
     used("max-txn-ops", Kind::Unsigned, "128", "Most operations in a transaction."),

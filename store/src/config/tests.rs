@@ -448,6 +448,7 @@ fn every_used_flag_changes_the_configuration() {
             | "distributed-tracing-sampling-rate" => "9 --enable-distributed-tracing",
             "election-timeout" => "1001",
             "range-answers-bytes-max" => "20000000",
+            "rate-limit" => "user=ann,rate=9",
             "cert-file" => "a --key-file=b",
             "key-file" => "b --cert-file=a",
             "client-cert-file" => "a --client-key-file=b",

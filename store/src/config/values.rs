@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::ConfigError;
 use super::gates;
 use super::go::{self, Arity, SyntaxError};
+use super::rate_limits;
 use super::table::{self, EXPERIMENTAL_PREFIX, Flag, Kind, Role};
 use super::url::Url;
 
@@ -148,7 +149,15 @@ impl Values {
         } else {
             &mut self.given
         };
-        given.insert(flag.name, value);
+        match given.get_mut(flag.name) {
+            Some(before) if flag.kind == Kind::RateLimits => {
+                before.push(';');
+                before.push_str(&value);
+            }
+            _ => {
+                given.insert(flag.name, value);
+            }
+        }
         Ok(())
     }
 
@@ -248,6 +257,7 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
         Kind::Unsigned => go::parse_unsigned(value).is_some(),
         Kind::Signed => go::parse_signed(value).is_some(),
         Kind::Duration => go::parse_duration(value).is_some(),
+        Kind::RateLimits => return rate_limits::parse(value).map(|_rules| ()),
         Kind::Gates => return gates::parse(value).map(|_gates| ()),
         Kind::OneOf(choices) if choices.contains(&value) => true,
         Kind::OneOf(_) => return Err("invalid value".to_owned()),

@@ -11,6 +11,7 @@ use tonic::{Request, Status};
 pub(super) use rule::Rule;
 
 use super::Edge;
+use super::rates::Touches;
 use super::status::{BadRequest, rejected};
 use crate::authn::Named;
 
@@ -97,6 +98,32 @@ impl Edge {
             Credentials::of(request)
         } else {
             Credentials::default()
+        }
+    }
+
+    /// Refuses a request of a client that comes too often. What is done for a lock or an election is not counted.
+    pub(super) fn check_rate<T: Touches>(&self, request: &Request<T>) -> Result<(), Status> {
+        let rates = &self.limits.rates;
+        if request.extensions().get::<Credentials>().is_some() {
+            return Ok(());
+        }
+        let user = if rates.knows_users() {
+            self.name_of(Credentials::of(request))
+        } else {
+            None
+        };
+        rates.admit(user.as_deref(), request.get_ref())
+    }
+
+    /// The user of a token that is known, or whom the certificate names.
+    fn name_of(&self, credentials: Credentials) -> Option<String> {
+        let Credentials { token, common_name } = credentials;
+        match token {
+            Some(token) => {
+                let named = self.replica.authenticator().user_of(&token);
+                named.map(|named| named.user)
+            }
+            None => common_name,
         }
     }
 

@@ -34,6 +34,7 @@ impl pb::kv_server::Kv for Kv {
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<pb::RangeResponse>, Status> {
         let mut times = Times::begin();
+        self.0.check_rate(&request)?;
         let credentials = self.0.credentials(&request);
         let request = request.into_inner();
         let subject = subject::of_range(&request);
@@ -47,6 +48,7 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
+        self.0.check_rate(&request)?;
         let credentials = self.0.credentials(&request);
         let request = request.into_inner();
         check::range(&request)?;
@@ -64,6 +66,7 @@ impl pb::kv_server::Kv for Kv {
         request: Request<pb::PutRequest>,
     ) -> Result<Response<pb::PutResponse>, Status> {
         let mut times = Times::begin();
+        self.0.check_rate(&request)?;
         let credentials = self.0.credentials(&request);
         let request = request.into_inner();
         let subject = subject::of_put(&request);
@@ -78,6 +81,7 @@ impl pb::kv_server::Kv for Kv {
         request: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
         let mut times = Times::begin();
+        self.0.check_rate(&request)?;
         let credentials = self.0.credentials(&request);
         let request = request.into_inner();
         let subject = subject::of_delete_range(&request);
@@ -94,6 +98,7 @@ impl pb::kv_server::Kv for Kv {
         request: Request<pb::TxnRequest>,
     ) -> Result<Response<pb::TxnResponse>, Status> {
         let mut times = Times::begin();
+        self.0.check_rate(&request)?;
         let credentials = self.0.credentials(&request);
         let request = request.into_inner();
         let subject = subject::of_txn(&request);

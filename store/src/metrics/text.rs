@@ -63,6 +63,8 @@ pub(crate) struct Gauges {
     pub(crate) start_seconds: Option<f64>,
     /// Ids of all members.
     pub(crate) members: Vec<u64>,
+    /// Rules of `--rate-limit`, and requests that each has refused.
+    pub(crate) rate_limited: Vec<(String, u64)>,
     /// Alarms that are raised: whose, and etcd's name of what.
     pub(crate) alarms: Vec<(u64, &'static str)>,
 }
@@ -78,6 +80,7 @@ pub(crate) fn render(metrics: &Metrics, gauges: &Gauges) -> String {
     disk(&mut page, metrics);
     network(&mut page, metrics);
     bulk(&mut page, metrics);
+    rates(&mut page, gauges);
     calls(&mut page, metrics);
     peers(&mut page, metrics);
     archive::figures(&mut page, metrics, gauges);
@@ -247,6 +250,24 @@ fn server(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
         "Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.",
         &format!("server_id=\"{:x}\"", gauges.member_id),
     );
+}
+
+/// Requests that a rule on rates refused.
+fn rates(page: &mut Page, gauges: &Gauges) {
+    if gauges.rate_limited.is_empty() {
+        return;
+    }
+    let name = "mainstay_rate_limited_total";
+    page.head(name, "Requests refused by a rule on rates.", "counter");
+    for (rule, refused) in &gauges.rate_limited {
+        page.sample(name, &format!("rule=\"{}\"", escaped(rule)), refused);
+    }
+}
+
+/// A label's value may hold anything once quotes, backslashes and line ends are escaped.
+fn escaped(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+    text.replace('\n', "\\n")
 }
 
 /// The members, and the alarms that are raised.

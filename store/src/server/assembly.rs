@@ -10,6 +10,7 @@ use crate::authn::Authenticator;
 use crate::blocking;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
+use crate::grpc::Limits;
 use crate::lessor::Lessor;
 use crate::metrics::Metrics;
 use crate::raft::{
@@ -28,6 +29,8 @@ pub(super) struct Assembly {
     pub(super) lessor: Arc<Lessor>,
     pub(super) hub: Arc<Hub>,
     pub(super) space: Arc<Space>,
+    /// Of every port for clients.
+    pub(super) limits: Limits,
     /// Where log and state lie.
     pub(super) folders: Vec<PathBuf>,
     pub(super) authenticator: Arc<Authenticator>,
@@ -138,12 +141,14 @@ pub(super) async fn open(
     .await?;
     let (config, member_id) = (Arc::clone(config), identity.member_id);
     let space = Arc::new(Space::new(&config));
+    let limits = Limits::from_config(&config);
     let assembly = Assembly {
         config,
         folder,
         lessor,
         hub,
         space,
+        limits,
         folders: vec![data.wal().to_owned(), data.state()],
         authenticator,
         tracer,
