@@ -38,6 +38,10 @@ pub(crate) enum BadRequest {
     NotSupportedForLearner,
     #[error("etcdserver: invalid alarm request")]
     InvalidAlarm,
+    #[error("etcdserver: wrong downgrade target version format")]
+    DowngradeFormat,
+    #[error("etcdserver: invalid downgrade target version")]
+    DowngradeTarget,
     #[error("etcdserver: invalid auth token")]
     InvalidAuthToken,
     #[error("etcdserver: permission not given")]
@@ -63,6 +67,8 @@ impl From<BadRequest> for Status {
             | BadRequest::InvalidClientApiVersion
             | BadRequest::PermissionNotGiven
             | BadRequest::InvalidAlarm
+            | BadRequest::DowngradeFormat
+            | BadRequest::DowngradeTarget
             | BadRequest::MemberBadUrls => Code::InvalidArgument,
         };
         Status::new(code, error.to_string())
@@ -97,6 +103,14 @@ pub(crate) fn rejected(rejection: impl Into<Rejection>) -> Status {
             "etcdserver: mvcc: database space exceeded",
         ),
         Rejection::Corrupt => (Code::DataLoss, "etcdserver: corrupt cluster"),
+        Rejection::DowngradeInProgress => (
+            Code::FailedPrecondition,
+            "etcdserver: cluster has a downgrade job in progress",
+        ),
+        Rejection::NoDowngrade => (
+            Code::FailedPrecondition,
+            "etcdserver: no inflight downgrade job",
+        ),
         Rejection::Auth(rejection) => auth::rejected(rejection),
     };
     Status::new(code, text)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use state_machine::{Caller, Command, LeaseRevoke};
+use state_machine::{Caller, Command, LeaseRevoke, Rejection};
 use tokio::time::Instant;
 
 use super::{CHECKPOINT_INTERVAL, Lessor};
@@ -73,9 +73,14 @@ impl LeaderLoop {
             .collect();
         let answers = self.proposals.propose_in_term(term, revokes).await;
         for (id, answer) in expired.into_iter().zip(answers) {
-            if let Err(error) = answer {
-                tracing::warn!(lease = id, %error, "an expired lease is not revoked yet");
-                self.lessor.not_revoked(id);
+            match answer {
+                Err(error) => {
+                    tracing::warn!(lease = id, %error, "an expired lease is not revoked yet");
+                    self.lessor.not_revoked(id);
+                }
+                // Until the alarm is disarmed.
+                Ok(Err(Rejection::Corrupt)) => self.lessor.not_revoked(id),
+                Ok(_) => {}
             }
         }
     }

@@ -9,6 +9,7 @@ use planted::Bug;
 
 use crate::auth::Caller;
 use crate::command::*;
+use crate::digest::Digest;
 use crate::disk::{Batch, Disk};
 use crate::index::Before;
 use crate::key_value::{Fields, shared_key};
@@ -30,6 +31,14 @@ pub(crate) struct RunBuffer {
 }
 
 impl RunBuffer {
+    /// For a run behind everything that this digest is of.
+    pub(crate) fn after(digest: Digest) -> RunBuffer {
+        RunBuffer {
+            batch: Batch::after(digest),
+            ..RunBuffer::default()
+        }
+    }
+
     /// Whether the run wrote the value at this place.
     fn wrote(&self, at: Revision) -> bool {
         self.values.binary_search_by_key(&at, |(at, _)| *at).is_ok()
@@ -88,6 +97,7 @@ impl Writer<'_> {
         let passes = matches!(
             command,
             Command::Alarm(_)
+                | Command::Downgrade(_)
                 | Command::LeaseCheckpoint(_)
                 | Command::Auth(_)
                 | Command::Authenticate(_)
@@ -126,6 +136,7 @@ impl Writer<'_> {
                 Ok(Body::Done)
             }
             Command::Alarm(change) => Ok(Body::Alarms(self.alarm(*change))),
+            Command::Downgrade(change) => self.downgrade(*change),
             Command::Auth(change) => self.auth_change(change),
             Command::Authenticate(request) => self.authenticate(request),
             Command::By(_) => unreachable!("a caller stands in front of a command once"),
@@ -315,6 +326,20 @@ impl Writer<'_> {
             created: false,
             prev: visible,
         });
+    }
+
+    /// Whether the release may be gone back to is for whoever proposes it; that there is one downgrade at a time is
+    /// decided here.
+    fn downgrade(&mut self, change: DowngradeChange) -> Result<Body, Rejection> {
+        let target = match (change, self.state.downgrade) {
+            (DowngradeChange::Enable(_), Some(_)) => return Err(Rejection::DowngradeInProgress),
+            (DowngradeChange::Cancel, None) => return Err(Rejection::NoDowngrade),
+            (DowngradeChange::Enable(target), None) => Some(target),
+            (DowngradeChange::Cancel, Some(_)) => None,
+        };
+        self.state.downgrade = target;
+        self.run.batch.writer(self.disk).downgrade(target);
+        Ok(Body::Done)
     }
 
     fn compact(&mut self, compact: Compact) -> Result<Body, Rejection> {

@@ -31,6 +31,7 @@ mod tag {
     pub(super) const RANGE: u8 = 9;
     pub(super) const AUTH: u8 = 10;
     pub(super) const AUTHENTICATE: u8 = 11;
+    pub(super) const DOWNGRADE: u8 = 12;
 }
 
 /// The bytes are no command of a version this build knows.
@@ -95,6 +96,10 @@ impl Command {
                 writer.unsigned(change.member);
                 writer.byte(change.alarm as u8);
             }
+            Command::Downgrade(change) => {
+                writer.byte(tag::DOWNGRADE);
+                writer.downgrade(*change);
+            }
             Command::Auth(change) => {
                 writer.byte(tag::AUTH);
                 writer.auth_change(change);
@@ -147,6 +152,7 @@ impl Command {
                 member: reader.unsigned()?,
                 alarm: reader.choice(&[AlarmKind::Any, AlarmKind::NoSpace, AlarmKind::Corrupt])?,
             }),
+            tag::DOWNGRADE => Command::Downgrade(reader.downgrade()?),
             tag::AUTH => Command::Auth(reader.auth_change()?),
             tag::AUTHENTICATE => Command::Authenticate(reader.authenticate()?),
             other => return Err(DecodeError::Tag(other)),
@@ -187,6 +193,17 @@ impl Writer<'_> {
                 .rev()
                 .fold(0, |byte, &flag| byte << 1 | u8::from(flag)),
         );
+    }
+
+    fn downgrade(&mut self, change: DowngradeChange) {
+        match change {
+            DowngradeChange::Enable(Release { major, minor }) => {
+                self.byte(0);
+                self.unsigned(major);
+                self.unsigned(minor);
+            }
+            DowngradeChange::Cancel => self.byte(1),
+        }
     }
 
     fn put(&mut self, put: &Put) {
@@ -312,6 +329,17 @@ impl Reader<'_> {
         Ok(KeyRange {
             start: self.bytes()?,
             end: self.bytes()?,
+        })
+    }
+
+    fn downgrade(&mut self) -> Result<DowngradeChange, DecodeError> {
+        Ok(match self.byte()? {
+            0 => DowngradeChange::Enable(Release {
+                major: self.unsigned()?,
+                minor: self.unsigned()?,
+            }),
+            1 => DowngradeChange::Cancel,
+            _ => return Err(DecodeError::Field),
         })
     }
 

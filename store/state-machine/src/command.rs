@@ -16,6 +16,7 @@ pub enum Command {
     /// Remaining times of leases as the leader sees them; see [`LeaseCheckpoint`].
     LeaseCheckpoint(Vec<LeaseCheckpoint>),
     Alarm(AlarmChange),
+    Downgrade(DowngradeChange),
     /// Users, roles, and whether they are asked for.
     Auth(AuthChange),
     Authenticate(Authenticate),
@@ -171,6 +172,20 @@ pub struct AlarmChange {
 pub enum AlarmAction {
     Activate,
     Deactivate,
+}
+
+/// Begins or ends the time in which the cluster passes for an older release of etcd. etcd: `DowngradeInfoSetRequest`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DowngradeChange {
+    Enable(Release),
+    Cancel,
+}
+
+/// A release of etcd without its patch number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release {
+    pub major: u64,
+    pub minor: u64,
 }
 
 /// The numbers are etcd's `AlarmType`.

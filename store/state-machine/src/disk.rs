@@ -1,5 +1,6 @@
 //! The one door to RocksDB: rows, marks and files. Without a write-ahead log, for the raft log is one.
 
+mod batch;
 mod filter;
 mod image;
 mod row;
@@ -14,14 +15,15 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor,
     CompactOptions, DB, DBCompressionType, FlushOptions, LogLevel, ReadOptions,
-    WaitForCompactOptions, WriteBatch, WriteOptions, properties,
+    WaitForCompactOptions, WriteOptions, properties,
 };
 
-use crate::codec::AuthRow;
-use crate::command::AlarmKind;
+use crate::command::{AlarmKind, Release};
+use crate::digest::Digest;
 use crate::machine::{Fatal, LeaseInfo, Options};
 use crate::outcome::Revision;
 
+pub(crate) use batch::Batch;
 pub(crate) use filter::{Limits, Superseded};
 pub(crate) use image::Image;
 pub(crate) use row::RowKey;
@@ -38,9 +40,12 @@ const ALL: [&str; 5] = [KV, META, LEASE, ALARM, AUTH];
 const FORMAT: &[u8] = b"format";
 const APPLIED: &[u8] = b"applied";
 const COMPACTED: &[u8] = b"compacted";
+const DOWNGRADE: &[u8] = b"downgrade";
 
-/// The only layout so far; `docs/storage-format.md` describes it.
-const FORMAT_VERSION: &[u8] = b"1";
+/// The layout; `docs/storage-format.md` describes it.
+const FORMAT_VERSION: &[u8] = b"2";
+/// The one before, whose `applied` has no digest.
+const FORMAT_WITHOUT_DIGEST: &[u8] = b"1";
 const SMALL_WRITE_BUFFER_BYTES: usize = 8 << 20;
 const WRITE_BUFFERS_MAX: i32 = 3;
 const BACKGROUND_BYTES_PER_SECOND: i64 = 64 << 20;
@@ -61,13 +66,23 @@ pub(crate) struct Disk {
 /// The marks of the store beside its rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Marks {
-    /// Store revision and the caller's mark after the newest run.
-    pub(crate) applied: Option<(i64, Bytes)>,
+    pub(crate) applied: Option<AppliedRow>,
     pub(crate) compact_revision: Option<i64>,
+    /// The release that the cluster is being taken back to.
+    pub(crate) downgrade: Option<Release>,
     pub(crate) leases: Vec<LeaseInfo>,
     pub(crate) alarms: Vec<(u64, AlarmKind)>,
     /// Rows of users and roles, as they are stored.
     pub(crate) auth: Vec<(Bytes, Bytes)>,
+}
+
+/// How far the store is after the newest run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AppliedRow {
+    pub(crate) revision: i64,
+    pub(crate) digest: Digest,
+    /// The caller's own.
+    pub(crate) mark: Bytes,
 }
 
 /// A row of the `kv` column family.
@@ -108,20 +123,28 @@ impl Disk {
     }
 
     fn check_format(&self) -> Result<(), Fatal> {
-        match self.db.get_pinned_cf(self.family(META), FORMAT)? {
-            Some(version) if *version == *FORMAT_VERSION => Ok(()),
+        let meta = self.family(META);
+        let format = self.db.get_pinned_cf(meta, FORMAT)?;
+        let mut batch = Batch::default();
+        match format.as_deref() {
+            Some(FORMAT_VERSION) => return Ok(()),
+            Some(FORMAT_WITHOUT_DIGEST) => {
+                if let Some(applied) = self.db.get_pinned_cf(meta, APPLIED)? {
+                    let (revision, mark) = number(&applied)?;
+                    batch = Batch::after(Digest::UNKNOWN);
+                    batch.writer(self).applied(revision, mark);
+                }
+            }
             Some(version) => {
-                let version = String::from_utf8_lossy(&version).into_owned();
-                Err(Fatal::Damaged(format!(
-                    "unknown format {version:?}; this build reads format 1"
-                )))
+                let version = String::from_utf8_lossy(version).into_owned();
+                return Err(Fatal::Damaged(format!(
+                    "unknown format {version:?}; this build reads formats 1 and 2"
+                )));
             }
-            None => {
-                let mut batch = Batch::default();
-                batch.0.put_cf(self.family(META), FORMAT, FORMAT_VERSION);
-                self.write(batch)
-            }
+            None => {}
         }
+        batch.writer(self).format();
+        self.write(batch)
     }
 
     fn family(&self, name: &str) -> &ColumnFamily {
@@ -133,7 +156,7 @@ impl Disk {
     pub(crate) fn write(&self, batch: Batch) -> Result<(), Fatal> {
         let mut options = WriteOptions::default();
         options.disable_wal(true);
-        Ok(self.db.write_opt(batch.0, &options)?)
+        Ok(self.db.write_opt(batch.into_rows(), &options)?)
     }
 
     /// The encoded key-value put at `at`; none when it was dropped or never a put.
@@ -187,11 +210,15 @@ impl Disk {
         let meta = self.family(META);
         let mut marks = Marks::default();
         if let Some(applied) = self.db.get_pinned_cf_opt(meta, APPLIED, &options())? {
-            let (revision, mark) = number(&applied)?;
-            marks.applied = Some((revision, Bytes::copy_from_slice(mark)));
+            marks.applied = Some(applied_row(&applied)?);
         }
         if let Some(compacted) = self.db.get_pinned_cf_opt(meta, COMPACTED, &options())? {
             marks.compact_revision = Some(number(&compacted)?.0);
+        }
+        if let Some(target) = self.db.get_pinned_cf_opt(meta, DOWNGRADE, &options())? {
+            let (major, rest) = number(&target)?;
+            let (major, minor) = (major.cast_unsigned(), number(rest)?.0.cast_unsigned());
+            marks.downgrade = Some(Release { major, minor });
         }
         let mut leases = self.db.raw_iterator_cf_opt(self.family(LEASE), options());
         leases.seek_to_first();
@@ -219,15 +246,25 @@ impl Disk {
             alarms.next();
         }
         alarms.status()?;
-        let mut auth = self.db.raw_iterator_cf_opt(self.family(AUTH), options());
+        marks.auth = self.auth_rows_in(options())?;
+        Ok(marks)
+    }
+
+    /// Rows of users and roles, in order.
+    pub(crate) fn auth_rows(&self) -> Result<Vec<(Bytes, Bytes)>, Fatal> {
+        self.auth_rows_in(ReadOptions::default())
+    }
+
+    fn auth_rows_in(&self, options: ReadOptions) -> Result<Vec<(Bytes, Bytes)>, Fatal> {
+        let mut found = Vec::new();
+        let mut auth = self.db.raw_iterator_cf_opt(self.family(AUTH), options);
         auth.seek_to_first();
         while let Some((key, value)) = auth.item() {
-            let row = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
-            marks.auth.push(row);
+            found.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(value)));
             auth.next();
         }
         auth.status()?;
-        Ok(marks)
+        Ok(found)
     }
 
     /// Makes everything written so far durable, all column families at one point.
@@ -374,78 +411,18 @@ fn number(bytes: &[u8]) -> Result<(i64, &[u8]), Fatal> {
     Ok((i64::from_be_bytes(*number), rest))
 }
 
-/// Changes that reach the disk together.
-#[derive(Default)]
-pub(crate) struct Batch(WriteBatch);
-
-/// A [`Batch`] together with the store it is for.
-pub(crate) struct BatchWriter<'a> {
-    batch: &'a mut WriteBatch,
-    kv: &'a ColumnFamily,
-    disk: &'a Disk,
-}
-
-impl Batch {
-    pub(crate) fn writer<'a>(&'a mut self, disk: &'a Disk) -> BatchWriter<'a> {
-        BatchWriter {
-            batch: &mut self.0,
-            kv: disk.family(KV),
-            disk,
-        }
-    }
-}
-
-impl BatchWriter<'_> {
-    pub(crate) fn value(&mut self, at: Revision, kv: &[u8]) {
-        self.batch.put_cf(self.kv, RowKey::new(at, false), kv);
-    }
-
-    pub(crate) fn tombstone(&mut self, at: Revision, kv: &[u8]) {
-        self.batch.put_cf(self.kv, RowKey::new(at, true), kv);
-    }
-
-    pub(crate) fn lease(&mut self, lease: &LeaseInfo) {
-        let mut value = [0; 16];
-        value[..8].copy_from_slice(&lease.ttl_seconds.to_be_bytes());
-        value[8..].copy_from_slice(&lease.remaining_seconds.to_be_bytes());
-        self.batch
-            .put_cf(self.disk.family(LEASE), lease.id.to_be_bytes(), value);
-    }
-
-    pub(crate) fn no_lease(&mut self, id: i64) {
-        self.batch
-            .delete_cf(self.disk.family(LEASE), id.to_be_bytes());
-    }
-
-    pub(crate) fn alarm(&mut self, member: u64, kind: AlarmKind, active: bool) {
-        let mut key = [0; 9];
-        key[..8].copy_from_slice(&member.to_be_bytes());
-        key[8] = kind as u8;
-        let family = self.disk.family(ALARM);
-        if active {
-            self.batch.put_cf(family, key, []);
-        } else {
-            self.batch.delete_cf(family, key);
-        }
-    }
-
-    pub(crate) fn auth(&mut self, row: AuthRow) {
-        let family = self.disk.family(AUTH);
-        match row.value {
-            Some(value) => self.batch.put_cf(family, row.key, value),
-            None => self.batch.delete_cf(family, row.key),
-        }
-    }
-
-    pub(crate) fn compact_revision(&mut self, revision: i64) {
-        self.batch
-            .put_cf(self.disk.family(META), COMPACTED, revision.to_be_bytes());
-    }
-
-    pub(crate) fn applied(&mut self, revision: i64, mark: &[u8]) {
-        let value = [&revision.to_be_bytes()[..], mark].concat();
-        self.batch.put_cf(self.disk.family(META), APPLIED, value);
-    }
+fn applied_row(bytes: &[u8]) -> Result<AppliedRow, Fatal> {
+    let (revision, rest) = number(bytes)?;
+    let (since, rest) = number(rest)?;
+    let (value, mark) = rest
+        .split_first_chunk()
+        .ok_or_else(|| Fatal::Damaged(format!("a digest has {} bytes", rest.len())))?;
+    let value = u32::from_be_bytes(*value);
+    Ok(AppliedRow {
+        revision,
+        digest: Digest { since, value },
+        mark: Bytes::copy_from_slice(mark),
+    })
 }
 
 #[cfg(test)]

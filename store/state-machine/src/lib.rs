@@ -5,6 +5,7 @@ mod auth;
 mod check;
 mod codec;
 mod command;
+mod digest;
 mod disk;
 mod index;
 mod key_value;
@@ -23,6 +24,7 @@ pub use auth::{
 pub use check::{TxnError, check_txn};
 pub use codec::DecodeError;
 pub use command::*;
+pub use digest::Digest;
 pub use key_value::{KeyValue, decode_key_value, encode_key_value};
 pub use machine::{
     Applied, Fatal, HashKv, Image, Import, ImportError, LeaseInfo, Options, Run, StateMachine,

@@ -19,7 +19,8 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::apply::{RunBuffer, Writer};
 use crate::auth::TokenChange;
-use crate::command::{AlarmKind, Command};
+use crate::command::{AlarmKind, Command, Release};
+use crate::digest::Digest;
 use crate::disk::{Disk, Limits, Superseded};
 use crate::index::Forgotten;
 use crate::outcome::{LeaseChange, Outcome, Revision, RevisionEvents};
@@ -109,10 +110,17 @@ pub struct StateMachine {
     shared: Arc<Shared>,
     values: RwLock<Values>,
     /// Held while a run is applied and stored, and while the files are linked.
-    applied_mark: Mutex<Option<Bytes>>,
+    applied: Mutex<Progress>,
     sweep: Mutex<Sweep>,
     /// Set by the first [`Fatal`]; nothing is applied afterwards.
     failed: AtomicBool,
+}
+
+/// How far the state machine is.
+struct Progress {
+    /// Mark of the newest run.
+    mark: Option<Bytes>,
+    digest: Digest,
 }
 
 /// What RocksDB's threads look at too.
@@ -188,7 +196,16 @@ impl StateMachine {
             disk,
             shared,
             values: RwLock::new(Values::new(options.value_cache_bytes)),
-            applied_mark: Mutex::new(marks.applied.map(|(_, mark)| mark)),
+            applied: Mutex::new(marks.applied.map_or(
+                Progress {
+                    mark: None,
+                    digest: Digest::default(),
+                },
+                |applied| Progress {
+                    mark: Some(applied.mark),
+                    digest: applied.digest,
+                },
+            )),
             sweep: Mutex::new(Sweep::after_rebuild(compact_revision)),
             failed: AtomicBool::new(false),
         })
@@ -196,33 +213,38 @@ impl StateMachine {
 
     /// Mark of the newest applied run.
     pub fn applied_mark(&self) -> Option<Bytes> {
-        self.applied_mark.lock().clone()
+        self.applied.lock().mark.clone()
+    }
+
+    /// The digest of everything that was applied.
+    pub fn digest(&self) -> Digest {
+        self.applied.lock().digest
     }
 
     /// Store revision and mark after the newest applied run; the two belong together.
     pub fn applied(&self) -> (i64, Option<Bytes>) {
-        let mark = self.applied_mark.lock();
-        (self.revision(), mark.clone())
+        let progress = self.applied.lock();
+        (self.revision(), progress.mark.clone())
     }
 
     /// Applies commands in order. Readers see the whole run at once.
     pub fn apply(&self, run: Run) -> Result<Applied, Fatal> {
-        let mut applied_mark = self.applied_mark.lock();
+        let mut progress = self.applied.lock();
         self.guard(|| {
             if self.failed.load(Ordering::Acquire) {
                 return Err(Fatal::Damaged(
                     "an earlier error stopped the state machine".into(),
                 ));
             }
-            let applied = self.apply_alone(&run)?;
-            *applied_mark = Some(run.mark.clone());
+            let applied = self.apply_alone(&run, &mut progress.digest)?;
+            progress.mark = Some(run.mark.clone());
             Ok(applied)
         })
     }
 
-    /// The caller holds `applied_mark`, so no other run is under way.
-    fn apply_alone(&self, run: &Run) -> Result<Applied, Fatal> {
-        let mut buffer = RunBuffer::default();
+    /// The caller holds `applied`, so no other run is under way.
+    fn apply_alone(&self, run: &Run, digest: &mut Digest) -> Result<Applied, Fatal> {
+        let mut buffer = RunBuffer::after(*digest);
         for commands in run.commands.chunks(COMMANDS_PER_LOCK) {
             let state = &mut *self.shared.state.write();
             let values = &mut *self.values.write();
@@ -248,6 +270,7 @@ impl StateMachine {
             mut batch, applied, ..
         } = buffer;
         batch.writer(&self.disk).applied(revision, &run.mark);
+        *digest = batch.digest();
         // No lock of the state is held: a write may wait for RocksDB's threads, and those for the state.
         self.disk.write(batch)?;
         self.shared.auth_stamp.store(auth_stamp, Ordering::Release);
@@ -275,17 +298,17 @@ impl StateMachine {
     pub fn checkpoint(&self, dir: &Path) -> Result<Option<Bytes>, Fatal> {
         // Most of the work is done before runs have to wait.
         self.guard(|| self.disk.flush())?;
-        let applied_mark = self.applied_mark.lock();
+        let applied = self.applied.lock();
         self.guard(|| {
             self.disk.flush()?;
             self.disk.checkpoint(dir)
         })?;
-        Ok(applied_mark.clone())
+        Ok(applied.mark.clone())
     }
 
     /// Hard-links what is durable into `dir`, which must not exist: what a crash now would leave.
     pub fn link_durable(&self, dir: &Path) -> Result<(), Fatal> {
-        let _mark = self.applied_mark.lock();
+        let _no_run = self.applied.lock();
         self.disk.link_durable(dir)
     }
 
@@ -332,6 +355,11 @@ impl StateMachine {
         own.filter(|(_, kind)| *kind == AlarmKind::NoSpace)
             .map(|(member, _)| *member)
             .collect()
+    }
+
+    /// The release that the cluster is being taken back to.
+    pub fn downgrade(&self) -> Option<Release> {
+        self.shared.state.read().downgrade
     }
 
     /// Bytes of keys and values a read at the newest revision could return.

@@ -28,7 +28,7 @@ pub enum Body {
         ttl_seconds: i64,
     },
     Alarms(Vec<(u64, AlarmKind)>),
-    /// Compact, LeaseRevoke, LeaseCheckpoint, Auth, Authenticate, Nothing.
+    /// Compact, LeaseRevoke, LeaseCheckpoint, Downgrade, Auth, Authenticate, Nothing.
     Done,
 }
 
@@ -98,6 +98,10 @@ pub enum Rejection {
     NoSpace,
     #[error("corrupt cluster")]
     Corrupt,
+    #[error("cluster has a downgrade job in progress")]
+    DowngradeInProgress,
+    #[error("no inflight downgrade job")]
+    NoDowngrade,
     #[error(transparent)]
     Auth(#[from] AuthRejection),
 }

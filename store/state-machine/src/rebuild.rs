@@ -26,7 +26,7 @@ pub(crate) fn state(disk: &Disk, marks: &Marks) -> Result<Rebuilt, Fatal> {
     let revision = marks
         .applied
         .as_ref()
-        .map_or(fresh.revision, |(revision, _)| *revision);
+        .map_or(fresh.revision, |applied| applied.revision);
     let compact_revision = marks.compact_revision.unwrap_or(fresh.compact_revision);
     let mut keys = Keys {
         compact_revision,
@@ -60,6 +60,7 @@ pub(crate) fn state(disk: &Disk, marks: &Marks) -> Result<Rebuilt, Fatal> {
             alarms_by_hand: BTreeSet::new(),
             auth: read_auth(&marks.auth)
                 .map_err(|error| Fatal::Damaged(format!("users and roles: {error}")))?,
+            downgrade: marks.downgrade,
             revision,
             compact_revision,
         },

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::auth::Auth;
-use crate::command::AlarmKind;
+use crate::command::{AlarmKind, Release};
 use crate::index::Index;
 use crate::machine::LeaseInfo;
 
@@ -34,6 +34,8 @@ pub(crate) struct State {
     /// Those of them that somebody raised, as far as this process saw it. Nothing that is applied depends on it.
     pub(crate) alarms_by_hand: BTreeSet<(u64, AlarmKind)>,
     pub(crate) auth: Auth,
+    /// The release that the cluster is being taken back to.
+    pub(crate) downgrade: Option<Release>,
     /// Ahead of what readers may see while a run is being stored.
     pub(crate) revision: i64,
     pub(crate) compact_revision: i64,
@@ -48,6 +50,7 @@ impl Default for State {
             alarms: BTreeSet::new(),
             alarms_by_hand: BTreeSet::new(),
             auth: Auth::default(),
+            downgrade: None,
             revision: 1,
             compact_revision: -1,
         }

@@ -105,6 +105,17 @@ fn commands() -> Vec<(&'static str, Command)> {
             "alarm_off",
             alarm(AlarmAction::Deactivate, AlarmKind::Corrupt),
         ),
+        (
+            "downgrade_enable",
+            Command::Downgrade(DowngradeChange::Enable(Release {
+                major: 3,
+                minor: 300,
+            })),
+        ),
+        (
+            "downgrade_cancel",
+            Command::Downgrade(DowngradeChange::Cancel),
+        ),
     ]
     .into_iter()
     .chain(auth_commands())
@@ -223,6 +234,7 @@ fn unknown_versions_and_tags_are_refused() {
         (&[1, 8, 2, 0, 0], DecodeError::Field),
         (&[1, 1, 8, 0, 0, 0], DecodeError::Field),
         (&[1, 1, 0, 0, 200, 200], DecodeError::Short),
+        (&[1, 12, 2], DecodeError::Field),
         (&[1, 7, 255, 255, 255, 255, 15], DecodeError::Short),
     ] {
         assert_eq!(

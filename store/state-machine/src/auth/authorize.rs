@@ -103,7 +103,9 @@ impl Asking<'_> {
             Command::Txn(txn) => self.txn(&self.keys()?, txn),
             Command::LeaseGrant(_) => Ok(()),
             Command::LeaseRevoke(revoke) => self.write_lease(&self.keys()?, revoke.id),
-            Command::Compact(_) | Command::Alarm(_) | Command::Auth(_) => self.root(),
+            Command::Compact(_) | Command::Alarm(_) | Command::Auth(_) | Command::Downgrade(_) => {
+                self.root()
+            }
             // Only the store itself makes the first; a caller stands in front of a command once.
             Command::LeaseCheckpoint(_) | Command::By(_) => DENIED,
             Command::Authenticate(_) | Command::Nothing => Ok(()),

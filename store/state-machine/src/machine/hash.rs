@@ -6,6 +6,8 @@ use crc32c::crc32c_append;
 
 use super::settled::{Settled, is_visible};
 use super::{Fatal, HashKv, StateMachine};
+use crate::command::Release;
+use crate::digest::{Digest, Written};
 use crate::outcome::{Rejection, Revision};
 
 /// Name of etcd's bucket; its hash begins with it.
@@ -44,21 +46,34 @@ impl StateMachine {
     /// CRC-32C over everything replicated that is stored: equal on replicas that applied the same
     /// commands. Meaningful while nothing is applied.
     pub fn hash(&self) -> u32 {
-        let (leases, alarms) = (self.leases(), self.alarms());
         let mut hash = self.hash_kv(0).map_or(0, |hashed| {
             let hash = crc32c_append(hashed.hash, &hashed.hash_revision.to_be_bytes());
             crc32c_append(hash, &hashed.compact_revision.to_be_bytes())
         });
-        for lease in leases {
+        for lease in self.leases() {
             for number in [lease.id, lease.ttl_seconds, lease.remaining_seconds] {
                 hash = crc32c_append(hash, &number.to_be_bytes());
             }
         }
-        for (member, kind) in alarms {
+        for (member, kind) in self.alarms() {
             hash = crc32c_append(hash, &member.to_be_bytes());
             hash = crc32c_append(hash, &[kind as u8]);
         }
-        hash
+        let mut rest = Digest {
+            since: 0,
+            value: hash,
+        };
+        if let Some(Release { major, minor }) = self.downgrade() {
+            let release = [major.to_be_bytes(), minor.to_be_bytes()].concat();
+            rest.add(Written::Downgrade, &release, &[]);
+        }
+        match self.disk.auth_rows() {
+            Ok(rows) => rows
+                .iter()
+                .for_each(|(key, value)| rest.add(Written::Auth, key, value)),
+            Err(fatal) => _ = self.refuse_damaged(&fatal),
+        }
+        rest.value
     }
 
     fn hash_rows(

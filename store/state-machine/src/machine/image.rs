@@ -6,7 +6,7 @@ use super::settled::{Settled, is_visible};
 use super::{Fatal, LeaseInfo, StateMachine};
 use crate::auth::AuthTables;
 use crate::codec::read_auth;
-use crate::command::AlarmKind;
+use crate::command::{AlarmKind, Release};
 use crate::disk::{self, Marks};
 
 /// The stored state of one moment. While it lives, files that were rewritten since then keep their room on disk.
@@ -20,7 +20,7 @@ impl StateMachine {
     /// Takes an image of what is stored now. Runs wait for microseconds.
     pub fn image(&self) -> Result<Image<'_>, Fatal> {
         let disk = {
-            let _no_run = self.applied_mark.lock();
+            let _no_run = self.applied.lock();
             self.disk.image()
         };
         let marks = disk.marks()?;
@@ -35,13 +35,13 @@ impl StateMachine {
 impl Image<'_> {
     /// Mark of the newest run in it.
     pub fn mark(&self) -> Option<&Bytes> {
-        self.marks.applied.as_ref().map(|(_, mark)| mark)
+        self.marks.applied.as_ref().map(|applied| &applied.mark)
     }
 
     /// Store revision after the newest run in it; 1 when nothing was ever written.
     pub fn revision(&self) -> i64 {
         let applied = self.marks.applied.as_ref();
-        applied.map_or(1, |(revision, _)| *revision)
+        applied.map_or(1, |applied| applied.revision)
     }
 
     /// None when the store was never compacted.
@@ -52,6 +52,11 @@ impl Image<'_> {
     /// By id.
     pub fn leases(&self) -> &[LeaseInfo] {
         &self.marks.leases
+    }
+
+    /// The release that the cluster is being taken back to.
+    pub fn downgrade(&self) -> Option<Release> {
+        self.marks.downgrade
     }
 
     pub fn alarms(&self) -> &[(u64, AlarmKind)] {

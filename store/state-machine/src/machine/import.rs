@@ -146,7 +146,8 @@ impl Import {
 
     fn write(&mut self) -> Result<(), Fatal> {
         self.batch_bytes = 0;
-        self.disk.write(std::mem::take(&mut self.batch))
+        let next = Batch::after(self.batch.digest());
+        self.disk.write(std::mem::replace(&mut self.batch, next))
     }
 }
 
