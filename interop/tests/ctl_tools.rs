@@ -407,7 +407,6 @@ async fn under_etcds_names_it_is_the_client() -> Result<()> {
     let etcdutl = called(folder.path(), "etcdutl")?;
     for (words, why) in [
         (&["defrag", "--data-dir", "x"][..], "never defragmented"),
-        (&["downgrade", "enable", "3.5"], "no older version"),
         (
             &["get", "a", "-d", "example.org"],
             "name them with --endpoints",

@@ -8,6 +8,7 @@ mod arguments;
 mod auth;
 mod check;
 mod cluster;
+mod downgrade;
 mod go;
 mod json;
 mod kv;
@@ -145,6 +146,7 @@ async fn execute(session: &Session, command: Command) -> Result<()> {
              etcdutl"
         )),
         Command::Defrag { members, .. } => members::defrag(session, members).await,
+        Command::Downgrade(command) => downgrade::downgrade(session, command).await,
         Command::MoveLeader { target } => members::move_leader(session, target).await,
         Command::Lock(lock) => lock::lock(session, &lock).await,
         Command::Elect {
@@ -164,9 +166,6 @@ async fn execute(session: &Session, command: Command) -> Result<()> {
         Command::MakeMirror(mirror) => mirror::run(session, mirror).await,
         Command::Check(check) => check::run(session, check).await,
         Command::Hashkv(file) => offline::hash_kv(session, &file),
-        Command::Downgrade { .. } => Err(anyhow!(
-            "there is no older version of Mainstay to go back to; of an etcd, ask its own etcdctl"
-        )),
         Command::Version | Command::Completion { .. } => unreachable!("they need no session"),
     }
 }

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 
 use crate::SERVER_VERSION;
-use crate::grpc::{CLUSTER_VERSION, Edge, STORAGE_VERSION, alarm_name};
+use crate::grpc::{self, Edge, alarm_name};
 use crate::metrics::{Gauges, render};
 use query::Query;
 
@@ -59,20 +59,23 @@ pub(crate) async fn answer(edge: &Edge, pages: Pages, request: Parts) -> Respons
         "health" => health::health(edge, &query).await,
         "livez" => health::checks(edge, health::LIVEZ, check, &query).await,
         "readyz" => health::checks(edge, health::READYZ, check, &query).await,
-        "version" => page_of(JSON, version()),
+        "version" => page_of(JSON, version(edge)),
         "debug" => page_of(JSON_UTF8, variables::json(edge)),
         _ => page_of(METRICS, render(&edge.metrics, &gauges(edge))),
     }
 }
 
-fn version() -> String {
+fn version(edge: &Edge) -> String {
+    let cluster = grpc::version::of_cluster(edge.replica.machine().downgrade());
+    let cluster = grpc::version::full(cluster);
     format!(
-        "{{\"etcdserver\":\"{SERVER_VERSION}\",\"etcdcluster\":\"{CLUSTER_VERSION}\",\"storage\":\"{STORAGE_VERSION}\"}}"
+        "{{\"etcdserver\":\"{SERVER_VERSION}\",\"etcdcluster\":\"{cluster}\",\"storage\":\"{cluster}\"}}"
     )
 }
 
 fn gauges(edge: &Edge) -> Gauges {
     let machine = edge.replica.machine();
+    let cluster = grpc::version::of_cluster(machine.downgrade());
     let raft = edge.replica.raft_status();
     let member_id = edge.replica.identity().member_id;
     let watches = edge.replica.watch_hub().counters();
@@ -81,6 +84,7 @@ fn gauges(edge: &Edge) -> Gauges {
     let rates = edge.limits.rates.refused();
     Gauges {
         member_id,
+        cluster_version: grpc::version::short(cluster),
         has_leader: raft.leader.is_some(),
         is_leader: raft.leader == Some(member_id),
         is_learner: raft.is_learner,

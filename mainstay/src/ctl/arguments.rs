@@ -162,6 +162,9 @@ pub(super) enum Command {
     /// Alarm related commands
     #[command(subcommand)]
     Alarm(Alarm),
+    /// Downgrade related commands
+    #[command(subcommand)]
+    Downgrade(Downgrade),
     /// Snapshot files: etcd's backups
     #[command(subcommand)]
     Snapshot(Snapshot),
@@ -213,12 +216,6 @@ pub(super) enum Command {
     Hashkv(HashKv),
     /// Prints a script that completes words in a shell
     Completion { shell: Shell },
-    /// Refused: there is no older version to go back to
-    #[command(hide = true)]
-    Downgrade {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        words: Vec<String>,
-    },
     /// Prints the version
     Version,
 }
@@ -472,6 +469,16 @@ pub(super) enum Alarm {
     List,
     /// Disarms all alarms
     Disarm,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Downgrade {
+    /// Validates that the cluster can be taken back to a version
+    Validate { target_version: String },
+    /// Starts to take the cluster back to a version
+    Enable { target_version: String },
+    /// Cancels the downgrade that is under way
+    Cancel,
 }
 
 /// Flags that stand alone here and may have `=true` or `=false` in etcdctl.

@@ -434,11 +434,11 @@ fn print_alarms(printer: &Printer, answer: &AlarmResponse) -> Result<()> {
     match printer.format {
         Format::Simple => {
             for alarm in &answer.alarms {
-                outln!(
-                    "memberID:{} alarm:{} ",
-                    alarm.member_id,
-                    alarm.alarm().as_str_name()
-                );
+                // The alarm of the whole cluster names no member.
+                if alarm.member_id != 0 {
+                    out!("memberID:{} ", alarm.member_id);
+                }
+                outln!("alarm:{} ", alarm.alarm().as_str_name());
             }
         }
         Format::Json => {

@@ -25,6 +25,7 @@ pub(super) const TERM: &[u8] = b"term";
 
 /// In `cluster`.
 pub(super) const CLUSTER_VERSION: &[u8] = b"clusterVersion";
+pub(super) const DOWNGRADE: &[u8] = b"downgrade";
 
 /// A key and its value.
 pub(super) type Pair = (Vec<u8>, Vec<u8>);
@@ -120,6 +121,14 @@ pub(super) struct MemberRecord {
 )]
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+/// A downgrade as etcd writes it.
+#[derive(Debug, Serialize)]
+pub(super) struct DowngradeRecord {
+    #[serde(rename = "target-version")]
+    pub(super) target_version: String,
+    pub(super) enabled: bool,
 }
 
 /// Raft's members as etcd writes them.

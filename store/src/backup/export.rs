@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use state_machine::{AlarmKind, Fatal, Image};
 
 use super::auth;
-use super::buckets::{self, AlarmRecord, ConfStateRecord, MemberRecord, Pair};
-use crate::grpc::{CLUSTER_VERSION, STORAGE_VERSION};
+use super::buckets::{self, AlarmRecord, ConfStateRecord, DowngradeRecord, MemberRecord, Pair};
+use crate::grpc::version;
 use crate::raft::{self, Standing};
 
 /// Bytes read at a time.
@@ -50,11 +50,7 @@ pub(crate) fn export(
     for (name, pairs) in auth::buckets(&image.auth()?) {
         put_all(&mut writer, name, pairs)?;
     }
-    let version = (
-        buckets::CLUSTER_VERSION.to_vec(),
-        CLUSTER_VERSION.as_bytes().to_vec(),
-    );
-    put_all(&mut writer, buckets::CLUSTER, [version])?;
+    put_all(&mut writer, buckets::CLUSTER, cluster(&image)?)?;
     let meta = meta(&image, &standing)?;
     let leases: Vec<_> = leases(&image);
     let look = |unlooked_bytes: u64| {
@@ -150,6 +146,21 @@ fn alarms(image: &Image<'_>) -> Vec<Pair> {
     sorted(alarms.collect())
 }
 
+/// What the cluster passes for, and the downgrade that is under way.
+fn cluster(image: &Image<'_>) -> io::Result<Vec<Pair>> {
+    let release = version::of_cluster(image.downgrade());
+    let version = version::full(release).into_bytes();
+    let mut pairs = vec![(buckets::CLUSTER_VERSION.to_vec(), version)];
+    if let Some(target) = image.downgrade() {
+        let record = DowngradeRecord {
+            target_version: version::full(target),
+            enabled: true,
+        };
+        pairs.push((buckets::DOWNGRADE.to_vec(), serde_json::to_vec(&record)?));
+    }
+    Ok(sorted(pairs))
+}
+
 fn leases(image: &Image<'_>) -> Vec<Pair> {
     let leases = image.leases().iter().map(|lease| {
         let id = lease.id.to_be_bytes().to_vec();
@@ -197,12 +208,13 @@ fn meta(image: &Image<'_>, standing: &Standing) -> io::Result<Vec<Pair>> {
             buckets::CONSISTENT_INDEX.to_vec(),
             standing.index.to_be_bytes().to_vec(),
         ),
-        (
-            buckets::STORAGE_VERSION.to_vec(),
-            STORAGE_VERSION.as_bytes().to_vec(),
-        ),
         (buckets::TERM.to_vec(), standing.term.to_be_bytes().to_vec()),
     ];
+    let release = version::of_cluster(image.downgrade());
+    if version::is_in_storage(release) {
+        let version = version::full(release).into_bytes();
+        pairs.push((buckets::STORAGE_VERSION.to_vec(), version));
+    }
     if let Some(compact_revision) = image.compact_revision() {
         let revision = buckets::revision_name(compact_revision).to_vec();
         for name in [buckets::FINISHED_COMPACTION, buckets::SCHEDULED_COMPACTION] {

@@ -1,5 +1,6 @@
 //! etcd's Maintenance service.
 
+mod downgrade;
 mod snapshot;
 
 use std::pin::Pin;
@@ -14,7 +15,7 @@ use pb::alarm_request::AlarmAction as WireAction;
 
 use super::authn::Credentials;
 use super::status::BadRequest;
-use super::{Edge, STORAGE_VERSION, convert, status, stream};
+use super::{Edge, convert, status, stream, version};
 use crate::SERVER_VERSION;
 
 /// What `Status` says of a member that keeps the rest of its disk.
@@ -73,6 +74,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         self.0.admit_request(&request, Access::AnyUser).await?;
         let machine = self.0.replica.machine();
         let raft = self.0.replica.raft_status();
+        let downgrade = machine.downgrade();
         let mut errors = Vec::new();
         if raft.leader.is_none() {
             errors.push(status::NO_LEADER.to_string());
@@ -92,9 +94,12 @@ impl pb::maintenance_server::Maintenance for Maintenance {
             errors,
             db_size_in_use: signed(machine.live_bytes()),
             is_learner: raft.is_learner,
-            storage_version: STORAGE_VERSION.to_string(),
+            storage_version: version::full(version::of_cluster(downgrade)),
             db_size_quota: signed(self.0.limits.quota_bytes.unwrap_or(0)),
-            downgrade_info: Some(pb::DowngradeInfo::default()),
+            downgrade_info: Some(pb::DowngradeInfo {
+                enabled: downgrade.is_some(),
+                target_version: downgrade.map(version::full).unwrap_or_default(),
+            }),
         }))
     }
 
@@ -173,10 +178,10 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         &self,
         request: Request<pb::DowngradeRequest>,
     ) -> Result<Response<pb::DowngradeResponse>, Status> {
-        self.0.admit_request(&request, Access::Root).await?;
-        Err(Status::unimplemented(
-            "etcdserver: this server has no older version to downgrade to",
-        ))
+        let credentials = Credentials::of(&request);
+        self.0.admit(&credentials, Access::Root).await?;
+        let answer = downgrade::answer(&self.0, &credentials, &request.into_inner()).await?;
+        Ok(Response::new(answer))
     }
 }
 
@@ -192,9 +197,13 @@ impl Maintenance {
     }
 }
 
-/// etcd prints an alarm as protobuf's compact text.
+/// etcd prints an alarm as protobuf's compact text, without what is zero.
 fn alarm_text((member, alarm): (u64, AlarmKind)) -> String {
-    format!("memberID:{member} alarm:{} ", convert::alarm_name(alarm))
+    let alarm = convert::alarm_name(alarm);
+    match member {
+        0 => format!("alarm:{alarm} "),
+        member => format!("memberID:{member} alarm:{alarm} "),
+    }
 }
 
 /// etcd's sizes are signed.
@@ -216,5 +225,6 @@ mod tests {
             alarm_text((8, AlarmKind::Corrupt)),
             "memberID:8 alarm:CORRUPT "
         );
+        assert_eq!(alarm_text((0, AlarmKind::Corrupt)), "alarm:CORRUPT ");
     }
 }

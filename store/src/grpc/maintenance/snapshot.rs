@@ -15,7 +15,7 @@ use tonic::Status;
 
 use crate::backup::{self, CHECKSUM_BYTES, ExportError, SPARE_BYTES};
 use crate::blocking;
-use crate::grpc::{Edge, STORAGE_VERSION, status};
+use crate::grpc::{Edge, status, version};
 
 /// Bytes of the database in one message. etcd's figure.
 const BLOB_BYTES: usize = 32 << 10;
@@ -51,16 +51,27 @@ pub(super) fn send(edge: &Arc<Edge>) -> Result<impl Stream<Item = Message> + use
 
 fn make_and_send(edge: &Edge, client: &Client) -> Result<(), ExportError> {
     let file = edge.replica.scratch_file()?;
-    let length = {
+    let (length, release) = {
         let machine = edge.replica.machine();
-        backup::export(machine.image()?, &file, SPARE_BYTES, || !client.is_gone())?
+        let release = version::of_cluster(machine.downgrade());
+        let image = machine.image()?;
+        let length = backup::export(image, &file, SPARE_BYTES, || !client.is_gone())?;
+        (length, release)
     };
-    let hash = send_file(&file, length, client)?;
-    client.send(message(0, hash))
+    let version = match version::is_in_storage(release) {
+        true => version::full(release),
+        false => String::new(),
+    };
+    let hash = send_file(&file, length, (client, &version))?;
+    client.send(message(0, hash, &version))
 }
 
 /// Sends the file; its checksum.
-fn send_file(file: &File, length: u64, client: &Client) -> Result<Vec<u8>, ExportError> {
+fn send_file(
+    file: &File,
+    length: u64,
+    (client, version): (&Client, &str),
+) -> Result<Vec<u8>, ExportError> {
     let mut hasher = Sha256::new();
     let mut sent = 0;
     while sent < length {
@@ -69,18 +80,18 @@ fn send_file(file: &File, length: u64, client: &Client) -> Result<Vec<u8>, Expor
         file.read_exact_at(&mut blob, sent)?;
         sent += count;
         hasher.update(&blob);
-        client.send(message(length - sent, blob))?;
+        client.send(message(length - sent, blob, version))?;
     }
     let checksum: [u8; CHECKSUM_BYTES] = hasher.finalize().into();
     Ok(checksum.to_vec())
 }
 
-fn message(remaining_bytes: u64, blob: Vec<u8>) -> pb::SnapshotResponse {
+fn message(remaining_bytes: u64, blob: Vec<u8>, version: &str) -> pb::SnapshotResponse {
     pb::SnapshotResponse {
         header: None,
         remaining_bytes,
         blob: blob.into(),
-        version: STORAGE_VERSION.to_string(),
+        version: version.to_owned(),
     }
 }
 
