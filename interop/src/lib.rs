@@ -1,5 +1,6 @@
 //! Black-box tests over running servers: ours and real etcd, started alike and asked alike.
 
+pub mod alarm;
 pub mod archive;
 pub mod auth;
 pub mod client;

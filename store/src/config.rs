@@ -3,6 +3,7 @@
 mod authentication;
 mod bounds;
 mod build;
+mod corruption;
 mod file;
 mod gates;
 mod go;
@@ -25,6 +26,7 @@ use crate::archive;
 
 pub use self::authentication::{Authentication, JwtOptions, TokenKind};
 pub use self::bounds::{Bounds, DISK_RESERVE_BYTES, DiskReserve, RangeBounds, SlowRequests};
+pub use self::corruption::CorruptionChecks;
 pub use self::identity::{cluster_id, member_id, new_member_id};
 pub use self::rate_limits::{RateLimit, Whose};
 pub use self::security::Security;
@@ -91,6 +93,7 @@ pub struct Config {
     /// Where and how what is applied is kept for point-in-time recovery.
     pub archive: Option<archive::Settings>,
     pub bounds: Bounds,
+    pub corruption_checks: CorruptionChecks,
     pub telemetry: Telemetry,
     /// None when no request is traced.
     pub tracing: Option<Tracing>,

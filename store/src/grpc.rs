@@ -29,6 +29,7 @@ mod served;
 mod sniff;
 mod status;
 mod stream;
+pub(crate) mod version;
 mod watch;
 
 use std::sync::Arc;
@@ -51,11 +52,6 @@ pub(crate) use listener::{Port, serve, serve_pages};
 pub(crate) use method::{METHODS, Method};
 pub(crate) use rates::Rates;
 pub(crate) use status::{NO_LEADER, unavailable};
-
-/// Version of the cluster as etcd gives it: the smallest of the members', without the patch.
-pub const CLUSTER_VERSION: &str = "3.6.0";
-/// Version of etcd's storage that would hold this server's data.
-pub const STORAGE_VERSION: &str = "3.6.0";
 
 /// etcd adds this to the largest request to get the largest gRPC message it receives.
 const GRPC_OVERHEAD_BYTES: usize = 512 * 1024;

@@ -7,6 +7,7 @@ mod batch;
 mod blocking;
 mod compactor;
 pub mod config;
+mod consistency;
 mod data_folder;
 pub mod grpc;
 pub mod http;

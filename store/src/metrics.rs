@@ -80,6 +80,9 @@ pub struct Metrics {
     calls: Vec<Calls>,
     pub(crate) leader_changes: Counter,
     pub(crate) early_elections: Counter,
+    /// Comparisons of the members, and those that found a member off.
+    pub(crate) consistency_checks: Counter,
+    pub(crate) inconsistencies: Counter,
     pub(crate) proposals_failed: Counter,
     proposals_pending: Arc<AtomicI64>,
     pub(crate) read_indexes_failed: Counter,
@@ -118,6 +121,8 @@ impl Default for Metrics {
             calls: METHODS.iter().map(|_| Calls::default()).collect(),
             leader_changes: Counter::default(),
             early_elections: Counter::default(),
+            consistency_checks: Counter::default(),
+            inconsistencies: Counter::default(),
             proposals_failed: Counter::default(),
             proposals_pending: Arc::default(),
             read_indexes_failed: Counter::default(),

@@ -18,13 +18,14 @@ use std::time::Duration;
 use daemon::{OnFailure, Signals, Tasks};
 use futures::{Stream, TryStreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use self::assembly::{Assembly, Feeds, Means, open};
 use self::loops::{Loops, spawn_loops};
 use self::ports::{Ports, peer_connections};
 use crate::archive;
 use crate::config::{Config, Url};
+use crate::consistency;
 use crate::data_folder::DataFolder;
 use crate::grpc::{self, Face, Port};
 use crate::raft::{
@@ -39,6 +40,8 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// etcd's share of a request's time that is not elections.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Hashes that are made for other members at a time.
+const PEER_HASHES_MAX: usize = 1;
 /// HTTP/2 windows between replicas: large enough that replication never waits for one.
 const PEER_WINDOW_BYTES: u32 = 16 << 20;
 
@@ -97,6 +100,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let (assembly, feeds) = open(&config, &data, means).await?;
     // The first to start is the last to end.
     spawn_archive(&assembly, &data, &tasks)?;
+    if config.corruption_checks.before_start && assembly.members.get(assembly.member_id).is_some() {
+        check_before_start(&assembly).await?;
+    }
     let incoming = peer_connections(ports.peers, &tasks);
     let started = start(&assembly, &data, &tasks, incoming, feeds).await?;
     let replica = started.replica;
@@ -148,6 +154,18 @@ fn spawn_archive(assembly: &Assembly, data: &DataFolder, tasks: &Tasks) -> anyho
         metrics: Arc::clone(&assembly.metrics),
     };
     archive::spawn(settings, source, tasks)
+}
+
+/// A member that is new has nothing to compare yet, and never comes here.
+async fn check_before_start(assembly: &Assembly) -> anyhow::Result<()> {
+    let machine = assembly.folder.machine();
+    consistency::check_before_start(
+        assembly.member_id,
+        &assembly.members,
+        &assembly.peers,
+        machine,
+    )
+    .await
 }
 
 /// Who this member is, when only the cluster that it joins can say so.
@@ -328,6 +346,8 @@ fn peer_service(
         leader,
         proposals,
         changes,
+        samples: assembly.samples.clone(),
+        hashing: Semaphore::new(PEER_HASHES_MAX),
     }
 }
 

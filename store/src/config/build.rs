@@ -10,6 +10,7 @@ use tracing::Level;
 
 use super::authentication::authentication;
 use super::bounds::Bounds;
+use super::corruption::CorruptionChecks;
 use super::go;
 use super::identity::member_id;
 use super::security::{self, Security};
@@ -95,6 +96,7 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         authentication: authentication(&mut values)?,
         archive: archive(&values)?,
         bounds: Bounds::new(&values)?,
+        corruption_checks: CorruptionChecks::of(&mut values)?,
         client_security,
         peer_security,
         socket_reuse_port: values.bool("socket-reuse-port"),

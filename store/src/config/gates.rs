@@ -6,9 +6,9 @@ use super::go;
 const GATES: [&str; 11] = [
     "AllAlpha",
     "AllBeta",
-    "CompactHashCheck",
+    COMPACT_HASH_CHECK,
     "FastLeaseKeepAlive",
-    "InitialCorruptCheck",
+    INITIAL_CORRUPT_CHECK,
     "LeaseCheckpoint",
     "LeaseCheckpointPersist",
     "PriorityRequest",
@@ -17,11 +17,16 @@ const GATES: [&str; 11] = [
     "TxnModeWriteWithSharedBuffer",
 ];
 
+pub(super) const INITIAL_CORRUPT_CHECK: &str = "InitialCorruptCheck";
+pub(super) const COMPACT_HASH_CHECK: &str = "CompactHashCheck";
+/// Gates that switch something here. All are alpha.
+const WITH_EFFECT: [&str; 3] = ["AllAlpha", COMPACT_HASH_CHECK, INITIAL_CORRUPT_CHECK];
+
 /// Flags of etcd 3.5, without their prefix, that became gates.
 const OLD_FLAGS: [(&str, &str); 6] = [
     ("stop-grpc-service-on-defrag", "StopGRPCServiceOnDefrag"),
-    ("initial-corrupt-check", "InitialCorruptCheck"),
-    ("compact-hash-check-enabled", "CompactHashCheck"),
+    ("initial-corrupt-check", INITIAL_CORRUPT_CHECK),
+    ("compact-hash-check-enabled", COMPACT_HASH_CHECK),
     (
         "txn-mode-write-with-shared-buffer",
         "TxnModeWriteWithSharedBuffer",
@@ -49,6 +54,23 @@ pub(super) fn parse(text: &str) -> Result<Vec<(&str, bool)>, String> {
         Ok((name, is_on))
     });
     gates.collect()
+}
+
+/// How an alpha gate is set, in a text that was checked; none when the text leaves it as it is.
+pub(super) fn setting(text: &str, gate: &str) -> Option<bool> {
+    let gates = parse(text).unwrap_or_default();
+    let last = |wanted: &str| gates.iter().rev().find(|(name, _)| *name == wanted);
+    let all = last("AllAlpha").filter(|(_, is_on)| *is_on);
+    last(gate).or(all).map(|(_, is_on)| *is_on)
+}
+
+/// The gates that are named and switch nothing here.
+pub(super) fn without_effect(text: &str) -> Vec<&str> {
+    let gates = parse(text).unwrap_or_default().into_iter();
+    gates
+        .map(|(name, _)| name)
+        .filter(|name| !WITH_EFFECT.contains(name))
+        .collect()
 }
 
 /// Refuses what contradicts itself. `old` gives the value of a flag of etcd 3.5, if it was given.

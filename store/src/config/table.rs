@@ -71,7 +71,6 @@ const fn refused(name: &'static str, kind: Kind, default: &'static str, why: &'s
 const NO_V2: &str = "etcd's v2 API is gone";
 const NO_DISCOVERY: &str = "discovery is not available: name the members in --initial-cluster";
 const NO_BBOLT: &str = "it tunes bbolt, which this store does not use";
-const NO_CHECKER: &str = "replicas are not compared in the background in this build";
 const NO_DEFRAGMENTING: &str = "this store is never defragmented";
 const OWN_FILES: &str = "the store recycles its own files";
 const OWN_PACE: &str = "compaction in the background sets its own pace";
@@ -134,6 +133,11 @@ pub(super) const FLAGS: &[Flag] = &[
     used("log-outputs", Kind::Text, "default", "default, stderr, stdout or files, with commas between."),
     used("version", Kind::Bool, "false", "Print the version and exit."),
     used("config-file", Kind::Text, "", "YAML or JSON file to read instead of all flags and variables."),
+    used("initial-corrupt-check", Kind::Bool, "false", "Whether this member compares what it has stored with the others before it serves."),
+    used("corrupt-check-time", Kind::Duration, "0s", "Time between comparisons of what the members have stored; 0 for none."),
+    used("compact-hash-check-enabled", Kind::Bool, "false", "Whether the leader compares what the members have stored after compactions."),
+    used("compact-hash-check-time", Kind::Duration, "1m0s", "Time between looks for a compaction to compare after."),
+    used("feature-gates", Kind::Gates, "", "InitialCorruptCheck=true, CompactHashCheck=true; other gates of etcd are known and switch nothing."),
     used("socket-reuse-port", Kind::Bool, "false", "Whether other processes may listen on the same ports."),
     // Not etcd's.
     used("archive-dir", Kind::Text, "", "Folder for what is needed to restore any revision; nothing is archived when not given."),
@@ -238,16 +242,11 @@ pub(super) const FLAGS: &[Flag] = &[
     ignored("stop-grpc-service-on-defrag", Kind::Bool, "false", NO_DEFRAGMENTING),
     ignored("compaction-batch-limit", Kind::Signed, "1000", OWN_PACE),
     ignored("compaction-sleep-interval", Kind::Duration, "10ms", OWN_PACE),
-    ignored("initial-corrupt-check", Kind::Bool, "false", NO_CHECKER),
-    ignored("corrupt-check-time", Kind::Duration, "0s", NO_CHECKER),
-    ignored("compact-hash-check-enabled", Kind::Bool, "false", NO_CHECKER),
-    ignored("compact-hash-check-time", Kind::Duration, "1m0s", NO_CHECKER),
     ignored("enable-lease-checkpoint", Kind::Bool, "false", ALWAYS_ON),
     ignored("enable-lease-checkpoint-persist", Kind::Bool, "false", ALWAYS_ON),
     ignored("txn-mode-write-with-shared-buffer", Kind::Bool, "true", ONE_SHAPE),
     ignored("set-member-localaddr", Kind::Bool, "false", "the system picks the local address of a connection"),
-    ignored("feature-gates", Kind::Gates, "", "what the gates switch is always on here, or not there; names and values are checked"),
-    ignored("downgrade-check-time", Kind::Duration, "5s", "there is no downgrade to watch"),
+    ignored("downgrade-check-time", Kind::Duration, "5s", "the cluster's version follows a downgrade at once"),
     ignored("socket-reuse-address", Kind::Bool, "false", "addresses are always reused"),
     ignored("raft-read-timeout", Kind::Duration, "5s", "messages between members have their own limits"),
     ignored("raft-write-timeout", Kind::Duration, "5s", "messages between members have their own limits"),

@@ -386,7 +386,7 @@ fn old_names_mean_the_flags_of_today() {
 #[test]
 fn flags_without_effect_are_taken_and_remarked() {
     let config = config(
-        "--enable-v2 --feature-gates=InitialCorruptCheck=true --backend-batch-interval=10ms \
+        "--enable-v2 --feature-gates=PriorityRequest=true --backend-batch-interval=10ms \
          --logger=zap --proxy=off --enable-pprof=false --client-cert-auth=false",
     );
     assert_eq!(config.remarks.len(), 4, "{:?}", config.remarks);
@@ -439,6 +439,7 @@ fn every_used_flag_changes_the_configuration() {
             "initial-cluster" => "default=http://127.0.0.1:9",
             "initial-cluster-state" => "existing",
             "auth-token" => "jwt,sign-method=RS256,pub-key=pub.pem,ttl=1m",
+            "feature-gates" => "CompactHashCheck=true",
             "log-format" => "console",
             "log-level" => "warn",
             "metrics" => "extensive",

@@ -68,6 +68,7 @@ fn every_line_is_a_comment_or_a_sample() {
     let page = render(
         &metrics,
         &Gauges {
+            cluster_version: "3.6".to_owned(),
             resident_bytes: Some(5),
             ..Gauges::default()
         },

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use self::page::Page;
 use super::{CODES, Metrics, Peer};
 use crate::SERVER_VERSION;
-use crate::grpc::{CLUSTER_VERSION, METHODS};
+use crate::grpc::METHODS;
 
 /// Names of gRPC's codes as grpc-go prints them.
 const CODE_NAMES: [&str; CODES] = [
@@ -35,6 +35,8 @@ const CODE_NAMES: [&str; CODES] = [
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Gauges {
     pub(crate) member_id: u64,
+    /// The release of etcd that the cluster passes for.
+    pub(crate) cluster_version: String,
     pub(crate) has_leader: bool,
     pub(crate) is_leader: bool,
     pub(crate) is_learner: bool,
@@ -171,6 +173,16 @@ fn raft(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
         "Elections called because the leader's process had ended, before its silence would have told.",
         &metrics.early_elections,
     );
+    page.counter(
+        "mainstay_consistency_checks_total",
+        "Comparisons of the members that this one made as their leader.",
+        &metrics.consistency_checks,
+    );
+    page.counter(
+        "mainstay_inconsistencies_total",
+        "Members that differed from the majority, and comparisons without a majority.",
+        &metrics.inconsistencies,
+    );
     page.gauge(
         "etcd_server_proposals_committed_total",
         "Consensus proposals committed.",
@@ -243,7 +255,7 @@ fn server(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
     page.labelled(
         "etcd_cluster_version",
         "Which version is running. 1 for 'cluster_version' label with current cluster version.",
-        &format!("cluster_version=\"{}\"", &CLUSTER_VERSION[..3]),
+        &format!("cluster_version=\"{}\"", gauges.cluster_version),
     );
     page.labelled(
         "etcd_server_id",

@@ -21,6 +21,7 @@ use super::types::{LogId, StoredMembership, TypeConfig};
 use crate::authn::Tokens;
 use crate::batch::{self, Content};
 use crate::blocking;
+use crate::consistency::Samples;
 use crate::lessor::Lessor;
 use crate::metrics::Metrics;
 use crate::spans::Stage;
@@ -44,6 +45,7 @@ pub(crate) struct Listeners {
     /// Log entries applied since the state was last made durable.
     pub(crate) unflushed_entries: Arc<AtomicU64>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) samples: Samples,
 }
 
 impl Listeners {
@@ -94,7 +96,10 @@ impl Applier {
             codec::decode_mark(folder.machine().applied_mark().as_ref())?;
         let (progress, receiver) = watch::channel(applied.map_or(0, |id| id.index));
         let encoded_settings = settings.encode()?;
-        listeners.tell_tokens(&folder.machine());
+        let machine = folder.machine();
+        listeners.tell_tokens(&machine);
+        let index = applied.map_or(0, |id| id.index);
+        listeners.samples.restart(index, machine.digest());
         listeners.members.set(&settings);
         Ok((
             Applier {
@@ -173,6 +178,7 @@ impl Applier {
             .backend_commit
             .observe(began.elapsed());
         self.applied = Some(last);
+        self.listeners.samples.note(last.index, machine.digest());
         self.listeners.tell_tokens(&machine);
         let outcomes = self.tell(applied, &run.begins);
         run.begins.clear();
@@ -248,9 +254,10 @@ impl RaftStateMachine<TypeConfig> for Applier {
         let mut responders = Vec::new();
         while let Some(item) = entries.next().await {
             let (entry, responder) = item?;
+            let is_noted = Samples::are_kept_at(entry.log_id.index);
             self.gather(entry, &mut run)?;
             responders.extend(responder);
-            if run.commands.len() >= RUN_COMMANDS {
+            if is_noted || run.commands.len() >= RUN_COMMANDS {
                 self.apply_run(&mut run)?;
             }
         }
@@ -289,9 +296,10 @@ impl RaftStateMachine<TypeConfig> for Applier {
         self.listeners.tokens.clear();
         self.listeners.tell_tokens(&machine);
         self.listeners.metrics.count_snapshot_received();
+        let index = self.applied.map_or(0, |id| id.index);
+        self.listeners.samples.restart(index, machine.digest());
         self.listeners.hub.reset(machine);
-        self.progress
-            .send_replace(self.applied.map_or(0, |id| id.index));
+        self.progress.send_replace(index);
         tracing::info!(applied = ?self.applied, "applied snapshot");
         Ok(())
     }

@@ -9,6 +9,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{SnapshotResponse, StreamAppendError, StreamAppendResult};
 use proto::peer;
 use proto::peer::peer_server::{Peer, PeerServer};
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::connection::Caller;
@@ -18,6 +19,7 @@ use super::{
     ApplyProgress, Contact, FailureDetector, Leader, MemberChanges, MemberTable, Place,
     RejoinGuard, StateFolder, transfer, wire,
 };
+use crate::consistency::Samples;
 use crate::replica::{Identity, Proposals, Unavailable};
 
 /// Metadata keys of every call, all in hex.
@@ -43,6 +45,9 @@ pub(crate) struct PeerService {
     pub(crate) leader: Leader,
     pub(crate) proposals: Proposals,
     pub(crate) changes: MemberChanges,
+    pub(crate) samples: Samples,
+    /// A hash reads everything that is stored.
+    pub(crate) hashing: Semaphore,
 }
 
 impl PeerService {
@@ -333,6 +338,32 @@ impl Peer for PeerService {
             self.check(&request)?;
         }
         Ok(Response::new(wire::place_to(self.place())))
+    }
+
+    async fn digests(&self, request: Request<peer::DigestsRequest>) -> Reply<peer::DigestsReply> {
+        self.check(&request)?;
+        let digests = self.samples.all().into_iter().map(wire::digest_to);
+        Ok(Response::new(peer::DigestsReply {
+            digests: digests.collect(),
+        }))
+    }
+
+    async fn hash_kv(&self, request: Request<peer::HashKvRequest>) -> Reply<peer::HashKvReply> {
+        self.check(&request)?;
+        let revision = request.into_inner().revision;
+        let _one_at_a_time = self
+            .hashing
+            .try_acquire()
+            .map_err(|_busy| Status::resource_exhausted("another hash is being made"))?;
+        let machine = self.folder.machine();
+        let hashed = tokio::task::spawn_blocking(move || machine.hash_kv(revision)).await;
+        let hashed = hashed
+            .map_err(|error| Status::internal(error.to_string()))?
+            .map_err(|rejection| Status::out_of_range(rejection.to_string()))?;
+        Ok(Response::new(peer::HashKvReply {
+            hash: hashed.hash,
+            compact_revision: hashed.compact_revision,
+        }))
     }
 
     async fn change_members(

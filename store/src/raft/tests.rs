@@ -36,6 +36,7 @@ fn open(dir: &TempDir) -> anyhow::Result<(LogStore, Applier)> {
         tokens: Arc::new(crate::authn::Tokens::new(std::time::Duration::from_secs(1))),
         members: MemberTable::default(),
         unflushed_entries: Arc::default(),
+        samples: Default::default(),
         metrics: Arc::default(),
     };
     let log = LogStore::new(wal, &recovered)?;

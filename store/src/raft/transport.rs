@@ -22,6 +22,7 @@ use openraft::type_config::alias::SnapshotOf;
 use openraft::{OptionalSend, RaftNetworkFactory};
 use parking_lot::Mutex;
 use proto::peer::peer_client::PeerClient;
+use state_machine::HashKv;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -32,6 +33,7 @@ use super::snapshot::SnapshotFiles;
 use super::traffic::{Outgoing, Traffic};
 use super::types::{Member, TypeConfig, Vote};
 use super::{FailureDetector, MemberChange, MemberError, Place, peer_service, wire};
+use crate::consistency::Sample;
 use crate::metrics;
 use crate::replica::{Identity, Unavailable};
 
@@ -180,6 +182,44 @@ impl Peers {
             let asked = client.members(proto::peer::MembersRequest {});
             // The answer, and that there is none, is counted where it comes in.
             drop(tokio::time::timeout(CONNECT_TIMEOUT, asked).await);
+        }
+    }
+
+    /// The digests that a member has noted; none when it does not answer.
+    pub(crate) async fn digests(&self, member: u64) -> Option<Vec<Sample>> {
+        let mut client = self.control(member)?;
+        let asked = client.digests(proto::peer::DigestsRequest {});
+        let reply = tokio::time::timeout(CONNECT_TIMEOUT, asked).await.ok()?;
+        Some(wire::digests_from(reply.ok()?.into_inner()))
+    }
+
+    /// The hash of what a member has stored up to a revision, and its compact revision; or why there is none.
+    pub(crate) async fn hash_kv(
+        &self,
+        member: u64,
+        revision: i64,
+        timeout: Duration,
+    ) -> Result<HashKv, String> {
+        let mut client = self.control(member).ok_or("its address is not known")?;
+        // Long work is waited for only when there is somebody to do it.
+        let is_there = client.members(proto::peer::MembersRequest {});
+        match tokio::time::timeout(CONNECT_TIMEOUT, is_there).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(status)) => return Err(status.message().to_owned()),
+            Err(_elapsed) => return Err("it does not answer".to_owned()),
+        }
+        let asked = client.hash_kv(proto::peer::HashKvRequest { revision });
+        match tokio::time::timeout(timeout, asked).await {
+            Ok(Ok(reply)) => {
+                let reply = reply.into_inner();
+                Ok(HashKv {
+                    hash: reply.hash,
+                    hash_revision: revision,
+                    compact_revision: reply.compact_revision,
+                })
+            }
+            Ok(Err(status)) => Err(status.message().to_owned()),
+            Err(_elapsed) => Err("it took too long".to_owned()),
         }
     }
 

@@ -6,11 +6,13 @@ use openraft::raft::{
     StreamAppendError, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
 };
 use proto::peer;
+use state_machine::Digest;
 
 use super::codec;
 use super::failure_detector::Leadership;
 use super::member_changes::{MemberChange, MemberError, MemberRefusal, Place};
 use super::types::{LogId, TypeConfig, Vote};
+use crate::consistency::{SAMPLES_MAX, Sample};
 use crate::replica::{Member, Unavailable};
 
 type Append = AppendEntriesRequest<TypeConfig>;
@@ -195,6 +197,30 @@ pub(super) fn transfer_response(
         expected: request.last_log_id().copied(),
         actual: None,
     })
+}
+
+pub(super) fn digest_to(sample: Sample) -> peer::Digest {
+    peer::Digest {
+        index: sample.index,
+        since: sample.digest.since,
+        value: sample.digest.value,
+    }
+}
+
+fn digest_from(digest: peer::Digest) -> Sample {
+    Sample {
+        index: digest.index,
+        digest: Digest {
+            since: digest.since,
+            value: digest.value,
+        },
+    }
+}
+
+/// No more of them than a member keeps.
+pub(super) fn digests_from(reply: peer::DigestsReply) -> Vec<Sample> {
+    let digests = reply.digests.into_iter().take(SAMPLES_MAX);
+    digests.map(digest_from).collect()
 }
 
 pub(super) fn place_to(place: Place) -> peer::MembersReply {

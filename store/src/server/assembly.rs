@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use state_machine::StateMachine;
 use tokio::sync::mpsc;
 
 use crate::authn::Authenticator;
 use crate::blocking;
 use crate::config::Config;
+use crate::consistency::Samples;
 use crate::data_folder::DataFolder;
 use crate::grpc::Limits;
 use crate::lessor::Lessor;
@@ -45,6 +47,7 @@ pub(super) struct Assembly {
     pub(super) applied: ApplyProgress,
     pub(super) member_id: u64,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) samples: Samples,
     /// Whether physical compaction runs, on a thread of its own.
     pub(super) sweeps: bool,
 }
@@ -96,11 +99,7 @@ pub(super) async fn open(
     let machine = folder.machine();
     let lessor = Arc::new(Lessor::default());
     lessor.reset(&machine);
-    let hub_options = HubOptions {
-        max_request_bytes: config.max_request_bytes,
-        ..HubOptions::default()
-    };
-    let hub = Hub::new(hub_options, machine);
+    let hub = hub(config, machine);
     let members = MemberTable::default();
     let (detector, closed_connections) = FailureDetector::new();
     let peers = Peers::new(
@@ -119,6 +118,7 @@ pub(super) async fn open(
         Some(_) => log.tell(identity.member_id, Arc::clone(&waiters)),
     };
     let unflushed_entries = Arc::new(AtomicU64::new(0));
+    let samples = Samples::default();
     let listeners = Listeners {
         member_id: identity.member_id,
         waiters: Arc::clone(&waiters),
@@ -128,6 +128,7 @@ pub(super) async fn open(
         members: members.clone(),
         unflushed_entries: Arc::clone(&unflushed_entries),
         metrics: Arc::clone(&metrics),
+        samples: samples.clone(),
     };
     let (applier, applied) = Applier::new(Arc::clone(&folder), listeners)?;
     let transport = Transport(peers.clone());
@@ -162,6 +163,7 @@ pub(super) async fn open(
         applied,
         member_id,
         metrics,
+        samples,
         sweeps: means.sweeps,
     };
     let feeds = Feeds {
@@ -169,6 +171,14 @@ pub(super) async fn open(
         exporter,
     };
     Ok((assembly, feeds))
+}
+
+fn hub(config: &Config, machine: Arc<StateMachine>) -> Arc<Hub> {
+    let options = HubOptions {
+        max_request_bytes: config.max_request_bytes,
+        ..HubOptions::default()
+    };
+    Hub::new(options, machine)
 }
 
 fn raft_settings(config: &Config) -> RaftSettings {

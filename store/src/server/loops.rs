@@ -11,6 +11,7 @@ use daemon::{CancellationToken, OnFailure, Tasks};
 use super::assembly::Assembly;
 use crate::blocking;
 use crate::compactor;
+use crate::consistency::Checker;
 use crate::lessor::LeaderLoop;
 use crate::raft::{self, EarlyElection, LeadershipWatch, MemberLoop, RejoinGuard};
 use crate::replica::{Batcher, Proposals, ReadRounds, Reads};
@@ -96,6 +97,7 @@ pub(super) fn spawn_loops(
         member_id,
     };
     spawn(tasks, "space", space_loop.run());
+    spawn_checker(assembly, tasks, (&proposals, &leadership));
     let mode = assembly.config.auto_compaction;
     let folder = Arc::clone(&assembly.folder);
     spawn(
@@ -108,6 +110,29 @@ pub(super) fn spawn_loops(
     spawn_disk_watch(assembly, tasks);
     if assembly.sweeps {
         spawn_sweeper(assembly, tasks);
+    }
+}
+
+/// Compares the members: what they apply always, what they have stored if the flags ask for it.
+fn spawn_checker(
+    assembly: &Assembly,
+    tasks: &Tasks,
+    (proposals, leadership): (&Proposals, &LeadershipWatch),
+) {
+    let checker = Checker {
+        member_id: assembly.member_id,
+        members: assembly.members.clone(),
+        peers: assembly.peers.clone(),
+        folder: Arc::clone(&assembly.folder),
+        samples: assembly.samples.clone(),
+        proposals: proposals.clone(),
+        leadership: leadership.clone(),
+        metrics: Arc::clone(&assembly.metrics),
+    };
+    spawn(tasks, "digests", checker.clone().compare_digests());
+    let checks = assembly.config.corruption_checks;
+    if checks.interval.is_some() || checks.after_compactions {
+        spawn(tasks, "hashes", checker.compare_hashes(checks));
     }
 }
 
