@@ -221,6 +221,16 @@ impl Client {
         })
     }
 
+    /// Whether the store has found that its members differ.
+    ///
+    /// # Errors
+    /// What the member or the connection gives.
+    pub async fn has_corrupt_alarm(&mut self) -> Result<bool, Status> {
+        let answer = self.maintenance.status(pb::StatusRequest {}).await?;
+        let errors = answer.into_inner().errors;
+        Ok(errors.iter().any(|error| error.contains("alarm:CORRUPT")))
+    }
+
     /// Name and version of the server, as it says them.
     ///
     /// # Errors

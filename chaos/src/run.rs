@@ -2,6 +2,8 @@
 
 mod ending;
 
+pub(crate) use ending::CORRUPT_ALARM;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use check::history::{Barrier, DeleteRange, HashKv, Record, Request, Response};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Running;
 use crate::actor::Actor;
+use crate::client::{Client, REQUEST_TIMEOUT};
 use crate::cluster::{Cluster, POLL_INTERVAL};
 use crate::liveness;
 use crate::load::{Last, Load};
@@ -18,6 +19,9 @@ const FIRST_CLOSER: u32 = 2_000;
 const LAST_WRITE_SHARE: u32 = 3;
 /// Every watch gets this many times as long to reach the end.
 const DRAIN_FACTOR: u32 = 2;
+
+/// What a run is found guilty of when the store has found it itself.
+pub(crate) const CORRUPT_ALARM: &str = "the store has raised the CORRUPT alarm: its members differ";
 
 impl Running<'_> {
     /// Ends the load. What does not come back in time is a violation: nothing is broken any more.
@@ -31,13 +35,21 @@ impl Running<'_> {
             load.stop_watchers().await?;
             return Ok(());
         }
+        if self.notice_alarm().await {
+            return load.stop_watchers().await;
+        }
         let mut closers = self.closers()?;
         self.write_on_every_member(&mut closers).await;
         if let Err(error) = self.brought.workload.check(&mut closers).await {
             self.violations
                 .push(format!("the workload's own check: {error:#}"));
         }
-        let last = self.last_writes(&mut closers[0]).await?;
+        let last = match self.last_writes(&mut closers[0]).await {
+            Ok(last) => last,
+            // Raised in between, it explains why there is no last write.
+            Err(_) if self.notice_alarm().await => return load.stop_watchers().await,
+            Err(error) => return Err(error),
+        };
         self.violations.extend(
             load.drain(&last, self.last_write_timeout() * DRAIN_FACTOR)
                 .await,
@@ -54,6 +66,21 @@ impl Running<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the store itself has found that its members differ. It takes no writes then.
+    async fn notice_alarm(&mut self) -> bool {
+        for url in &self.urls {
+            let Ok(mut client) = Client::new(url) else {
+                continue;
+            };
+            let asked = timeout(REQUEST_TIMEOUT, client.has_corrupt_alarm()).await;
+            if matches!(asked, Ok(Ok(true))) {
+                self.violations.push(CORRUPT_ALARM.to_owned());
+                return true;
+            }
+        }
+        false
     }
 
     fn last_write_timeout(&self) -> Duration {

@@ -2,6 +2,7 @@
 
 use check::Check;
 
+use crate::run::CORRUPT_ALARM;
 use crate::schedule::{Aim, Fault, Step};
 
 /// Which server is run.
@@ -22,8 +23,8 @@ pub(super) enum Wanted {
     Held,
     /// One of these invariants is found broken.
     Named(&'static [Check]),
-    /// One of these invariants is found broken, or a member ends by itself with these words: the store has noticed what was
-    /// done to it.
+    /// One of these invariants is found broken, or there are these words: a member has ended by itself, or an alarm was
+    /// raised, for the store has noticed what was done to it.
     NamedOrNoticed(&'static [Check], &'static str),
 }
 
@@ -36,7 +37,7 @@ impl Wanted {
         }
     }
 
-    /// Whether a member that ended by itself has said what was wanted.
+    /// Whether the store itself has said what was wanted.
     pub(super) fn notices(self, violation: &str) -> bool {
         matches!(self, NamedOrNoticed(_, words) if violation.contains(words))
     }
@@ -198,17 +199,23 @@ pub(super) const CASES: &[Case] = &[
     ),
     bug("more-off-by-one", "calm", 3, NONE, Named(&[RangeAnswer])),
     bug("count-of-page", "calm", 3, NONE, Named(&[RangeAnswer])),
-    // Writes.
+    // Writes. Members that differ are found by the store itself, too, when the run is long enough.
     bug("stale-compare", "calm", 3, NONE, Named(&[TxnAnswer])),
     bug("txn-reads-before", "calm", 3, NONE, Named(&[TxnAnswer])),
-    bug("hash-order", "calm", 3, NONE, Named(&[Hash, WatchOrdered])),
+    bug(
+        "hash-order",
+        "calm",
+        3,
+        NONE,
+        NamedOrNoticed(&[Hash, WatchOrdered], CORRUPT_ALARM),
+    ),
     // What is not on disk is missing for watches that read it, and for who starts from it.
     bug(
         "tombstone-elided",
         "calm",
         8,
         NONE,
-        Named(&[Hash, Witness, MembersAgree]),
+        NamedOrNoticed(&[Hash, Witness, MembersAgree], CORRUPT_ALARM),
     ),
     bug(
         "forwarded-again",
@@ -218,8 +225,20 @@ pub(super) const CASES: &[Case] = &[
         Named(&[AppliedOnce]),
     ),
     // The log.
-    bug("ack-before-write", "kill-all", 7, ALL_KILLED, Named(LOST)),
-    bug("tail-lost", "kill-all", 3, ALL_KILLED_ONCE, Named(LOST)),
+    bug(
+        "ack-before-write",
+        "kill-all",
+        7,
+        ALL_KILLED,
+        NamedOrNoticed(LOST, CORRUPT_ALARM),
+    ),
+    bug(
+        "tail-lost",
+        "kill-all",
+        3,
+        ALL_KILLED_ONCE,
+        NamedOrNoticed(LOST, CORRUPT_ALARM),
+    ),
     Case {
         flags: QUICK_ELECTIONS,
         ..bug(
@@ -227,7 +246,7 @@ pub(super) const CASES: &[Case] = &[
             "kill-all",
             9,
             ALL_KILLED_OFTEN,
-            Named(LOST),
+            NamedOrNoticed(LOST, CORRUPT_ALARM),
         )
     },
     Case {
@@ -237,7 +256,7 @@ pub(super) const CASES: &[Case] = &[
             "kill-follower",
             4,
             KILLED_FOLLOWERS,
-            Named(&[MembersAgree, AppliedOnce, Witness, Hash]),
+            NamedOrNoticed(&[MembersAgree, AppliedOnce, Witness, Hash], CORRUPT_ALARM),
         )
     },
     // A log that lost what it had promised refuses to open.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use state_machine::AlarmKind;
 use turmoil::Sim;
 
 use crate::history::{Counts, History};
@@ -187,6 +188,12 @@ fn conclude(members: &[Arc<Member>], world: &World, recovered: bool) {
     let nodes: Vec<_> = members.iter().filter_map(|member| member.node()).collect();
     if recovered && nodes.len() == MEMBERS {
         let machines: Vec<_> = nodes.iter().map(|node| node.replica().machine()).collect();
+        let digests = machines.iter().map(|machine| machine.digest());
+        if digests.clone().any(|digest| digest != machines[0].digest()) {
+            let digests: Vec<_> = digests.collect();
+            let what = format!("members that applied the same have digests {digests:x?}");
+            world.history.violate(what);
+        }
         let hashes: Vec<u32> = machines.iter().map(|machine| machine.hash()).collect();
         if hashes.iter().any(|hash| *hash != hashes[0]) {
             let what = format!("members that applied the same differ: {hashes:x?}");
@@ -244,7 +251,17 @@ impl Observed {
                     .note(format_args!("m{} applied {applied}", member.index));
             }
             if compares {
-                let hash = node.replica().machine().hash();
+                let machine = node.replica().machine();
+                // The store compares its members too, and has to find what is found here and nothing else.
+                if machine
+                    .alarms()
+                    .iter()
+                    .any(|(_, kind)| *kind == AlarmKind::Corrupt)
+                {
+                    let what = format!("m{} knows of a CORRUPT alarm", member.index);
+                    world.history.violate(what);
+                }
+                let hash = machine.hash();
                 let (first, known) = *self.hashes.entry(applied).or_insert((member.index, hash));
                 if known != hash {
                     world.history.violate(format!(
