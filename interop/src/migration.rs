@@ -93,8 +93,16 @@ impl Migration {
 
     /// Waits for its end, which has to be a failure; what it said of it.
     pub async fn refused(&mut self) -> Result<String> {
+        self.refused_with(1).await
+    }
+
+    /// The same with another exit code.
+    pub async fn refused_with(&mut self, exit_code: i32) -> Result<String> {
         let (status, _, told) = self.ended().await?;
-        ensure!(status.code() == Some(1), "it ended with {status}: {told}");
+        ensure!(
+            status.code() == Some(exit_code),
+            "it ended with {status}: {told}"
+        );
         let error = told.lines().find(|line| line.starts_with("Error: "));
         Ok(error
             .with_context(|| format!("no error in {told}"))?

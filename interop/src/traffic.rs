@@ -23,8 +23,6 @@ const KEYS: usize = 200;
 const BULK_KEYS: usize = 300;
 /// Puts in a transaction.
 const PUTS_MAX: usize = 100;
-/// Revisions that a compaction leaves.
-const REVISIONS_KEPT: i64 = 5_000;
 
 /// Writers at work on one member.
 #[derive(Debug)]
@@ -35,8 +33,14 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Starts writers, each with keys of its own and choices drawn from the seed.
-    pub async fn start(url: &str, writers: usize, seed: u64) -> Result<Traffic> {
+    /// Starts writers, each with keys of its own and choices drawn from the seed. Their compactions leave so many
+    /// revisions.
+    pub async fn start(
+        url: &str,
+        writers: usize,
+        seed: u64,
+        kept_revisions: i64,
+    ) -> Result<Traffic> {
         let (stop, count) = (Arc::default(), Arc::default());
         let mut tasks = JoinSet::new();
         for number in 0..writers {
@@ -45,6 +49,7 @@ impl Traffic {
                 client: Client::connect(url).await?,
                 random: Random::new(seed + number as u64),
                 lease: 0,
+                kept_revisions,
                 count: Arc::clone(&count),
                 stop: Arc::clone(&stop),
             };
@@ -78,6 +83,7 @@ struct Writer {
     random: Random,
     /// The lease that puts name; 0 for none.
     lease: i64,
+    kept_revisions: i64,
     count: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
 }
@@ -231,7 +237,7 @@ impl Writer {
             .put(&format!("compacts/{}", self.number), "")
             .await?;
         let request = CompactionRequest {
-            revision: newest - REVISIONS_KEPT,
+            revision: newest - self.kept_revisions,
             physical: false,
         };
         match self.client.kv.compact(request).await {

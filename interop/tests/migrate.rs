@@ -2,16 +2,21 @@
 //! equal by HashKV; and what must not be taken for a copy is refused.
 
 use anyhow::{Context, Result, ensure};
-use interop::auth::{grant, grant_role, user_add};
+use interop::auth::{
+    authenticate, enable_with_ann, grant, grant_role, put, range, signed, user_add,
+};
 use interop::client::Client;
-use interop::cluster::{Cluster, Options, POLL_INTERVAL};
+use interop::cluster::{Cluster, Member, Options, POLL_INTERVAL};
 use interop::migration::{Migration, STEP_TIMEOUT, copy_of, hashes};
 use interop::random::Random;
+use interop::snapshots::flag;
 use interop::target::Target;
-use interop::traffic::{Traffic, load};
+use interop::traffic::{Traffic, load, op, txn};
 use proto::etcdserverpb::AuthRoleAddRequest;
+use proto::etcdserverpb::request_op::Request as Op;
 use tokio::time::{Instant, sleep, timeout};
 
+const KEPT_REVISIONS: i64 = 5_000;
 const IS_A_COPY: &str = "the target is a copy";
 
 /// Keys that are there before anything moves.
@@ -20,6 +25,11 @@ fn keys() -> Result<usize> {
         Ok(number) => Ok(number.parse()?),
         Err(_) => Ok(20_000),
     }
+}
+
+/// What compactions leave: enough for the time that a copy takes.
+fn kept_revisions() -> Result<i64> {
+    Ok(KEPT_REVISIONS.max(i64::try_from(keys()? / 50)?))
 }
 
 async fn wait_for_more(traffic: &Traffic, more: u64) -> Result<()> {
@@ -39,7 +49,7 @@ async fn move_over(from: &Cluster, to: &Target, members: usize) -> Result<Cluste
     let begun = Instant::now();
     let seed = Random::fresh_seed();
     println!("seed {seed}");
-    let traffic = Traffic::start(&from.members[0].client_url(), 4, seed).await?;
+    let traffic = Traffic::start(&from.members[0].client_url(), 4, seed, kept_revisions()?).await?;
     wait_for_more(&traffic, 200).await?;
     let options = Options {
         members,
@@ -223,7 +233,7 @@ async fn a_source_that_is_still_written_to_is_not_cut_over() -> Result<()> {
     let (source, copy) = small().await?;
     let mut migration = Migration::follow(&source, &copy, &[])?;
     migration.wait_for(IS_A_COPY).await?;
-    let traffic = Traffic::start(&source.members[0].client_url(), 1, 1).await?;
+    let traffic = Traffic::start(&source.members[0].client_url(), 1, 1, KEPT_REVISIONS).await?;
     migration.cut_over()?;
     let refused = migration.refused().await?;
     ensure!(
@@ -246,7 +256,7 @@ async fn it_goes_on_when_a_member_of_the_target_is_lost() -> Result<()> {
     copy.start_all().await?;
     let mut migration = Migration::follow(&source, &copy, &[])?;
     migration.wait_for(IS_A_COPY).await?;
-    let traffic = Traffic::start(&source.members[0].client_url(), 2, 2).await?;
+    let traffic = Traffic::start(&source.members[0].client_url(), 2, 2, KEPT_REVISIONS).await?;
     wait_for_more(&traffic, 100).await?;
     copy.members[0].kill()?;
     migration.wait_for("connecting again").await?;
@@ -258,5 +268,105 @@ async fn it_goes_on_when_a_member_of_the_target_is_lost() -> Result<()> {
     copy.start_all().await?;
     let hashes = hashes(&[&source, &copy]).await?;
     ensure!(hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:?}");
+    Ok(())
+}
+
+/// One command on the machine of the new member: it copies, waits for the member to be started, follows and cuts over.
+#[tokio::test]
+async fn one_command_moves_a_cluster_that_asks_for_passwords() -> Result<()> {
+    let source = Cluster::start(&Target::etcd()?, &Options::default()).await?;
+    let mut client = source.client(0).await?;
+    enable_with_ann(&mut client).await?;
+    let ann = authenticate(&mut client, "ann", "annpw")
+        .await?
+        .into_inner();
+    client
+        .kv
+        .put(signed(Some(&ann), put("a", 0, false)))
+        .await?;
+    let mut copy = Cluster::prepare(&Target::mainstay()?, &Options::default())?;
+    let (from, to) = (source.members[0].client_url(), copy.members[0].client_url());
+    let mut arguments = vec!["--from", &from, "--to", &to, "--user", "nobody:wrong"];
+    let refused = Migration::start(&copy, &arguments)?.refused_with(2).await?;
+    ensure!(refused.contains("authentication failed"), "{refused}");
+    let member = &copy.members[0];
+    let own = new_member(member);
+    arguments[5] = "root:rootpw";
+    arguments.extend(own.iter().map(String::as_str));
+    arguments.extend(["--to-user", "root:rootpw", "--cut-over", "--quiet=1s"]);
+    let mut migration = Migration::start(&copy, &arguments)?;
+    migration.wait_for("waiting for the target").await?;
+    client
+        .kv
+        .put(signed(Some(&ann), put("b", 0, false)))
+        .await?;
+    copy.members[0].start()?;
+    migration.wait_for(IS_A_COPY).await?;
+    client
+        .kv
+        .put(signed(Some(&ann), put("w", 0, false)))
+        .await?;
+    let (status, said, told) = migration.ended().await?;
+    ensure!(status.success(), "{told}");
+    ensure!(said.contains("2 users with the same roles"), "{said}");
+    // Her password came along, and so did what she wrote last.
+    let mut client = copy.client(0).await?;
+    let ann = authenticate(&mut client, "ann", "annpw")
+        .await?
+        .into_inner();
+    let found = client
+        .kv
+        .range(signed(Some(&ann), range("b", "")))
+        .await?
+        .into_inner();
+    assert_eq!(found.count, 1);
+    let root = authenticate(&mut client, "root", "rootpw")
+        .await?
+        .into_inner();
+    let found = client
+        .kv
+        .range(signed(Some(&root), range("w", "")))
+        .await?
+        .into_inner();
+    assert_eq!(found.count, 1);
+    Ok(())
+}
+
+/// The flags that make a member's data folder.
+fn new_member(member: &Member) -> Vec<String> {
+    let names = [
+        "--name",
+        "--data-dir",
+        "--initial-cluster",
+        "--initial-cluster-token",
+        "--initial-advertise-peer-urls",
+    ];
+    let flags = names
+        .iter()
+        .flat_map(|name| [name.to_string(), flag(member, name).to_owned()]);
+    flags.collect()
+}
+
+#[tokio::test]
+async fn a_target_that_does_not_come_and_a_limit_that_is_too_low_are_named() -> Result<()> {
+    let (source, copy) = small().await?;
+    let absent = Cluster::prepare(&Target::mainstay()?, &Options::default())?;
+    let refused = Migration::follow(&source, &absent, &["--wait=300ms"])?
+        .refused()
+        .await?;
+    ensure!(refused.contains("waited 300ms for the target"), "{refused}");
+    let puts = ["x", "y", "z"].map(|key| op(Op::RequestPut(put(key, 0, false))));
+    source.client(0).await?.kv.txn(txn(puts.into())).await?;
+    let refused = Migration::follow(&source, &copy, &["--max-txn-ops=2"])?
+        .refused()
+        .await?;
+    ensure!(
+        refused.contains("start the target with a larger --max-txn-ops"),
+        "{refused}"
+    );
+    // It is a copy still.
+    let mut migration = Migration::follow(&source, &copy, &["--cut-over=true", "--quiet=500ms"])?;
+    let (status, _, told) = migration.ended().await?;
+    ensure!(status.success(), "{told}");
     Ok(())
 }

@@ -47,6 +47,8 @@ pub(super) struct Plan {
 
 /// Follows until both are equal and nobody writes to the source any more.
 pub(super) async fn run(source: &Side, target: &Side, plan: &Plan) -> Result<()> {
+    // A source that does not answer is told before anybody waits.
+    source.connect().await?;
     eprintln!("waiting for the target at {}", target.endpoints());
     let to = target.connect_within(plan.wait).await?;
     // Before anything else, since a lease that ends there makes it another store.
