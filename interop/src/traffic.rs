@@ -222,7 +222,7 @@ impl Writer {
         for first in (0..BULK_KEYS).step_by(PUTS_MAX) {
             let keys = first..first + PUTS_MAX;
             let put = |key: usize| {
-                let lease = if key % 2 == 0 { lease } else { 0 };
+                let lease = if key.is_multiple_of(2) { lease } else { 0 };
                 let key = format!("bulk/{}/{key:04}", self.number);
                 op(Op::RequestPut(put_of(key, "bulk".into(), lease)))
             };

@@ -19,8 +19,11 @@ const ROOT: &str = "root";
 struct Accounts {
     /// Users with their roles.
     users: BTreeMap<String, Vec<String>>,
-    roles: BTreeMap<String, Vec<(i32, Vec<u8>, Vec<u8>)>>,
+    roles: BTreeMap<String, Vec<Granted>>,
 }
+
+/// Kind, first key and end of a range that a role may use.
+type Granted = (i32, Vec<u8>, Vec<u8>);
 
 /// What is known to be equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +91,7 @@ async fn accounts(side: &Connection) -> Result<Accounts> {
             let (key, range_end) = (permission.key.to_vec(), permission.range_end.to_vec());
             (permission.perm_type, key, range_end)
         };
-        let mut granted: Vec<_> = granted.into_iter().map(plain).collect();
+        let mut granted: Vec<Granted> = granted.into_iter().map(plain).collect();
         granted.sort_unstable();
         if role == ROOT {
             granted.clear();
