@@ -4,12 +4,13 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use daemon::{CancellationToken, OnFailure, Tasks};
 use rustix::fs::{FlockOperation, flock};
+use state_machine::StateMachine;
 use tokio::runtime::Handle;
 
 use super::base::{BaseMaker, Clock};
@@ -99,12 +100,13 @@ struct Archiver {
     complaint: Option<String>,
 }
 
-/// The raft log has given up entries that the archive has not: the replica was sent a snapshot, or writes too fast.
+/// Why the entries that come next in the archive cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("the raft log begins with entry {first}, {next} comes next in the archive")]
-struct Gone {
-    first: u64,
-    next: u64,
+enum Gone {
+    #[error("the replica was sent a snapshot in place of the entries that come next")]
+    Replaced,
+    #[error("the raft log has given up entry {next}, which comes next")]
+    Purged { next: u64 },
 }
 
 /// The span that is written.
@@ -112,6 +114,9 @@ struct Open {
     writer: SpanWriter,
     /// The number of its folder.
     sequence: u64,
+    /// What its entries were applied to. A state that takes its place came as a snapshot: what the log holds before it may
+    /// never have been committed.
+    state: Weak<StateMachine>,
     told_at: Instant,
 }
 
@@ -214,12 +219,16 @@ impl Archiver {
         if self.lock.is_none() {
             self.lock = Some(take_folder(&self.member).with_context(unwritable)?);
         }
-        let (_revision, mark) = self.source.folder.machine().applied();
+        let machine = self.source.folder.machine();
+        let (_revision, mark) = machine.applied();
         let (_term, applied) = raft::applied_of(mark.as_ref())?;
         let spans = folder::spans(&self.member).with_context(unwritable)?;
         if std::mem::take(&mut self.may_resume) {
             folder::remove_parts(&self.member).with_context(unwritable)?;
-            match spans.last().map(|span| self.resume(span, applied)) {
+            match spans
+                .last()
+                .map(|span| self.resume(span, (&machine, applied)))
+            {
                 None => tracing::info!(dir = %self.member.display(), "an archive begins"),
                 Some(Ok(open)) => return Ok(open),
                 Some(Err(why)) => {
@@ -250,11 +259,15 @@ impl Archiver {
         let writer = SpanWriter::create(&self.member, header).with_context(unwritable)?;
         self.base_due = Instant::now();
         self.based_index = None;
-        Ok(open(writer, sequence))
+        Ok(open(writer, sequence, &machine))
     }
 
     /// Goes on behind the end of the last span, if the raft log still has what comes there.
-    fn resume(&mut self, span: &Span, applied: u64) -> anyhow::Result<Open> {
+    fn resume(
+        &mut self,
+        span: &Span,
+        (machine, applied): (&Arc<StateMachine>, u64),
+    ) -> anyhow::Result<Open> {
         let end = reader::end(span)?;
         let (Some(header), Some(milestone)) = (end.header, end.milestone) else {
             bail!("the last span holds nothing");
@@ -286,12 +299,16 @@ impl Archiver {
             self.based_index = Some(base.index);
         }
         let writer = SpanWriter::resume(span, (header, milestone), &end)?;
-        Ok(open(writer, span.sequence))
+        Ok(open(writer, span.sequence, machine))
     }
 
     /// Writes what was applied since the last look.
     fn follow(&mut self, open: &mut Open) -> anyhow::Result<()> {
-        let (revision, mark) = self.source.folder.machine().applied();
+        let machine = self.source.folder.machine();
+        if !Weak::ptr_eq(&open.state, &Arc::downgrade(&machine)) {
+            return Err(Gone::Replaced.into());
+        }
+        let (revision, mark) = machine.applied();
         let (term, applied) = raft::applied_of(mark.as_ref())?;
         if applied + 1 == open.writer.next_index() && open.told_at.elapsed() >= IDLE_INTERVAL {
             self.write(open, &[], (applied, term, Some(revision)))?;
@@ -301,22 +318,12 @@ impl Archiver {
             let entries = self.source.wal.read(next..applied + 1, BATCH_BYTES);
             let entries = entries.context("cannot read the raft log")?;
             let (first, last) = match &entries[..] {
-                [] => {
-                    return Err(Gone {
-                        first: applied + 1,
-                        next,
-                    }
-                    .into());
-                }
+                [] => return Err(Gone::Purged { next }.into()),
                 [first, .., last] => (first, last),
                 [only] => (only, only),
             };
             if first.index != next {
-                return Err(Gone {
-                    first: first.index,
-                    next,
-                }
-                .into());
+                return Err(Gone::Purged { next }.into());
             }
             let known = (last.index == applied).then_some(revision);
             let milestone = (last.index, last.term, known);
@@ -423,10 +430,11 @@ impl Archiver {
     }
 }
 
-fn open(writer: SpanWriter, sequence: u64) -> Open {
+fn open(writer: SpanWriter, sequence: u64, machine: &Arc<StateMachine>) -> Open {
     Open {
         writer,
         sequence,
+        state: Arc::downgrade(machine),
         // The first milestone comes at once.
         told_at: Instant::now()
             .checked_sub(IDLE_INTERVAL)

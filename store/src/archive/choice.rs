@@ -20,8 +20,9 @@ pub(super) struct Choice {
 struct Reach {
     span: Span,
     first: (i64, Time),
-    /// Beyond everything when its end is damaged: a replay finds out whether the target lies before the damage.
+    /// Where its log ends. Beyond everything when that is damaged: a replay finds out whether the target lies before it.
     last: (i64, Time),
+    /// The newest entry that it knows; that of a base may lie behind the end of the log.
     last_index: u64,
     /// Whether it is the last one of its member.
     is_newest: bool,
@@ -75,12 +76,9 @@ fn reach(span: Span) -> Option<Reach> {
     let first = (oldest.revision, oldest.time);
     let (last, last_index) = match reader::end(&span) {
         Ok(end) => {
-            let time = end
-                .milestone
-                .map_or(newest.time, |milestone| milestone.time);
-            let revision = end.revision.unwrap_or(0).max(newest.revision);
             let index = end.milestone.map_or(0, |milestone| milestone.index);
-            ((revision, time.max(newest.time)), index.max(newest.index))
+            let last = end.last().map_or(first, |last| last.max(first));
+            (last, index.max(newest.index))
         }
         Err(_damaged) => ((i64::MAX, Time(u64::MAX)), newest.index),
     };

@@ -11,6 +11,7 @@ use wal::RECORD_HEADER_BYTES;
 use super::SEGMENT_BYTES_MAX;
 use super::folder::{SegmentFile, Span};
 use super::format::{BadHeader, FORMAT_VERSION, HEADER_BYTES, Header, Milestone, Record, decode};
+use super::time::Time;
 
 /// Why a span cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,13 @@ pub(super) struct End {
     pub(super) number: u64,
     /// Bytes behind it that were never whole.
     pub(super) torn_bytes: u64,
+}
+
+impl End {
+    /// The last revision and the last time that are known to belong to the span.
+    pub(super) fn last(&self) -> Option<(i64, Time)> {
+        Some((self.revision?, self.milestone?.time))
+    }
 }
 
 /// What a record has to be, seen from those before it.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 
 use super::folder::{self, Base, Member, Span};
-use super::reader::{self, ReadError};
+use super::reader::{self, End, ReadError};
 use super::time::Time;
 use crate::backup;
 
@@ -32,7 +32,7 @@ pub struct MemberStatus {
 pub struct SpanStatus {
     pub path: PathBuf,
     pub bases: Vec<BaseStatus>,
-    /// Where a restore can end at the latest; None without a base.
+    /// How far its log reaches; None without a base.
     pub last: Option<(i64, Time)>,
     pub segments: usize,
     pub bytes: u64,
@@ -130,14 +130,10 @@ fn look_at(span: &Span, done: &mut dyn FnMut(u64)) -> SpanStatus {
         Ok(end) => (Some(end), detached(span)),
         Err(error) => (None, Some(error.to_string())),
     };
-    let newest = span.bases.last();
-    let last = newest.map(|base| {
-        let milestone = end.as_ref().and_then(|end| end.milestone);
-        let revision = end.as_ref().and_then(|end| end.revision);
-        (
-            revision.unwrap_or(0).max(base.revision),
-            milestone.map_or(base.time, |milestone| milestone.time.max(base.time)),
-        )
+    let last = span.bases.first().map(|base| {
+        let first = (base.revision, base.time);
+        let last = end.as_ref().and_then(End::last);
+        last.map_or(first, |last| last.max(first))
     });
     let bases = span.bases.iter().map(|base| {
         let status = look_at_base(base);

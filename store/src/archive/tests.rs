@@ -41,7 +41,7 @@ fn milestone(index: u64) -> Milestone {
         index,
         term: 3,
         time: Time(1_000 + index),
-        revision: (index % 3 != 0).then_some(index as i64 * 2),
+        revision: (!index.is_multiple_of(3)).then_some(index as i64 * 2),
     }
 }
 
