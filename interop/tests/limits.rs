@@ -17,6 +17,8 @@ mod rates;
 mod slow;
 #[path = "limits/space.rs"]
 mod space;
+#[path = "limits/traffic.rs"]
+mod traffic;
 
 /// Time for something that the server does by itself.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -12,10 +12,13 @@ use crate::grpc::{METHODS, Method};
 mod histogram;
 mod peers;
 mod text;
+mod traffic;
 
 pub use histogram::Histogram;
 pub(crate) use peers::{Peer, Peers};
 pub(crate) use text::{Gauges, render};
+use traffic::{ClientCounters, Prefixes, Table};
+pub(crate) use traffic::{NAMES_MAX, Operation};
 
 /// gRPC's status codes.
 pub(crate) const CODES: usize = 17;
@@ -109,6 +112,8 @@ pub struct Metrics {
     answers_bytes: Arc<AtomicI64>,
     pub(crate) peers: Peers,
     pub(crate) archive: Figures,
+    pub(crate) prefixes: Prefixes,
+    pub(crate) clients: Table<ClientCounters>,
     /// Time of one sync of the raft log.
     pub wal_fsync: Histogram,
     /// Time of one applied run.
@@ -149,6 +154,8 @@ impl Default for Metrics {
             answers_bytes: Arc::default(),
             peers: Peers::default(),
             archive: Figures::default(),
+            prefixes: Prefixes::default(),
+            clients: Table::default(),
             wal_fsync: Histogram::doubling(Duration::from_millis(1), 14),
             backend_commit: Histogram::doubling(Duration::from_millis(1), 14),
         }
@@ -156,9 +163,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// `--metrics=extensive` keeps the times of each method too.
-    pub fn new(extensive: bool) -> Metrics {
-        let mut metrics = Metrics::default();
+    /// `--metrics=extensive` keeps the times of each method too; `--metric-prefixes` names prefixes.
+    pub fn new(extensive: bool, prefixes: &[String]) -> Metrics {
+        let mut metrics = Metrics {
+            prefixes: Prefixes::new(prefixes),
+            ..Metrics::default()
+        };
         if extensive {
             for calls in &mut metrics.calls {
                 calls.handling = Some(Histogram::of_calls());

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::build::list;
 use super::rate_limits::{self, RateLimit};
 use super::values::Values;
+use crate::metrics::NAMES_MAX;
 
 /// Bytes of a disk that are kept for compaction, deletes and leases, unless a twentieth of the disk is less.
 pub const DISK_RESERVE_BYTES: u64 = 256 << 20;
@@ -54,6 +56,8 @@ pub struct Bounds {
     pub slow_requests: SlowRequests,
     pub ranges: RangeBounds,
     pub rate_limits: Vec<RateLimit>,
+    /// Prefixes whose traffic is counted; empty for the first segments of keys.
+    pub metric_prefixes: Vec<String>,
 }
 
 impl Bounds {
@@ -70,8 +74,20 @@ impl Bounds {
             },
             ranges: range_bounds(values)?,
             rate_limits: rate_limits::parse(values.text("rate-limit"))?,
+            metric_prefixes: metric_prefixes(values)?,
         })
     }
+}
+
+fn metric_prefixes(values: &Values) -> Result<Vec<String>, String> {
+    let names = list(values.text("metric-prefixes"));
+    if names.len() > NAMES_MAX {
+        return Err(format!(
+            "--metric-prefixes names {} prefixes, and {NAMES_MAX} are the most",
+            names.len()
+        ));
+    }
+    Ok(names)
 }
 
 /// Zero is the default of both.

@@ -108,7 +108,7 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
 }
 
 /// What stands between commas, each once.
-fn list(text: &str) -> Vec<String> {
+pub(super) fn list(text: &str) -> Vec<String> {
     let names: BTreeSet<&str> = text.split(',').map(str::trim).collect();
     names
         .into_iter()

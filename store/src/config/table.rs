@@ -125,6 +125,7 @@ pub(super) const FLAGS: &[Flag] = &[
         "basic",
         "basic, or extensive for a histogram of times for every method too.",
     ),
+    used("metric-prefixes", Kind::Text, "", "Prefixes whose traffic is counted, commas between; the first two segments of keys when not given."),
     used("log-level", Kind::Text, "info", "debug, info, warn or error."),
     used("log-format", Kind::OneOf(&["json", "console"]),
         "json",

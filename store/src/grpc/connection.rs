@@ -56,6 +56,8 @@ pub(super) struct Client {
     pub(super) is_secured: bool,
     /// Once the client has shown who it is.
     pub(super) common_name: Option<CertificateCommonName>,
+    /// Its place among the clients that are counted, once that is known.
+    pub(super) counted_at: Option<usize>,
 }
 
 impl Service<Request<Incoming>> for Client {
@@ -64,6 +66,8 @@ impl Service<Request<Incoming>> for Client {
     type Future = Answer;
 
     fn call(&self, mut request: Request<Incoming>) -> Answer {
+        let clients = &self.edge.metrics.clients;
+        clients.at(self.counted_at).requests.add(1);
         if self.is_secured {
             request.extensions_mut().insert(OverTls);
         }
@@ -108,6 +112,7 @@ impl Client {
             first,
             stream,
             metrics: edge.metrics.clone(),
+            client: self.counted_at,
             repair: (protocol == Protocol::Http2).then(Repair::default),
         };
         let io = TokioIo::new(stream);
@@ -129,6 +134,12 @@ impl Client {
                 common_name,
             })) => {
                 self.is_secured = matches!(stream, Stream::Tls(_));
+                let name = match (&common_name, from) {
+                    (Some(name), _) => name.clone(),
+                    (None, Some(from)) => from.ip().to_canonical().to_string(),
+                    (None, None) => String::new(),
+                };
+                self.counted_at = self.edge.metrics.clients.place(name.as_bytes());
                 self.common_name = common_name.map(CertificateCommonName);
                 Some(stream)
             }

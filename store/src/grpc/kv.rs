@@ -13,9 +13,10 @@ use tonic::{Request, Response, Status};
 use super::authn::Credentials;
 use super::check::{self, TxnPath};
 use super::held::Charge;
-use super::served::{Answered, Times};
+use super::served::{Answered, Subject, Times};
 use super::status::BadRequest;
 use super::{Edge, convert};
+use crate::metrics::Operation;
 use read::{ReadRange, read_range, read_txn};
 
 mod range_stream;
@@ -40,7 +41,7 @@ impl pb::kv_server::Kv for Kv {
         let subject = subject::of_range(&request);
         let answer = self.answer_range(&credentials, request, &mut times).await;
         let answered = Answered::of(&answer, |answer| subject::size_of_range(answer.get_ref()));
-        self.0.slow_log.look(&times, &subject, answered);
+        self.done(&times, &subject, answered);
         answer
     }
 
@@ -57,6 +58,8 @@ impl pb::kv_server::Kv for Kv {
             self.0.read_barrier().await?;
         }
         self.0.metrics.count_range();
+        let prefixes = &self.0.metrics.prefixes;
+        prefixes.count_request(Operation::Range, &request.key);
         let chunks = range_stream::chunks(self.0.clone(), credentials, convert::range(request));
         Ok(Response::new(super::stream::guard(&self.0, false, chunks)))
     }
@@ -72,7 +75,7 @@ impl pb::kv_server::Kv for Kv {
         let subject = subject::of_put(&request);
         let answer = self.answer_put(&credentials, request, &mut times).await;
         let answered = Answered::of(&answer, subject::size_of_put);
-        self.0.slow_log.look(&times, &subject, answered);
+        self.done(&times, &subject, answered);
         answer.map(Response::new)
     }
 
@@ -89,7 +92,7 @@ impl pb::kv_server::Kv for Kv {
             .answer_delete_range(&credentials, request, &mut times)
             .await;
         let answered = Answered::of(&answer, subject::size_of_delete_range);
-        self.0.slow_log.look(&times, &subject, answered);
+        self.done(&times, &subject, answered);
         answer.map(Response::new)
     }
 
@@ -104,7 +107,7 @@ impl pb::kv_server::Kv for Kv {
         let subject = subject::of_txn(&request);
         let answer = self.answer_txn(&credentials, request, &mut times).await;
         let answered = Answered::of(&answer, |answer| subject::size_of_txn(answer.get_ref()));
-        self.0.slow_log.look(&times, &subject, answered);
+        self.done(&times, &subject, answered);
         answer
     }
 
@@ -124,6 +127,15 @@ impl pb::kv_server::Kv for Kv {
 }
 
 impl Kv {
+    /// Counts an answered request, and tells of one that took long.
+    fn done(&self, times: &Times, subject: &Subject, answered: Answered<'_>) {
+        let prefixes = &self.0.metrics.prefixes;
+        let bytes = subject.request_bytes + answered.bytes;
+        prefixes.count_request(subject.operation, &subject.key);
+        prefixes.count_bytes(subject.operation, &subject.key, bytes);
+        self.0.slow_log.look(times, subject, answered);
+    }
+
     async fn answer_range(
         &self,
         credentials: &Credentials,

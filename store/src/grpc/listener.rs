@@ -149,6 +149,7 @@ async fn accept(
             wire: way.1.clone(),
             is_secured: false,
             common_name: None,
+            counted_at: None,
         };
         let open = edge.metrics.connection_opened();
         connections.spawn(async move {

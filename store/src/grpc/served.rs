@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tonic::Status;
 
 use crate::config::SlowRequests;
+use crate::metrics::Operation;
 
 /// Lines about slow requests in a second; how many more there were, the next line says.
 const LINES_PER_SECOND_MAX: u32 = 10;
@@ -57,9 +58,10 @@ impl Times {
 }
 
 /// What a request was about. Values are no part of it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Subject {
     pub(super) method: &'static str,
+    pub(super) operation: Operation,
     /// The first key of a transaction.
     pub(super) key: Bytes,
     pub(super) range_end: Bytes,
@@ -73,6 +75,21 @@ pub(super) struct Subject {
 }
 
 impl Subject {
+    /// With nothing but its names.
+    pub(super) fn of(method: &'static str, operation: Operation) -> Subject {
+        Subject {
+            method,
+            operation,
+            key: Bytes::new(),
+            range_end: Bytes::new(),
+            request_bytes: 0,
+            value_bytes: 0,
+            operations: 0,
+            limit: 0,
+            is_read: false,
+        }
+    }
+
     /// As etcd prints a request, without values; of a transaction its first key and how large it is.
     fn text(&self) -> String {
         let mut text = format!("key:\"{}\" ", logged(&self.key));
@@ -283,18 +300,17 @@ mod tests {
     #[test]
     fn a_request_is_printed_by_its_keys() {
         let subject = Subject {
-            method: "Range",
             key: Bytes::from_static(b"/a\xff"),
             range_end: Bytes::from_static(b"/b"),
             limit: 7,
             is_read: true,
-            ..Subject::default()
+            ..Subject::of("Range", Operation::Range)
         };
         assert_eq!(subject.text(), "key:\"/a\\xff\" range_end:\"/b\" limit:7 ");
         assert_eq!(subject.prefix(), "read-only range ");
         let long = Subject {
             key: vec![b'k'; 10_000].into(),
-            ..Subject::default()
+            ..Subject::of("Range", Operation::Range)
         };
         assert_eq!(long.text().len(), KEY_BYTES_LOGGED_MAX + "key:\"\" ".len());
     }

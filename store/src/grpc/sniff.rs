@@ -48,6 +48,8 @@ pub(super) struct Replayed<S> {
     pub(super) first: BytesMut,
     pub(super) stream: S,
     pub(super) metrics: Arc<Metrics>,
+    /// Its place among the clients that are counted.
+    pub(super) client: Option<usize>,
     /// For HTTP/2, whose frames begin after `first`.
     pub(super) repair: Option<Repair>,
 }
@@ -69,10 +71,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Replayed<S> {
             buffer.put_slice(&self.first[..length]);
             self.first.advance(length);
         }
+        let read = (buffer.filled().len() - before) as u64;
+        self.metrics.bytes_received.add(read);
         self.metrics
-            .bytes_received
-            .add((buffer.filled().len() - before) as u64);
+            .clients
+            .at(self.client)
+            .received_bytes
+            .add(read);
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<S> Replayed<S> {
+    fn count_sent(&self, bytes: u64) {
+        self.metrics.bytes_sent.add(bytes);
+        self.metrics.clients.at(self.client).sent_bytes.add(bytes);
     }
 }
 
@@ -83,7 +96,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Replayed<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-        self.metrics.bytes_sent.add(written as u64);
+        self.count_sent(written as u64);
         Poll::Ready(Ok(written))
     }
 
@@ -93,7 +106,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Replayed<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
-        self.metrics.bytes_sent.add(written as u64);
+        self.count_sent(written as u64);
         Poll::Ready(Ok(written))
     }
 
@@ -168,6 +181,7 @@ mod tests {
             first,
             stream: &b"two"[..],
             metrics: metrics.clone(),
+            client: None,
             repair: None,
         };
         let mut all = String::new();

@@ -2,6 +2,7 @@
 
 mod archive;
 mod page;
+mod traffic;
 
 use std::sync::atomic::Ordering;
 
@@ -83,6 +84,7 @@ pub(crate) fn render(metrics: &Metrics, gauges: &Gauges) -> String {
     network(&mut page, metrics);
     bulk(&mut page, metrics);
     rates(&mut page, gauges);
+    traffic::traffic(&mut page, metrics);
     calls(&mut page, metrics);
     peers(&mut page, metrics);
     archive::figures(&mut page, metrics, gauges);

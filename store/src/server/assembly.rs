@@ -88,7 +88,10 @@ pub(super) async fn open(
     means: Means,
 ) -> anyhow::Result<(Assembly, Feeds)> {
     let identity = data.identity();
-    let metrics = Arc::new(Metrics::new(config.extensive_metrics));
+    let metrics = Arc::new(Metrics::new(
+        config.extensive_metrics,
+        &config.bounds.metric_prefixes,
+    ));
     let authenticator = Arc::new(Authenticator::new(&config.authentication)?);
     let tracing = config.tracing.as_ref();
     let tracing = tracing.map(|settings| Tracer::new(settings, &metrics));

@@ -11,6 +11,7 @@ use tonic::Status;
 use super::read::{ReadRange, look, read_range};
 use crate::grpc::authn::Credentials;
 use crate::grpc::{Edge, convert, status};
+use crate::metrics::Operation;
 
 /// Keys of the first chunk. etcd's figure.
 const FIRST_CHUNK_KEYS: i64 = 10;
@@ -100,13 +101,16 @@ impl Cursor {
         if self.range.revision <= 0 {
             self.range.revision = header_revision;
         }
+        let bytes = response.kvs.iter().map(|kv| kv.0.len()).sum();
+        let prefixes = &self.edge.metrics.prefixes;
+        prefixes.count_bytes(Operation::Range, &self.range.keys.start, bytes);
         self.left = self.left.map(|left| left - response.kvs.len() as i64);
         self.done = !response.more || self.left == Some(0);
         if let Some(last) = response.kvs.last().filter(|_| !self.done) {
             let last =
                 decode_key_value(&last.0).map_err(|error| status::internal(&error.to_string()))?;
             self.range.keys.start = following(&last.key);
-            self.grow(response.kvs.iter().map(|kv| kv.0.len()).sum());
+            self.grow(bytes);
         }
         let (header, more, count) = if self.done {
             (

@@ -5,39 +5,37 @@ use proto::server::etcdserverpb as pb;
 
 use crate::grpc::check::{self, TxnPath};
 use crate::grpc::served::Subject;
+use crate::metrics::Operation;
 
 use pb::request_op::Request as Op;
 use pb::response_op::Response as Answer;
 
 pub(super) fn of_range(request: &pb::RangeRequest) -> Subject {
     Subject {
-        method: "Range",
         key: request.key.clone(),
         range_end: request.range_end.clone(),
         request_bytes: request.key.len() + request.range_end.len(),
         limit: request.limit,
         is_read: true,
-        ..Subject::default()
+        ..Subject::of("Range", Operation::Range)
     }
 }
 
 pub(super) fn of_put(request: &pb::PutRequest) -> Subject {
     Subject {
-        method: "Put",
         key: request.key.clone(),
         request_bytes: request.key.len() + request.value.len(),
         value_bytes: request.value.len(),
-        ..Subject::default()
+        ..Subject::of("Put", Operation::Put)
     }
 }
 
 pub(super) fn of_delete_range(request: &pb::DeleteRangeRequest) -> Subject {
     Subject {
-        method: "DeleteRange",
         key: request.key.clone(),
         range_end: request.range_end.clone(),
         request_bytes: request.key.len() + request.range_end.len(),
-        ..Subject::default()
+        ..Subject::of("DeleteRange", Operation::Delete)
     }
 }
 
@@ -53,12 +51,11 @@ pub(super) fn of_txn(request: &pb::TxnRequest) -> Subject {
     let compared = request.compare.first().map(|compare| &compare.key);
     let key = compared.or_else(|| keys.next());
     Subject {
-        method: "Txn",
         key: key.cloned().unwrap_or_default(),
         request_bytes: request.encoded_len(),
         operations: request.compare.len() + request.success.len() + request.failure.len(),
         is_read: check::txn_path(request) != TxnPath::Write,
-        ..Subject::default()
+        ..Subject::of("Txn", Operation::Txn)
     }
 }
 
