@@ -17,6 +17,8 @@ mod rates;
 mod slow;
 #[path = "limits/space.rs"]
 mod space;
+#[path = "limits/staleness.rs"]
+mod staleness;
 #[path = "limits/traffic.rs"]
 mod traffic;
 

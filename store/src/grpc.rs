@@ -27,6 +27,7 @@ mod rates;
 mod router;
 mod served;
 mod sniff;
+mod staleness;
 mod status;
 mod stream;
 pub(crate) mod version;

@@ -9,6 +9,7 @@ mod contact;
 mod early_election;
 mod failure_detector;
 mod founding;
+mod freshness;
 mod leader;
 mod log_store;
 mod member_changes;

@@ -275,6 +275,11 @@ impl Replica {
         status
     }
 
+    /// How old the local state may be; none when this member never had everything that was committed.
+    pub(crate) fn staleness(&self) -> Option<Duration> {
+        self.0.leadership.staleness()
+    }
+
     /// Raft's current term; cheap, for every response's header.
     pub fn raft_term(&self) -> u64 {
         self.0.leadership.term()

@@ -15,7 +15,7 @@ use super::check::{self, TxnPath};
 use super::held::Charge;
 use super::served::{Answered, Subject, Times};
 use super::status::BadRequest;
-use super::{Edge, convert};
+use super::{Edge, convert, staleness};
 use crate::metrics::Operation;
 use read::{ReadRange, read_range, read_txn};
 
@@ -37,12 +37,17 @@ impl pb::kv_server::Kv for Kv {
         let mut times = Times::begin();
         self.0.check_rate(&request)?;
         let credentials = self.0.credentials(&request);
+        let staleness = if request.get_ref().serializable {
+            self.0.staleness(request.metadata())?
+        } else {
+            None
+        };
         let request = request.into_inner();
         let subject = subject::of_range(&request);
         let answer = self.answer_range(&credentials, request, &mut times).await;
         let answered = Answered::of(&answer, |answer| subject::size_of_range(answer.get_ref()));
         self.done(&times, &subject, answered);
-        answer
+        answer.map(|answer| staleness::tell(answer, staleness))
     }
 
     async fn range_stream(
@@ -51,6 +56,12 @@ impl pb::kv_server::Kv for Kv {
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
         self.0.check_rate(&request)?;
         let credentials = self.0.credentials(&request);
+        let staleness = if request.get_ref().serializable {
+            self.0.staleness(request.metadata())?
+        } else {
+            self.0.refuse_learner()?;
+            None
+        };
         let request = request.into_inner();
         check::range(&request)?;
         range_stream::check(&request)?;
@@ -61,7 +72,8 @@ impl pb::kv_server::Kv for Kv {
         let prefixes = &self.0.metrics.prefixes;
         prefixes.count_request(Operation::Range, &request.key);
         let chunks = range_stream::chunks(self.0.clone(), credentials, convert::range(request));
-        Ok(Response::new(super::stream::guard(&self.0, false, chunks)))
+        let answer = Response::new(super::stream::guard(&self.0, false, chunks));
+        Ok(staleness::tell(answer, staleness))
     }
 
     async fn put(

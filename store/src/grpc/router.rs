@@ -299,11 +299,14 @@ impl Router {
     }
 }
 
-/// A Range is looked at again once it is known whether it is serializable.
+/// A range is looked at again once it is known whether it is serializable. A watch is served as by any member that may be
+/// behind.
 fn serves_on_learner(method: &Method) -> bool {
     matches!(
         (method.service, method.name),
-        (Service::Kv, "Range") | (Service::Maintenance, "Status" | "Snapshot")
+        (Service::Kv, "Range" | "RangeStream")
+            | (Service::Watch, "Watch")
+            | (Service::Maintenance, "Status" | "Snapshot")
     )
 }
 

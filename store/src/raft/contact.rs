@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::freshness::Freshness;
+
 /// When a leader was last heard; clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Contact {
@@ -14,6 +16,7 @@ pub(crate) struct Contact {
     heard: Arc<AtomicU64>,
     /// Silence after which there is no leader: the election timeout.
     silence_max: Duration,
+    pub(super) freshness: Freshness,
 }
 
 impl Contact {
@@ -22,6 +25,7 @@ impl Contact {
             began: Instant::now(),
             heard: Arc::default(),
             silence_max,
+            freshness: Freshness::default(),
         }
     }
 

@@ -147,6 +147,28 @@ impl LeadershipWatch {
         }
     }
 
+    /// How old the state here may be; none when this member never had everything. A leader is as old as the last word of
+    /// a quorum.
+    pub(crate) fn staleness(&self) -> Option<Duration> {
+        let (now, applied) = (Instant::now(), self.applied_index());
+        let data = self.raft.data_metrics();
+        let data = data.borrow_watched();
+        let server = self.raft.server_metrics();
+        let server = server.borrow_watched();
+        if server.current_leader == Some(server.id) {
+            let is_alone = server.membership_config.voter_ids().count() == 1;
+            let silence = match data.last_quorum_acked {
+                _ if is_alone => Some(Duration::ZERO),
+                acked => acked.map(|acked| acked.elapsed()),
+            };
+            let committed = data.local_committed.map_or(0, |id| id.index);
+            if let Some(at) = silence.and_then(|silence| now.checked_sub(silence)) {
+                self.contact.freshness.heard(at, committed, applied);
+            }
+        }
+        self.contact.freshness.staleness(now, applied)
+    }
+
     /// The other voters that answer this leader, the one with the most of its log first: whom leadership can go to.
     pub(crate) fn successors(&self) -> Vec<u64> {
         let data = self.raft.data_metrics();

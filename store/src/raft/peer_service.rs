@@ -187,9 +187,17 @@ impl Peer for PeerService {
             return Err(rejoining());
         }
         let (previous, last) = (append.prev_log_id, append.entries.last().map(|e| e.log_id));
+        let (at, committed) = (
+            tokio::time::Instant::now(),
+            append.leader_commit.map_or(0, |id| id.index),
+        );
         let response = self.raft.append_entries(append).await.map_err(fatal)?;
         let result = response.into_stream_result(previous, last.or(previous));
         note(&self.contact, &self.guard, &result);
+        if !matches!(result, Err(StreamAppendError::HigherVote(_))) {
+            let applied = *self.applied.borrow();
+            self.contact.freshness.heard(at, committed, applied);
+        }
         Ok(Response::new(wire::append_reply(&result)))
     }
 
