@@ -114,6 +114,8 @@ pub struct Metrics {
     pub(crate) archive: Figures,
     pub(crate) prefixes: Prefixes,
     pub(crate) clients: Table<ClientCounters>,
+    /// Requests by user, while authentication is on.
+    pub(crate) users: Table<Counter>,
     /// Time of one sync of the raft log.
     pub wal_fsync: Histogram,
     /// Time of one applied run.
@@ -156,6 +158,7 @@ impl Default for Metrics {
             archive: Figures::default(),
             prefixes: Prefixes::default(),
             clients: Table::default(),
+            users: Table::default(),
             wal_fsync: Histogram::doubling(Duration::from_millis(1), 14),
             backend_commit: Histogram::doubling(Duration::from_millis(1), 14),
         }

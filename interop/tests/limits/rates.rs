@@ -135,5 +135,8 @@ async fn a_user_has_a_rate_and_others_go_on() -> Result<()> {
     for _ in 0..REQUESTS {
         as_user(&tokens[1]).await?;
     }
+    let page = interop::http::get(cluster.members[0].client_port, "/metrics")?.body;
+    let line = format!("mainstay_user_requests_total{{user=\"bob\"}} {REQUESTS}");
+    ensure!(page.lines().any(|found| found == line), "{line} in {page}");
     Ok(())
 }

@@ -196,15 +196,25 @@ impl Edge {
                 None => self.user_of_newer(token).await?,
             };
             let named = named.ok_or(BadRequest::InvalidAuthToken)?;
+            self.count_user(&named.user);
             return Ok(Some(Caller::User {
                 name: named.user,
                 auth_revision: named.auth_revision.unwrap_or(auth_revision),
             }));
         }
-        Ok(credentials.common_name.clone().map(|name| Caller::User {
-            name,
-            auth_revision,
+        let name = credentials.common_name.clone();
+        Ok(name.map(|name| {
+            self.count_user(&name);
+            Caller::User {
+                name,
+                auth_revision,
+            }
         }))
+    }
+
+    fn count_user(&self, name: &str) {
+        let users = &self.metrics.users;
+        users.at(users.place(name.as_bytes())).add(1);
     }
 
     /// Another member may have given a token that this one has yet to hear of.

@@ -1,6 +1,7 @@
 //! Prometheus' text format.
 
 mod archive;
+mod limits;
 mod page;
 mod traffic;
 
@@ -82,8 +83,7 @@ pub(crate) fn render(metrics: &Metrics, gauges: &Gauges) -> String {
     watch_and_lease(&mut page, metrics, gauges);
     disk(&mut page, metrics);
     network(&mut page, metrics);
-    bulk(&mut page, metrics);
-    rates(&mut page, gauges);
+    limits::limits(&mut page, metrics, gauges);
     traffic::traffic(&mut page, metrics);
     calls(&mut page, metrics);
     peers(&mut page, metrics);
@@ -233,22 +233,6 @@ fn server(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
         "Quota of the store in bytes.",
         gauges.quota_bytes,
     );
-    page.gauge(
-        "mainstay_disk_free_bytes",
-        "Free bytes of the disk of log and state that has the least.",
-        gauges.disk_bytes.0,
-    );
-    page.gauge(
-        "mainstay_disk_reserve_bytes",
-        "Free bytes below which this member takes no puts.",
-        gauges.disk_bytes.1,
-    );
-    page.head(
-        "mainstay_space_looks_total",
-        "Looks at quota and disk, after which alarms are lifted.",
-        "counter",
-    );
-    page.sample("mainstay_space_looks_total", "", gauges.space_looks);
     page.labelled(
         "etcd_server_version",
         "Which version is running. 1 for 'server_version' label with current version.",
@@ -264,18 +248,6 @@ fn server(page: &mut Page, metrics: &Metrics, gauges: &Gauges) {
         "Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.",
         &format!("server_id=\"{:x}\"", gauges.member_id),
     );
-}
-
-/// Requests that a rule on rates refused.
-fn rates(page: &mut Page, gauges: &Gauges) {
-    if gauges.rate_limited.is_empty() {
-        return;
-    }
-    let name = "mainstay_rate_limited_total";
-    page.head(name, "Requests refused by a rule on rates.", "counter");
-    for (rule, refused) in &gauges.rate_limited {
-        page.sample(name, &format!("rule=\"{}\"", escaped(rule)), refused);
-    }
 }
 
 /// A label's value may hold anything once quotes, backslashes and line ends are escaped.
@@ -428,30 +400,6 @@ fn network(page: &mut Page, metrics: &Metrics) {
         "mainstay_spans_dropped_total",
         "Spans of traced requests that were dropped: too many waited, or the collector did not take them.",
         &metrics.spans_dropped,
-    );
-}
-
-/// The lane of large ranges.
-fn bulk(page: &mut Page, metrics: &Metrics) {
-    page.gauge(
-        "mainstay_bulk_ranges_running",
-        "Large ranges that run.",
-        metrics.bulk_running.load(Ordering::Relaxed),
-    );
-    page.gauge(
-        "mainstay_bulk_ranges_waiting",
-        "Large ranges that wait for a place or for memory.",
-        metrics.bulk_waiting.load(Ordering::Relaxed),
-    );
-    page.counter(
-        "mainstay_bulk_ranges_refused_total",
-        "Ranges refused because too many ran or waited, or for want of memory.",
-        &metrics.bulk_refused,
-    );
-    page.gauge(
-        "mainstay_range_answers_bytes",
-        "Bytes of answers above 64 KiB that are not sent yet.",
-        metrics.answers_bytes.load(Ordering::Relaxed),
     );
 }
 

@@ -88,10 +88,7 @@ pub(super) async fn open(
     means: Means,
 ) -> anyhow::Result<(Assembly, Feeds)> {
     let identity = data.identity();
-    let metrics = Arc::new(Metrics::new(
-        config.extensive_metrics,
-        &config.bounds.metric_prefixes,
-    ));
+    let metrics = metrics(config);
     let authenticator = Arc::new(Authenticator::new(&config.authentication)?);
     let tracing = config.tracing.as_ref();
     let tracing = tracing.map(|settings| Tracer::new(settings, &metrics));
@@ -174,6 +171,19 @@ pub(super) async fn open(
         exporter,
     };
     Ok((assembly, feeds))
+}
+
+fn hub(config: &Config, machine: Arc<StateMachine>) -> Arc<Hub> {
+    let options = HubOptions {
+        max_request_bytes: config.max_request_bytes,
+        ..HubOptions::default()
+    };
+    Hub::new(options, machine)
+}
+
+fn metrics(config: &Config) -> Arc<Metrics> {
+    let prefixes = &config.bounds.metric_prefixes;
+    Arc::new(Metrics::new(config.extensive_metrics, prefixes))
 }
 
 fn hub(config: &Config, machine: Arc<StateMachine>) -> Arc<Hub> {

@@ -45,12 +45,12 @@ where
                 let message = schema::encode_request(self.method, &json)?;
                 return Poll::Ready(Ok(Some(frames::frame(&message))));
             }
-            if self.values.len() == 0 {
+            if self.values.is_empty() {
                 self.bodies.done();
             }
             let Poll::Ready(frame) = self.body.as_mut().poll_frame(context) else {
                 // Between two messages a client may wait for as long as it likes.
-                if self.values.len() == 0 {
+                if self.values.is_empty() {
                     return Poll::Pending;
                 }
                 return self.bodies.poll_late(context).map(Err);

@@ -8,6 +8,21 @@ use super::page::Page;
 pub(super) fn traffic(page: &mut Page, metrics: &Metrics) {
     prefixes(page, metrics);
     clients(page, metrics);
+    users(page, metrics);
+}
+
+/// None while authentication is off.
+fn users(page: &mut Page, metrics: &Metrics) {
+    let name = "mainstay_user_requests_total";
+    page.head(
+        name,
+        "Requests by the user they were judged for.",
+        "counter",
+    );
+    for (user, count) in metrics.users.all() {
+        let labels = format!("user=\"{}\"", escaped(&user));
+        page.sample(name, &labels, count.get());
+    }
 }
 
 fn prefixes(page: &mut Page, metrics: &Metrics) {
