@@ -113,8 +113,14 @@ fn message(error: &anyhow::Error) -> String {
 
 async fn dispatch(cli: Cli, program: &'static str) -> Result<()> {
     match cli.command {
-        Command::Version => return Ok(offline::version(program)),
-        Command::Completion { shell } => return Ok(offline::completion(shell, program)),
+        Command::Version => {
+            offline::version(program);
+            return Ok(());
+        }
+        Command::Completion { shell } => {
+            offline::completion(shell, program);
+            return Ok(());
+        }
         _ => {}
     }
     if cli.global.discovery_srv.is_some() {

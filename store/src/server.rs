@@ -33,6 +33,7 @@ use crate::raft::{
     MemberChanges, MemberLoop, MemberRules, PeerService, RejoinGuard,
 };
 use crate::replica::{Identity, Parts, Proposals, Reads, Replica};
+use crate::spans::Exporter;
 
 /// Time that stopping may take before the process gives up on what is left.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -203,9 +204,7 @@ where
         waiters,
         ..
     } = assembly;
-    if let Some(exporter) = feeds.exporter {
-        tasks.spawn("spans", OnFailure::Stop, |stop| exporter.run(stop));
-    }
+    spawn_exporter(tasks, feeds.exporter);
     let identity = data.identity();
     let request_timeout = REQUEST_TIMEOUT + 2 * config.election_timeout;
     let contact = Contact::new(config.election_timeout);
@@ -264,6 +263,13 @@ where
         leadership,
         guard,
     })
+}
+
+/// It is started first, and so stopped last: what ends before it has spans to tell.
+fn spawn_exporter(tasks: &Tasks, exporter: Option<Exporter>) {
+    if let Some(exporter) = exporter {
+        tasks.spawn("spans", OnFailure::Stop, |stop| exporter.run(stop));
+    }
 }
 
 /// A replica whose loops run.

@@ -34,7 +34,7 @@ pub(super) fn split(line: &str) -> Result<Vec<OsString>> {
         let (word, behind) = rest.split_at(end);
         let word = match first {
             '"' => unquote(&word[1..end - 1]).ok_or_else(|| invalid(NO_SYNTAX.to_owned()))?,
-            '\'' => word[1..end - 1].as_bytes().to_vec(),
+            '\'' => word.as_bytes()[1..end - 1].to_vec(),
             _ => word.as_bytes().to_vec(),
         };
         words.push(OsString::from_vec(word));

@@ -77,10 +77,9 @@ impl LogStore {
         self.state.lock().last.map_or(0, |last| last.index)
     }
 
-    /// Tells whoever waits for a batch of this member that it is on its disk.
-    pub(crate) fn tell(mut self, member_id: u64, waiters: Arc<Waiters>) -> Self {
+    /// From now on, whoever waits for a batch of this member is told that it is on its disk.
+    pub(crate) fn tell(&mut self, member_id: u64, waiters: Arc<Waiters>) {
         self.traced = Some((member_id, waiters));
-        self
     }
 
     /// Number of an entry that this member proposed, where requests are traced.

@@ -90,15 +90,12 @@ pub(super) async fn open(
     let identity = data.identity();
     let metrics = metrics(config);
     let authenticator = Arc::new(Authenticator::new(&config.authentication)?);
-    let tracing = config.tracing.as_ref();
-    let tracing = tracing.map(|settings| Tracer::new(settings, &metrics));
-    let (tracer, exporter) = tracing.transpose()?.unzip();
-    let (log, folder, wal) = open_storage(data, &metrics, means.open_log).await?;
+    let (tracer, exporter) = tracing(config, &metrics)?;
+    let (mut log, folder, wal) = open_storage(data, &metrics, means.open_log).await?;
     authenticator.tokens.start_behind(log.last_index());
     let folder = Arc::new(folder);
     let machine = folder.machine();
-    let lessor = Arc::new(Lessor::default());
-    lessor.reset(&machine);
+    let lessor = new_lessor(&machine);
     let hub = hub(config, machine);
     let members = MemberTable::default();
     let (detector, closed_connections) = FailureDetector::new();
@@ -109,14 +106,10 @@ pub(super) async fn open(
         detector.clone(),
         Traffic::new(Arc::clone(&metrics), members.clone()),
     );
-    let waiters = Arc::new(Waiters::new(std::hash::BuildHasher::hash_one(
-        &std::hash::RandomState::new(),
-        identity.member_id,
-    )));
-    let log = match &tracer {
-        None => log,
-        Some(_) => log.tell(identity.member_id, Arc::clone(&waiters)),
-    };
+    let waiters = new_waiters(identity.member_id);
+    if tracer.is_some() {
+        log.tell(identity.member_id, Arc::clone(&waiters));
+    }
     let unflushed_entries = Arc::new(AtomicU64::new(0));
     let samples = Samples::default();
     let listeners = Listeners {
@@ -131,11 +124,10 @@ pub(super) async fn open(
         samples: samples.clone(),
     };
     let (applier, applied) = Applier::new(Arc::clone(&folder), listeners)?;
-    let transport = Transport(peers.clone());
     let raft = raft::build(
         identity.member_id,
         &raft_settings(config),
-        transport,
+        Transport(peers.clone()),
         log,
         applier,
     )
@@ -186,12 +178,27 @@ fn metrics(config: &Config) -> Arc<Metrics> {
     Arc::new(Metrics::new(config.extensive_metrics, prefixes))
 }
 
-fn hub(config: &Config, machine: Arc<StateMachine>) -> Arc<Hub> {
-    let options = HubOptions {
-        max_request_bytes: config.max_request_bytes,
-        ..HubOptions::default()
-    };
-    Hub::new(options, machine)
+fn new_lessor(machine: &StateMachine) -> Arc<Lessor> {
+    let lessor = Lessor::default();
+    lessor.reset(machine);
+    Arc::new(lessor)
+}
+
+/// Who makes spans of requests and who sends them, if any are traced.
+fn tracing(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<(Option<Tracer>, Option<Exporter>)> {
+    let settings = config.tracing.as_ref();
+    let made = settings.map(|settings| Tracer::new(settings, metrics));
+    Ok(made.transpose()?.unzip())
+}
+
+/// Their numbers begin elsewhere in every run.
+fn new_waiters(member_id: u64) -> Arc<Waiters> {
+    let state = std::hash::RandomState::new();
+    let first = std::hash::BuildHasher::hash_one(&state, member_id);
+    Arc::new(Waiters::new(first))
 }
 
 fn raft_settings(config: &Config) -> RaftSettings {
