@@ -243,8 +243,9 @@ impl Side {
             .replace("ResponsePut", "response_put")
             .replace("ResponseRange", "response_range")
             .replace("ResponseDeleteRange", "response_delete_range")
-            .replace(&member.client_port.to_string(), "CLIENT")
-            .replace(&member.peer_port.to_string(), "PEER");
+            // With the colon, since an id may hold the same digits.
+            .replace(&format!(":{}", member.client_port), ":CLIENT")
+            .replace(&format!(":{}", member.peer_port), ":PEER");
         let lines = text
             .lines()
             .map(|line| match serde_json::from_str::<Value>(line) {
