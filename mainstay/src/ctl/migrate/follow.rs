@@ -147,6 +147,8 @@ struct Ending {
     goal: i64,
     /// When the target had that.
     reached: Option<Instant>,
+    /// The lease that differed at the last look, in words.
+    difference: Option<String>,
 }
 
 struct Follower<'a> {
@@ -331,6 +333,7 @@ impl Follower<'_> {
             self.ending = Some(Ending {
                 goal: source,
                 reached: None,
+                difference: None,
             });
         }
         self.end(source).await
@@ -358,10 +361,10 @@ impl Follower<'_> {
         }
         let goal = ending.goal;
         if ending.reached.get_or_insert_with(Instant::now).elapsed() > CUT_OVER_TIMEOUT {
-            return Err(stop(format!(
+            return Err(stop(ending.difference.take().unwrap_or_else(|| format!(
                 "the source is still written to: its revision went from {goal} to {source} since the cut-over began. Stop \
                  whoever writes, then begin again; the target is a copy up to revision {target} and is gone on from"
-            )));
+            ))));
         }
         if target < source || !self.replay.is_done() || self.held.is_some() {
             return Ok(false);
@@ -374,7 +377,7 @@ impl Follower<'_> {
         Ok(true)
     }
 
-    /// Compares everything at a revision. None when the source goes on meanwhile.
+    /// Compares everything at a revision. None when the source goes on meanwhile, with a write or the end of a lease.
     async fn prove(&mut self, revision: i64) -> Result<Option<(Hashes, usize, Agreement)>> {
         let (from, to) = (&self.from, self.replay.target());
         self.leases.sync(from, to, revision).await?;
@@ -385,7 +388,15 @@ impl Follower<'_> {
         if target != revision {
             return Err(foreign_write(revision + 1, target));
         }
-        if source != revision {
+        let went_on = source != revision;
+        let difference = match &leases {
+            Ok(Err(lease)) if !went_on => Some(lease.clone()),
+            _ => None,
+        };
+        if let Some(ending) = &mut self.ending {
+            ending.difference = difference;
+        }
+        if went_on {
             return Ok(None);
         }
         let (hashes, leases) = (hashes?, leases?);
@@ -395,7 +406,7 @@ impl Follower<'_> {
                 hashes.source, hashes.target
             )));
         }
-        Ok(Some((hashes, leases, accounts)))
+        Ok(leases.ok().map(|leases| (hashes, leases, accounts)))
     }
 }
 
