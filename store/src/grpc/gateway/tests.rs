@@ -82,7 +82,8 @@ proptest! {
         values.extend(json.as_bytes());
         while let Ok(Some(value)) = values.next() {
             if let Ok(message) = encode_request(&METHODS[index], &value) {
-                prop_assert!(message.len() <= json.len());
+                // A negative number takes ten bytes, whatever it is.
+                prop_assert!(message.len() <= 5 * json.len());
             }
         }
     }
