@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,7 +14,7 @@ use interop::auth::{authenticate, grant, grant_role, signed, user_add};
 use interop::client::{ANSWER_TIMEOUT, Client};
 use interop::cluster::{Cluster, Options, POLL_INTERVAL};
 use interop::random::Random;
-use interop::snapshots::{delete_of, mainstay, put_of, succeed};
+use interop::snapshots::{delete_of, mainstay, put_of, run, succeed, text};
 use interop::target::Target;
 use proto::etcdserverpb::{AlarmRequest, AuthEnableRequest, AuthRoleAddRequest, LeaseGrantRequest};
 use tokio::time::{Instant, sleep, timeout};
@@ -76,6 +77,23 @@ async fn any_revision_of_a_member_that_was_killed_comes_back() -> Result<()> {
     );
     let why = refusal(&dir, &["--to-time", "yesterday"])?;
     assert!(why.contains("RFC 3339"), "{why}");
+    // A changed byte is told with its place, and stops only a restore that comes by it.
+    let folder = found[0]["folder"].as_str().context("a folder")?;
+    let segment = Path::new(folder).join("0000000000000001.log");
+    let mut bytes = fs::read(&segment)?;
+    let place = bytes.len() / 2;
+    bytes[place] ^= 1;
+    fs::write(&segment, bytes)?;
+    let status = run(&mainstay()?, &["ctl", "archive", "status", text(&dir)])?;
+    assert_eq!(status.status.code(), Some(1));
+    let said = String::from_utf8(status.stdout)?;
+    let what = format!("{} is damaged at offset", segment.display());
+    assert!(said.contains(&what), "{said}");
+    let why = refusal(&dir, &[])?;
+    assert!(why.contains(&what), "{why}");
+    let early = revisions[1].to_string();
+    let sight = restored(&dir, &["--to-revision", &early]).await?;
+    assert_eq!(sight, seen.first[&revisions[1]]);
     Ok(())
 }
 
