@@ -5,7 +5,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use interop::client::Client;
 use interop::etcdctl::Session;
-use proto::etcdserverpb::{LeaseGrantRequest, LeaseKeepAliveRequest, RangeRequest};
+use proto::etcdserverpb::request_op::Request as Op;
+use proto::etcdserverpb::{
+    LeaseGrantRequest, LeaseKeepAliveRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+};
+use proto::mainstaypb::pipeline_client::PipelineClient;
 use proto::v3lockpb::LockRequest;
 use tonic::{Code, Status};
 
@@ -38,6 +42,28 @@ async fn taken(mut ask: impl AsyncFnMut() -> Result<(), Status>) -> Result<()> {
 
 async fn put(client: &mut Client, key: &str) -> Result<(), Status> {
     client.put(key, "v").await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_of_a_stream_are_counted_one_by_one() -> Result<()> {
+    let cluster = start(1, &["--rate-limit=prefix=/limited/,rate=1,burst=10"]).await?;
+    let url = cluster.members[0].client_url();
+    let mut pipeline = PipelineClient::connect(url).await?;
+    taken(async || {
+        let request = RequestOp {
+            request: Some(Op::RequestPut(PutRequest {
+                key: "/limited/k".into(),
+                ..Default::default()
+            })),
+        };
+        let txn = TxnRequest {
+            success: vec![request],
+            ..Default::default()
+        };
+        let mut answers = pipeline.txn(tokio_stream::iter([txn])).await?.into_inner();
+        answers.message().await.map(drop)
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

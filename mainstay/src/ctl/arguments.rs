@@ -2,11 +2,11 @@
 
 mod archive;
 mod auth;
+mod kv;
 mod migrate;
 mod snapshot;
 mod tools;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use clap_complete::Shell;
 
 pub(super) use self::archive::{Archive, RestoreArchive};
 pub(super) use self::auth::{Auth, NewPassword, PermittedKeys, Role, User};
+pub(super) use self::kv::{Del, Get, Order, Put, Target, Watch, WatchLine};
 pub(super) use self::migrate::{Migrate, TargetAccess};
 pub(super) use self::snapshot::{Bump, NewMember, Restore, Snapshot};
 pub(super) use self::tools::{Check, HashKv, Load, MakeMirror};
@@ -218,145 +219,6 @@ pub(super) enum Command {
     Completion { shell: Shell },
     /// Prints the version
     Version,
-}
-
-#[derive(Debug, Parser)]
-#[command(name = "get", no_binary_name = true)]
-pub(super) struct Get {
-    pub(super) key: OsString,
-    pub(super) range_end: Option<OsString>,
-    /// Linearizable(l) or serializable(s)
-    #[arg(long, default_value = "l", value_parser = ["l", "s"])]
-    pub(super) consistency: String,
-    /// Order of results
-    #[arg(long, value_enum, ignore_case = true)]
-    pub(super) order: Option<Order>,
-    /// Sort target
-    #[arg(long, value_enum, ignore_case = true)]
-    pub(super) sort_by: Option<Target>,
-    /// Most results
-    #[arg(long, default_value_t = 0)]
-    pub(super) limit: i64,
-    /// Keys that begin with the key
-    #[arg(long)]
-    pub(super) prefix: bool,
-    /// Keys from the key on
-    #[arg(long)]
-    pub(super) from_key: bool,
-    /// Revision to read at
-    #[arg(long, default_value_t = 0)]
-    pub(super) rev: i64,
-    /// Only the keys
-    #[arg(long)]
-    pub(super) keys_only: bool,
-    /// Only the count
-    #[arg(long)]
-    pub(super) count_only: bool,
-    /// Only values in the simple format
-    #[arg(long)]
-    pub(super) print_value_only: bool,
-    /// Lowest create revision of keys to show
-    #[arg(long, default_value_t = 0)]
-    pub(super) min_create_rev: i64,
-    /// Highest create revision of keys to show
-    #[arg(long, default_value_t = 0)]
-    pub(super) max_create_rev: i64,
-    /// Lowest modification revision of keys to show
-    #[arg(long, default_value_t = 0)]
-    pub(super) min_mod_rev: i64,
-    /// Highest modification revision of keys to show
-    #[arg(long, default_value_t = 0)]
-    pub(super) max_mod_rev: i64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Order {
-    Ascend,
-    Descend,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Target {
-    Create,
-    Key,
-    Modify,
-    Value,
-    Version,
-}
-
-#[derive(Debug, Parser)]
-#[command(name = "put", no_binary_name = true)]
-pub(super) struct Put {
-    pub(super) key: OsString,
-    pub(super) value: Option<OsString>,
-    /// Lease to attach, in hex
-    #[arg(long, value_parser = hexadecimal, default_value = "0")]
-    pub(super) lease: i64,
-    /// Return the previous pair
-    #[arg(long)]
-    pub(super) prev_kv: bool,
-    /// Keep the value
-    #[arg(long)]
-    pub(super) ignore_value: bool,
-    /// Keep the lease
-    #[arg(long)]
-    pub(super) ignore_lease: bool,
-}
-
-#[derive(Debug, Parser)]
-#[command(name = "del", no_binary_name = true)]
-pub(super) struct Del {
-    pub(super) key: OsString,
-    pub(super) range_end: Option<OsString>,
-    /// Keys that begin with the key
-    #[arg(long)]
-    pub(super) prefix: bool,
-    /// Keys from the key on
-    #[arg(long)]
-    pub(super) from_key: bool,
-    /// Return the deleted pairs
-    #[arg(long)]
-    pub(super) prev_kv: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Watch {
-    #[arg(
-        env = "ETCDCTL_WATCH_KEY",
-        required_unless_present = "interactive",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(super) key: OsString,
-    #[arg(env = "ETCDCTL_WATCH_RANGE_END")]
-    pub(super) range_end: Option<OsString>,
-    /// Runs for each event, with ETCD_WATCH_REVISION, _EVENT_TYPE, _KEY and _VALUE
-    #[arg(last = true)]
-    pub(super) command: Vec<String>,
-    /// Keys that begin with the key
-    #[arg(long)]
-    pub(super) prefix: bool,
-    /// Revision to start at
-    #[arg(long, default_value_t = 0)]
-    pub(super) rev: i64,
-    /// Show the pair before each event
-    #[arg(long)]
-    pub(super) prev_kv: bool,
-    /// Ask for progress messages
-    #[arg(long)]
-    pub(super) progress_notify: bool,
-    /// Read `watch` and `progress` lines from standard input
-    #[arg(short, long, num_args = 0..=1, require_equals = true, default_value_t = false,
-        default_missing_value = "true", action = clap::ArgAction::Set)]
-    pub(super) interactive: bool,
-}
-
-/// A line of `watch -i`: its first word is the command.
-#[derive(Debug, Parser)]
-#[command(name = "watch", disable_help_flag = true)]
-pub(super) struct WatchLine {
-    #[command(flatten)]
-    pub(super) watch: Watch,
 }
 
 #[derive(Debug, Subcommand)]

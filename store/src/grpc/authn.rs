@@ -103,16 +103,25 @@ impl Edge {
 
     /// Refuses a request of a client that comes too often. What is done for a lock or an election is not counted.
     pub(super) fn check_rate<T: Touches>(&self, request: &Request<T>) -> Result<(), Status> {
-        let rates = &self.limits.rates;
         if request.extensions().get::<Credentials>().is_some() {
             return Ok(());
         }
+        self.check_rate_of(|| Credentials::of(request), request.get_ref())
+    }
+
+    /// The same for a message that came in a stream with these credentials.
+    pub(super) fn check_rate_of(
+        &self,
+        credentials: impl FnOnce() -> Credentials,
+        message: &impl Touches,
+    ) -> Result<(), Status> {
+        let rates = &self.limits.rates;
         let user = if rates.knows_users() {
-            self.name_of(Credentials::of(request))
+            self.name_of(credentials())
         } else {
             None
         };
-        rates.admit(user.as_deref(), request.get_ref())
+        rates.admit(user.as_deref(), message)
     }
 
     /// The user of a token that is known, or whom the certificate names.

@@ -33,7 +33,11 @@ impl pipeline_server::Pipeline for Pipeline {
         // They are begun in their order, and nothing stands between the begin and the queue of proposals.
         let answers = request.into_inner().map(move |txn| {
             let (kv, credentials) = (Kv(edge.clone()), credentials.clone());
-            async move { Ok(kv.txn(credentials.on(txn?)).await?.into_inner()) }
+            async move {
+                let txn = txn?;
+                kv.0.check_rate_of(|| Credentials::clone(&credentials), &txn)?;
+                Ok(kv.txn(credentials.on(txn)).await?.into_inner())
+            }
         });
         let answers = answers.buffered(TXNS_IN_FLIGHT_MAX);
         Ok(Response::new(stream::guard(
