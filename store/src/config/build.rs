@@ -45,14 +45,7 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         .map(PathBuf::from);
     let urls = Urls::new(&values)?;
     let (heartbeat_interval, election_timeout) = ticks(&values)?;
-    let needs_advertised = values.is_given("listen-client-urls") && !values.is_from_file();
-    if needs_advertised && !values.is_given("advertise-client-urls") {
-        return Err(
-            "--advertise-client-urls is required when --listen-client-urls is set \
-                    explicitly"
-                .to_owned(),
-        );
-    }
+    check_advertised(&values)?;
     let initial_cluster = initial_cluster(&values, &name, &urls.advertise_peer)?;
     let interval = values.duration("grpc-keepalive-interval");
     let (client_security, peer_security) = security(&mut values, &urls)?;
@@ -105,6 +98,16 @@ pub(super) fn config(mut values: Values) -> Result<Config, String> {
         warnings: values.warnings,
         remarks: values.remarks,
     })
+}
+
+fn check_advertised(values: &Values) -> Result<(), String> {
+    let needs_advertised = values.is_given("listen-client-urls") && !values.is_from_file();
+    if needs_advertised && !values.is_given("advertise-client-urls") {
+        let text =
+            "--advertise-client-urls is required when --listen-client-urls is set explicitly";
+        return Err(text.to_owned());
+    }
+    Ok(())
 }
 
 /// What stands between commas, each once.

@@ -124,24 +124,16 @@ pub(super) async fn open(
         samples: samples.clone(),
     };
     let (applier, applied) = Applier::new(Arc::clone(&folder), listeners)?;
-    let raft = raft::build(
-        identity.member_id,
-        &raft_settings(config),
-        Transport(peers.clone()),
-        log,
-        applier,
-    )
-    .await?;
-    let (config, member_id) = (Arc::clone(config), identity.member_id);
-    let space = Arc::new(Space::new(&config));
-    let limits = Limits::from_config(&config);
+    let (member_id, settings) = (identity.member_id, raft_settings(config));
+    let transport = Transport(peers.clone());
+    let raft = raft::build(member_id, &settings, transport, log, applier).await?;
     let assembly = Assembly {
-        config,
+        config: Arc::clone(config),
         folder,
         lessor,
         hub,
-        space,
-        limits,
+        space: Arc::new(Space::new(config)),
+        limits: Limits::from_config(config),
         folders: vec![data.wal().to_owned(), data.state()],
         authenticator,
         tracer,
