@@ -99,11 +99,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let data = DataFolder::open(&config, joins)?;
     let tasks = Tasks::new();
     let (assembly, feeds) = open(&config, &data, means).await?;
+    if config.corruption_checks.before_start && assembly.members.get(assembly.member_id).is_some() {
+        tokio::select! {
+            checked = check_before_start(&assembly) => checked?,
+            _ = signals.next() => return Ok(()),
+        }
+    }
     // The first to start is the last to end.
     spawn_archive(&assembly, &data, &tasks)?;
-    if config.corruption_checks.before_start && assembly.members.get(assembly.member_id).is_some() {
-        check_before_start(&assembly).await?;
-    }
     let incoming = peer_connections(ports.peers, &tasks);
     let started = start(&assembly, &data, &tasks, incoming, feeds).await?;
     let replica = started.replica;
@@ -353,7 +356,7 @@ fn peer_service(
         proposals,
         changes,
         samples: assembly.samples.clone(),
-        hashing: Semaphore::new(PEER_HASHES_MAX),
+        hashing: Arc::new(Semaphore::new(PEER_HASHES_MAX)),
     }
 }
 

@@ -223,8 +223,9 @@ impl Archiver {
         let (_revision, mark) = machine.applied();
         let (_term, applied) = raft::applied_of(mark.as_ref())?;
         let spans = folder::spans(&self.member).with_context(unwritable)?;
-        if std::mem::take(&mut self.may_resume) {
+        if self.may_resume {
             folder::remove_parts(&self.member).with_context(unwritable)?;
+            self.may_resume = false;
             match spans
                 .last()
                 .map(|span| self.resume(span, (&machine, applied)))

@@ -75,6 +75,11 @@ fn hexadecimal(text: &str) -> Option<u64> {
     is_exact.then(|| u64::from_str_radix(text, 16).ok())?
 }
 
+/// A number that another one may come behind.
+fn with_successor(number: u64) -> Option<u64> {
+    (number < u64::MAX).then_some(number)
+}
+
 /// Cluster and member of a member's folder.
 fn parse_member(name: &str) -> Option<(u64, u64)> {
     let (cluster, member) = name.split_once('-')?;
@@ -86,7 +91,7 @@ fn parse_base(name: &str) -> Option<(i64, u64, Time)> {
     let numbers = name.strip_prefix(BASE)?.strip_suffix(BASE_END)?;
     let mut numbers = numbers.split('-');
     let revision: i64 = numbers.next()?.parse().ok()?;
-    let index = numbers.next()?.parse().ok()?;
+    let index = numbers.next()?.parse().ok().and_then(with_successor)?;
     let time = Time(numbers.next()?.parse().ok()?);
     (numbers.next().is_none() && revision > 0).then_some((revision, index, time))
 }
@@ -136,7 +141,11 @@ pub(super) fn members(dir: &Path) -> io::Result<Vec<Member>> {
 pub(super) fn spans(member: &Path) -> io::Result<Vec<Span>> {
     let mut spans = Vec::new();
     for (name, path, about) in entries(member)? {
-        let Some(sequence) = name.strip_prefix(SPAN).and_then(hexadecimal) else {
+        let Some(sequence) = name
+            .strip_prefix(SPAN)
+            .and_then(hexadecimal)
+            .and_then(with_successor)
+        else {
             continue;
         };
         if about.is_dir() {
@@ -150,7 +159,11 @@ fn span(path: PathBuf, sequence: u64) -> io::Result<Span> {
     let (mut segments, mut bases) = (Vec::new(), Vec::new());
     for (name, path, about) in entries(&path)? {
         let bytes = about.len();
-        if let Some(sequence) = name.strip_suffix(SEGMENT).and_then(hexadecimal) {
+        if let Some(sequence) = name
+            .strip_suffix(SEGMENT)
+            .and_then(hexadecimal)
+            .and_then(with_successor)
+        {
             segments.push(SegmentFile {
                 path,
                 sequence,

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use state_machine::{AlarmAction, AlarmChange, Command, Options, Run, StateMachine};
+use state_machine::{AlarmAction, AlarmChange, Caller, Command, Options, Run, StateMachine};
 
 use super::choice::{Choice, choose};
 use super::folder::Base;
@@ -202,13 +202,15 @@ impl Player {
         }
         // Alarms are about members, and those of the new cluster are others.
         let alarms = self.machine.alarms().into_iter().map(|(member, alarm)| {
-            Command::Alarm(AlarmChange {
+            let change = AlarmChange {
                 action: AlarmAction::Deactivate,
                 member,
                 alarm,
-            })
+            };
+            Command::Alarm(change).by(Caller::System)
         });
         self.apply(alarms.collect())?;
+        ensure!(self.machine.alarms().is_empty(), "an alarm was not lifted");
         self.machine.flush()?;
         Ok((revision, self.time))
     }

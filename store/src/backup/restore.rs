@@ -323,11 +323,14 @@ fn compact_revision(database: &Source<'_>) -> anyhow::Result<Option<i64>> {
     Ok(newest.filter(|revision| *revision > 0))
 }
 
-/// Opens what was restored, as the start of the member will.
+/// Opens what was restored, as the start of the member will, and makes what it holds the beginning of its digest.
 fn look_at(state: &Path) -> anyhow::Result<(u64, HashKv)> {
     let machine = StateMachine::open(state, &Options::default())?;
     let hash = machine
         .hash_kv(0)
         .map_err(|rejection| anyhow::anyhow!("cannot hash what was restored: {rejection:?}"))?;
-    Ok((machine.key_count(), hash))
+    let (keys, all) = (machine.key_count(), machine.hash_beside(hash));
+    drop(machine);
+    Import::sign(state, &Options::default(), all)?;
+    Ok((keys, hash))
 }

@@ -6,6 +6,16 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::codec;
+use super::types::{LogId, Vote};
+
+/// Index up to which a leader knows everything to be committed. None until it has committed an entry of its own term:
+/// before, its predecessor may have committed more than it knows of.
+pub(super) fn committed_by(vote: &Vote, committed: Option<&LogId>) -> Option<u64> {
+    let committed = committed.filter(|id| codec::term_of(id) == vote.leader_id.term)?;
+    Some(committed.index)
+}
+
 /// Clones share what was seen.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Freshness(Arc<Mutex<Seen>>);

@@ -13,6 +13,7 @@ use state_machine::{Caller, Command, LeaseCheckpoint};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
+use super::freshness::committed_by;
 use super::{ApplyProgress, Batch, BatchError, Callback, Contact, Raft, codec};
 use crate::batch;
 use crate::lessor::{Lessor, Renewal};
@@ -161,8 +162,9 @@ impl LeadershipWatch {
                 _ if is_alone => Some(Duration::ZERO),
                 acked => acked.map(|acked| acked.elapsed()),
             };
-            let committed = data.local_committed.map_or(0, |id| id.index);
-            if let Some(at) = silence.and_then(|silence| now.checked_sub(silence)) {
+            let committed = committed_by(&server.vote, data.local_committed.as_ref());
+            let at = silence.and_then(|silence| now.checked_sub(silence));
+            if let (Some(at), Some(committed)) = (at, committed) {
                 self.contact.freshness.heard(at, committed, applied);
             }
         }

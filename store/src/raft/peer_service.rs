@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::connection::Caller;
+use super::freshness::committed_by;
 use super::transport::MESSAGE_BYTES;
 use super::types::{Raft, TypeConfig};
 use super::{
@@ -47,7 +48,7 @@ pub(crate) struct PeerService {
     pub(crate) changes: MemberChanges,
     pub(crate) samples: Samples,
     /// A hash reads everything that is stored.
-    pub(crate) hashing: Semaphore,
+    pub(crate) hashing: Arc<Semaphore>,
 }
 
 impl PeerService {
@@ -187,14 +188,13 @@ impl Peer for PeerService {
             return Err(rejoining());
         }
         let (previous, last) = (append.prev_log_id, append.entries.last().map(|e| e.log_id));
-        let (at, committed) = (
-            tokio::time::Instant::now(),
-            append.leader_commit.map_or(0, |id| id.index),
-        );
+        let at = tokio::time::Instant::now();
+        let committed = committed_by(&append.vote, append.leader_commit.as_ref());
         let response = self.raft.append_entries(append).await.map_err(fatal)?;
         let result = response.into_stream_result(previous, last.or(previous));
         note(&self.contact, &self.guard, &result);
-        if !matches!(result, Err(StreamAppendError::HigherVote(_))) {
+        let is_followed = !matches!(result, Err(StreamAppendError::HigherVote(_)));
+        if let Some(committed) = committed.filter(|_| is_followed) {
             let applied = *self.applied.borrow();
             self.contact.freshness.heard(at, committed, applied);
         }
@@ -359,12 +359,17 @@ impl Peer for PeerService {
     async fn hash_kv(&self, request: Request<peer::HashKvRequest>) -> Reply<peer::HashKvReply> {
         self.check(&request)?;
         let revision = request.into_inner().revision;
-        let _one_at_a_time = self
-            .hashing
-            .try_acquire()
+        let one_at_a_time = Arc::clone(&self.hashing)
+            .try_acquire_owned()
             .map_err(|_busy| Status::resource_exhausted("another hash is being made"))?;
         let machine = self.folder.machine();
-        let hashed = tokio::task::spawn_blocking(move || machine.hash_kv(revision)).await;
+        // Whoever asked may be gone before it is made.
+        let hashed = tokio::task::spawn_blocking(move || {
+            let hashed = machine.hash_kv(revision);
+            drop(one_at_a_time);
+            hashed
+        });
+        let hashed = hashed.await;
         let hashed = hashed
             .map_err(|error| Status::internal(error.to_string()))?
             .map_err(|rejection| Status::out_of_range(rejection.to_string()))?;

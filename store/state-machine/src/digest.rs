@@ -51,7 +51,8 @@ impl Digest {
     /// A compaction is where the digests of folders that older builds made begin anew, each time, so that all members of
     /// such a cluster begin at the same one.
     pub(crate) fn compacted(&mut self, revision: i64) {
-        if self.since != 0 {
+        // Nothing is compacted below 1, and 0 says that it begins with the store.
+        if self.since != 0 && revision > 0 {
             *self = Digest {
                 since: revision,
                 value: 0,
@@ -84,6 +85,13 @@ mod tests {
         one.add(Written::Auth, b"ab", b"c");
         other.add(Written::Auth, b"a", b"bc");
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn a_compaction_that_compacts_nothing_is_no_beginning() {
+        let mut digest = Digest::UNKNOWN;
+        digest.compacted(0);
+        assert!(!digest.is_known());
     }
 
     #[test]

@@ -46,10 +46,13 @@ impl StateMachine {
     /// CRC-32C over everything replicated that is stored: equal on replicas that applied the same
     /// commands. Meaningful while nothing is applied.
     pub fn hash(&self) -> u32 {
-        let mut hash = self.hash_kv(0).map_or(0, |hashed| {
-            let hash = crc32c_append(hashed.hash, &hashed.hash_revision.to_be_bytes());
-            crc32c_append(hash, &hashed.compact_revision.to_be_bytes())
-        });
+        self.hash_kv(0).map_or(0, |hashed| self.hash_beside(hashed))
+    }
+
+    /// The same, when the hash of the newest revision is there already.
+    pub fn hash_beside(&self, hashed: HashKv) -> u32 {
+        let hash = crc32c_append(hashed.hash, &hashed.hash_revision.to_be_bytes());
+        let mut hash = crc32c_append(hash, &hashed.compact_revision.to_be_bytes());
         for lease in self.leases() {
             for number in [lease.id, lease.ttl_seconds, lease.remaining_seconds] {
                 hash = crc32c_append(hash, &number.to_be_bytes());
