@@ -110,7 +110,10 @@ impl Space {
                 DiskReserve::Usual => DISK_RESERVE_BYTES.min(all_bytes / RESERVE_DISK_PARTS),
                 DiskReserve::Bytes(bytes) => bytes,
             };
-            if least.is_none_or(|(free, _)| free_bytes < free) {
+            // Each disk has a reserve of its own: what is above it counts.
+            let spare = |free: u64, reserve: u64| i128::from(free) - i128::from(reserve);
+            let own = spare(free_bytes, reserve_bytes);
+            if least.is_none_or(|(free, reserve)| own < spare(free, reserve)) {
                 least = Some((free_bytes, reserve_bytes));
             }
         }

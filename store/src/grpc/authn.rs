@@ -124,10 +124,10 @@ impl Edge {
         rates.admit(user.as_deref(), message)
     }
 
-    /// The user of a token that is known, or whom the certificate names.
+    /// The user of a token that is known, or whom the certificate names. Without authentication a token is any text.
     fn name_of(&self, credentials: Credentials) -> Option<String> {
         let Credentials { token, common_name } = credentials;
-        match token {
+        match token.filter(|_| self.auth_enabled()) {
             Some(token) => {
                 let named = self.replica.authenticator().user_of(&token);
                 named.map(|named| named.user)

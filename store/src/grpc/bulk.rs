@@ -25,8 +25,6 @@ const WAITING_MAX: usize = 256;
 const WAIT_MAX: Duration = Duration::from_secs(7);
 /// Smaller answers are not counted: a connection's buffers take as much.
 const UNCOUNTED_BYTES: usize = 64 << 10;
-/// Answers of ranges that are not large have this part of the memory of those that are, and do not wait for it.
-const SMALL_MEMORY_PARTS: u64 = 4;
 /// Memory is counted in units of so many bytes.
 const UNIT_BYTES: u64 = 1 << 10;
 /// How often answers are looked at that nobody takes.
@@ -47,6 +45,7 @@ pub(super) struct Bulk {
     running: Arc<Semaphore>,
     waiting: Semaphore,
     memory: Arc<Semaphore>,
+    /// Of answers of ranges that are not large. They have as much, and do not wait for it.
     small_memory: Arc<Semaphore>,
     answers_bytes_max: u64,
     sending: Mutex<Vec<std::sync::Weak<Mutex<Sending>>>>,
@@ -100,7 +99,7 @@ impl Bulk {
             running: Arc::new(Semaphore::new(bounds.running_max)),
             waiting: Semaphore::new(WAITING_MAX),
             memory: units(bounds.answers_bytes_max),
-            small_memory: units(bounds.answers_bytes_max / SMALL_MEMORY_PARTS),
+            small_memory: units(bounds.answers_bytes_max),
             answers_bytes_max: bounds.answers_bytes_max,
             sending: Mutex::default(),
             metrics,
@@ -300,7 +299,7 @@ mod tests {
     #[test]
     fn small_answers_have_memory_of_their_own_and_tiny_ones_need_none() {
         let bulk = bulk(1, 1 << 20);
-        let small = bulk.charge(Place::default(), 200 << 10).unwrap();
+        let small = bulk.charge(Place::default(), 950 << 10).unwrap();
         assert!(small.is_some());
         assert_eq!(bulk.memory.available_permits(), 1024);
         let refused = bulk.charge(Place::default(), 100 << 10).unwrap_err();
