@@ -8,6 +8,7 @@ use interop::client::Client;
 use interop::cluster::Cluster;
 use interop::text::prefix_end;
 use prost::Message;
+use proto::etcdserverpb::range_request::SortOrder;
 use proto::etcdserverpb::{LeaseGrantRequest, LeaseKeepAliveRequest, RangeRequest};
 use tokio::task::JoinSet;
 use tonic::body::Body;
@@ -232,6 +233,14 @@ async fn an_answer_beyond_all_memory_is_refused_and_the_refusal_says_what_to_do(
     };
     let some = client.kv.range(limited).await?.into_inner();
     ensure!(some.kvs.len() == 8 && some.more);
+    // The answer is one key, whatever it is chosen from.
+    let last = RangeRequest {
+        limit: 1,
+        sort_order: SortOrder::Descend.into(),
+        ..whole()
+    };
+    let last = client.kv.range(last).await?.into_inner();
+    ensure!(last.kvs.len() == 1 && last.more);
     let keys = RangeRequest {
         keys_only: true,
         ..whole()

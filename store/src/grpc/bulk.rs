@@ -37,6 +37,9 @@ pub(super) struct Look {
     /// Keys that are answered at most.
     pub(super) answered_max: usize,
     pub(super) has_values: bool,
+    /// Bytes that are answered at most, as far as can be known before the read; whatever the keys weigh, when the answer
+    /// is chosen from them by a sort or a filter.
+    pub(super) bytes_max: Option<u64>,
 }
 
 /// The lane and its memory.
@@ -142,8 +145,17 @@ impl Bulk {
                 keys: usize::MAX,
                 bytes: most,
             };
-            let weights = looks.iter().map(|look| weigh(&machine, look, most).bytes);
-            weights.fold(0, u64::saturating_add)
+            let weights = looks.iter().map(|look| {
+                let bytes = weigh(&machine, look, most).bytes;
+                look.bytes_max.map_or(bytes, |max| bytes.min(max))
+            });
+            let is_known = looks.iter().all(|look| look.bytes_max.is_none());
+            let bytes = weights.fold(0, u64::saturating_add);
+            if is_known {
+                bytes
+            } else {
+                bytes.min(most.bytes)
+            }
         });
         let bytes = weighing
             .await

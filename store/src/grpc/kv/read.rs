@@ -15,6 +15,9 @@ use crate::grpc::served::Times;
 use crate::grpc::{Edge, convert, status};
 use crate::spans;
 
+/// A key with its value is not larger where requests are not; what is larger is counted once it was read.
+const KEY_VALUE_BYTES_USUAL_MAX: u64 = 1_572_864;
+
 /// [`StateMachine::range`] or [`StateMachine::range_page`].
 pub(super) type ReadRange = fn(&StateMachine, &Range) -> Result<(i64, RangeResponse), Rejection>;
 
@@ -79,10 +82,16 @@ pub(super) fn look(range: &Range) -> Look {
         Some(limit) => limit,
         None => usize::MAX,
     };
+    let bytes_max = limit.filter(|limit| *limit > 0).map_or(u64::MAX, |limit| {
+        u64::try_from(limit).map_or(u64::MAX, |keys| {
+            keys.saturating_mul(KEY_VALUE_BYTES_USUAL_MAX)
+        })
+    });
     Look {
         keys: range.keys.clone(),
         answered_max,
         has_values: !range.keys_only,
+        bytes_max: (!is_plain).then_some(bytes_max),
     }
 }
 
@@ -92,6 +101,7 @@ fn looks(txn: &Txn) -> Vec<Look> {
         keys: compare.keys.clone(),
         answered_max: 0,
         has_values: false,
+        bytes_max: None,
     });
     let ranges = txn.success.iter().chain(&txn.failure);
     let ranges = ranges.filter_map(|operation| match operation {
