@@ -434,6 +434,8 @@ async fn what_is_older_than_the_retention_goes_and_the_rest_is_whole() -> Result
     }
     let last = *seen.keys().last().context("a revision")?;
     archived(member, last).await?;
+    // A member that goes on removes more.
+    cluster.members[0].kill()?;
     let found = spans(&dir)?;
     let first = found[0]["firstRevision"].as_i64().context("a revision")?;
     assert!(first > 2, "{found:?}");

@@ -138,7 +138,7 @@ async fn small() -> Result<(Cluster, Cluster)> {
 #[tokio::test]
 async fn a_quiet_source_is_cut_over_without_a_word() -> Result<()> {
     let (source, copy) = small().await?;
-    let mut migration = Migration::follow(&source, &copy, &["--cut-over", "--quiet=500ms"])?;
+    let mut migration = Migration::follow(&source, &copy, &["--cut-over", "--quiet=5s"])?;
     migration.wait_for(IS_A_COPY).await?;
     source.client(0).await?.put("last", "one").await?;
     let (status, said, told) = migration.ended().await?;
@@ -293,7 +293,7 @@ async fn one_command_moves_a_cluster_that_asks_for_passwords() -> Result<()> {
     let own = new_member(member);
     arguments[5] = "root:rootpw";
     arguments.extend(own.iter().map(String::as_str));
-    arguments.extend(["--to-user", "root:rootpw", "--cut-over", "--quiet=1s"]);
+    arguments.extend(["--to-user", "root:rootpw", "--cut-over", "--quiet=5s"]);
     let mut migration = Migration::start(&copy, &arguments)?;
     migration.wait_for("waiting for the target").await?;
     client
@@ -365,7 +365,7 @@ async fn a_target_that_does_not_come_and_a_limit_that_is_too_low_are_named() -> 
         "{refused}"
     );
     // It is a copy still.
-    let mut migration = Migration::follow(&source, &copy, &["--cut-over=true", "--quiet=500ms"])?;
+    let mut migration = Migration::follow(&source, &copy, &["--cut-over=true", "--quiet=5s"])?;
     let (status, _, told) = migration.ended().await?;
     ensure!(status.success(), "{told}");
     Ok(())

@@ -61,8 +61,9 @@ pub(super) async fn run(session: &Session, arguments: Box<Migrate>) -> Result<()
 
 /// Where the snapshot lies for as long as it takes: beside the folder, so on a disk that has the room.
 fn snapshot_file(data_dir: &Path) -> PathBuf {
-    let mut name = data_dir.as_os_str().to_owned();
-    name.push(".snapshot");
+    // Without a slash at its end, and a name that no file of the operator's has.
+    let mut name = data_dir.components().as_path().as_os_str().to_owned();
+    name.push(format!(".migrating-{}", std::process::id()));
     PathBuf::from(name)
 }
 
