@@ -165,7 +165,6 @@ fn log_index(revision: i64) -> u64 {
 /// The database in a file.
 pub(super) type Source<'a> = Database<'a, std::fs::File>;
 
-/// The value of a key, if there are such a bucket and such a key.
 /// Visits the keys of a bucket, if there is one.
 pub(super) fn visit(
     database: &Source<'_>,
