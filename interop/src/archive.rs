@@ -11,7 +11,7 @@ use crate::client::{ANSWER_TIMEOUT, Client};
 use crate::cluster::{Cluster, Member, Options, POLL_INTERVAL};
 use crate::http;
 use crate::random::Random;
-use crate::snapshots::{delete_of, flag, mainstay, put_of, run, succeed, text};
+use crate::snapshots::{delete_of, mainstay, new_member, put_of, run, succeed, text};
 use crate::target::Target;
 use anyhow::{Context, Result, ensure};
 use proto::etcdserverpb::request_op::Request as Op;
@@ -225,15 +225,7 @@ pub async fn one(archive: &str) -> Result<(Cluster, PathBuf)> {
 pub fn command<'a>(dir: &'a Path, target: &[&'a str], member: &'a Member) -> Vec<&'a str> {
     let mut arguments = vec!["ctl", "archive", "restore", text(dir)];
     arguments.extend(target);
-    arguments.extend(["--data-dir", text(&member.data_dir)]);
-    for name in [
-        "--name",
-        "--initial-cluster",
-        "--initial-cluster-token",
-        "--initial-advertise-peer-urls",
-    ] {
-        arguments.extend([name, flag(member, name)]);
-    }
+    arguments.extend(new_member(member));
     arguments
 }
 

@@ -207,16 +207,22 @@ pub fn flag<'a>(member: &'a Member, name: &str) -> &'a str {
 pub fn arguments<'a>(first: &[&'a str], file: &'a Path, member: &'a Member) -> Vec<&'a str> {
     let mut arguments = first.to_vec();
     arguments.extend(["snapshot", "restore", text(file)]);
-    arguments.extend(["--data-dir", text(&member.data_dir)]);
+    arguments.extend(new_member(member));
+    arguments
+}
+
+/// The flags by which a restore knows the member that it is for.
+pub(crate) fn new_member(member: &Member) -> Vec<&str> {
+    let mut flags = vec!["--data-dir", text(&member.data_dir)];
     for name in [
         "--name",
         "--initial-cluster",
         "--initial-cluster-token",
         "--initial-advertise-peer-urls",
     ] {
-        arguments.extend([name, flag(member, name)]);
+        flags.extend([name, flag(member, name)]);
     }
-    arguments
+    flags
 }
 
 /// Restores a file for every member of a prepared cluster, with the tool that its program's snapshots come with.
