@@ -4,6 +4,7 @@ mod bench;
 mod chaos;
 mod ci;
 mod command;
+mod facts;
 mod languages;
 mod selftest;
 mod setup;
@@ -26,6 +27,7 @@ cargo xtask <task>
                   build, then break our own store in every way, and etcd to see that the harness is awake
   selftest [args] build, then prove that chaos finds what is wrong (flags of `chaos selftest`)
   ci              all that must pass before a change lands: test, format, lints, tidy, chaos, its selftest, a short bench
+  facts           make the table of Kubernetes' built-in kinds anew from upstream's modules; needs Go
   setup           only install what building and testing need
 ";
 
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Some("chaos") => chaos::run(&rest),
         Some("selftest") => selftest::run(&rest),
         Some("ci") => ci::run(),
+        Some("facts") => facts::run(),
         Some("setup") => setup::everything(),
         Some("help" | "-h" | "--help") => {
             print!("{HELP}");

@@ -1,0 +1,1 @@
+//! Objects into bytes and back: JSON, YAML, and Kubernetes' protobuf.

@@ -1,0 +1,1 @@
+//! One kind's objects in another version of it.

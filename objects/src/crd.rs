@@ -1,0 +1,1 @@
+//! Kinds that a CustomResourceDefinition brings: its schema read, and objects pruned, defaulted and validated by it.

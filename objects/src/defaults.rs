@@ -1,0 +1,1 @@
+//! What built-in kinds fill in where an author said nothing.

@@ -1,0 +1,1 @@
+//! What the server says about its resources: group lists, resource lists, the aggregated form.

@@ -1,0 +1,1 @@
+//! The four patches: JSON, merge, strategic merge, server-side apply.

@@ -1,0 +1,1 @@
+//! Quantities: numbers with a unit, compared and added exactly.

@@ -1,0 +1,1 @@
+//! What built-in kinds ask of their objects, in upstream's words.
