@@ -1,0 +1,1 @@
+//! Who somebody is: client certificates, tokens, and those who say nothing.

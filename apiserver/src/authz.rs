@@ -1,0 +1,1 @@
+//! Whether somebody may do something.

@@ -1,0 +1,7 @@
+//! A thin Kubernetes apiserver: REST and gRPC over one registry, whose only state is that of an etcd-v3 store.
+
+pub mod attributes;
+pub mod authn;
+pub mod authz;
+pub mod objects_view;
+pub mod user;
