@@ -4,4 +4,5 @@ pub mod attributes;
 pub mod authn;
 pub mod authz;
 pub mod objects_view;
+pub mod storage;
 pub mod user;
