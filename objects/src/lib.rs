@@ -16,6 +16,7 @@ pub mod quantity;
 pub mod schema;
 pub mod selector;
 pub mod status;
+pub mod strategy;
 pub mod table;
 pub mod validate;
 

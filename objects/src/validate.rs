@@ -1,1 +1,101 @@
 //! What built-in kinds ask of their objects, in upstream's words.
+
+use crate::{Value, invalid::Faults};
+
+mod kinds;
+pub mod metadata;
+pub mod names;
+
+/// What one kind asks of its objects. Metadata is checked before the kind's own functions are called.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    pub group: &'static str,
+    pub kind: &'static str,
+    pub namespaced: bool,
+    /// What its objects may be called.
+    pub name: names::Rule,
+    pub create: fn(&Value, &mut Faults),
+    /// The new object and the old one.
+    pub update: fn(&Value, &Value, &mut Faults),
+    /// An update of the subresource `status`.
+    pub status: fn(&Value, &Value, &mut Faults),
+    /// What a client is told beside success; the old object if there is one.
+    pub warnings: fn(&Value, Option<&Value>) -> Vec<String>,
+}
+
+impl Rules {
+    /// Rules about metadata alone.
+    #[must_use]
+    pub const fn new(
+        group: &'static str,
+        kind: &'static str,
+        namespaced: bool,
+        name: names::Rule,
+    ) -> Rules {
+        Rules {
+            group,
+            kind,
+            namespaced,
+            name,
+            create: |_, _| {},
+            update: |_, _, _| {},
+            status: |_, _, _| {},
+            warnings: |_, _| Vec::new(),
+        }
+    }
+}
+
+/// The tables of all rooms.
+const TABLES: [&[Rules]; 1] = [kinds::RULES];
+
+/// The rules of a kind; none for a kind that has no rules of its own here.
+#[must_use]
+pub fn rules(group: &str, kind: &str) -> Option<&'static Rules> {
+    TABLES
+        .iter()
+        .flat_map(|table| table.iter())
+        .find(|rules| rules.kind == kind && rules.group == group)
+}
+
+/// The faults of an object that is to be created, after defaults and preparation.
+#[must_use]
+pub fn create(group: &str, kind: &str, object: &Value) -> Faults {
+    let mut faults = Faults::new();
+    if let Some(rules) = rules(group, kind) {
+        metadata::create(object, rules.namespaced, rules.name, &mut faults);
+        (rules.create)(object, &mut faults);
+    }
+    faults
+}
+
+/// The faults of an object that is to take the place of another.
+#[must_use]
+pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Faults {
+    change(group, kind, new, old, |rules| rules.update)
+}
+
+/// The faults of an object whose status is to be updated.
+#[must_use]
+pub fn status_update(group: &str, kind: &str, new: &Value, old: &Value) -> Faults {
+    change(group, kind, new, old, |rules| rules.status)
+}
+
+type Change = fn(&Value, &Value, &mut Faults);
+
+/// Upstream checks metadata twice on its way, once for all kinds and once in each; causes are told twice for that reason.
+fn change(group: &str, kind: &str, new: &Value, old: &Value, own: fn(&Rules) -> Change) -> Faults {
+    let mut faults = Faults::new();
+    if let Some(rules) = rules(group, kind) {
+        metadata::general(new, rules.namespaced, names::path_segment, &mut faults);
+        metadata::general_update(new, old, &mut faults);
+        metadata::update(new, old, &mut faults);
+        own(rules)(new, old, &mut faults);
+    }
+    faults
+}
+
+/// What a client is told beside success about an object that is created, or that takes the place of an old one.
+#[must_use]
+pub fn warnings(group: &str, kind: &str, new: &Value, old: Option<&Value>) -> Vec<String> {
+    rules(group, kind).map_or_else(Vec::new, |rules| (rules.warnings)(new, old))
+}
