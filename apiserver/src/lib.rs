@@ -3,6 +3,8 @@
 pub mod attributes;
 pub mod authn;
 pub mod authz;
+pub mod cache;
 pub mod objects_view;
+pub mod served;
 pub mod storage;
 pub mod user;

@@ -13,7 +13,8 @@ use proto::etcdserverpb::kv_client::KvClient;
 use proto::etcdserverpb::request_op::Request as Operation;
 use proto::etcdserverpb::response_op::Response as Answer;
 use proto::etcdserverpb::{
-    CompactionRequest, Compare, DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse, RequestOp, TxnRequest,
+    CompactionRequest, Compare, DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse,
+    RequestOp, TxnRequest,
 };
 use proto::mvccpb::KeyValue;
 
@@ -75,12 +76,18 @@ pub struct Part {
 impl Storage {
     #[must_use]
     pub fn new(endpoints: Endpoints) -> Storage {
-        Storage { endpoints, leases: leases::Leases::default() }
+        Storage {
+            endpoints,
+            leases: leases::Leases::default(),
+        }
     }
 
     /// The newest value of a key, and the revision it was read at.
     pub async fn get(&self, key: &[u8]) -> Result<(Option<Stored>, i64), Status> {
-        let request = RangeRequest { key: Bytes::copy_from_slice(key), ..RangeRequest::default() };
+        let request = RangeRequest {
+            key: Bytes::copy_from_slice(key),
+            ..RangeRequest::default()
+        };
         let answer = self.range(request).await?;
         let revision = answer.header.as_ref().map_or(0, |header| header.revision);
         Ok((answer.kvs.into_iter().next().map(Stored::from), revision))
@@ -89,14 +96,22 @@ impl Storage {
     /// The newest revision of the store: whatever was acknowledged before this was called is at or below it.
     pub async fn revision(&self) -> Result<i64, Status> {
         // A key that is never written: the answer is the header alone.
-        let request = RangeRequest { key: Bytes::from_static(b"\0"), count_only: true, ..RangeRequest::default() };
+        let request = RangeRequest {
+            key: Bytes::from_static(b"\0"),
+            count_only: true,
+            ..RangeRequest::default()
+        };
         let answer = self.range(request).await?;
         Ok(answer.header.map_or(0, |header| header.revision))
     }
 
     /// A part of the values below a prefix.
     pub async fn list(&self, prefix: &[u8], part: Part) -> Result<Page, Status> {
-        let key = if part.start.is_empty() { Bytes::copy_from_slice(prefix) } else { part.start };
+        let key = if part.start.is_empty() {
+            Bytes::copy_from_slice(prefix)
+        } else {
+            part.start
+        };
         let request = RangeRequest {
             key,
             range_end: prefix_end(prefix),
@@ -108,34 +123,64 @@ impl Storage {
         let newest = answer.header.as_ref().map_or(0, |header| header.revision);
         Ok(Page {
             items: answer.kvs.into_iter().map(Stored::from).collect(),
-            revision: if part.revision > 0 { part.revision } else { newest },
+            revision: if part.revision > 0 {
+                part.revision
+            } else {
+                newest
+            },
             more: answer.more,
             count: answer.count,
         })
     }
 
     /// Writes a value where there is none. `ttl_seconds` 0 is for ever.
-    pub async fn create(&self, key: &[u8], value: Bytes, ttl_seconds: u32) -> Result<Written, Status> {
+    pub async fn create(
+        &self,
+        key: &[u8],
+        value: Bytes,
+        ttl_seconds: u32,
+    ) -> Result<Written, Status> {
         self.replace(key, 0, value, ttl_seconds).await
     }
 
     /// Writes a value if the key's was written at `expected`; 0 is for a key without one.
-    pub async fn replace(&self, key: &[u8], expected: i64, value: Bytes, ttl_seconds: u32) -> Result<Written, Status> {
+    pub async fn replace(
+        &self,
+        key: &[u8],
+        expected: i64,
+        value: Bytes,
+        ttl_seconds: u32,
+    ) -> Result<Written, Status> {
         let lease = match ttl_seconds {
             0 => 0,
             seconds => self.leases.lease(&self.endpoints, seconds).await?,
         };
-        let put = PutRequest { key: Bytes::copy_from_slice(key), value, lease, ..PutRequest::default() };
-        self.write_if(key, expected, Operation::RequestPut(put)).await
+        let put = PutRequest {
+            key: Bytes::copy_from_slice(key),
+            value,
+            lease,
+            ..PutRequest::default()
+        };
+        self.write_if(key, expected, Operation::RequestPut(put))
+            .await
     }
 
     /// Removes a key if its value was written at `expected`.
     pub async fn remove(&self, key: &[u8], expected: i64) -> Result<Written, Status> {
-        let delete = DeleteRangeRequest { key: Bytes::copy_from_slice(key), ..DeleteRangeRequest::default() };
-        self.write_if(key, expected, Operation::RequestDeleteRange(delete)).await
+        let delete = DeleteRangeRequest {
+            key: Bytes::copy_from_slice(key),
+            ..DeleteRangeRequest::default()
+        };
+        self.write_if(key, expected, Operation::RequestDeleteRange(delete))
+            .await
     }
 
-    async fn write_if(&self, key: &[u8], expected: i64, operation: Operation) -> Result<Written, Status> {
+    async fn write_if(
+        &self,
+        key: &[u8],
+        expected: i64,
+        operation: Operation,
+    ) -> Result<Written, Status> {
         let compare = Compare {
             result: CompareResult::Equal.into(),
             target: CompareTarget::Mod.into(),
@@ -143,11 +188,18 @@ impl Storage {
             target_union: Some(TargetUnion::ModRevision(expected)),
             ..Compare::default()
         };
-        let read = RangeRequest { key: Bytes::copy_from_slice(key), ..RangeRequest::default() };
+        let read = RangeRequest {
+            key: Bytes::copy_from_slice(key),
+            ..RangeRequest::default()
+        };
         let request = TxnRequest {
             compare: vec![compare],
-            success: vec![RequestOp { request: Some(operation) }],
-            failure: vec![RequestOp { request: Some(Operation::RequestRange(read)) }],
+            success: vec![RequestOp {
+                request: Some(operation),
+            }],
+            failure: vec![RequestOp {
+                request: Some(Operation::RequestRange(read)),
+            }],
         };
         let answer = self
             .endpoints
@@ -155,12 +207,17 @@ impl Storage {
             .await?
             .into_inner();
         if answer.succeeded {
-            return Ok(Written::At(answer.header.map_or(0, |header| header.revision)));
+            return Ok(Written::At(
+                answer.header.map_or(0, |header| header.revision),
+            ));
         }
-        let found = answer.responses.into_iter().find_map(|response| match response.response {
-            Some(Answer::ResponseRange(range)) => range.kvs.into_iter().next(),
-            _ => None,
-        });
+        let found = answer
+            .responses
+            .into_iter()
+            .find_map(|response| match response.response {
+                Some(Answer::ResponseRange(range)) => range.kvs.into_iter().next(),
+                _ => None,
+            });
         Ok(Written::Changed(found.map(Stored::from)))
     }
 
@@ -171,13 +228,21 @@ impl Storage {
 
     /// Forgets what is older than a revision.
     pub async fn compact(&self, revision: i64) -> Result<(), Status> {
-        let request = CompactionRequest { revision, ..CompactionRequest::default() };
-        self.endpoints.write(async |channel| kv(channel).compact(request).await).await?;
+        let request = CompactionRequest {
+            revision,
+            ..CompactionRequest::default()
+        };
+        self.endpoints
+            .write(async |channel| kv(channel).compact(request).await)
+            .await?;
         Ok(())
     }
 
     async fn range(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
-        let answer = self.endpoints.read(async |channel| kv(channel).range(request.clone()).await).await?;
+        let answer = self
+            .endpoints
+            .read(async |channel| kv(channel).range(request.clone()).await)
+            .await?;
         Ok(answer.into_inner())
     }
 }
@@ -200,7 +265,11 @@ fn prefix_end(prefix: &[u8]) -> Bytes {
 
 impl From<KeyValue> for Stored {
     fn from(pair: KeyValue) -> Stored {
-        Stored { key: pair.key, value: pair.value, revision: pair.mod_revision }
+        Stored {
+            key: pair.key,
+            value: pair.value,
+            revision: pair.mod_revision,
+        }
     }
 }
 
@@ -212,10 +281,14 @@ fn refusal(status: &tonic::Status) -> Status {
             Reason::Expired,
             "The resourceVersion for the provided list is too old.",
         ),
-        tonic::Code::DeadlineExceeded => Status::new(Reason::Timeout, format!("the store did not answer in time: {message}")),
-        tonic::Code::InvalidArgument if message.contains("too large") => {
-            Status::new(Reason::RequestEntityTooLarge, format!("{message}: the object is larger than the store takes"))
-        }
+        tonic::Code::DeadlineExceeded => Status::new(
+            Reason::Timeout,
+            format!("the store did not answer in time: {message}"),
+        ),
+        tonic::Code::InvalidArgument if message.contains("too large") => Status::new(
+            Reason::RequestEntityTooLarge,
+            format!("{message}: the object is larger than the store takes"),
+        ),
         tonic::Code::ResourceExhausted if message.contains("database space exceeded") => {
             Status::new(Reason::InternalError, message)
         }
@@ -225,7 +298,10 @@ fn refusal(status: &tonic::Status) -> Status {
             status
         }
         tonic::Code::Unavailable => {
-            let mut status = Status::new(Reason::ServiceUnavailable, format!("the store is unavailable: {message}"));
+            let mut status = Status::new(
+                Reason::ServiceUnavailable,
+                format!("the store is unavailable: {message}"),
+            );
             status.retry_after_seconds = 1;
             status
         }

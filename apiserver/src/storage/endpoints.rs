@@ -42,8 +42,12 @@ impl Endpoints {
         if urls.is_empty() {
             return Err("no etcd server is named; say --etcd-servers=URL[,URL...]".to_owned());
         }
-        let channels: Result<Vec<Channel>, String> = urls.iter().map(|url| channel(url, tls)).collect();
-        Ok(Endpoints { channels: channels?.into(), current: Arc::new(AtomicUsize::new(0)) })
+        let channels: Result<Vec<Channel>, String> =
+            urls.iter().map(|url| channel(url, tls)).collect();
+        Ok(Endpoints {
+            channels: channels?.into(),
+            current: Arc::new(AtomicUsize::new(0)),
+        })
     }
 
     /// The member in use, and its place in the list.
@@ -56,11 +60,16 @@ impl Endpoints {
     pub(super) fn leave(&self, place: usize) {
         let next = (place + 1) % self.channels.len();
         // Losing this race means that another one has left the member.
-        let _ = self.current.compare_exchange(place, next, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self
+            .current
+            .compare_exchange(place, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// A request that may be asked again elsewhere.
-    pub(super) async fn read<T>(&self, ask: impl AsyncFn(Channel) -> Result<T, tonic::Status>) -> Result<T, Status> {
+    pub(super) async fn read<T>(
+        &self,
+        ask: impl AsyncFn(Channel) -> Result<T, tonic::Status>,
+    ) -> Result<T, Status> {
         let mut last = None;
         for _ in 0..self.channels.len() * READ_ROUNDS_MAX {
             match self.attempt(&ask).await {
@@ -69,11 +78,17 @@ impl Endpoints {
                 Err(status) => return Err(refusal(&status)),
             }
         }
-        Err(last.as_ref().map_or_else(|| Status::internal("no member of the store was asked"), refusal))
+        Err(last.as_ref().map_or_else(
+            || Status::internal("no member of the store was asked"),
+            refusal,
+        ))
     }
 
     /// A request that may have had an effect: it goes to another member only if it never left this process.
-    pub(super) async fn write<T>(&self, ask: impl AsyncFn(Channel) -> Result<T, tonic::Status>) -> Result<T, Status> {
+    pub(super) async fn write<T>(
+        &self,
+        ask: impl AsyncFn(Channel) -> Result<T, tonic::Status>,
+    ) -> Result<T, Status> {
         let mut last = None;
         for _ in 0..self.channels.len() {
             match self.attempt(&ask).await {
@@ -82,13 +97,21 @@ impl Endpoints {
                 Err(status) => return Err(refusal(&status)),
             }
         }
-        Err(last.as_ref().map_or_else(|| Status::internal("no member of the store was asked"), refusal))
+        Err(last.as_ref().map_or_else(
+            || Status::internal("no member of the store was asked"),
+            refusal,
+        ))
     }
 
-    async fn attempt<T>(&self, ask: &impl AsyncFn(Channel) -> Result<T, tonic::Status>) -> Result<T, tonic::Status> {
+    async fn attempt<T>(
+        &self,
+        ask: &impl AsyncFn(Channel) -> Result<T, tonic::Status>,
+    ) -> Result<T, tonic::Status> {
         let (place, channel) = self.current();
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, ask(channel)).await;
-        let answer = answer.unwrap_or_else(|_elapsed| Err(tonic::Status::deadline_exceeded("no answer from the store")));
+        let answer = answer.unwrap_or_else(|_elapsed| {
+            Err(tonic::Status::deadline_exceeded("no answer from the store"))
+        });
         if let Err(status) = &answer
             && is_elsewhere(status)
         {
@@ -101,7 +124,10 @@ impl Endpoints {
 
 /// Whether another member may be able to do what this one could not.
 fn is_elsewhere(status: &tonic::Status) -> bool {
-    matches!(status.code(), tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Unknown)
+    matches!(
+        status.code(),
+        tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Unknown
+    )
 }
 
 /// Whether a request failed because there was no connection to send it on.
@@ -117,7 +143,11 @@ fn was_never_sent(status: &tonic::Status) -> bool {
 }
 
 fn channel(url: &str, tls: &Tls) -> Result<Channel, String> {
-    let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let url = if url.contains("://") {
+        url.to_owned()
+    } else {
+        format!("http://{url}")
+    };
     let mut endpoint = Endpoint::from_shared(url.clone())
         .map_err(|error| format!("{url:?} is not a URL of an etcd server: {error}"))?
         .connect_timeout(CONNECT_TIMEOUT)
@@ -132,7 +162,9 @@ fn channel(url: &str, tls: &Tls) -> Result<Channel, String> {
         if let Some((certificate, key)) = &tls.identity {
             config = config.identity(Identity::from_pem(certificate, key));
         }
-        endpoint = endpoint.tls_config(config).map_err(|error| format!("cannot use the certificates for {url}: {error}"))?;
+        endpoint = endpoint
+            .tls_config(config)
+            .map_err(|error| format!("cannot use the certificates for {url}: {error}"))?;
     }
     Ok(endpoint.connect_lazy())
 }

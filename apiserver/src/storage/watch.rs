@@ -1,6 +1,5 @@
 //! A watch of the store: changes in the order of their revisions, and how far the store has come without any.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,7 +23,10 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub enum Change {
     Put(Stored),
-    Deleted { key: Bytes, revision: i64 },
+    Deleted {
+        key: Bytes,
+        revision: i64,
+    },
     /// Everything up to this revision has been told.
     Progress(i64),
 }
@@ -43,7 +45,6 @@ pub enum WatchEnd {
 pub struct Watch {
     requests: mpsc::Sender<WatchRequest>,
     responses: Streaming<WatchResponse>,
-    waiting: VecDeque<Change>,
     endpoints: Endpoints,
     place: usize,
 }
@@ -59,16 +60,21 @@ pub(super) async fn open(endpoints: &Endpoints, prefix: &[u8], from: i64) -> Res
         progress_notify: true,
         ..WatchCreateRequest::default()
     };
-    let request = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
-    requests.try_send(request).map_err(|_full| Status::internal("the watch takes no request"))?;
+    let request = WatchRequest {
+        request_union: Some(RequestUnion::CreateRequest(create)),
+    };
+    requests
+        .try_send(request)
+        .map_err(|_full| Status::internal("the watch takes no request"))?;
     let mut client = WatchClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
-    let opening = tokio::time::timeout(OPEN_TIMEOUT, client.watch(ReceiverStream::new(receiver))).await;
-    let answer = opening.unwrap_or_else(|_elapsed| Err(tonic::Status::deadline_exceeded("the watch did not open")));
+    let opening =
+        tokio::time::timeout(OPEN_TIMEOUT, client.watch(ReceiverStream::new(receiver))).await;
+    let answer = opening
+        .unwrap_or_else(|_elapsed| Err(tonic::Status::deadline_exceeded("the watch did not open")));
     match answer {
         Ok(answer) => Ok(Watch {
             requests,
             responses: answer.into_inner(),
-            waiting: VecDeque::new(),
             endpoints: endpoints.clone(),
             place,
         }),
@@ -82,19 +88,23 @@ pub(super) async fn open(endpoints: &Endpoints, prefix: &[u8], from: i64) -> Res
 impl Watch {
     /// Asks the store to say how far it has come. Many questions may get one answer.
     pub fn ask_progress(&self) {
-        let request = WatchRequest { request_union: Some(RequestUnion::ProgressRequest(WatchProgressRequest {})) };
+        let request = WatchRequest {
+            request_union: Some(RequestUnion::ProgressRequest(WatchProgressRequest {})),
+        };
         // A full queue means that it is asked already.
         let _ = self.requests.try_send(request);
     }
 
-    /// The next change. Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Result<Change, WatchEnd> {
+    /// The next changes, all of each revision. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Result<Vec<Change>, WatchEnd> {
         loop {
-            if let Some(change) = self.waiting.pop_front() {
-                return Ok(change);
-            }
             match self.responses.message().await {
-                Ok(Some(response)) => self.take(response)?,
+                Ok(Some(response)) => {
+                    let changes = self.changes(response)?;
+                    if !changes.is_empty() {
+                        return Ok(changes);
+                    }
+                }
                 Ok(None) => return Err(self.lost("the store ended the watch".to_owned())),
                 Err(status) => return Err(self.lost(status.to_string())),
             }
@@ -106,31 +116,43 @@ impl Watch {
         WatchEnd::Lost(why)
     }
 
-    fn take(&mut self, response: WatchResponse) -> Result<(), WatchEnd> {
-        if response.canceled || response.compact_revision > 0 {
-            return Err(if response.compact_revision > 0 {
-                WatchEnd::Compacted
-            } else {
-                self.lost(response.cancel_reason)
-            });
+    fn changes(&self, response: WatchResponse) -> Result<Vec<Change>, WatchEnd> {
+        if response.compact_revision > 0 {
+            return Err(WatchEnd::Compacted);
         }
-        let revision = response.header.map_or(0, |header| header.revision);
+        if response.canceled {
+            return Err(self.lost(response.cancel_reason));
+        }
         if response.events.is_empty() {
             // The answer to the creation says nothing of what was told.
-            if !response.created {
-                self.waiting.push_back(Change::Progress(revision));
-            }
-            return Ok(());
+            let revision = response
+                .header
+                .filter(|_| !response.created)
+                .map(|header| header.revision);
+            return Ok(revision.map(Change::Progress).into_iter().collect());
         }
-        for event in response.events {
+        let changes = response.events.into_iter().filter_map(|event| {
             let deleted = event.r#type() == EventType::Delete;
-            let Some(pair) = event.kv else { continue };
-            self.waiting.push_back(if deleted {
-                Change::Deleted { key: pair.key, revision: pair.mod_revision }
+            let pair = event.kv?;
+            Some(if deleted {
+                Change::Deleted {
+                    key: pair.key,
+                    revision: pair.mod_revision,
+                }
             } else {
                 Change::Put(Stored::from(pair))
-            });
+            })
+        });
+        Ok(changes.collect())
+    }
+}
+
+impl Change {
+    #[must_use]
+    pub fn revision(&self) -> i64 {
+        match self {
+            Change::Put(stored) => stored.revision,
+            Change::Deleted { revision, .. } | Change::Progress(revision) => *revision,
         }
-        Ok(())
     }
 }

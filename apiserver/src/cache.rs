@@ -1,0 +1,241 @@
+//! What the store has of each resource, in memory: objects with their encoded form, and the changes of late for those who watch.
+
+mod events;
+mod feed;
+mod object;
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use parking_lot::{RwLock, RwLockReadGuard};
+use tokio::sync::{Notify, watch};
+
+use self::events::Ring;
+pub use self::events::{Event, EventKind, Gone};
+pub use self::feed::{Feed, Runner};
+pub use self::object::{Decode, Object};
+
+/// The objects of one folder of the store.
+#[derive(Debug)]
+pub struct Cache {
+    /// The folder below the prefix: `/pods/`.
+    pub folder: String,
+    state: RwLock<State>,
+    /// Grows with every event.
+    changed: watch::Sender<u64>,
+    position: Arc<Position>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    objects: BTreeMap<Arc<str>, Arc<Object>>,
+    ring: Ring,
+    /// The newest revision that was applied here.
+    revision: i64,
+    /// The revision at which the folder was last read whole; 0 for never.
+    loaded_at: i64,
+}
+
+/// How far all caches have come in the store's history.
+#[derive(Debug)]
+pub struct Position {
+    revision: AtomicI64,
+    moved: watch::Sender<i64>,
+    /// Somebody waits for a revision that no event may bring.
+    asked: Notify,
+}
+
+/// Some objects at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub objects: Vec<Arc<Object>>,
+    /// Everything up to this revision is in it, and nothing behind it.
+    pub revision: i64,
+    /// Where a watch of what comes after has to begin.
+    pub cursor: u64,
+    /// How many there are behind the last one, where the snapshot was limited.
+    pub remaining: usize,
+}
+
+/// Which objects a snapshot has.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Scope<'a> {
+    /// Empty for all.
+    pub namespace: &'a str,
+    /// 0 for all.
+    pub limit: usize,
+}
+
+impl Cache {
+    fn new(folder: &str, position: Arc<Position>) -> Cache {
+        Cache {
+            folder: folder.to_owned(),
+            state: RwLock::default(),
+            changed: watch::Sender::new(0),
+            position,
+        }
+    }
+
+    /// An object by its key below the folder: `namespace/name`, or `name`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Arc<Object>> {
+        self.state.read().objects.get(key).cloned()
+    }
+
+    /// Whether the folder was read.
+    #[must_use]
+    pub fn is_loaded(&self) -> bool {
+        self.state.read().loaded_at > 0
+    }
+
+    /// A number that changes with every object.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        *self.changed.borrow()
+    }
+
+    /// The objects of a scope, in the order of their keys.
+    #[must_use]
+    pub fn snapshot(&self, scope: Scope<'_>) -> Snapshot {
+        let state = self.state.read();
+        let revision = self.revision_of(&state);
+        let cursor = state.ring.end();
+        let mut objects: Vec<Arc<Object>> = if scope.namespace.is_empty() {
+            state.objects.values().cloned().collect()
+        } else {
+            let start = format!("{}/", scope.namespace);
+            // The character behind `/` ends the namespace.
+            let end = format!("{}0", scope.namespace);
+            let range = (
+                Bound::Included(start.as_str()),
+                Bound::Excluded(end.as_str()),
+            );
+            state
+                .objects
+                .range::<str, _>(range)
+                .map(|(_, object)| object.clone())
+                .collect()
+        };
+        drop(state);
+        let remaining = if scope.limit > 0 {
+            objects.len().saturating_sub(scope.limit)
+        } else {
+            0
+        };
+        if remaining > 0 {
+            objects.truncate(scope.limit);
+        }
+        Snapshot {
+            objects,
+            revision,
+            cursor,
+            remaining,
+        }
+    }
+
+    /// Where a watch of what came after a revision begins.
+    ///
+    /// # Errors
+    ///
+    /// If what came after is no longer remembered.
+    pub fn cursor_after(&self, revision: i64) -> Result<u64, Gone> {
+        self.state.read().ring.cursor_after(revision)
+    }
+
+    /// Events from a cursor on, at most so many, and the next cursor.
+    ///
+    /// # Errors
+    ///
+    /// If the reader was so slow that events are gone.
+    pub fn events(&self, cursor: u64, count_max: usize) -> Result<(Vec<Arc<Event>>, u64), Gone> {
+        self.state.read().ring.read(cursor, count_max)
+    }
+
+    /// A revision up to which everybody who read all events has seen everything.
+    #[must_use]
+    pub fn revision(&self) -> i64 {
+        self.revision_of(&self.state.read())
+    }
+
+    // The position moves after an event was applied, and no event is applied while the state is read.
+    fn revision_of(&self, state: &RwLockReadGuard<'_, State>) -> i64 {
+        state.revision.max(self.position.get())
+    }
+
+    /// Wakes up with each event.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Takes what the store told of some keys at one revision: objects, or that they are gone. All of it is seen at once.
+    fn apply(&self, changes: Vec<(String, Option<Object>)>, revision: i64) {
+        let mut state = self.state.write();
+        if revision <= state.loaded_at {
+            return;
+        }
+        state.revision = state.revision.max(revision);
+        for (key, object) in changes {
+            let event = match object {
+                Some(object) => {
+                    let object = Arc::new(object);
+                    let old = state.objects.insert(Arc::from(key), object.clone());
+                    Event::put(object, old)
+                }
+                None => match state.objects.remove(key.as_str()) {
+                    Some(old) => Event::deleted(&old, revision),
+                    None => continue,
+                },
+            };
+            state.ring.push(Arc::new(event));
+        }
+        drop(state);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Puts what was read of the whole folder in the place of what was known.
+    fn reset(&self, objects: BTreeMap<Arc<str>, Arc<Object>>, revision: i64) {
+        let mut state = self.state.write();
+        state.objects = objects;
+        state.ring.restart(revision);
+        state.revision = revision;
+        state.loaded_at = revision;
+        drop(state);
+        self.changed.send_modify(|count| *count += 1);
+    }
+}
+
+impl Default for Position {
+    fn default() -> Position {
+        Position {
+            revision: AtomicI64::new(0),
+            moved: watch::Sender::new(0),
+            asked: Notify::new(),
+        }
+    }
+}
+
+impl Position {
+    #[must_use]
+    pub fn get(&self) -> i64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    fn advance(&self, revision: i64) {
+        if self.revision.fetch_max(revision, Ordering::AcqRel) < revision {
+            self.moved.send_replace(revision);
+        }
+    }
+
+    /// Waits until all caches have come to a revision.
+    pub async fn reach(&self, revision: i64) {
+        let mut moved = self.moved.subscribe();
+        if self.get() < revision {
+            self.asked.notify_one();
+        }
+        // The sender lives as long as we do.
+        let _ = moved.wait_for(|now| *now >= revision).await;
+    }
+}

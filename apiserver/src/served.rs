@@ -1,0 +1,187 @@
+//! The resources that are served now: the built-in ones, and those that CRDs define.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use objects::catalog::{Catalog, Resource, Subresource};
+use objects::schema::{At, NodeId, Schema};
+use parking_lot::RwLock;
+
+/// A resource in one version, and where it came from.
+#[derive(Debug)]
+pub struct Served {
+    pub resource: Resource,
+    pub origin: Origin,
+}
+
+/// Who defines a resource.
+#[derive(Debug)]
+pub enum Origin {
+    Builtin,
+    /// A CustomResourceDefinition, with the schema of this version.
+    Custom(Custom),
+}
+
+/// What a CRD says of one of its versions.
+#[derive(Debug)]
+pub struct Custom {
+    pub schema: Arc<Schema>,
+    /// The version that is stored.
+    pub storage_version: String,
+    /// The definition's own object.
+    pub definition: Arc<objects::Value>,
+}
+
+impl Served {
+    /// The type of its objects.
+    #[must_use]
+    pub fn at(&self) -> At<'_> {
+        match &self.origin {
+            Origin::Builtin => Catalog::builtin().schema.at(self.resource.node),
+            Origin::Custom(custom) => custom.schema.at(self.resource.node),
+        }
+    }
+
+    #[must_use]
+    pub fn is_custom(&self) -> bool {
+        matches!(self.origin, Origin::Custom(_))
+    }
+
+    /// Whether requests of a kind are only answered and never stored: reviews.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        self.resource.verbs.iter().any(|verb| verb == "get")
+    }
+
+    /// The key of an object in the store, below the prefix.
+    #[must_use]
+    pub fn key(&self, namespace: &str, name: &str) -> String {
+        let folder = &self.resource.storage;
+        if self.resource.namespaced {
+            format!("{folder}{namespace}/{name}")
+        } else {
+            format!("{folder}{name}")
+        }
+    }
+
+    #[must_use]
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.resource.subresource(name)
+    }
+
+    /// The node of its type.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.resource.node
+    }
+}
+
+/// The table of all resources. Readers take a snapshot; a CRD's change puts a new one in place.
+#[derive(Debug)]
+pub struct Resources {
+    now: RwLock<Arc<Table>>,
+}
+
+/// One state of the table.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// In the order of discovery.
+    pub all: Vec<Arc<Served>>,
+    by_path: HashMap<(String, String, String), Arc<Served>>,
+    /// A number that grows with every change.
+    pub generation: u64,
+}
+
+impl Table {
+    fn new(all: Vec<Arc<Served>>, generation: u64) -> Table {
+        let by_path = all
+            .iter()
+            .map(|served| {
+                let resource = &served.resource;
+                (
+                    (
+                        resource.group.clone(),
+                        resource.version.clone(),
+                        resource.plural.clone(),
+                    ),
+                    served.clone(),
+                )
+            })
+            .collect();
+        Table {
+            all,
+            by_path,
+            generation,
+        }
+    }
+
+    /// The resource of a path.
+    #[must_use]
+    pub fn get(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Served>> {
+        self.by_path
+            .get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
+    }
+
+    /// A resource by its group and kind, in the version given or the first one.
+    #[must_use]
+    pub fn kind(&self, group: &str, version: Option<&str>, kind: &str) -> Option<&Arc<Served>> {
+        self.all.iter().find(|served| {
+            let resource = &served.resource;
+            resource.kind == kind
+                && resource.group == group
+                && version.is_none_or(|version| resource.version == version)
+        })
+    }
+
+    /// A resource by its group and plural name, in whichever version comes first.
+    #[must_use]
+    pub fn any_version(&self, group: &str, plural: &str) -> Option<&Arc<Served>> {
+        self.all
+            .iter()
+            .find(|served| served.resource.plural == plural && served.resource.group == group)
+    }
+
+    /// Whether anything is served under a group, or a version of it.
+    #[must_use]
+    pub fn has(&self, group: &str, version: Option<&str>) -> bool {
+        self.all.iter().any(|served| {
+            served.resource.group == group
+                && version.is_none_or(|version| served.resource.version == version)
+        })
+    }
+}
+
+impl Default for Resources {
+    /// The built-in resources.
+    fn default() -> Resources {
+        let all = Catalog::builtin()
+            .resources
+            .iter()
+            .map(|resource| {
+                Arc::new(Served {
+                    resource: resource.clone(),
+                    origin: Origin::Builtin,
+                })
+            })
+            .collect();
+        Resources {
+            now: RwLock::new(Arc::new(Table::new(all, 1))),
+        }
+    }
+}
+
+impl Resources {
+    /// The table as it is now.
+    #[must_use]
+    pub fn table(&self) -> Arc<Table> {
+        self.now.read().clone()
+    }
+
+    /// Puts other custom resources in the place of those that are served.
+    pub fn set_custom(&self, custom: Vec<Arc<Served>>) {
+        let mut now = self.now.write();
+        let builtin = now.all.iter().filter(|served| !served.is_custom()).cloned();
+        let all = builtin.chain(custom).collect();
+        *now = Arc::new(Table::new(all, now.generation + 1));
+    }
+}
