@@ -1,0 +1,144 @@
+//! What can be done with objects: read, watched, created, changed and deleted, with optimistic concurrency. REST and gRPC are two
+//! ways to ask for it.
+
+mod create;
+mod delete;
+mod fields;
+mod options;
+mod read;
+mod rules;
+mod store;
+mod update;
+mod watch;
+
+use std::sync::Arc;
+
+use objects::Value;
+use objects::status::{Reason, Status};
+
+use crate::admission::{Admission, Warnings};
+use crate::attributes::Attributes;
+use crate::cache::Feed;
+use crate::served::{Resources, Served};
+use crate::storage::Storage;
+use crate::user::User;
+
+pub use self::delete::Deleted;
+pub use self::fields::FieldManager;
+pub use self::options::{DeleteOptions, ListOptions, Validation, VersionMatch, WriteOptions};
+pub use self::read::{Items, List};
+pub use self::update::Patch;
+pub use self::watch::{Told, Watcher};
+
+/// The objects of all resources.
+pub struct Registry {
+    pub storage: Storage,
+    pub feed: Arc<Feed>,
+    pub resources: Arc<Resources>,
+    pub admission: Arc<dyn Admission>,
+    /// What all keys begin with: `/registry`.
+    pub prefix: String,
+    /// Seconds that events are kept.
+    pub event_ttl_seconds: u32,
+}
+
+/// Who does what to which object.
+#[derive(Debug)]
+pub struct Request {
+    pub user: Arc<User>,
+    pub served: Arc<Served>,
+    /// Empty for the object itself.
+    pub subresource: String,
+    /// Empty for all namespaces, and for what has none.
+    pub namespace: String,
+    /// Empty for a collection.
+    pub name: String,
+    /// Who changes fields, where a request does not say so itself: the program's name.
+    pub agent: String,
+    pub warnings: Warnings,
+}
+
+impl Request {
+    #[must_use]
+    pub fn attributes(&self, verb: &str) -> Attributes {
+        let resource = &self.served.resource;
+        Attributes {
+            user: self.user.clone(),
+            verb: verb.to_owned(),
+            group: resource.group.clone(),
+            version: resource.version.clone(),
+            resource: resource.plural.clone(),
+            subresource: self.subresource.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            ..Attributes::default()
+        }
+    }
+
+    /// The key below the folder of the resource.
+    fn short_key(&self, name: &str) -> String {
+        if self.served.resource.namespaced {
+            format!("{}/{name}", self.namespace)
+        } else {
+            name.to_owned()
+        }
+    }
+
+    fn not_found(&self) -> Status {
+        Status::not_found(
+            &self.served.resource.group,
+            &self.served.resource.plural,
+            &self.name,
+        )
+    }
+
+    fn invalid(&self, name: &str, faults: &objects::invalid::Faults) -> Status {
+        Status::invalid(
+            &self.served.resource.group,
+            &self.served.resource.kind,
+            name,
+            faults,
+        )
+    }
+
+    fn conflict(&self, why: impl std::fmt::Display) -> Status {
+        Status::conflict(
+            &self.served.resource.group,
+            &self.served.resource.plural,
+            &self.name,
+            why,
+        )
+    }
+}
+
+/// What a client is told whose object was changed by somebody else.
+const CHANGED: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
+
+impl Registry {
+    /// The cache of a resource.
+    fn cache(&self, served: &Served) -> Result<Arc<crate::cache::Cache>, Status> {
+        self.feed
+            .cache(&served.resource.storage)
+            .filter(|cache| cache.is_loaded())
+            .ok_or_else(|| {
+                let mut status =
+                    Status::new(Reason::TooManyRequests, "storage is (re)initializing");
+                status.retry_after_seconds = 1;
+                status
+            })
+    }
+
+    fn full_key(&self, request: &Request, name: &str) -> String {
+        format!(
+            "{}{}",
+            self.prefix,
+            request.served.key(&request.namespace, name)
+        )
+    }
+}
+
+/// Gives an object of a resource's folder the version and kind under which it is asked for.
+fn as_served(served: &Served, object: Value) -> Result<Value, Status> {
+    rules::convert(served, object)
+}

@@ -1,0 +1,269 @@
+//! Ending objects: at once, or when their grace period is over and their finalizers are done.
+
+use objects::status::Status;
+use objects::{Value, meta};
+use serde_json::json;
+
+use super::store::{Current, encode, stamp};
+use super::{DeleteOptions, ListOptions, Registry, Request, as_served, rules};
+use crate::admission::{Operation, Review};
+use crate::clock;
+use crate::storage::Written;
+
+/// How often a deletion is tried on an object that is changed meanwhile.
+const CONFLICTS_MAX: usize = 8;
+
+/// Finalizers that stand for what becomes of dependents.
+const ORPHAN: &str = "orphan";
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// What a deletion led to.
+#[derive(Debug)]
+pub enum Deleted {
+    /// It is gone; this is what it was.
+    Gone(Value),
+    /// It waits for its grace period or its finalizers; this is what it is.
+    Begun(Value),
+}
+
+impl Registry {
+    /// Deletes an object.
+    pub async fn delete(
+        &self,
+        request: &Request,
+        options: &DeleteOptions,
+    ) -> Result<Deleted, Status> {
+        let mut current = self.load(request, &request.name).await?;
+        for _ in 0..CONFLICTS_MAX {
+            let Some(now) = current else {
+                return Err(request.not_found());
+            };
+            check_preconditions(request, &now.value, options)?;
+            let old = rules::convert(&request.served, now.value.clone())?;
+            self.admit(request, options, &old).await?;
+            match self.try_delete(request, options, now).await? {
+                Ok(deleted) => return Ok(deleted),
+                Err(found) => current = found,
+            }
+        }
+        Err(request.conflict(super::CHANGED))
+    }
+
+    async fn admit(
+        &self,
+        request: &Request,
+        options: &DeleteOptions,
+        old: &Value,
+    ) -> Result<(), Status> {
+        let attributes = request.attributes("delete");
+        let review = Review {
+            operation: Operation::Delete,
+            attributes: &attributes,
+            served: &request.served,
+            old: Some(old),
+            options: &Value::Null,
+            dry_run: options.dry_run,
+            warnings: &request.warnings,
+        };
+        self.admission.mutate(&review, &mut None).await?;
+        self.admission.validate(&review, None).await
+    }
+
+    /// One try. The inner error is what is there instead.
+    async fn try_delete(
+        &self,
+        request: &Request,
+        options: &DeleteOptions,
+        current: Current,
+    ) -> Result<Result<Deleted, Option<Current>>, Status> {
+        let key = self.full_key(request, &request.name);
+        let mut marked = current.value.clone();
+        let waits = mark(request, options, &mut marked);
+        if options.dry_run {
+            let shown = as_served(&request.served, marked)?;
+            return Ok(Ok(if waits {
+                Deleted::Begun(shown)
+            } else {
+                Deleted::Gone(shown)
+            }));
+        }
+        if waits && marked == current.value {
+            return Ok(Ok(Deleted::Begun(as_served(&request.served, marked)?)));
+        }
+        let written = if waits {
+            let bytes = encode(&marked).into();
+            self.storage
+                .replace(
+                    key.as_bytes(),
+                    current.revision,
+                    bytes,
+                    self.ttl_seconds(request),
+                )
+                .await?
+        } else {
+            self.storage
+                .remove(key.as_bytes(), current.revision)
+                .await?
+        };
+        Ok(match written {
+            Written::At(revision) => {
+                stamp(&mut marked, revision);
+                let shown = as_served(&request.served, marked)?;
+                Ok(if waits {
+                    Deleted::Begun(shown)
+                } else {
+                    Deleted::Gone(shown)
+                })
+            }
+            Written::Changed(found) => Err(found
+                .map(|stored| self.current(&stored.value, stored.revision))
+                .transpose()?),
+        })
+    }
+
+    /// Deletes what a list would show, and gives the objects as they were.
+    pub async fn delete_collection(
+        &self,
+        request: &Request,
+        options: &DeleteOptions,
+        list: &ListOptions,
+    ) -> Result<(Vec<Value>, i64), Status> {
+        let found = self.list(request, list).await?;
+        let revision = found.revision;
+        let mut gone = Vec::new();
+        for object in found.values(&request.served)? {
+            let one = Request {
+                user: request.user.clone(),
+                served: request.served.clone(),
+                subresource: String::new(),
+                namespace: if request.served.resource.namespaced {
+                    meta::namespace(&object).to_owned()
+                } else {
+                    String::new()
+                },
+                name: meta::name(&object).to_owned(),
+                agent: request.agent.clone(),
+                warnings: crate::admission::Warnings::default(),
+            };
+            match self.delete(&one, options).await {
+                Ok(_) => gone.push(object),
+                // Somebody else deleted it, which is what was wanted.
+                Err(status) if status.reason == objects::status::Reason::NotFound => {}
+                Err(status) => return Err(status),
+            }
+        }
+        Ok((gone, revision))
+    }
+}
+
+fn check_preconditions(
+    request: &Request,
+    object: &Value,
+    options: &DeleteOptions,
+) -> Result<(), Status> {
+    if let Some(uid) = &options.uid
+        && uid != meta::uid(object)
+    {
+        return Err(request.conflict(format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            meta::uid(object)
+        )));
+    }
+    if let Some(version) = &options.resource_version
+        && version != meta::resource_version(object)
+    {
+        return Err(request.conflict(format!(
+            "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
+            meta::resource_version(object)
+        )));
+    }
+    Ok(())
+}
+
+/// Writes into an object that its deletion has begun. False if there is nothing to wait for.
+fn mark(request: &Request, options: &DeleteOptions, object: &mut Value) -> bool {
+    let traits = rules::traits(&request.served);
+    set_finalizers(options, traits.orphans_dependents, object);
+    let grace = grace_period_seconds(request, options, object);
+    let has_finalizers = !meta::list(object, &["metadata", "finalizers"]).is_empty();
+    let is_namespace =
+        request.served.resource.kind == "Namespace" && request.served.resource.group.is_empty();
+    let has_content = is_namespace && !meta::list(object, &["spec", "finalizers"]).is_empty();
+    if grace == 0 && !has_finalizers && !has_content {
+        return false;
+    }
+    let running =
+        meta::at(object, &["metadata", "deletionGracePeriodSeconds"]).and_then(Value::as_i64);
+    let deleting = meta::is_deleting(object);
+    if deleting && running.is_none_or(|running| running <= grace) {
+        return true;
+    }
+    let started = match (deleting, running) {
+        // A shorter period counts from when the deletion began.
+        (true, Some(running)) => {
+            clock::seconds(meta::text(object, &["metadata", "deletionTimestamp"]))
+                .unwrap_or_else(clock::now_seconds)
+                - running
+        }
+        _ => clock::now_seconds(),
+    };
+    let generation = meta::at(object, &["metadata", "generation"])
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
+    let metadata = meta::metadata_mut(object);
+    metadata.insert(
+        "deletionTimestamp".to_owned(),
+        clock::text(started + grace).into(),
+    );
+    metadata.insert("deletionGracePeriodSeconds".to_owned(), grace.into());
+    if generation > 0 {
+        metadata.insert("generation".to_owned(), (generation + 1).into());
+    }
+    if is_namespace {
+        meta::fields_mut(object, "status").insert("phase".to_owned(), json!("Terminating"));
+    }
+    true
+}
+
+fn grace_period_seconds(request: &Request, options: &DeleteOptions, object: &Value) -> i64 {
+    let Some(default) = rules::traits(&request.served).grace_period_seconds else {
+        return 0;
+    };
+    let own = meta::at(object, &["spec", "terminationGracePeriodSeconds"]).and_then(Value::as_i64);
+    let asked = options
+        .grace_period_seconds
+        .or(own)
+        .unwrap_or(default)
+        .max(0);
+    let unscheduled = meta::text(object, &["spec", "nodeName"]).is_empty();
+    let ended = matches!(
+        meta::text(object, &["status", "phase"]),
+        "Failed" | "Succeeded"
+    );
+    if unscheduled || ended { 0 } else { asked }
+}
+
+/// What becomes of dependents is kept as a finalizer until the garbage collector has seen to it.
+fn set_finalizers(options: &DeleteOptions, orphans_by_default: bool, object: &mut Value) {
+    let before = meta::list(object, &["metadata", "finalizers"]);
+    let has = |name: &str| before.iter().any(|finalizer| finalizer == name);
+    let wanted = match options.propagation.as_deref() {
+        Some("Orphan") => Some(ORPHAN),
+        Some("Foreground") => Some(FOREGROUND),
+        Some(_) => None,
+        None if has(ORPHAN) => Some(ORPHAN),
+        None if has(FOREGROUND) => Some(FOREGROUND),
+        None => orphans_by_default.then_some(ORPHAN),
+    };
+    let mut after: Vec<Value> = before
+        .iter()
+        .filter(|finalizer| *finalizer != ORPHAN && *finalizer != FOREGROUND)
+        .cloned()
+        .collect();
+    after.extend(wanted.map(Value::from));
+    if after.is_empty() {
+        meta::metadata_mut(object).remove("finalizers");
+    } else {
+        meta::metadata_mut(object).insert("finalizers".to_owned(), after.into());
+    }
+}

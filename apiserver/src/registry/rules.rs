@@ -1,0 +1,68 @@
+//! The rules of a resource, wherever they come from: built-in kinds have theirs in `objects`, custom ones in their definition.
+
+use objects::invalid::Faults;
+use objects::status::Status;
+use objects::strategy::Strategy;
+use objects::{Value, defaults, strategy, validate};
+
+use crate::served::Served;
+
+/// How requests for a resource are treated.
+pub(super) fn traits(served: &Served) -> &'static Strategy {
+    strategy::traits(&served.resource.group, &served.resource.kind)
+}
+
+/// Fills in what an author did not say.
+pub(super) fn apply_defaults(served: &Served, object: &mut Value) {
+    defaults::apply(&served.resource.group, &served.resource.kind, object);
+}
+
+pub(super) fn prepare_create(served: &Served, object: &mut Value) {
+    strategy::prepare_create(&served.resource.group, &served.resource.kind, object);
+}
+
+pub(super) fn prepare_update(served: &Served, subresource: &str, new: &mut Value, old: &Value) {
+    let subresource = Some(subresource).filter(|name| !name.is_empty());
+    strategy::prepare_update(
+        &served.resource.group,
+        &served.resource.kind,
+        subresource,
+        new,
+        old,
+    );
+}
+
+pub(super) fn validate_create(served: &Served, object: &Value) -> Faults {
+    validate::create(&served.resource.group, &served.resource.kind, object)
+}
+
+pub(super) fn validate_update(
+    served: &Served,
+    subresource: &str,
+    new: &Value,
+    old: &Value,
+) -> Faults {
+    let (group, kind) = (&served.resource.group, &served.resource.kind);
+    match subresource {
+        "status" => validate::status_update(group, kind, new, old),
+        _ => validate::update(group, kind, new, old),
+    }
+}
+
+pub(super) fn warnings(served: &Served, new: &Value, old: Option<&Value>) -> Vec<String> {
+    validate::warnings(&served.resource.group, &served.resource.kind, new, old)
+}
+
+/// An object in the version that is asked for. Objects are stored in one version of their kind.
+pub(super) fn convert(served: &Served, mut object: Value) -> Result<Value, Status> {
+    let wanted = served.resource.api_version();
+    if object.get("apiVersion").and_then(Value::as_str) != Some(&wanted) {
+        object["apiVersion"] = Value::from(wanted);
+    }
+    Ok(object)
+}
+
+/// An object in the version in which its kind is stored.
+pub(super) fn to_stored(_served: &Served, object: Value) -> Result<Value, Status> {
+    Ok(object)
+}

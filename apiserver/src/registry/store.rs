@@ -1,0 +1,80 @@
+//! Objects and their bytes in the store: JSON without a resource version, for that is the revision they are stored at.
+
+use objects::status::Status;
+use objects::{Value, meta};
+
+use super::{Registry, Request};
+use crate::cache::Object;
+
+/// An object, and the revision it was written at.
+#[derive(Debug, Clone)]
+pub(super) struct Current {
+    pub(super) value: Value,
+    pub(super) revision: i64,
+}
+
+/// The bytes of an object for the store.
+pub(super) fn encode(object: &Value) -> Vec<u8> {
+    let mut stored = object.clone();
+    let metadata = meta::metadata_mut(&mut stored);
+    metadata.remove("resourceVersion");
+    metadata.remove("selfLink");
+    serde_json::to_vec(&stored).expect("a tree is JSON")
+}
+
+/// Sets the resource version of an object.
+pub(super) fn stamp(object: &mut Value, revision: i64) {
+    meta::metadata_mut(object).insert("resourceVersion".to_owned(), revision.to_string().into());
+}
+
+/// The tree of bytes from the store, whoever wrote them.
+///
+/// # Errors
+///
+/// If they are no object.
+pub fn decode(bytes: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(bytes).map_err(|error| error.to_string())
+}
+
+impl Registry {
+    /// The object as the store has it now.
+    pub(super) async fn load(
+        &self,
+        request: &Request,
+        name: &str,
+    ) -> Result<Option<Current>, Status> {
+        let key = self.full_key(request, name);
+        let (stored, _) = self.storage.get(key.as_bytes()).await?;
+        stored
+            .map(|stored| self.current(&stored.value, stored.revision))
+            .transpose()
+    }
+
+    /// The object as it was when the store was last heard of: good enough to begin with, for every write names the revision it is of.
+    pub(super) fn glance(&self, request: &Request, name: &str) -> Option<Current> {
+        let cache = self.feed.cache(&request.served.resource.storage)?;
+        let object: std::sync::Arc<Object> = cache.get(&request.short_key(name))?;
+        Some(Current {
+            value: object.value(),
+            revision: object.revision,
+        })
+    }
+
+    pub(super) fn current(&self, bytes: &[u8], revision: i64) -> Result<Current, Status> {
+        let mut value = decode(bytes).map_err(|why| {
+            Status::internal(format!("an object in the store cannot be read: {why}"))
+        })?;
+        stamp(&mut value, revision);
+        Ok(Current { value, revision })
+    }
+
+    /// Seconds after which an object of a resource ends by itself; 0 for never.
+    pub(super) fn ttl_seconds(&self, request: &Request) -> u32 {
+        let resource = &request.served.resource;
+        if resource.plural == "events" && matches!(resource.group.as_str(), "" | "events.k8s.io") {
+            self.event_ttl_seconds
+        } else {
+            0
+        }
+    }
+}

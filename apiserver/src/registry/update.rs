@@ -1,0 +1,228 @@
+//! Changing objects: a whole new one, or a patch. Whatever happens in between, a change is of the object it was made from.
+
+use objects::status::{Reason, Status};
+use objects::{Value, meta};
+
+use super::create::check_place;
+use super::store::{Current, encode, stamp};
+use super::{CHANGED, FieldManager, Registry, Request, WriteOptions, as_served, rules};
+use crate::admission::{Operation, Review};
+use crate::storage::Written;
+
+/// How often a change is made anew on top of somebody else's.
+const CONFLICTS_MAX: usize = 5;
+
+/// Makes the new object of the current one: called again when that was changed meanwhile.
+pub type Patch<'a> = dyn Fn(&Value) -> Result<Value, Status> + Send + Sync + 'a;
+
+/// One try of a change.
+enum Try {
+    Done(Value),
+    /// Somebody was faster; this is what is there now.
+    Changed(Option<Current>),
+}
+
+impl Registry {
+    /// Puts an object in the place of the one that is there. Tells whether it made one where none was.
+    pub async fn update(
+        &self,
+        request: &Request,
+        mut object: Value,
+        options: &WriteOptions,
+    ) -> Result<(Value, bool), Status> {
+        check_place(request, &mut object)?;
+        if meta::name(&object) != request.name {
+            return Err(name_mismatch(meta::name(&object), &request.name));
+        }
+        rules::apply_defaults(&request.served, &mut object);
+        let traits = rules::traits(&request.served);
+        let wanted = meta::resource_version(&object).to_owned();
+        if wanted.is_empty() && !traits.allow_unconditional_update {
+            let path = objects::path::Path::new("metadata.resourceVersion");
+            let fault =
+                objects::invalid::Invalid::value(&path, "", "must be specified for an update");
+            return Err(request.invalid(&request.name, &vec![fault]));
+        }
+        let current = self.load(request, &request.name).await?;
+        if current.is_none() && traits.allow_create_on_update && request.subresource.is_empty() {
+            meta::metadata_mut(&mut object).remove("resourceVersion");
+            return Ok((self.create(request, object, options).await?, true));
+        }
+        let patch = |_: &Value| Ok(object.clone());
+        Ok((self.change(request, &patch, options, current).await?, false))
+    }
+
+    /// Changes an object by a function of what it is.
+    pub async fn patch(
+        &self,
+        request: &Request,
+        patch: &Patch<'_>,
+        options: &WriteOptions,
+    ) -> Result<Value, Status> {
+        match self.glance(request, &request.name) {
+            Some(glanced) => {
+                let revision = glanced.revision;
+                let first = self.change(request, patch, options, Some(glanced)).await;
+                // What was refused may have been refused for what the object no longer is.
+                match first {
+                    Err(refused) => {
+                        let current = self.load(request, &request.name).await?;
+                        match current {
+                            Some(current) if current.revision == revision => Err(refused),
+                            current => self.change(request, patch, options, current).await,
+                        }
+                    }
+                    done => done,
+                }
+            }
+            None => {
+                let current = self.load(request, &request.name).await?;
+                self.change(request, patch, options, current).await
+            }
+        }
+    }
+
+    async fn change(
+        &self,
+        request: &Request,
+        patch: &Patch<'_>,
+        options: &WriteOptions,
+        mut current: Option<Current>,
+    ) -> Result<Value, Status> {
+        for _ in 0..CONFLICTS_MAX {
+            let Some(now) = current else {
+                return Err(request.not_found());
+            };
+            match self.try_change(request, patch, options, now).await? {
+                Try::Done(object) => return as_served(&request.served, object),
+                Try::Changed(found) => current = found,
+            }
+        }
+        Err(request.conflict(CHANGED))
+    }
+
+    async fn try_change(
+        &self,
+        request: &Request,
+        patch: &Patch<'_>,
+        options: &WriteOptions,
+        current: Current,
+    ) -> Result<Try, Status> {
+        let served = &request.served;
+        let old = rules::convert(served, current.value.clone())?;
+        let mut new = patch(&old)?;
+        check_identity(request, &mut new, &old)?;
+        rules::apply_defaults(served, &mut new);
+        let attributes = request.attributes("update");
+        let review = Review {
+            operation: Operation::Update,
+            attributes: &attributes,
+            served,
+            old: Some(&old),
+            options: &Value::Null,
+            dry_run: options.dry_run,
+            warnings: &request.warnings,
+        };
+        let mut under_review = Some(new);
+        self.admission.mutate(&review, &mut under_review).await?;
+        let mut new = under_review.unwrap_or(Value::Null);
+        FieldManager::of(request, options).note(request, Some(&old), &mut new)?;
+        rules::prepare_update(served, &request.subresource, &mut new, &old);
+        let faults = rules::validate_update(served, &request.subresource, &new, &old);
+        if !faults.is_empty() {
+            return Err(request.invalid(&request.name, &faults));
+        }
+        for warning in rules::warnings(served, &new, Some(&old)) {
+            request.warnings.add(warning);
+        }
+        self.admission.validate(&review, Some(&new)).await?;
+        self.store_change(request, options, &current, new).await
+    }
+
+    async fn store_change(
+        &self,
+        request: &Request,
+        options: &WriteOptions,
+        current: &Current,
+        new: Value,
+    ) -> Result<Try, Status> {
+        let key = self.full_key(request, &request.name);
+        let mut stored = rules::to_stored(&request.served, new)?;
+        stamp(&mut stored, current.revision);
+        if stored == current.value || options.dry_run {
+            return Ok(Try::Done(stored));
+        }
+        let written = if is_over(&stored) {
+            self.storage
+                .remove(key.as_bytes(), current.revision)
+                .await?
+        } else {
+            let bytes = encode(&stored).into();
+            self.storage
+                .replace(
+                    key.as_bytes(),
+                    current.revision,
+                    bytes,
+                    self.ttl_seconds(request),
+                )
+                .await?
+        };
+        match written {
+            Written::At(revision) => {
+                stamp(&mut stored, revision);
+                Ok(Try::Done(stored))
+            }
+            Written::Changed(found) => {
+                let found = found
+                    .map(|stored| self.current(&stored.value, stored.revision))
+                    .transpose()?;
+                Ok(Try::Changed(found))
+            }
+        }
+    }
+}
+
+/// Whether an object whose deletion has begun has nothing left to wait for.
+fn is_over(object: &Value) -> bool {
+    let waits = meta::at(object, &["metadata", "deletionGracePeriodSeconds"])
+        .and_then(Value::as_i64)
+        .unwrap_or(0)
+        > 0;
+    let is_namespace = object["kind"] == "Namespace" && object["apiVersion"] == "v1";
+    meta::is_deleting(object)
+        && !waits
+        && meta::list(object, &["metadata", "finalizers"]).is_empty()
+        && (!is_namespace || meta::list(object, &["spec", "finalizers"]).is_empty())
+}
+
+/// What makes the new object the old one: name, place, uid, and the version it was made from.
+fn check_identity(request: &Request, new: &mut Value, old: &Value) -> Result<(), Status> {
+    if meta::name(new) != request.name {
+        return Err(name_mismatch(meta::name(new), &request.name));
+    }
+    let uid = meta::uid(new).to_owned();
+    if !uid.is_empty() && uid != meta::uid(old) {
+        return Err(request.conflict(format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            meta::uid(old)
+        )));
+    }
+    let wanted = meta::resource_version(new);
+    if !wanted.is_empty() && wanted != meta::resource_version(old) {
+        if wanted.parse::<u64>().is_err() {
+            let path = objects::path::Path::new("metadata.resourceVersion");
+            let fault = objects::invalid::Invalid::value(&path, wanted, "must be a number");
+            return Err(request.invalid(&request.name, &vec![fault]));
+        }
+        return Err(request.conflict(CHANGED));
+    }
+    stamp(new, meta::resource_version(old).parse().unwrap_or(0));
+    Ok(())
+}
+
+fn name_mismatch(object: &str, url: &str) -> Status {
+    Status::new(
+        Reason::BadRequest,
+        format!("the name of the object ({object}) does not match the name on the URL ({url})"),
+    )
+}

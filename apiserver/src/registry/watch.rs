@@ -1,0 +1,224 @@
+//! Watching objects: first those that are there, if the request wants them, then every change in the order of the store.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use objects::status::{Reason, Status};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::read::{Selection, parse_version};
+use super::{ListOptions, Registry, Request};
+use crate::cache::{Cache, Event, EventKind, Object, Scope};
+
+/// Events taken from a cache at a time.
+const EVENTS_MAX: usize = 256;
+/// How often a watcher is told how far it has come.
+const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+/// A watch without a time of its own lasts between once and twice as long.
+const WATCH_SECONDS_MIN: u64 = 1_800;
+
+/// What a watcher is told.
+#[derive(Debug)]
+pub enum Told {
+    /// An object that was there when the watch began.
+    Initial(Arc<Object>),
+    /// A change, and what it is to this watcher: an object may enter or leave its selector.
+    Change(Arc<Event>, EventKind),
+    /// Everything up to this revision was told. The first one after the initial objects says so.
+    Bookmark { revision: i64, initial_end: bool },
+    /// The watch ends with an error.
+    Failed(Status),
+}
+
+/// A watch of one resource.
+#[derive(Debug)]
+pub struct Watcher {
+    cache: Arc<Cache>,
+    namespace: String,
+    name: String,
+    selection: Selection,
+    initial: VecDeque<Arc<Object>>,
+    /// The bookmark behind the initial objects.
+    initial_end: Option<i64>,
+    cursor: u64,
+    waiting: VecDeque<Told>,
+    changes: tokio::sync::watch::Receiver<u64>,
+    bookmarks: Option<tokio::time::Interval>,
+    /// The newest revision that was told.
+    told: i64,
+    deadline: Instant,
+    failed: bool,
+}
+
+impl Registry {
+    /// Opens a watch.
+    pub async fn watch(&self, request: &Request, options: &ListOptions) -> Result<Watcher, Status> {
+        let selection = Selection::of(&request.served, options)?;
+        let cache = self.cache(&request.served)?;
+        let changes = cache.changes();
+        let version = match options.resource_version.as_str() {
+            "" => 0,
+            text => parse_version(text)?,
+        };
+        let streams = options.send_initial_events == Some(true);
+        let mut failed = None;
+        if streams && options.resource_version.is_empty() {
+            self.feed.barrier().await?;
+        } else if version > 0 {
+            self.wait_for(version).await?;
+        }
+        let scope = Scope {
+            namespace: &request.namespace,
+            limit: 0,
+        };
+        let initial = streams || (version == 0 && options.send_initial_events.is_none());
+        let (objects, cursor, told) = if initial {
+            let snapshot = cache.snapshot(scope);
+            (snapshot.objects, snapshot.cursor, snapshot.revision)
+        } else if version == 0 {
+            let snapshot = cache.snapshot(Scope { limit: 1, ..scope });
+            (Vec::new(), snapshot.cursor, snapshot.revision)
+        } else {
+            match cache.cursor_after(version) {
+                Ok(cursor) => (Vec::new(), cursor, version),
+                Err(gone) => {
+                    failed = Some(too_old(version, gone.oldest));
+                    (Vec::new(), 0, version)
+                }
+            }
+        };
+        let mut watcher = Watcher {
+            cache,
+            namespace: request.namespace.clone(),
+            name: request.name.clone(),
+            selection,
+            initial: VecDeque::new(),
+            initial_end: (streams && options.bookmarks).then_some(told),
+            cursor,
+            waiting: failed.map(Told::Failed).into_iter().collect(),
+            changes,
+            bookmarks: options.bookmarks.then(bookmarks),
+            told,
+            deadline: Instant::now() + lifetime(options.timeout_seconds),
+            failed: false,
+        };
+        watcher.initial = objects
+            .into_iter()
+            .filter(|object| watcher.wants(object))
+            .collect();
+        Ok(watcher)
+    }
+}
+
+fn too_old(version: i64, oldest: i64) -> Status {
+    Status::new(
+        Reason::Expired,
+        format!("too old resource version: {version} ({oldest})"),
+    )
+}
+
+fn bookmarks() -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval_at(Instant::now() + BOOKMARK_INTERVAL, BOOKMARK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// Watches of one moment do not all end at another.
+fn lifetime(seconds: Option<u64>) -> Duration {
+    let seconds = seconds.filter(|seconds| *seconds > 0).unwrap_or_else(|| {
+        let mut bytes = [0; 2];
+        getrandom::fill(&mut bytes).expect("the system has randomness");
+        WATCH_SECONDS_MIN + u64::from(u16::from_le_bytes(bytes)) % WATCH_SECONDS_MIN
+    });
+    Duration::from_secs(seconds)
+}
+
+impl Watcher {
+    /// What comes next; none at the end of the watch. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Told> {
+        loop {
+            if self.failed {
+                return None;
+            }
+            if let Some(object) = self.initial.pop_front() {
+                return Some(Told::Initial(object));
+            }
+            if let Some(revision) = self.initial_end.take() {
+                return Some(Told::Bookmark {
+                    revision,
+                    initial_end: true,
+                });
+            }
+            if let Some(told) = self.waiting.pop_front() {
+                self.failed = matches!(told, Told::Failed(_));
+                return Some(told);
+            }
+            // Seen before the events are read, so that one that comes in between wakes us.
+            self.changes.mark_unchanged();
+            match self.cache.events(self.cursor, EVENTS_MAX) {
+                Ok((events, next)) => {
+                    let none = events.is_empty();
+                    self.cursor = next;
+                    self.take(events);
+                    if !none {
+                        continue;
+                    }
+                }
+                Err(gone) => {
+                    self.waiting
+                        .push_back(Told::Failed(too_old(self.told, gone.oldest)));
+                    continue;
+                }
+            }
+            let deadline = self.deadline;
+            tokio::select! {
+                changed = self.changes.changed() => changed.ok()?,
+                () = tokio::time::sleep_until(deadline) => return None,
+                () = tick(&mut self.bookmarks) => {
+                    let revision = self.cache.revision();
+                    // Events that came meanwhile are told first.
+                    if !self.changes.has_changed().unwrap_or(true) {
+                        return Some(Told::Bookmark { revision, initial_end: false });
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, events: Vec<Arc<Event>>) {
+        for event in events {
+            self.told = event.revision();
+            if let Some(kind) = self.kind(&event) {
+                self.waiting.push_back(Told::Change(event, kind));
+            }
+        }
+    }
+
+    /// What a change is to this watcher, by whether it saw the object before and sees it now.
+    fn kind(&self, event: &Event) -> Option<EventKind> {
+        let now = event.kind != EventKind::Deleted && self.wants(&event.object);
+        let before = event.old.as_ref().is_some_and(|old| self.wants(old));
+        match (before, now) {
+            (false, true) => Some(EventKind::Added),
+            (true, true) => Some(EventKind::Modified),
+            (true, false) => Some(EventKind::Deleted),
+            (false, false) => None,
+        }
+    }
+
+    fn wants(&self, object: &Object) -> bool {
+        (self.namespace.is_empty() || *object.namespace == *self.namespace)
+            && (self.name.is_empty() || *object.name == *self.name)
+            && self.selection.matches(object)
+    }
+}
+
+async fn tick(interval: &mut Option<tokio::time::Interval>) {
+    match interval {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
