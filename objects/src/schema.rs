@@ -102,6 +102,8 @@ pub struct Field {
 pub struct Patch {
     /// Lists are merged by element and not replaced.
     pub merge: bool,
+    /// Objects are replaced and not merged.
+    pub replace: bool,
     /// Fields that the patch does not name in `$retainKeys` go.
     pub retain_keys: bool,
     /// The field that tells the elements of a merged list apart; none for lists of scalars.

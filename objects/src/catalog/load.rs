@@ -122,6 +122,7 @@ fn field(schema: &mut Schema, row: FieldRow) -> Field {
         default: row.default,
         patch: Patch {
             merge: row.patch.split(',').any(|word| word == "merge"),
+            replace: row.patch == "replace",
             retain_keys: row.patch.split(',').any(|word| word == "retainKeys"),
             key: row.key.map(String::into_boxed_str),
         },
