@@ -1,1 +1,131 @@
-//! The four patches: JSON, merge, strategic merge, server-side apply.
+//! Patches: what a client wants changed in an object, in one of the forms that say it.
+
+use crate::{
+    Map, Value,
+    schema::At,
+    status::{Reason, Status},
+};
+
+mod go;
+mod json;
+mod merge;
+mod strategic;
+
+/// What a client is told of a patch that can be read but does not apply.
+const UNPROCESSABLE: &str = "the server rejected our request due to an error in our request";
+
+/// The form of a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PatchKind {
+    /// RFC 6902: a list of operations.
+    Json,
+    /// RFC 7396: a document laid over the object.
+    Merge,
+    /// As `Merge`, but with lists that are merged as the schema says, and with directives.
+    Strategic,
+}
+
+impl PatchKind {
+    pub const ALL: [PatchKind; 3] = [PatchKind::Json, PatchKind::Merge, PatchKind::Strategic];
+
+    /// What a request with such a patch has as its `Content-Type`.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            PatchKind::Json => "application/json-patch+json",
+            PatchKind::Merge => "application/merge-patch+json",
+            PatchKind::Strategic => "application/strategic-merge-patch+json",
+        }
+    }
+
+    /// The form that a `Content-Type` names, whatever parameters follow it.
+    #[must_use]
+    pub fn of_media_type(content_type: &str) -> Option<PatchKind> {
+        let name = content_type.split(';').next().unwrap_or_default();
+        PatchKind::ALL
+            .into_iter()
+            .find(|kind| kind.media_type() == name)
+    }
+}
+
+/// The object after a patch. Nothing is defaulted, pruned or validated yet: the caller decodes the result as any object it is sent.
+///
+/// `at` is the schema of a built-in kind. Without one, as for custom resources, there are no strategic merge patches.
+///
+/// # Errors
+///
+/// If the patch cannot be read or does not apply, as the server tells its client.
+pub fn apply_patch(
+    kind: PatchKind,
+    at: Option<At<'_>>,
+    current: &Value,
+    body: &[u8],
+) -> Result<Value, Status> {
+    match (kind, at) {
+        (PatchKind::Json, _) => json::apply(current, &json::operations(read(kind, body)?)?),
+        (PatchKind::Merge, _) => match document(kind, body)? {
+            Some(patch) => Ok(merge::apply(current.clone(), patch)),
+            None => Err(Status::bad_request("Invalid JSON Patch")),
+        },
+        (PatchKind::Strategic, Some(at)) => {
+            let original = current.as_object().cloned().unwrap_or_default();
+            let patch = document(kind, body)?.unwrap_or_default();
+            strategic::merge(original, patch, at).map(Value::Object)
+        }
+        (PatchKind::Strategic, None) => Err(unsupported_media_type(false)),
+    }
+}
+
+/// The answer to a patch of a form that the resource does not take.
+#[must_use]
+pub fn unsupported_media_type(builtin: bool) -> Status {
+    let message = if builtin {
+        "415: Unsupported Media Type".to_owned()
+    } else {
+        format!(
+            "the body of the request was in an unknown format - accepted media types include: {}, {}, application/apply-patch+yaml",
+            PatchKind::Json.media_type(),
+            PatchKind::Merge.media_type()
+        )
+    };
+    Status::new(Reason::UnsupportedMediaType, message)
+}
+
+fn read(kind: PatchKind, body: &[u8]) -> Result<Value, Status> {
+    serde_json::from_slice(body)
+        .map_err(|error| undecodable(kind, &go::syntax_error(body).unwrap_or(error.to_string())))
+}
+
+/// The fields of a patch that is an object; none for `null`.
+fn document(kind: PatchKind, body: &[u8]) -> Result<Option<Map>, Status> {
+    match read(kind, body)? {
+        Value::Object(fields) => Ok(Some(fields)),
+        Value::Null => Ok(None),
+        other => Err(undecodable(
+            kind,
+            &go::mismatch(&other, "value of type map[string]interface {}"),
+        )),
+    }
+}
+
+/// A patch that cannot be read. The words before the reason are upstream's.
+fn undecodable(kind: PatchKind, why: &str) -> Status {
+    let before = if kind == PatchKind::Strategic {
+        ""
+    } else {
+        "error decoding patch: "
+    };
+    Status::bad_request(format!("{before}{why}"))
+}
+
+/// Takes the fields that are null out of an object and of objects in lists. Elements of lists stay.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}

@@ -1,0 +1,203 @@
+//! JSON patches (RFC 6902), with what upstream's library adds: indices from the end, and `replace` of a field that is not there yet.
+
+use super::{PatchKind, UNPROCESSABLE, go, undecodable};
+use crate::{
+    Map, Value,
+    status::{Reason, Status},
+};
+
+/// The most operations of a patch.
+const OPERATIONS_MAX: usize = 10_000;
+
+/// The most JSON that the `copy` operations of a patch copy together.
+const COPIED_BYTES_MAX: usize = 3 * 1024 * 1024;
+
+/// One change, of which each field may be missing as long as nobody needs it.
+#[derive(Debug, Default)]
+pub(super) struct Operation {
+    op: Option<String>,
+    path: Option<String>,
+    from: Option<String>,
+    value: Option<Value>,
+}
+
+/// The operations of a patch.
+pub(super) fn operations(patch: Value) -> Result<Vec<Operation>, Status> {
+    let rows = match patch {
+        Value::Array(rows) => rows,
+        Value::Null => Vec::new(),
+        other => {
+            let why = go::mismatch(&other, "value of type []handlers.jsonPatchOp");
+            return Err(undecodable(PatchKind::Json, &why));
+        }
+    };
+    let operations: Vec<Operation> = rows.into_iter().map(operation).collect::<Result<_, _>>()?;
+    if operations.len() > OPERATIONS_MAX {
+        return Err(Status::new(
+            Reason::RequestEntityTooLarge,
+            format!(
+                "Request entity too large: The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {}",
+                operations.len()
+            ),
+        ));
+    }
+    Ok(operations)
+}
+
+fn operation(row: Value) -> Result<Operation, Status> {
+    let mut fields = match row {
+        Value::Object(fields) => fields,
+        Value::Null => Map::new(),
+        other => {
+            let why = go::mismatch(&other, "value of type handlers.jsonPatchOp");
+            return Err(undecodable(PatchKind::Json, &why));
+        }
+    };
+    let mut text = |name: &str| match fields.remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => {
+            let field = format!("struct field jsonPatchOp.{name} of type string");
+            Err(undecodable(PatchKind::Json, &go::mismatch(&other, &field)))
+        }
+    };
+    Ok(Operation {
+        op: text("op")?,
+        path: text("path")?,
+        from: text("from")?,
+        value: fields.remove("value"),
+    })
+}
+
+/// The object after all operations, or the one answer that upstream has for every operation that does not apply.
+pub(super) fn apply(current: &Value, operations: &[Operation]) -> Result<Value, Status> {
+    let mut document = current.clone();
+    let mut copied_bytes = 0;
+    for operation in operations {
+        step(&mut document, operation, &mut copied_bytes)
+            .ok_or_else(|| Status::new(Reason::Invalid, UNPROCESSABLE))?;
+    }
+    Ok(document)
+}
+
+/// Does one operation; none if it does not apply.
+fn step(document: &mut Value, operation: &Operation, copied_bytes: &mut usize) -> Option<()> {
+    let path = operation.path.as_deref()?;
+    let from = operation.from.as_deref();
+    let value = || operation.value.clone().unwrap_or_default();
+    match operation.op.as_deref()? {
+        "add" => add(document, path, value()),
+        "remove" => remove(document, path).map(|_| ()),
+        "replace" => replace(document, path, value()),
+        "move" => {
+            let value = remove(document, from?)?;
+            add(document, path, value)
+        }
+        "copy" => {
+            let value = get(document, from?)?.cloned().unwrap_or_default();
+            *copied_bytes += value.to_string().len();
+            if *copied_bytes > COPIED_BYTES_MAX {
+                return None;
+            }
+            add(document, path, value)
+        }
+        "test" if path.is_empty() => (operation.value.as_ref()? == document).then_some(()),
+        // A field that is not there is null.
+        "test" => (get(document, path)?.unwrap_or(&Value::Null) == &value()).then_some(()),
+        _ => None,
+    }
+}
+
+/// The object or list that holds the end of a path, and the path's last word. What is before the first slash counts for nothing, as upstream.
+fn holder<'a>(document: &'a mut Value, path: &str) -> Option<(&'a mut Value, String)> {
+    let mut words: Vec<String> = path.split('/').skip(1).map(unescape).collect();
+    let last = words.pop()?;
+    let holder = words.iter().try_fold(document, |value, word| match value {
+        Value::Object(fields) => fields.get_mut(word),
+        Value::Array(elements) => {
+            let index = index(word, elements.len())?;
+            elements.get_mut(index)
+        }
+        _ => None,
+    })?;
+    (holder.is_object() || holder.is_array()).then_some((holder, last))
+}
+
+fn unescape(word: &str) -> String {
+    // `~01` is `~1`: the escaped tilde comes last.
+    word.replace("~1", "/").replace("~0", "~")
+}
+
+/// The element that a word names, counted from the end if it is negative.
+fn index(word: &str, len: usize) -> Option<usize> {
+    let index: i64 = word.parse().ok()?;
+    let index = if index < 0 {
+        index.checked_add(i64::try_from(len).ok()?)?
+    } else {
+        index
+    };
+    usize::try_from(index).ok().filter(|index| *index < len)
+}
+
+/// What is at a path: the inner none is a field that its object does not have.
+fn get<'a>(document: &'a mut Value, path: &str) -> Option<Option<&'a Value>> {
+    let (holder, word) = holder(document, path)?;
+    match holder {
+        Value::Object(fields) => Some(fields.get(&word)),
+        Value::Array(elements) => {
+            let index = index(&word, elements.len())?;
+            Some(elements.get(index))
+        }
+        _ => None,
+    }
+}
+
+fn add(document: &mut Value, path: &str, value: Value) -> Option<()> {
+    let (holder, word) = holder(document, path)?;
+    match holder {
+        Value::Object(fields) => {
+            fields.insert(word, value);
+        }
+        Value::Array(elements) if word == "-" => elements.push(value),
+        Value::Array(elements) => {
+            let index = index(&word, elements.len() + 1)?;
+            elements.insert(index, value);
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn remove(document: &mut Value, path: &str) -> Option<Value> {
+    let (holder, word) = holder(document, path)?;
+    match holder {
+        Value::Object(fields) => fields.remove(&word),
+        Value::Array(elements) => {
+            let index = index(&word, elements.len())?;
+            Some(elements.remove(index))
+        }
+        _ => None,
+    }
+}
+
+fn replace(document: &mut Value, path: &str, value: Value) -> Option<()> {
+    if path.is_empty() {
+        if !value.is_object() && !value.is_array() {
+            return None;
+        }
+        *document = value;
+        return Some(());
+    }
+    let (holder, word) = holder(document, path)?;
+    match holder {
+        Value::Object(fields) => {
+            fields.insert(word, value);
+        }
+        Value::Array(elements) => {
+            let index = index(&word, elements.len())?;
+            elements[index] = value;
+        }
+        _ => return None,
+    }
+    Some(())
+}
