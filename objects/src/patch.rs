@@ -6,6 +6,7 @@ use crate::{
     status::{Reason, Status},
 };
 
+pub mod apply;
 mod go;
 mod json;
 mod merge;
