@@ -95,6 +95,31 @@ pub struct Field {
     pub patch: Patch,
     /// Whether the field says otherwise than its type if server-side apply takes it as one value (`x-kubernetes-map-type` beside a reference).
     pub atomic: Option<bool>,
+    /// What upstream's Go type says of it; of CRDs nothing.
+    pub go: Go,
+}
+
+/// What JSON and messages show of the Go field behind a built-in kind's field.
+#[derive(Debug, Clone, Default)]
+pub struct Go {
+    /// Absent is not the same as zero.
+    pub pointer: bool,
+    pub omit: Omit,
+    /// The type as messages name it where it does not follow from the shape: `v1.ServiceType`.
+    pub kind: Option<Box<str>>,
+    /// The embedded types between the object and the field, with dots: `VolumeSource`.
+    pub outer: Option<Box<str>>,
+}
+
+/// When Go's JSON leaves a field out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Omit {
+    /// Zero scalars and empty lists and maps, but not structs (`omitempty`).
+    #[default]
+    Empty,
+    Never,
+    /// Also zero structs (`omitzero`).
+    Zero,
 }
 
 /// What a strategic merge patch does with a field.

@@ -1,8 +1,10 @@
 //! Makes `objects/data/builtin.json`, the table of the built-in kinds, from what upstream publishes in its Go modules: field
-//! names, types and keys from the OpenAPI documents, numbers from the `.proto` files, resources from the discovery documents.
+//! names, types and keys from the OpenAPI documents, numbers from the `.proto` files, pointers from the Go files, resources from
+//! the discovery documents.
 //! Facts alone come over; descriptions stay behind.
 
 mod discovery;
+mod golang;
 mod openapi;
 mod proto;
 
@@ -29,12 +31,18 @@ const MODULES: [&str; 4] = [
 pub(crate) fn run() -> Result<()> {
     let kubernetes = fetch("k8s.io/kubernetes", &format!("v1.{MINOR_AND_PATCH}"))?;
     let mut messages = proto::Messages::default();
+    let mut structs = golang::Structs::default();
     for module in MODULES {
         let folder = fetch(module, &format!("v0.{MINOR_AND_PATCH}"))?;
         proto::read_folder(&folder, &mut messages)?;
+        golang::read_folder(
+            &folder,
+            &module.replacen("k8s.io/", "io.k8s.", 1),
+            &mut structs,
+        )?;
     }
     let resources = discovery::read(&kubernetes.join("api/discovery"))?;
-    let types = openapi::read(&kubernetes.join("api/openapi-spec"), &messages)?;
+    let types = openapi::read(&kubernetes.join("api/openapi-spec"), &messages, &structs)?;
     let table = json!({
         "source": format!("k8s.io/kubernetes v1.{MINOR_AND_PATCH} and k8s.io/api v0.{MINOR_AND_PATCH}, modules of the Go proxy (Apache-2.0)"),
         "types": types,

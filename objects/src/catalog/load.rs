@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 use crate::catalog::{Catalog, Resource, Subresource};
-use crate::schema::{Field, List, ListKind, Node, NodeId, Object, Patch, Schema, Shape};
+use crate::schema::{Field, Go, List, ListKind, Node, NodeId, Object, Omit, Patch, Schema, Shape};
 
 /// Written by `cargo xtask facts`.
 const DATA: &str = include_str!("../../data/builtin.json");
@@ -42,6 +42,14 @@ struct FieldRow {
     key: Option<String>,
     #[serde(default)]
     atomic: Option<bool>,
+    #[serde(default)]
+    pointer: bool,
+    #[serde(default)]
+    omit: String,
+    #[serde(default)]
+    go: Option<String>,
+    #[serde(default)]
+    r#in: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -127,6 +135,16 @@ fn field(schema: &mut Schema, row: FieldRow) -> Field {
             key: row.key.map(String::into_boxed_str),
         },
         atomic: row.atomic,
+        go: Go {
+            pointer: row.pointer,
+            omit: match row.omit.as_str() {
+                "never" => Omit::Never,
+                "zero" => Omit::Zero,
+                _ => Omit::Empty,
+            },
+            kind: row.go.map(String::into_boxed_str),
+            outer: row.r#in.map(String::into_boxed_str),
+        },
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
+use super::golang::Structs;
 use super::proto::{Field, Messages};
 
 /// Types that are one value on the wire, and the word for each.
@@ -43,13 +44,48 @@ const SCALARS: [(&str, &str); 13] = [
     ("io.k8s.apimachinery.pkg.version.Info", "any"),
 ];
 
+/// Kinds that no path of the OpenAPI documents has, though they are sent or stored: the group, version and kind of each, and
+/// its properties in the words of OpenAPI.
+fn unpublished() -> Value {
+    let text = json!({"type": "string"});
+    let meta = |kind: &str| json!({"$ref": format!("#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.{kind}")});
+    let of = |group: &str, kind: &str| json!([{"group": group, "version": "v1", "kind": kind}]);
+    json!({
+        "io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata": {
+            "properties": {"apiVersion": text, "kind": text, "metadata": meta("ObjectMeta")},
+            "x-kubernetes-group-version-kind": of("meta.k8s.io", "PartialObjectMetadata"),
+        },
+        "io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadataList": {
+            "properties": {
+                "apiVersion": text, "kind": text, "metadata": meta("ListMeta"),
+                "items": {"type": "array", "items": meta("PartialObjectMetadata")},
+            },
+            "x-kubernetes-group-version-kind": of("meta.k8s.io", "PartialObjectMetadataList"),
+        },
+        "io.k8s.api.core.v1.RangeAllocation": {
+            "properties": {
+                "apiVersion": text, "kind": text, "metadata": meta("ObjectMeta"), "range": text,
+                "data": {"type": "string", "format": "byte"},
+            },
+            "x-kubernetes-group-version-kind": of("", "RangeAllocation"),
+        },
+    })
+}
+
 /// The fields of every named type.
-pub(super) fn read(folder: &Path, messages: &Messages) -> Result<Map<String, Value>> {
+pub(super) fn read(
+    folder: &Path,
+    messages: &Messages,
+    structs: &Structs,
+) -> Result<Map<String, Value>> {
     let swagger: Value = serde_json::from_slice(&std::fs::read(folder.join("swagger.json"))?)?;
     let defaults = defaults(&folder.join("v3"))?;
+    let unpublished = unpublished();
     let definitions = swagger["definitions"]
         .as_object()
-        .context("swagger.json has no definitions")?;
+        .context("swagger.json has no definitions")?
+        .iter()
+        .chain(unpublished.as_object().into_iter().flatten());
     let none = Map::new();
     let mut types = Map::new();
     for (name, definition) in definitions {
@@ -75,12 +111,13 @@ pub(super) fn read(folder: &Path, messages: &Messages) -> Result<Map<String, Val
         let properties = definition["properties"].as_object().unwrap_or(&none);
         for (field, declared) in properties {
             let numbers = numbers(name, field, properties, messages);
-            let row = field_row(
+            let mut row = field_row(
                 declared,
                 &numbers,
                 messages,
                 required.contains(&field.as_str()),
             );
+            structs.tell(name, field, &mut row);
             fields.insert(
                 field.clone(),
                 with_default(row, defaults.get(&(name.clone(), field.clone()))),
