@@ -1,11 +1,12 @@
 //! Makes `objects/data/builtin.json`, the table of the built-in kinds, from what upstream publishes in its Go modules: field
 //! names, types and keys from the OpenAPI documents, numbers from the `.proto` files, pointers from the Go files, resources from
-//! the discovery documents.
+//! the discovery documents. And `apiserver/data/bootstrap-policy.json`, the roles and bindings that every cluster begins with.
 //! Facts alone come over; descriptions stay behind.
 
 mod discovery;
 mod golang;
 mod openapi;
+mod policy;
 mod proto;
 
 use std::path::{Path, PathBuf};
@@ -48,9 +49,18 @@ pub(crate) fn run() -> Result<()> {
         "types": types,
         "resources": resources,
     });
-    let path = workspace::root().join("objects/data/builtin.json");
-    std::fs::write(&path, lines(&table)?)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    write("objects/data/builtin.json", &lines(&table)?)?;
+    let published = "plugin/pkg/auth/authorizer/rbac/bootstrappolicy/testdata";
+    let objects = policy::read(&kubernetes.join(published))?;
+    write(
+        "apiserver/data/bootstrap-policy.json",
+        &policy::lines(&objects),
+    )
+}
+
+fn write(name: &str, text: &str) -> Result<()> {
+    let path = workspace::root().join(name);
+    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     println!("[xtask] wrote {}", path.display());
     Ok(())
 }
