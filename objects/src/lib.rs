@@ -8,6 +8,7 @@ pub mod crd;
 pub mod defaults;
 pub mod discovery;
 pub mod invalid;
+pub mod jsonpath;
 pub mod meta;
 pub mod openapi;
 pub mod patch;

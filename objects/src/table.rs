@@ -5,10 +5,12 @@ use std::borrow::Cow;
 use serde_json::json;
 
 use crate::table::column::{Column, Kind, Row};
+use crate::table::custom::Custom;
 use crate::{Map, Value, meta};
 
 mod builtin;
 mod column;
+mod custom;
 mod describe;
 mod format;
 
@@ -17,6 +19,8 @@ mod format;
 pub enum Printer {
     /// A built-in kind with columns of its own.
     Builtin(&'static Kind),
+    /// A custom resource, with the columns that its CRD declares.
+    Custom(Custom),
     /// Name and time of creation, for kinds without columns of their own.
     Plain,
 }
@@ -60,6 +64,12 @@ impl Printer {
         builtin::find(group, kind).map_or(Printer::Plain, Printer::Builtin)
     }
 
+    /// The printer of a custom resource, from the version in `spec.versions` of its CRD.
+    #[must_use]
+    pub fn custom(version: &Value) -> Printer {
+        Printer::Custom(Custom::new(version))
+    }
+
     /// The table of some objects. The metadata is that of the list they are of, or of the one object.
     #[must_use]
     pub fn table<'a>(
@@ -91,6 +101,7 @@ impl Printer {
     fn headers(&self) -> Vec<Value> {
         match self {
             Printer::Builtin(kind) => kind.columns.iter().map(Column::header).collect(),
+            Printer::Custom(custom) => custom.headers(),
             Printer::Plain => builtin::PLAIN.iter().map(Column::header).collect(),
         }
     }
@@ -102,6 +113,7 @@ impl Printer {
         };
         let cells = match self {
             Printer::Builtin(kind) => column::cells(kind.columns, &row),
+            Printer::Custom(custom) => custom.cells(&row),
             Printer::Plain => column::cells(&builtin::PLAIN, &row),
         };
         let included = match options.include {

@@ -17,6 +17,9 @@ pub(super) static PLAIN: [Column; 2] = [
     text("Created At", "metadata.creationTimestamp").of("date"),
 ];
 
+/// What every table begins with, for columns that are not known beforehand.
+pub(super) static NAME_ONLY: [Column; 1] = [NAME];
+
 /// Of kinds of which there is no more to tell.
 const NAME_AND_AGE: &[Column] = &[NAME, AGE];
 

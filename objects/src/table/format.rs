@@ -146,3 +146,36 @@ pub(super) fn name_or_default(object: &Value, annotations: &[&str]) -> String {
     let note = if is_default { " (default)" } else { "" };
     format!("{}{note}", meta::name(object))
 }
+
+/// A number as Go prints it: floats with an exponent from seven digits on.
+pub(super) fn number(number: &serde_json::Number) -> String {
+    let float = match (number.as_i64(), number.as_f64()) {
+        (None, Some(float)) => float,
+        _ => return number.to_string(),
+    };
+    let scientific = format!("{float:e}");
+    let Some((digits, exponent)) = scientific.split_once('e') else {
+        return scientific;
+    };
+    match exponent.parse::<i32>() {
+        Ok(exponent @ (..-4 | 21..)) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.abs())
+        }
+        _ => float.to_string(),
+    }
+}
+
+/// A value as JSON with the characters of HTML escaped, as Go writes it.
+pub(super) fn json(value: &Value) -> String {
+    let mut escaped = String::new();
+    for c in value.to_string().chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            _ => escaped.push(c),
+        }
+    }
+    escaped
+}
