@@ -3,6 +3,8 @@
 use crate::Value;
 
 mod kinds;
+mod pod;
+mod workloads;
 
 /// The function that fills in the fields of one kind.
 #[derive(Debug, Clone, Copy)]
@@ -13,7 +15,7 @@ pub struct Defaults {
 }
 
 /// The tables of all rooms.
-const TABLES: [&[Defaults]; 1] = [kinds::DEFAULTS];
+const TABLES: [&[Defaults]; 3] = [pod::DEFAULTS, workloads::DEFAULTS, kinds::DEFAULTS];
 
 /// Fills in what an object of a kind does not say.
 pub fn apply(group: &str, kind: &str, object: &mut Value) {

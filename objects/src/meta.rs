@@ -48,6 +48,12 @@ pub fn fields_mut<'a>(object: &'a mut Value, field: &str) -> &'a mut Map {
     inner.as_object_mut().expect("it was made an object")
 }
 
+/// The value of `spec`, which is made an object where it is missing or is none.
+pub fn spec_mut(object: &mut Value) -> &mut Value {
+    fields_mut(object, "spec");
+    object.get_mut("spec").expect("it was just made")
+}
+
 #[must_use]
 pub fn name(object: &Value) -> &str {
     text(object, &["metadata", "name"])

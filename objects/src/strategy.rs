@@ -5,6 +5,8 @@ use serde_json::json;
 use crate::{Value, meta, validate::metadata::same};
 
 mod kinds;
+pub(crate) mod pod;
+mod workloads;
 
 /// How requests for the objects of one kind are treated.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +60,7 @@ impl Strategy {
 }
 
 /// The tables of all rooms.
-const TABLES: [&[Strategy]; 1] = [kinds::STRATEGIES];
+const TABLES: [&[Strategy]; 3] = [pod::STRATEGIES, workloads::STRATEGIES, kinds::STRATEGIES];
 
 /// A kind that no table names.
 static OTHER: Strategy = Strategy::plain("", "");
@@ -77,7 +79,7 @@ pub fn traits(group: &str, kind: &str) -> &'static Strategy {
 pub fn prepare_create(group: &str, kind: &str, object: &mut Value) {
     let strategy = traits(group, kind);
     if strategy.has_status {
-        reset(object, "status", &Value::Null);
+        object["status"] = json!({});
     }
     if strategy.has_generation {
         meta::metadata_mut(object).insert("generation".to_owned(), json!(1));
@@ -129,6 +131,15 @@ pub fn reset(object: &mut Value, field: &str, other: &Value) {
     match other.get(field) {
         Some(value) => fields.insert(field.to_owned(), value.clone()),
         None => fields.remove(field),
+    };
+}
+
+/// Gives a field of metadata the value that it has in another object.
+pub fn reset_metadata(object: &mut Value, field: &str, other: &Value) {
+    let metadata = meta::metadata_mut(object);
+    match meta::at(other, &["metadata", field]) {
+        Some(value) => metadata.insert(field.to_owned(), value.clone()),
+        None => metadata.remove(field),
     };
 }
 

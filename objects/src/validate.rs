@@ -2,6 +2,7 @@
 
 use crate::{Value, invalid::Faults};
 
+pub(crate) mod amount;
 mod kinds;
 pub mod metadata;
 pub mod names;
