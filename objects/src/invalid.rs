@@ -27,6 +27,8 @@ pub struct Invalid {
     pub path: Path,
     /// The value that is wrong, where the text shows it.
     pub value: Option<Value>,
+    /// What the text shows instead of the value: upstream's struct, whose fields have an order and names of their own.
+    pub shown: Option<String>,
     pub detail: String,
 }
 
@@ -74,6 +76,7 @@ impl Invalid {
             fault,
             path: path.clone(),
             value,
+            shown: None,
             detail: detail.into(),
         }
     }
@@ -151,6 +154,20 @@ impl Invalid {
         Invalid::new(Fault::Internal, path, None, detail)
     }
 
+    /// Shows this text in place of the value.
+    #[must_use]
+    pub fn showing(mut self, text: impl Into<String>) -> Invalid {
+        self.shown = Some(text.into());
+        self
+    }
+
+    /// Says more of a fault whose kind alone says too little.
+    #[must_use]
+    pub fn because(mut self, detail: impl Into<String>) -> Invalid {
+        self.detail = detail.into();
+        self
+    }
+
     /// The text without the path, as a cause's message has it.
     #[must_use]
     pub fn body(&self) -> String {
@@ -161,7 +178,8 @@ impl Invalid {
         );
         if shown {
             text.push_str(": ");
-            text.push_str(&self.value.as_ref().map_or_else(|| "null".to_owned(), show));
+            let value = || self.value.as_ref().map_or_else(|| "null".to_owned(), show);
+            text.push_str(&self.shown.clone().unwrap_or_else(value));
         }
         if !self.detail.is_empty() {
             text.push_str(": ");
