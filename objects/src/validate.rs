@@ -7,6 +7,8 @@ mod kinds;
 pub mod metadata;
 pub mod names;
 
+pub use kinds::namespace_finalize;
+
 /// What one kind asks of its objects. Metadata is checked before the kind's own functions are called.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {

@@ -1,5 +1,75 @@
-//! Rules of the kinds that run nothing.
+//! Rules of the kinds that run nothing, each room of kinds in its own file.
 
-use super::Rules;
+use super::{Rules, names};
 
-pub(super) const RULES: &[Rules] = &[];
+mod amount;
+mod core;
+mod endpoints;
+mod events;
+mod ip;
+mod network;
+mod nodes;
+mod rbac;
+mod resources;
+mod rules;
+mod scaling;
+mod service;
+mod storage;
+mod view;
+mod volumes;
+
+pub use self::core::namespace_finalize;
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+const NETWORK: &str = "networking.k8s.io";
+const STORAGE: &str = "storage.k8s.io";
+
+/// A kind in a namespace, whose names are subdomains.
+const fn namespaced(group: &'static str, kind: &'static str) -> Rules {
+    Rules::new(group, kind, true, names::subdomain)
+}
+
+/// A kind of the whole cluster, whose names are subdomains.
+const fn cluster(group: &'static str, kind: &'static str) -> Rules {
+    Rules::new(group, kind, false, names::subdomain)
+}
+
+#[rustfmt::skip]
+pub(super) const RULES: &[Rules] = &[
+    Rules { name: names::label, create: service::create, update: service::update, status: service::status, warnings: service::warnings, ..namespaced("", "Service") },
+    Rules { create: core::config_map, update: core::config_map_update, ..namespaced("", "ConfigMap") },
+    Rules { create: core::secret, update: core::secret_update, ..namespaced("", "Secret") },
+    Rules { name: names::label, create: core::namespace, status: core::namespace_status, ..cluster("", "Namespace") },
+    namespaced("", "ServiceAccount"),
+    Rules { create: nodes::create, update: nodes::update, status: nodes::update, ..cluster("", "Node") },
+    Rules { create: volumes::volume, update: volumes::volume_update, status: volumes::volume_status, ..cluster("", "PersistentVolume") },
+    Rules { create: volumes::claims::create, update: volumes::claims::update, status: volumes::claims::status, ..namespaced("", "PersistentVolumeClaim") },
+    Rules { create: endpoints::endpoints, update: endpoints::endpoints_update, ..namespaced("", "Endpoints") },
+    Rules { create: resources::limit_range, update: |new, _, faults| resources::limit_range(new, faults), ..namespaced("", "LimitRange") },
+    Rules { create: resources::quota, update: resources::quota_update, status: |new, _, faults| { volumes::resource_version(new, faults); resources::quota_status(new, faults); }, ..namespaced("", "ResourceQuota") },
+    Rules { create: core::binding, ..namespaced("", "Binding") },
+    Rules { create: events::create, update: events::update, ..namespaced("", "Event") },
+    Rules { create: events::create, update: events::update, ..namespaced("events.k8s.io", "Event") },
+    Rules { create: endpoints::slice, update: endpoints::slice_update, ..namespaced("discovery.k8s.io", "EndpointSlice") },
+    Rules { create: network::policy, update: network::policy_update, ..namespaced(NETWORK, "NetworkPolicy") },
+    Rules { create: network::ingress::create, update: network::ingress::update, status: network::ingress_status, warnings: network::ingress::warnings, ..namespaced(NETWORK, "Ingress") },
+    Rules { create: network::ingress::class, update: network::ingress::class_update, ..cluster(NETWORK, "IngressClass") },
+    Rules { name: network::address_name, create: network::address, update: network::address_update, ..cluster(NETWORK, "IPAddress") },
+    Rules { create: network::service_networks, update: network::service_networks_update, ..cluster(NETWORK, "ServiceCIDR") },
+    Rules { name: names::path_segment, create: rbac::role, update: |new, _, faults| rbac::role(new, faults), ..namespaced(RBAC, "Role") },
+    Rules { name: names::path_segment, create: rbac::cluster_role, update: |new, _, faults| rbac::cluster_role(new, faults), ..cluster(RBAC, "ClusterRole") },
+    Rules { name: names::path_segment, create: rbac::role_binding, update: rbac::role_binding_update, ..namespaced(RBAC, "RoleBinding") },
+    Rules { name: names::path_segment, create: rbac::cluster_role_binding, update: rbac::cluster_role_binding_update, ..cluster(RBAC, "ClusterRoleBinding") },
+    Rules { create: storage::class, update: storage::class_update, ..cluster(STORAGE, "StorageClass") },
+    Rules { create: storage::attributes_class, update: storage::attributes_class_update, ..cluster(STORAGE, "VolumeAttributesClass") },
+    Rules { create: storage::driver, update: storage::driver_update, ..cluster(STORAGE, "CSIDriver") },
+    Rules { create: storage::node, update: storage::node_update, ..cluster(STORAGE, "CSINode") },
+    Rules { create: storage::capacity, update: storage::capacity_update, ..namespaced(STORAGE, "CSIStorageCapacity") },
+    Rules { create: storage::attachment, update: storage::attachment_update, status: storage::attachment_update, ..cluster(STORAGE, "VolumeAttachment") },
+    Rules { create: scaling::autoscaler, update: |new, _, faults| scaling::autoscaler(new, faults), status: scaling::autoscaler_status, ..namespaced("autoscaling", "HorizontalPodAutoscaler") },
+    Rules { create: scaling::scale, update: |new, _, faults| scaling::scale(new, faults), ..namespaced("autoscaling", "Scale") },
+    Rules { create: scaling::budget, update: scaling::budget_update, status: scaling::budget_status, ..namespaced("policy", "PodDisruptionBudget") },
+    Rules { create: scaling::priority_class, update: scaling::priority_class_update, ..cluster("scheduling.k8s.io", "PriorityClass") },
+    Rules { create: scaling::runtime_class, update: scaling::runtime_class_update, ..cluster("node.k8s.io", "RuntimeClass") },
+    Rules { create: scaling::lease, update: scaling::lease_update, ..namespaced("coordination.k8s.io", "Lease") },
+];
