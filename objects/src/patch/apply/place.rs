@@ -265,6 +265,22 @@ fn common(name: &str) -> Option<Field<'static>> {
 }
 
 impl List<'_> {
+    /// The value of a key that an element leaves out. Of built-in kinds, whose fields protobuf numbers, required scalars are
+    /// declared with their zero as default.
+    fn default(&self, key: &str) -> Option<Value> {
+        let items = self.items.at()?;
+        let field = items.declared(key)?;
+        if field.default.is_some() || !field.required || field.numbers.is_empty() {
+            return field.default.clone();
+        }
+        match items.field(key)?.shape() {
+            Shape::String => Some(Value::from("")),
+            Shape::Integer { .. } | Shape::Number => Some(Value::from(0)),
+            Shape::Boolean => Some(Value::from(false)),
+            _ => None,
+        }
+    }
+
     /// The step to an element of this list, which is not in one piece.
     pub(super) fn element(&self, item: &Value) -> Result<Element, String> {
         if self.keys.is_empty() {
@@ -291,13 +307,15 @@ impl List<'_> {
                 return Err("associative list with keys may not have non-map elements".to_owned());
             }
         };
-        let default = |key: &str| self.items.at()?.declared(key)?.default.as_ref();
         let key: Vec<(Box<str>, Value)> = self
             .keys
             .iter()
             .filter_map(|name| {
-                let value = fields.get(&**name).or_else(|| default(name))?;
-                Some((name.clone(), value.clone()))
+                let value = fields
+                    .get(&**name)
+                    .cloned()
+                    .or_else(|| self.default(name))?;
+                Some((name.clone(), value))
             })
             .collect();
         if key.is_empty() {
