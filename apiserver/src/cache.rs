@@ -13,7 +13,7 @@ use parking_lot::{RwLock, RwLockReadGuard};
 use tokio::sync::{Notify, watch};
 
 use self::events::Ring;
-pub use self::events::{Event, EventKind, Gone};
+pub use self::events::{Event, EventKind, Gone, frame};
 pub use self::feed::{Feed, Runner};
 pub use self::object::{Decode, Object};
 

@@ -8,6 +8,7 @@ pub mod cache;
 pub mod clock;
 pub mod objects_view;
 pub mod registry;
+pub mod rest;
 pub mod served;
 pub mod storage;
 pub mod user;

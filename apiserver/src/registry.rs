@@ -1,12 +1,15 @@
 //! What can be done with objects: read, watched, created, changed and deleted, with optimistic concurrency. REST and gRPC are two
 //! ways to ask for it.
 
+mod act;
+mod apply;
 mod create;
 mod delete;
 mod fields;
 mod options;
 mod read;
 mod rules;
+mod scale;
 mod store;
 mod update;
 mod watch;
@@ -24,7 +27,7 @@ use crate::storage::Storage;
 use crate::user::User;
 
 pub use self::delete::Deleted;
-pub use self::fields::FieldManager;
+pub use self::create::uid;
 pub use self::options::{DeleteOptions, ListOptions, Validation, VersionMatch, WriteOptions};
 pub use self::read::{Items, List};
 pub use self::update::Patch;
@@ -138,7 +141,15 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Whether the objects of a resource are stored in the version that it is: they can be sent as they are.
+    #[must_use]
+    pub fn is_stored_as_served(&self, served: &Served) -> bool {
+        rules::is_stored_as_served(served)
+    }
+}
+
 /// Gives an object of a resource's folder the version and kind under which it is asked for.
-fn as_served(served: &Served, object: Value) -> Result<Value, Status> {
+pub fn as_served(served: &Served, object: Value) -> Result<Value, Status> {
     rules::convert(served, object)
 }

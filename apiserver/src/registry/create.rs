@@ -6,7 +6,8 @@ use objects::status::{Reason, Status};
 use objects::{Value, meta};
 
 use super::store::{encode, stamp};
-use super::{FieldManager, Registry, Request, WriteOptions, as_served, rules};
+use super::update::Owners;
+use super::{Registry, Request, WriteOptions, as_served, fields, rules};
 use crate::admission::{Operation, Review};
 use crate::clock;
 use crate::storage::Written;
@@ -21,15 +22,19 @@ const BASE_LETTERS_MAX: usize = 63 - SUFFIX_LETTERS;
 
 impl Registry {
     /// Makes an object.
-    pub async fn create(
-        &self,
-        request: &Request,
-        object: Value,
-        options: &WriteOptions,
-    ) -> Result<Value, Status> {
+    pub async fn create(&self, request: &Request, object: Value, options: &WriteOptions) -> Result<Value, Status> {
+        self.create_as(request, object, options, Owners::Noted).await
+    }
+
+    /// Makes the object of an applied configuration, which says already who owns what.
+    pub(super) async fn create_applied(&self, request: &Request, object: Value, options: &WriteOptions) -> Result<Value, Status> {
+        self.create_as(request, object, options, Owners::Applied).await
+    }
+
+    async fn create_as(&self, request: &Request, object: Value, options: &WriteOptions, owners: Owners) -> Result<Value, Status> {
         let mut name_tries = 0;
         loop {
-            let result = self.create_once(request, object.clone(), options).await;
+            let result = self.create_once(request, object.clone(), options, owners).await;
             let made_up = meta::name(&object).is_empty();
             match result {
                 Err(status) if made_up && status.reason == Reason::AlreadyExists => {
@@ -43,12 +48,7 @@ impl Registry {
         }
     }
 
-    async fn create_once(
-        &self,
-        request: &Request,
-        mut object: Value,
-        options: &WriteOptions,
-    ) -> Result<Value, Status> {
+    async fn create_once(&self, request: &Request, mut object: Value, options: &WriteOptions, owners: Owners) -> Result<Value, Status> {
         let served = &request.served;
         check_place(request, &mut object)?;
         rules::apply_defaults(served, &mut object);
@@ -66,7 +66,9 @@ impl Registry {
         let mut under_review = Some(object);
         self.admission.mutate(&review, &mut under_review).await?;
         let mut object = under_review.unwrap_or(Value::Null);
-        FieldManager::of(request, options).note(request, None, &mut object)?;
+        if owners == Owners::Noted {
+            fields::note(request, options, None, &mut object);
+        }
         rules::prepare_create(served, &mut object);
         let name = meta::name(&object).to_owned();
         let faults = rules::validate_create(served, &object);
@@ -193,7 +195,7 @@ fn suffix() -> String {
 }
 
 /// A random UUID.
-pub(super) fn uid() -> String {
+pub fn uid() -> String {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).expect("the system has randomness");
     // Version 4, variant 1.

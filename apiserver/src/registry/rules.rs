@@ -5,7 +5,7 @@ use objects::status::Status;
 use objects::strategy::Strategy;
 use objects::{Value, defaults, strategy, validate};
 
-use crate::served::Served;
+use crate::served::{Origin, Served};
 
 /// How requests for a resource are treated.
 pub(super) fn traits(served: &Served) -> &'static Strategy {
@@ -65,4 +65,12 @@ pub(super) fn convert(served: &Served, mut object: Value) -> Result<Value, Statu
 /// An object in the version in which its kind is stored.
 pub(super) fn to_stored(_served: &Served, object: Value) -> Result<Value, Status> {
     Ok(object)
+}
+
+/// Whether objects are stored in the version that is asked for.
+pub(super) fn is_stored_as_served(served: &Served) -> bool {
+    match &served.origin {
+        Origin::Builtin => !matches!((served.resource.group.as_str(), served.resource.version.as_str()), ("autoscaling", "v1") | ("events.k8s.io", _)),
+        Origin::Custom(custom) => custom.storage_version == served.resource.version,
+    }
 }

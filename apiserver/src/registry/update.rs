@@ -1,11 +1,12 @@
 //! Changing objects: a whole new one, or a patch. Whatever happens in between, a change is of the object it was made from.
 
+use objects::patch::apply;
 use objects::status::{Reason, Status};
 use objects::{Value, meta};
 
 use super::create::check_place;
 use super::store::{Current, encode, stamp};
-use super::{CHANGED, FieldManager, Registry, Request, WriteOptions, as_served, rules};
+use super::{CHANGED, Registry, Request, WriteOptions, as_served, fields, rules};
 use crate::admission::{Operation, Review};
 use crate::storage::Written;
 
@@ -14,6 +15,23 @@ const CONFLICTS_MAX: usize = 5;
 
 /// Makes the new object of the current one: called again when that was changed meanwhile.
 pub type Patch<'a> = dyn Fn(&Value) -> Result<Value, Status> + Send + Sync + 'a;
+
+/// Who says which fields a write owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owners {
+    /// The server notes what changes.
+    Noted,
+    /// The object was applied and says it already.
+    Applied,
+}
+
+/// A change that is wanted.
+#[derive(Clone, Copy)]
+struct Change<'a> {
+    patch: &'a Patch<'a>,
+    options: &'a WriteOptions,
+    owners: Owners,
+}
 
 /// One try of a change.
 enum Try {
@@ -49,51 +67,49 @@ impl Registry {
             return Ok((self.create(request, object, options).await?, true));
         }
         let patch = |_: &Value| Ok(object.clone());
-        Ok((self.change(request, &patch, options, current).await?, false))
+        let change = Change { patch: &patch, options, owners: Owners::Noted };
+        Ok((self.change(request, change, current).await?, false))
     }
 
     /// Changes an object by a function of what it is.
-    pub async fn patch(
+    pub async fn patch(&self, request: &Request, patch: &Patch<'_>, options: &WriteOptions) -> Result<Value, Status> {
+        self.change_glanced(request, Change { patch, options, owners: Owners::Noted }).await
+    }
+
+    /// As `patch`, by a function that says who owns what.
+    pub(super) async fn patch_applied(
         &self,
         request: &Request,
         patch: &Patch<'_>,
         options: &WriteOptions,
     ) -> Result<Value, Status> {
-        match self.glance(request, &request.name) {
-            Some(glanced) => {
-                let revision = glanced.revision;
-                let first = self.change(request, patch, options, Some(glanced)).await;
-                // What was refused may have been refused for what the object no longer is.
-                match first {
-                    Err(refused) => {
-                        let current = self.load(request, &request.name).await?;
-                        match current {
-                            Some(current) if current.revision == revision => Err(refused),
-                            current => self.change(request, patch, options, current).await,
-                        }
-                    }
-                    done => done,
-                }
+        self.change_glanced(request, Change { patch, options, owners: Owners::Applied }).await
+    }
+
+    /// Begins with the object in memory, and believes a refusal only when that is the newest one.
+    async fn change_glanced(&self, request: &Request, change: Change<'_>) -> Result<Value, Status> {
+        let glanced = self.glance(request, &request.name);
+        let revision = glanced.as_ref().map(|glanced| glanced.revision);
+        let mut refused = None;
+        if glanced.is_some() {
+            match self.change(request, change, glanced).await {
+                Ok(done) => return Ok(done),
+                Err(status) => refused = Some(status),
             }
-            None => {
-                let current = self.load(request, &request.name).await?;
-                self.change(request, patch, options, current).await
-            }
+        }
+        let current = self.load(request, &request.name).await?;
+        match (current, refused) {
+            (Some(current), Some(refused)) if Some(current.revision) == revision => Err(refused),
+            (current, _) => self.change(request, change, current).await,
         }
     }
 
-    async fn change(
-        &self,
-        request: &Request,
-        patch: &Patch<'_>,
-        options: &WriteOptions,
-        mut current: Option<Current>,
-    ) -> Result<Value, Status> {
+    async fn change(&self, request: &Request, change: Change<'_>, mut current: Option<Current>) -> Result<Value, Status> {
         for _ in 0..CONFLICTS_MAX {
             let Some(now) = current else {
                 return Err(request.not_found());
             };
-            match self.try_change(request, patch, options, now).await? {
+            match self.try_change(request, change, now).await? {
                 Try::Done(object) => return as_served(&request.served, object),
                 Try::Changed(found) => current = found,
             }
@@ -101,16 +117,11 @@ impl Registry {
         Err(request.conflict(CHANGED))
     }
 
-    async fn try_change(
-        &self,
-        request: &Request,
-        patch: &Patch<'_>,
-        options: &WriteOptions,
-        current: Current,
-    ) -> Result<Try, Status> {
+    async fn try_change(&self, request: &Request, change: Change<'_>, current: Current) -> Result<Try, Status> {
         let served = &request.served;
         let old = rules::convert(served, current.value.clone())?;
-        let mut new = patch(&old)?;
+        let options = change.options;
+        let mut new = (change.patch)(&old)?;
         check_identity(request, &mut new, &old)?;
         rules::apply_defaults(served, &mut new);
         let attributes = request.attributes("update");
@@ -126,7 +137,9 @@ impl Registry {
         let mut under_review = Some(new);
         self.admission.mutate(&review, &mut under_review).await?;
         let mut new = under_review.unwrap_or(Value::Null);
-        FieldManager::of(request, options).note(request, Some(&old), &mut new)?;
+        if change.owners == Owners::Noted {
+            fields::note(request, options, Some(&old), &mut new);
+        }
         rules::prepare_update(served, &request.subresource, &mut new, &old);
         let faults = rules::validate_update(served, &request.subresource, &new, &old);
         if !faults.is_empty() {
@@ -149,8 +162,15 @@ impl Registry {
         let key = self.full_key(request, &request.name);
         let mut stored = rules::to_stored(&request.served, new)?;
         stamp(&mut stored, current.revision);
-        if stored == current.value || options.dry_run {
+        if options.dry_run {
             return Ok(Try::Done(stored));
+        }
+        if apply::is_same_but_times(&current.value, &stored) {
+            // Nothing to write says something of the object only if it is the newest one.
+            if current.is_newest || self.is_newest(&key, current.revision).await? {
+                return Ok(Try::Done(current.value.clone()));
+            }
+            return Ok(Try::Changed(self.load(request, &request.name).await?));
         }
         let written = if is_over(&stored) {
             self.storage

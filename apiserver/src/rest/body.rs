@@ -1,0 +1,157 @@
+//! Bodies of requests: read up to a limit, and decoded as their content type says.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use objects::catalog::Catalog;
+use objects::codec::{json, protobuf, yaml};
+use objects::status::{Reason, Status};
+use objects::{Value, meta};
+
+use super::media::{self, Encoding};
+use crate::admission::Warnings;
+use crate::registry::Validation;
+use crate::served::Served;
+
+/// Largest body of a request, as upstream's.
+const BODY_BYTES_MAX: usize = 3 << 20;
+
+/// Reads a body.
+pub(super) async fn read(body: Incoming) -> Result<Bytes, Status> {
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Status::new(
+            Reason::RequestEntityTooLarge,
+            format!("Request entity too large: limit is {BODY_BYTES_MAX}"),
+        )),
+        Err(error) => Err(Status::bad_request(format!("cannot read the body of the request: {error}"))),
+    }
+}
+
+/// What decoding needs to know of a request.
+pub(super) struct Wanted<'a> {
+    pub(super) served: &'a Served,
+    /// The kind of the body: the resource's own, or a subresource's.
+    pub(super) group: &'a str,
+    pub(super) version: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) validation: Validation,
+    pub(super) warnings: &'a Warnings,
+}
+
+/// The object in a body, of the kind that is wanted.
+pub(super) fn decode(bytes: &[u8], headers: &HeaderMap, wanted: &Wanted<'_>) -> Result<Value, Status> {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let encoding = media::of_body(content_type)?;
+    let value = match encoding {
+        Encoding::Protobuf if wanted.served.is_custom() => {
+            return Err(Status::new(
+                Reason::UnsupportedMediaType,
+                "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
+            ));
+        }
+        Encoding::Protobuf => {
+            protobuf::decode(bytes).map_err(|error| Status::bad_request(error.to_string()))?
+        }
+        Encoding::Yaml => {
+            let read = yaml::read(bytes).map_err(|error| Status::bad_request(error.to_string()))?;
+            checked(read, wanted)?
+        }
+        Encoding::Json => {
+            let read = json::read(bytes).map_err(|error| unreadable(wanted, &error.to_string()))?;
+            checked(read, wanted)?
+        }
+    };
+    let value = with_kind(value, wanted);
+    check_kind(&value, wanted)?;
+    Ok(value)
+}
+
+/// An object after a patch: as if it had been sent whole.
+pub(super) fn decode_patched(value: Value, wanted: &Wanted<'_>) -> Result<Value, Status> {
+    let value = checked(json::Read { value, strict: Vec::new() }, wanted)?;
+    check_kind(&value, wanted)?;
+    Ok(value)
+}
+
+/// Options in a body, which are of a kind of their own.
+pub(super) fn decode_options(bytes: &[u8], headers: &HeaderMap) -> Result<Value, Status> {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let bad = |error: &dyn std::fmt::Display| Status::bad_request(error.to_string());
+    match media::of_body(content_type)? {
+        Encoding::Protobuf => protobuf::decode(bytes).map_err(|error| bad(&error)),
+        Encoding::Yaml => yaml::read(bytes).map(|read| read.value).map_err(|error| bad(&error)),
+        Encoding::Json => json::read(bytes).map(|read| read.value).map_err(|error| bad(&error)),
+    }
+}
+
+fn unreadable(wanted: &Wanted<'_>, why: &str) -> Status {
+    Status::bad_request(format!(
+        "{} in version {:?} cannot be handled as a {}: {why}",
+        wanted.kind, wanted.version, wanted.kind
+    ))
+}
+
+/// What a tree says against its kind, told as the request wants it told.
+fn checked(read: json::Read, wanted: &Wanted<'_>) -> Result<Value, Status> {
+    let mut strict = read.strict;
+    let at = if wanted.served.resource.kind == wanted.kind {
+        Some(wanted.served.at())
+    } else {
+        Catalog::builtin().kind(wanted.group, wanted.version, wanted.kind)
+    };
+    let value = match at {
+        Some(at) if !wanted.served.is_custom() => {
+            let typed = json::check(&read.value, at).map_err(|error| unreadable(wanted, &error.to_string()))?;
+            strict.extend(typed.strict);
+            typed.value
+        }
+        _ => read.value,
+    };
+    tell(&strict, wanted.validation, wanted.warnings)?;
+    Ok(value)
+}
+
+/// Refuses, warns of or ignores what is unknown or said twice.
+pub(super) fn tell(strict: &[String], validation: Validation, warnings: &Warnings) -> Result<(), Status> {
+    match validation {
+        Validation::Strict if !strict.is_empty() => Err(Status::bad_request(json::strict_message(strict))),
+        Validation::Warn => {
+            strict.iter().for_each(|text| warnings.add(text));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A body may leave out what the URL says.
+fn with_kind(mut value: Value, wanted: &Wanted<'_>) -> Value {
+    if let Some(fields) = value.as_object_mut() {
+        let api_version = objects::catalog::api_version(wanted.group, wanted.version);
+        for (field, text) in [("kind", wanted.kind), ("apiVersion", &api_version)] {
+            if fields.get(field).and_then(Value::as_str).unwrap_or_default().is_empty() {
+                fields.insert(field.to_owned(), text.into());
+            }
+        }
+    }
+    value
+}
+
+fn check_kind(value: &Value, wanted: &Wanted<'_>) -> Result<(), Status> {
+    let api_version = objects::catalog::api_version(wanted.group, wanted.version);
+    let (own_version, own_kind) = (meta::text(value, &["apiVersion"]), meta::text(value, &["kind"]));
+    if own_kind == wanted.kind && own_version == api_version {
+        return Ok(());
+    }
+    if own_kind != wanted.kind {
+        return Err(Status::bad_request(format!(
+            "{own_kind} in version {:?} cannot be handled as a {}: no kind {own_kind:?} is registered for version {own_version:?} in scheme",
+            wanted.version, wanted.kind
+        )));
+    }
+    Err(Status::bad_request(format!(
+        "the API version in the data ({own_version}) does not match the expected API version ({api_version})"
+    )))
+}

@@ -1,0 +1,165 @@
+//! The way of every request: who it is from, whether that one may do it, who answers it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use hyper::body::Incoming;
+use objects::status::{Reason, Status};
+use rustls::pki_types::CertificateDer;
+
+use super::answer::{self, Answer};
+use super::path::{self, ResourcePath};
+use super::{objects_api, pages};
+use crate::attributes::Attributes;
+use crate::authn::{Authenticator, Credentials};
+use crate::authz::{Authorizer, forbidden};
+use crate::registry::Registry;
+use crate::user::User;
+
+/// Time that a request has that does not watch, unless it asks for less.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Everything that answers requests.
+pub struct Front {
+    pub registry: Arc<Registry>,
+    pub authenticator: Arc<Authenticator>,
+    pub authorizer: Arc<dyn Authorizer>,
+    pub pages: pages::Pages,
+}
+
+/// The other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    pub address: SocketAddr,
+    /// The client's certificates, verified.
+    pub certificates: Arc<[CertificateDer<'static>]>,
+}
+
+/// A request that was let in.
+pub(super) struct Admitted {
+    pub(super) user: Arc<User>,
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Incoming,
+}
+
+impl Admitted {
+    pub(super) fn header(&self, name: HeaderName) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    pub(super) fn query(&self, key: &str) -> &str {
+        self.query.iter().find(|(name, _)| name == key).map_or("", |(_, value)| value)
+    }
+
+    /// The program that sent it: what stands before the slash of its `User-Agent`.
+    pub(super) fn agent(&self) -> String {
+        const AGENT_BYTES_MAX: usize = 128;
+        let agent = self.header(USER_AGENT).split('/').next().unwrap_or_default();
+        let end = agent.char_indices().map(|(at, letter)| at + letter.len_utf8()).take_while(|end| *end <= AGENT_BYTES_MAX).last();
+        agent[..end.unwrap_or(0)].to_owned()
+    }
+
+    pub(super) fn wants_pretty(&self) -> bool {
+        match self.query("pretty") {
+            "" => {
+                let agent = self.header(USER_AGENT);
+                ["curl", "Wget", "Mozilla/5.0"].iter().any(|reader| agent.starts_with(reader))
+            }
+            text => !matches!(text, "false" | "0"),
+        }
+    }
+}
+
+impl Front {
+    /// Answers a request.
+    pub async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Answer {
+        let audit_id = request.headers().get("audit-id").cloned();
+        let accept = request.headers().get(ACCEPT).cloned();
+        let result = Box::pin(self.try_answer(request, peer)).await;
+        let mut answer = result.unwrap_or_else(|status| {
+            let accept = accept.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+            // A client that reads no JSON is told of its failure in JSON all the same.
+            let media = super::media::negotiate(accept, true, false).ok();
+            answer::failure(&status, media.as_ref())
+        });
+        let audit_id = audit_id.unwrap_or_else(|| {
+            HeaderValue::from_str(&crate::registry::uid()).expect("a UUID is a header")
+        });
+        answer.headers_mut().insert("audit-id", audit_id);
+        answer.headers_mut().entry(http::header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
+        answer
+    }
+
+    async fn try_answer(&self, request: Request<Incoming>, peer: &Peer) -> Result<Answer, Status> {
+        let (parts, body) = request.into_parts();
+        let user = self.authenticate(&parts.headers, peer)?;
+        let admitted = Admitted {
+            user: Arc::new(user),
+            method: parts.method,
+            path: parts.uri.path().to_owned(),
+            query: path::query(parts.uri.query().unwrap_or_default()),
+            headers: parts.headers,
+            body,
+        };
+        match path::resource(&admitted.path) {
+            Some(found) => self.resource(admitted, found).await,
+            None => {
+                let attributes = Attributes {
+                    user: admitted.user.clone(),
+                    verb: admitted.method.as_str().to_ascii_lowercase(),
+                    path: admitted.path.clone(),
+                    ..Attributes::default()
+                };
+                self.authorize(&attributes)?;
+                pages::answer(self, &admitted).await
+            }
+        }
+    }
+
+    fn authenticate(&self, headers: &HeaderMap, peer: &Peer) -> Result<User, Status> {
+        let identity = self.authenticator.authenticate(&Credentials::of(&peer.certificates, headers))?;
+        identity.map(|identity| identity.user).ok_or_else(|| Status::new(Reason::Unauthorized, "Unauthorized"))
+    }
+
+    /// Lets pass what is allowed.
+    pub(super) fn authorize(&self, attributes: &Attributes) -> Result<(), Status> {
+        let decision = self.authorizer.authorize(attributes);
+        if decision.is_allowed() { Ok(()) } else { Err(forbidden(attributes, decision.reason())) }
+    }
+
+    async fn resource(&self, request: Admitted, found: ResourcePath) -> Result<Answer, Status> {
+        let verb = objects_api::verb(&request, &found);
+        let attributes = Attributes {
+            user: request.user.clone(),
+            verb: verb.to_owned(),
+            group: found.group.clone(),
+            version: found.version.clone(),
+            resource: found.resource.clone(),
+            subresource: found.subresource.split('/').next().unwrap_or_default().to_owned(),
+            namespace: found.namespace.clone(),
+            name: found.name.clone(),
+            path: request.path.clone(),
+            field_selector: request.query("fieldSelector").to_owned(),
+            label_selector: request.query("labelSelector").to_owned(),
+        };
+        self.authorize(&attributes)?;
+        let answering = objects_api::answer(self, request, found, verb);
+        if verb == "watch" {
+            return answering.await;
+        }
+        tokio::time::timeout(REQUEST_TIMEOUT, answering).await.unwrap_or_else(|_elapsed| {
+            let mut status = Status::new(
+                Reason::Timeout,
+                "Timeout: request did not complete within the allotted timeout",
+            );
+            status.retry_after_seconds = 1;
+            Err(status)
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! Requests to resources: which verb a method and a path are, and who answers it.
+
+use std::sync::Arc;
+
+use http::Method;
+use http::header::ACCEPT;
+use objects::status::{Reason, Status};
+
+use super::answer::{self, Answer};
+use super::front::{Admitted, Front};
+use super::media::{self, Media};
+use super::path::ResourcePath;
+use super::{stream, verbs, writes};
+use crate::admission::Warnings;
+use crate::registry::{ListOptions, Request};
+use crate::served::Served;
+
+/// A request to a resource that is served.
+pub(super) struct Call<'a> {
+    pub(super) front: &'a Front,
+    pub(super) request: Request,
+    pub(super) media: Media,
+}
+
+/// The verb of a request, in the words of authorization.
+pub(super) fn verb(request: &Admitted, found: &ResourcePath) -> &'static str {
+    let one = !found.name.is_empty();
+    match request.method {
+        Method::GET | Method::HEAD => {
+            let watches = found.watch || !matches!(request.query("watch"), "" | "false" | "0");
+            // A name in the field selector is a list of one, and authorized as that.
+            match (one && found.subresource.is_empty(), watches) {
+                (_, true) if found.subresource.is_empty() => "watch",
+                (true, _) => "get",
+                (false, _) if one => "get",
+                _ => "list",
+            }
+        }
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH => "patch",
+        Method::DELETE if one => "delete",
+        Method::DELETE => "deletecollection",
+        _ => "",
+    }
+}
+
+/// Answers a request that was authorized.
+pub(super) async fn answer(
+    front: &Front,
+    request: Admitted,
+    found: ResourcePath,
+    verb: &'static str,
+) -> Result<Answer, Status> {
+    let table = front.registry.resources.table();
+    let served = table.get(&found.group, &found.version, &found.resource).ok_or_else(not_served)?.clone();
+    check_served(&served, &found, verb)?;
+    let media = media::negotiate(request.header(ACCEPT), !served.is_custom(), request.wants_pretty())?;
+    let call = Call {
+        front,
+        request: Request {
+            user: request.user.clone(),
+            served,
+            subresource: found.subresource.clone(),
+            namespace: found.namespace.clone(),
+            name: found.name.clone(),
+            agent: request.agent(),
+            warnings: Warnings::default(),
+        },
+        media,
+    };
+    let result = dispatch(&call, request, verb).await;
+    let warnings = call.request.warnings.take();
+    let mut answer = match result {
+        Ok(answer) => answer,
+        Err(status) => answer::failure(&status, Some(&call.media)),
+    };
+    answer::warn(&mut answer, warnings);
+    Ok(answer)
+}
+
+async fn dispatch(call: &Call<'_>, request: Admitted, verb: &'static str) -> Result<Answer, Status> {
+    match verb {
+        "get" => verbs::get(call, &request).await,
+        "list" => verbs::list(call, &request).await,
+        "watch" => {
+            let mut options = ListOptions::from_query(&request.query)?;
+            options.watch = true;
+            stream::watch(call, &options).await
+        }
+        "create" => writes::create(call, request).await,
+        "update" => writes::update(call, request).await,
+        "patch" => writes::patch(call, request).await,
+        "delete" => writes::delete(call, request).await,
+        "deletecollection" => writes::delete_collection(call, request).await,
+        _ => Err(method_not_allowed()),
+    }
+}
+
+/// The answer to a path under which nothing is served.
+pub(super) fn not_served() -> Status {
+    Status::new(Reason::NotFound, "the server could not find the requested resource")
+}
+
+fn method_not_allowed() -> Status {
+    Status::new(Reason::MethodNotAllowed, "the server does not allow this method on the requested resource")
+}
+
+/// Whether a resource has the part and the verb that a request wants.
+fn check_served(served: &Arc<Served>, found: &ResourcePath, verb: &str) -> Result<(), Status> {
+    let resource = &served.resource;
+    if !found.namespace.is_empty() && !resource.namespaced && resource.plural != "namespaces" {
+        return Err(not_served());
+    }
+    let first = found.subresource.split('/').next().unwrap_or_default();
+    let verbs = if first.is_empty() {
+        &resource.verbs
+    } else {
+        &resource.subresource(first).ok_or_else(not_served)?.verbs
+    };
+    // An object in a namespace is written where it is; a list may span all of them.
+    let spans = resource.namespaced && found.namespace.is_empty() && !matches!(verb, "list" | "watch");
+    if verbs.iter().any(|known| known == verb) && !(spans && resource.verbs.iter().any(|known| known == "get")) {
+        return Ok(());
+    }
+    Err(method_not_allowed())
+}

@@ -1,0 +1,182 @@
+//! Pages that are about no resource: discovery, OpenAPI, version, health and metrics.
+
+use std::sync::Arc;
+
+use http::header::{ACCEPT, ETAG, IF_NONE_MATCH, VARY};
+use http::{HeaderValue, Method};
+use objects::Value;
+use objects::discovery::{self, Aggregated, Build, Discovery, Entry};
+use objects::status::{Reason, Status};
+use parking_lot::Mutex;
+
+use super::answer::{self, Answer};
+use super::front::{Admitted, Front};
+use super::media::{DiscoveryForm, discovery_form};
+use crate::served::{Origin, Table};
+
+/// The release of Kubernetes whose API is served.
+pub const VERSION: &str = "v1.36.3";
+
+/// What pages need beside the registry.
+#[derive(Debug, Default)]
+pub struct Pages {
+    /// The address that clients inside a cluster are told.
+    pub advertised: String,
+    /// Encoded discovery documents of one generation of the resource table.
+    documents: Mutex<Documents>,
+}
+
+#[derive(Debug, Default)]
+struct Documents {
+    generation: u64,
+    aggregated: Vec<(String, Arc<Aggregated>)>,
+}
+
+/// Answers a request to a page.
+pub(super) async fn answer(front: &Front, request: &Admitted) -> Result<Answer, Status> {
+    if !matches!(request.method, Method::GET | Method::HEAD) {
+        return Err(Status::new(Reason::MethodNotAllowed, "the server does not allow this method on the requested resource"));
+    }
+    let path = request.path.trim_end_matches('/');
+    match path {
+        "" => return Ok(answer::json(&index(&front.registry.resources.table()))),
+        "/version" => return Ok(answer::json(&version())),
+        "/healthz" | "/livez" | "/readyz" => return Ok(health(front, path, request)),
+        _ => {}
+    }
+    if path == "/api" || path.starts_with("/apis") || path.starts_with("/api/") {
+        return discover(front, request, path);
+    }
+    Err(missing())
+}
+
+fn missing() -> Status {
+    Status::new(Reason::NotFound, "the server could not find the requested resource")
+}
+
+fn version() -> Value {
+    discovery::version(&Build {
+        git_version: VERSION,
+        git_commit: "",
+        build_date: "1970-01-01T00:00:00Z",
+        compiler_version: "rustc",
+        platform: "linux/amd64",
+    })
+}
+
+fn index(table: &Table) -> Value {
+    let mut paths: Vec<String> = ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+        .map(str::to_owned)
+        .to_vec();
+    for served in &table.all {
+        let resource = &served.resource;
+        if !resource.group.is_empty() {
+            paths.push(format!("/apis/{}", resource.group));
+            paths.push(format!("/apis/{}/{}", resource.group, resource.version));
+        }
+    }
+    paths.sort();
+    paths.dedup();
+    serde_json::json!({"paths": paths})
+}
+
+/// One check and what it says: every server has a line for each when it is asked `verbose`.
+fn checks(front: &Front) -> [(&'static str, bool); 3] {
+    [("ping", true), ("etcd", front.registry.feed.position().get() > 0), ("informer-sync", front.registry.feed.is_loaded())]
+}
+
+fn health(front: &Front, path: &str, request: &Admitted) -> Answer {
+    // A server that lives may wait for its store; one that is ready may not.
+    let needs_all = path != "/livez";
+    let excluded = |name: &str| request.query.iter().any(|(key, value)| key == "exclude" && value == name);
+    let verbose = request.query.iter().any(|(key, _)| key == "verbose");
+    let mut lines = String::new();
+    let mut healthy = true;
+    for (name, good) in checks(front) {
+        let good = good || !needs_all;
+        if excluded(name) {
+            lines.push_str(&format!("[+]{name} excluded: ok\n"));
+        } else if good {
+            lines.push_str(&format!("[+]{name} ok\n"));
+        } else {
+            healthy = false;
+            lines.push_str(&format!("[-]{name} failed: reason withheld\n"));
+        }
+    }
+    let word = path.trim_start_matches('/');
+    match (healthy, verbose) {
+        (true, false) => answer::text(200, "ok"),
+        (true, true) => answer::text(200, format!("{lines}{word} check passed\n")),
+        (false, _) => answer::text(500, format!("{lines}{word} check failed\n")),
+    }
+}
+
+fn entries(table: &Table) -> impl Iterator<Item = Entry<'_>> {
+    table.all.iter().map(|served| Entry {
+        resource: &served.resource,
+        custom_storage_version: match &served.origin {
+            Origin::Builtin => None,
+            Origin::Custom(custom) => Some(custom.storage_version.as_str()),
+        },
+    })
+}
+
+fn discover(front: &Front, request: &Admitted, path: &str) -> Result<Answer, Status> {
+    let table = front.registry.resources.table();
+    let whole = matches!(path, "/api" | "/apis");
+    if whole && let DiscoveryForm::Aggregated { beta } = discovery_form(request.header(ACCEPT)) {
+        return Ok(aggregated(front, request, &table, beta));
+    }
+    let documents = Discovery::new(entries(&table));
+    let mut parts = path.trim_start_matches('/').split('/');
+    let document = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some("api"), None, ..) => Some(documents.api_versions(&front.pages.advertised)),
+        (Some("api"), Some(version), None, _) => documents.resource_list("", version),
+        (Some("apis"), None, ..) => Some(documents.group_list()),
+        (Some("apis"), Some(group), None, _) => documents.group_document(group),
+        (Some("apis"), Some(group), Some(version), None) => documents.resource_list(group, version),
+        _ => None,
+    };
+    let mut answer = answer::json(&document.ok_or_else(missing)?);
+    answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    Ok(answer)
+}
+
+fn aggregated(front: &Front, request: &Admitted, table: &Table, beta: bool) -> Answer {
+    let path = request.path.trim_end_matches('/').to_owned();
+    let document = front.pages.aggregated(table, &path);
+    let etag = HeaderValue::from_str(&document.etag).expect("a hash in quotes is a header");
+    if request.headers.get(IF_NONE_MATCH) == Some(&etag) {
+        let mut answer = answer::bytes(304, "", "");
+        answer.headers_mut().insert(ETAG, etag);
+        return answer;
+    }
+    let mut body = document.body.clone();
+    let content_type = if beta {
+        body["apiVersion"] = "apidiscovery.k8s.io/v2beta1".into();
+        discovery::AGGREGATED_CONTENT_TYPE.replace("v=v2", "v=v2beta1")
+    } else {
+        discovery::AGGREGATED_CONTENT_TYPE.to_owned()
+    };
+    let mut answer = answer::bytes(200, &content_type, body.to_string());
+    answer.headers_mut().insert(ETAG, etag);
+    answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    answer.headers_mut().insert(http::header::CACHE_CONTROL, HeaderValue::from_static("public"));
+    answer
+}
+
+impl Pages {
+    fn aggregated(&self, table: &Table, path: &str) -> Arc<Aggregated> {
+        let mut documents = self.documents.lock();
+        if documents.generation != table.generation {
+            *documents = Documents { generation: table.generation, aggregated: Vec::new() };
+        }
+        if let Some((_, document)) = documents.aggregated.iter().find(|(known, _)| known == path) {
+            return document.clone();
+        }
+        let discovery = Discovery::new(entries(table));
+        let made = Arc::new(if path == "/api" { discovery.aggregated_core() } else { discovery.aggregated_groups() });
+        documents.aggregated.push((path.to_owned(), made.clone()));
+        made
+    }
+}

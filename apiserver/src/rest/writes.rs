@@ -1,0 +1,167 @@
+//! Making, changing and deleting objects.
+
+use http::header::CONTENT_TYPE;
+use objects::patch::{self, PatchKind};
+use objects::status::Status;
+use objects::{Value, meta};
+use serde_json::json;
+
+use super::answer::{self, Answer};
+use super::body::{self, Wanted};
+use super::front::Admitted;
+use super::objects_api::Call;
+use super::verbs::shown;
+use crate::registry::{DeleteOptions, Deleted, ListOptions, WriteOptions};
+
+/// The media type of a configuration that is applied.
+const APPLY: &str = "application/apply-patch+yaml";
+
+/// A new object, or what stands for an action on one.
+pub(super) async fn create(call: &Call<'_>, request: Admitted) -> Result<Answer, Status> {
+    let options = WriteOptions::from_query(&request.query, "CreateOptions")?;
+    let headers = request.headers.clone();
+    let bytes = body::read(request.body).await?;
+    let object = body::decode(&bytes, &headers, &wanted(call, &options))?;
+    let registry = &call.front.registry;
+    let made = if call.request.subresource.is_empty() {
+        registry.create(&call.request, object, &options).await?
+    } else {
+        registry.act(&call.request, object, &options).await?
+    };
+    shown(call, 201, &made, "")
+}
+
+/// A whole object in the place of the one that is there.
+pub(super) async fn update(call: &Call<'_>, request: Admitted) -> Result<Answer, Status> {
+    let options = WriteOptions::from_query(&request.query, "UpdateOptions")?;
+    let headers = request.headers.clone();
+    let bytes = body::read(request.body).await?;
+    let object = body::decode(&bytes, &headers, &wanted(call, &options))?;
+    let registry = &call.front.registry;
+    if call.request.subresource == "scale" {
+        let changed = registry.set_scale(&call.request, &|_: &Value| Ok(object.clone()), &options).await?;
+        return shown(call, 200, &changed, "");
+    }
+    let (changed, made) = registry.update(&call.request, object, &options).await?;
+    shown(call, if made { 201 } else { 200 }, &changed, "")
+}
+
+/// A patch in one of the four forms.
+pub(super) async fn patch(call: &Call<'_>, request: Admitted) -> Result<Answer, Status> {
+    let options = WriteOptions::from_query(&request.query, "PatchOptions")?;
+    let content_type = request.header(CONTENT_TYPE).to_owned();
+    let form = content_type.split(';').next().unwrap_or_default().trim();
+    let bytes = body::read(request.body).await?;
+    let registry = &call.front.registry;
+    if form == APPLY {
+        let (object, made) = registry.apply(&call.request, &bytes, &options).await?;
+        return shown(call, if made { 201 } else { 200 }, &object, "");
+    }
+    let served = &call.request.served;
+    let kind = PatchKind::of_media_type(form).ok_or_else(|| patch::unsupported_media_type(!served.is_custom()))?;
+    let at = if call.request.subresource == "scale" {
+        objects::catalog::Catalog::builtin().kind("autoscaling", "v1", "Scale")
+    } else {
+        (!served.is_custom()).then(|| served.at())
+    };
+    let change = |current: &Value| {
+        let patched = patch::apply_patch(kind, at, current, &bytes)?;
+        body::decode_patched(patched, &wanted(call, &options))
+    };
+    let object = if call.request.subresource == "scale" {
+        registry.set_scale(&call.request, &change, &options).await?
+    } else {
+        registry.patch(&call.request, &change, &options).await?
+    };
+    shown(call, 200, &object, "")
+}
+
+/// The kind that the body of a request has.
+fn wanted<'a>(call: &'a Call<'_>, options: &WriteOptions) -> Wanted<'a> {
+    let resource = &call.request.served.resource;
+    let (group, version, kind) = match resource.subresource(&call.request.subresource) {
+        Some(part) => (part.group.as_str(), part.version.as_str(), part.kind.as_str()),
+        None => (resource.group.as_str(), resource.version.as_str(), resource.kind.as_str()),
+    };
+    Wanted {
+        served: &call.request.served,
+        group,
+        version,
+        kind,
+        validation: options.validation,
+        warnings: &call.request.warnings,
+    }
+}
+
+/// Deletes one object.
+pub(super) async fn delete(call: &Call<'_>, request: Admitted) -> Result<Answer, Status> {
+    let options = delete_options(request).await?;
+    let resource = &call.request.served.resource;
+    match call.front.registry.delete(&call.request, &options).await? {
+        Deleted::Begun(object) => shown(call, 200, &object, ""),
+        Deleted::Gone(object) if returns_object(&resource.group, &resource.plural) => shown(call, 200, &object, ""),
+        Deleted::Gone(object) => {
+            let status = json!({
+                "kind": "Status",
+                "apiVersion": "v1",
+                "metadata": {},
+                "status": "Success",
+                "details": details(&resource.group, &resource.plural, &object),
+            });
+            Ok(answer::object(200, &call.media, &status))
+        }
+    }
+}
+
+fn details(group: &str, plural: &str, object: &Value) -> Value {
+    let mut details = json!({"name": meta::name(object), "kind": plural, "uid": meta::uid(object)});
+    if !group.is_empty() {
+        details["group"] = json!(group);
+    }
+    details
+}
+
+/// Deletes what a list would show.
+pub(super) async fn delete_collection(call: &Call<'_>, request: Admitted) -> Result<Answer, Status> {
+    let list = ListOptions::from_query(&request.query)?;
+    let options = delete_options(request).await?;
+    let (gone, revision) = call.front.registry.delete_collection(&call.request, &options, &list).await?;
+    let resource = &call.request.served.resource;
+    let list = json!({
+        "kind": format!("{}List", resource.kind),
+        "apiVersion": resource.api_version(),
+        "metadata": {"resourceVersion": revision.to_string()},
+        "items": gone,
+    });
+    Ok(answer::object(200, &call.media, &list))
+}
+
+async fn delete_options(request: Admitted) -> Result<DeleteOptions, Status> {
+    let headers = request.headers.clone();
+    let query = request.query.clone();
+    let bytes = body::read(request.body).await?;
+    if bytes.is_empty() {
+        return DeleteOptions::from_query(&query);
+    }
+    DeleteOptions::from_body(&body::decode_options(&bytes, &headers)?)
+}
+
+/// Whether the answer to a deletion is the object as it was and no `Status` (upstream's registries with `ReturnDeletedObject`).
+fn returns_object(group: &str, plural: &str) -> bool {
+    match group {
+        "" => matches!(
+            plural,
+            "resourcequotas"
+                | "persistentvolumes"
+                | "serviceaccounts"
+                | "persistentvolumeclaims"
+                | "namespaces"
+                | "pods"
+                | "services"
+                | "podtemplates"
+        ),
+        "storage.k8s.io" => plural != "csistoragecapacities",
+        "resource.k8s.io" => true,
+        _ => false,
+    }
+}
