@@ -1,5 +1,186 @@
 //! Who somebody is: client certificates, tokens, and those who say nothing.
 
+mod bootstrap_tokens;
+mod certificate;
+pub(crate) mod clock;
+mod csv;
+mod der;
+pub mod keys;
 mod names;
+pub mod service_accounts;
+mod static_tokens;
 
+use std::sync::Arc;
+
+use http::{HeaderMap, header::AUTHORIZATION};
+use objects::status::{Reason, Status};
+use rustls::pki_types::CertificateDer;
+
+pub use clock::Clock;
 pub use names::{service_account_groups, service_account_name, split_service_account_name};
+pub use static_tokens::StaticTokens;
+
+use self::service_accounts::ServiceAccountTokens;
+use crate::objects_view::ObjectsView;
+use crate::user::{ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED, User};
+
+/// The most bytes of a token that is looked at.
+const TOKEN_BYTES_MAX: usize = 64 * 1024;
+
+/// What a request says about who sends it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Credentials<'a> {
+    /// The client's certificate and those it is signed with, which the TLS of the port has verified; none if it sent none.
+    pub certificates: &'a [CertificateDer<'a>],
+    pub token: Option<&'a str>,
+}
+
+impl<'a> Credentials<'a> {
+    /// The credentials of a request: the certificates of its connection, and the token in its headers.
+    #[must_use]
+    pub fn of(certificates: &'a [CertificateDer<'a>], headers: &'a HeaderMap) -> Credentials<'a> {
+        Credentials {
+            certificates,
+            token: bearer_token(headers),
+        }
+    }
+}
+
+/// The token of the header `Authorization: Bearer`.
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(AUTHORIZATION)?.to_str().ok()?.trim();
+    let mut words = text.split(' ');
+    let scheme = words.next()?;
+    let token = words.next()?;
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// Who somebody is found to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub user: User,
+    /// Those of the audiences that were asked for, which the credentials are meant for.
+    pub audiences: Vec<String>,
+}
+
+/// Somebody, nobody that is known here, or why the credentials are refused.
+type Found = Result<Option<Identity>, String>;
+
+/// What is known about who may come in.
+pub struct Options {
+    pub static_tokens: StaticTokens,
+    /// None if this server knows no keys of service accounts.
+    pub service_accounts: Option<Arc<ServiceAccountTokens>>,
+    /// The secrets to look for tokens of new nodes in; none if those do not come in.
+    pub bootstrap_secrets: Option<Arc<dyn ObjectsView>>,
+    /// Whether those who say nothing are let in as anonymous.
+    pub anonymous: bool,
+    /// The audiences of this server.
+    pub api_audiences: Vec<String>,
+    pub clock: Clock,
+}
+
+/// The door: the ways to know somebody, asked one after the other.
+pub struct Authenticator {
+    options: Options,
+}
+
+impl Authenticator {
+    #[must_use]
+    pub fn new(options: Options) -> Authenticator {
+        Authenticator { options }
+    }
+
+    /// Who sends a request; nothing if nobody says anything and anonymous requests are off, which is a 401 as well.
+    ///
+    /// # Errors
+    /// 401 for credentials that are not good. Whoever sends some is not anonymous.
+    pub fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Option<Identity>, Status> {
+        let mut errors = Vec::new();
+        match self.certificate(credentials) {
+            Ok(Some(identity)) => return Ok(Some(identity)),
+            Ok(None) => {}
+            Err(why) => errors.push(why),
+        }
+        if let Some(token) = credentials.token {
+            match self.token(token, &self.options.api_audiences) {
+                Ok(identity) => return Ok(Some(identity)),
+                Err(why) => errors.push(why),
+            }
+        }
+        if !errors.is_empty() {
+            tracing::debug!(?errors, "credentials are refused");
+            return Err(Status::new(Reason::Unauthorized, "Unauthorized"));
+        }
+        Ok(self.options.anonymous.then(|| Identity {
+            user: User::anonymous(),
+            audiences: self.options.api_audiences.clone(),
+        }))
+    }
+
+    fn certificate(&self, credentials: &Credentials<'_>) -> Found {
+        let Some(own) = credentials.certificates.first() else {
+            return Ok(None);
+        };
+        let user = certificate::identify(own, self.options.clock.now_seconds())?;
+        Ok(user.map(|user| Identity {
+            user: authenticated(user),
+            audiences: self.options.api_audiences.clone(),
+        }))
+    }
+
+    /// Whose token it is, if it is meant for one of these audiences.
+    ///
+    /// # Errors
+    /// Why it is nobody's.
+    pub fn token(&self, token: &str, audiences: &[String]) -> Result<Identity, String> {
+        let unknown = "invalid bearer token";
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(unknown.to_owned());
+        }
+        // Most tokens do not say whom they are meant for: they are meant for this server.
+        let own: Vec<String> = audiences
+            .iter()
+            .filter(|audience| self.options.api_audiences.contains(audience))
+            .cloned()
+            .collect();
+        let meant = |user: Option<User>| {
+            let user = user.filter(|_| !own.is_empty())?;
+            Some(Identity {
+                user: authenticated(user),
+                audiences: own.clone(),
+            })
+        };
+        if let Some(identity) = meant(self.options.static_tokens.identify(token)) {
+            return Ok(identity);
+        }
+        let mut errors = vec![unknown.to_owned()];
+        match self.service_account(token, audiences) {
+            Ok(Some(identity)) => return Ok(identity),
+            Ok(None) => {}
+            Err(why) => errors.push(why),
+        }
+        meant(self.bootstrap(token)).ok_or_else(|| objects::invalid::aggregate(&errors))
+    }
+
+    fn service_account(&self, token: &str, audiences: &[String]) -> Found {
+        match &self.options.service_accounts {
+            Some(tokens) => tokens.identify(token, audiences),
+            None => Ok(None),
+        }
+    }
+
+    fn bootstrap(&self, token: &str) -> Option<User> {
+        let view = self.options.bootstrap_secrets.as_ref()?;
+        bootstrap_tokens::identify(token, view.as_ref(), self.options.clock.now_seconds())
+    }
+}
+
+/// Somebody with the group of those who are known.
+pub(crate) fn authenticated(mut user: User) -> User {
+    let decided = user.is_in(AUTHENTICATED) || user.is_in(UNAUTHENTICATED);
+    if user.name != ANONYMOUS && !decided {
+        user.groups.push(AUTHENTICATED.to_owned());
+    }
+    user
+}
