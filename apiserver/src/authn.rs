@@ -184,3 +184,6 @@ pub(crate) fn authenticated(mut user: User) -> User {
     }
     user
 }
+
+#[cfg(test)]
+mod tests;

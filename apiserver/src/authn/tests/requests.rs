@@ -1,0 +1,196 @@
+//! Whole requests, TokenRequests, and the documents that others read.
+
+use super::*;
+
+fn headers(authorization: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, authorization.parse().unwrap());
+    headers
+}
+
+#[test]
+fn whoever_says_nothing_is_anonymous_and_whoever_says_something_wrong_is_refused() {
+    let cluster = Cluster::new(P256);
+    let who = |authorization: &str| {
+        let headers = headers(authorization);
+        match cluster
+            .authenticator
+            .authenticate(&Credentials::of(&[], &headers))
+        {
+            Ok(identity) => identity.unwrap().user.name,
+            Err(status) => format!("{} {}", status.code, status.message),
+        }
+    };
+    for (authorization, wanted) in [
+        ("", "system:anonymous"),
+        ("Basic t1", "system:anonymous"),
+        ("Bearer", "system:anonymous"),
+        ("Bearer  t1", "system:anonymous"),
+        ("Bearer t1", "alice"),
+        (" bearer t1 more ", "alice"),
+        ("Bearer t2", "401 Unauthorized"),
+    ] {
+        assert_eq!(who(authorization), wanted, "{authorization}");
+    }
+}
+
+#[test]
+fn a_certificate_is_asked_before_a_token() {
+    let cluster = Cluster::new(P256);
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "carl");
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificates = [params.self_signed(&key).unwrap().der().clone()];
+    let credentials = Credentials {
+        certificates: &certificates,
+        token: Some("t1"),
+    };
+    let identity = cluster
+        .authenticator
+        .authenticate(&credentials)
+        .unwrap()
+        .unwrap();
+    assert_eq!(identity.user.name, "carl");
+    assert_eq!(identity.user.groups, [AUTHENTICATED]);
+    // A certificate that cannot be read does not make the one who sent it anonymous.
+    let broken = [CertificateDer::from(vec![0x30, 0])];
+    let credentials = Credentials {
+        certificates: &broken,
+        token: None,
+    };
+    assert_eq!(
+        cluster
+            .authenticator
+            .authenticate(&credentials)
+            .unwrap_err()
+            .code,
+        401
+    );
+}
+
+#[test]
+fn a_token_request_is_answered_with_a_token_and_its_end() {
+    let cluster = Cluster::new(RSA);
+    let body =
+        json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+    let answer = cluster.tokens.request("shop", "robot", &body).unwrap();
+    let mut object = answer.object;
+    let token = object["status"]["token"].take();
+    assert_eq!(
+        object,
+        json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+            "metadata": {"name": "robot", "namespace": "shop", "uid": "sa1", "creationTimestamp": "2027-01-15T08:00:00Z"},
+            "spec": {"audiences": [API], "expirationSeconds": 3600, "boundObjectRef": null},
+            "status": {"token": null, "expirationTimestamp": "2027-01-15T09:00:00Z"}})
+    );
+    assert!(
+        cluster
+            .token(token.as_str().unwrap(), &[API])
+            .starts_with("system:serviceaccount:shop:robot")
+    );
+    assert_eq!(answer.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn a_token_for_too_long_is_shortened_and_an_hour_in_a_pod_is_a_year() {
+    let cluster = Cluster::new(P256);
+    let body = json!({"spec": {"expirationSeconds": 10_000}});
+    let answer = cluster.tokens.request("shop", "robot", &body).unwrap();
+    assert_eq!(
+        answer.warnings,
+        ["requested expiration of 10000 seconds shortened to 7200 seconds"]
+    );
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "name": "p"});
+    let body = json!({"spec": {"expirationSeconds": 3607, "boundObjectRef": pod}});
+    let answer = cluster.tokens.request("shop", "robot", &body).unwrap();
+    let said = payload(answer.object["status"]["token"].as_str().unwrap());
+    assert_eq!(said["exp"], json!(START_SECONDS + 365 * 24 * 3600));
+    assert_eq!(
+        said["kubernetes.io"]["warnafter"],
+        json!(START_SECONDS + 3607)
+    );
+    assert_eq!(
+        said["kubernetes.io"]["node"],
+        json!({"name": "n1", "uid": "node1"})
+    );
+    assert_eq!(
+        answer.object["status"]["expirationTimestamp"],
+        "2027-01-15T09:00:07Z"
+    );
+}
+
+#[test]
+fn a_token_request_that_is_wrong_is_refused_in_upstreams_words() {
+    let cluster = Cluster::new(P256);
+    let bound = |kind: &str, version: &str, name: &str, uid: &str| json!({"spec": {"boundObjectRef": {"kind": kind, "apiVersion": version, "name": name, "uid": uid}}});
+    cluster.memory.put("", "pods", json!({"metadata": {"name": "q", "namespace": "shop"}, "spec": {"serviceAccountName": "other"}}));
+    for (account, body, wanted) in [
+        (
+            "robot",
+            json!({"spec": {"expirationSeconds": 10}}),
+            "422 TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: 10: may not specify a duration less than 10 minutes",
+        ),
+        (
+            "robot",
+            json!({"spec": {"expirationSeconds": 4_294_967_297_i64}}),
+            "422 TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: 4294967297: may not specify a duration larger than 2^32 seconds",
+        ),
+        (
+            "robot",
+            json!({"metadata": {"name": "x"}}),
+            "422 TokenRequest.authentication.k8s.io \"robot\" is invalid: metadata.name: Invalid value: \"x\": must match the service account name if specified",
+        ),
+        (
+            "robot",
+            json!({"metadata": {"uid": "x"}}),
+            "409 Operation cannot be fulfilled on TokenRequest.authentication.k8s.io \"robot\": the UID in the token request (x) does not match the UID of the service account (sa1)",
+        ),
+        ("none", json!({}), "404 serviceaccounts \"none\" not found"),
+        (
+            "robot",
+            bound("Deployment", "apps/v1", "x", ""),
+            "400 cannot bind token to object of type apps/v1, Kind=Deployment",
+        ),
+        (
+            "robot",
+            bound("Secret", "v1", "x", ""),
+            "404 secrets \"x\" not found",
+        ),
+        (
+            "robot",
+            bound("Secret", "v1", "s", "zz"),
+            "409 Operation cannot be fulfilled on Secret \"s\": the UID in the bound object reference (zz) does not match the UID in record. The object might have been deleted and then recreated",
+        ),
+        (
+            "robot",
+            bound("Pod", "v1", "q", ""),
+            "400 cannot bind token for serviceaccount \"robot\" to pod running with different serviceaccount name.",
+        ),
+    ] {
+        let status = cluster.tokens.request("shop", account, &body).unwrap_err();
+        assert_eq!(format!("{} {}", status.code, status.message), wanted);
+    }
+}
+
+#[test]
+fn others_find_the_issuer_and_its_keys() {
+    let cluster = Cluster::new(RSA);
+    assert_eq!(
+        cluster
+            .tokens
+            .issuer_document("https://host/openid/v1/jwks"),
+        Some(
+            json!({"issuer": "https://issuer", "jwks_uri": "https://host/openid/v1/jwks", "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["RS256"]})
+        )
+    );
+    let document = cluster.tokens.keys_document();
+    let key = &document["keys"][0];
+    assert_eq!(
+        (&key["kty"], &key["e"], &key["use"]),
+        (&json!("RSA"), &json!("AQAB"), &json!("sig"))
+    );
+}
