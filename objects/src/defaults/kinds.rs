@@ -120,6 +120,7 @@ const PLAIN: &[Plain] = &[
     Plain("/PersistentVolumeClaim", "status.phase", Zero, "\"Pending\""),
     Plain("/PersistentVolumeClaim", "spec.volumeMode", Missing, "\"Filesystem\""),
     Plain("/Endpoints", "subsets[].ports[].protocol", Zero, "\"TCP\""),
+    Plain("discovery.k8s.io/EndpointSlice", "endpoints[].conditions", Missing, "{}"),
     Plain("discovery.k8s.io/EndpointSlice", "ports[].name", Missing, "\"\""),
     Plain("discovery.k8s.io/EndpointSlice", "ports[].protocol", Missing, "\"TCP\""),
     Plain("networking.k8s.io/NetworkPolicy", "spec.ingress[].ports[].protocol", Missing, "\"TCP\""),
@@ -154,6 +155,7 @@ const PLAIN: &[Plain] = &[
 
 const DERIVED: &[Derived] = &[
     ("/Service", derived::service),
+    ("/Secret", derived::secret),
     ("/Namespace", derived::namespace),
     ("/Node", derived::node),
     ("/LimitRange", derived::limit_range),

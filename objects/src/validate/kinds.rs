@@ -66,7 +66,7 @@ pub(super) const RULES: &[Rules] = &[
     Rules { create: storage::node, update: storage::node_update, ..cluster(STORAGE, "CSINode") },
     Rules { create: storage::capacity, update: storage::capacity_update, ..namespaced(STORAGE, "CSIStorageCapacity") },
     Rules { create: storage::attachment, update: storage::attachment_update, status: storage::attachment_update, ..cluster(STORAGE, "VolumeAttachment") },
-    Rules { create: scaling::autoscaler, update: |new, _, faults| scaling::autoscaler(new, faults), status: scaling::autoscaler_status, ..namespaced("autoscaling", "HorizontalPodAutoscaler") },
+    Rules { create: scaling::autoscaler, update: scaling::autoscaler_update, status: scaling::autoscaler_status, ..namespaced("autoscaling", "HorizontalPodAutoscaler") },
     Rules { create: scaling::scale, update: |new, _, faults| scaling::scale(new, faults), ..namespaced("autoscaling", "Scale") },
     Rules { create: scaling::budget, update: scaling::budget_update, status: scaling::budget_status, ..namespaced("policy", "PodDisruptionBudget") },
     Rules { create: scaling::priority_class, update: scaling::priority_class_update, ..cluster("scheduling.k8s.io", "PriorityClass") },

@@ -1,5 +1,6 @@
 //! Defaults that follow from other fields of the same object.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::json;
 
 use crate::{Map, Value, meta};
@@ -90,6 +91,24 @@ fn ingress_modes(object: &mut Value) {
         if ingress.get("ip").is_some_and(|ip| *ip != json!("")) {
             put(ingress, "ipMode", json!("VIP"));
         }
+    }
+}
+
+/// Text is put in among the bytes, where it stands for the same key.
+pub(super) fn secret(object: &mut Value) {
+    let Some(text) = object
+        .as_object_mut()
+        .and_then(|fields| fields.remove("stringData"))
+    else {
+        return;
+    };
+    let Some(text) = text.as_object().filter(|text| !text.is_empty()) else {
+        return;
+    };
+    let data = meta::fields_mut(object, "data");
+    for (key, value) in text {
+        let bytes = BASE64_STANDARD.encode(value.as_str().unwrap_or_default());
+        data.insert(key.clone(), json!(bytes));
     }
 }
 

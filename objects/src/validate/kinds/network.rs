@@ -161,8 +161,9 @@ pub(super) fn service_networks(new: &Value, faults: &mut Faults) {
     }
     let count = networks.list().len();
     if count > NETWORKS_MAX {
-        let spec = View::root(new).at("spec").told_as(networks.path);
-        faults.push(spec.invalid("may only hold up to 2 values"));
+        let spec = View::root(new).at("spec").told_as(networks.path.clone());
+        let shown = super::view::shown(&[("CIDRs", networks.value.clone())]);
+        faults.push(spec.invalid("may only hold up to 2 values").showing(shown));
         return;
     }
     for network in networks.items() {

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::{ip, resources, rules, view::View};
+use super::{
+    ip, resources, rules,
+    view::{self, View},
+};
 use crate::{
     Value,
     invalid::{Faults, Invalid},
@@ -62,11 +65,10 @@ pub(super) fn update(new: &Value, old: &Value, faults: &mut Faults) {
     let mut seen = Vec::new();
     for address in status.at("addresses").items() {
         if seen.contains(&address.value) {
-            let shown = format!(
-                "{{\"type\":{},\"address\":{}}}",
-                json!(address.at("type").text()),
-                json!(address.at("address").text())
-            );
+            let shown = view::shown(&[
+                ("Type", address.at("type").text().into()),
+                ("Address", address.at("address").text().into()),
+            ]);
             faults.push(address.duplicate().showing(shown));
         }
         seen.push(address.value);
@@ -123,21 +125,16 @@ fn taints(taints: &View<'_>, faults: &mut Faults) {
         effect.require_one_of(&["NoSchedule", "PreferNoSchedule", "NoExecute"], faults);
         if !seen.entry(effect.text()).or_default().insert(key.text()) {
             let detail = "taints must be unique by key and effect pair";
-            faults.push(taint.duplicate().because(detail).showing(shown(&taint)));
+            let time = taint.at("timeAdded");
+            let shown = view::shown(&[
+                ("Key", key.text().into()),
+                ("Value", value.text().into()),
+                ("Effect", effect.text().into()),
+                ("TimeAdded", time.value.clone()),
+            ]);
+            faults.push(taint.duplicate().because(detail).showing(shown));
         }
     }
-}
-
-/// A taint with its fields in upstream's order.
-fn shown(taint: &View<'_>) -> String {
-    let mut fields = vec![format!("\"key\":{}", json!(taint.at("key").text()))];
-    for field in ["value", "effect", "timeAdded"] {
-        let field = (field, taint.at(field));
-        if !field.1.is_empty() || field.0 == "effect" {
-            fields.push(format!("\"{}\":{}", field.0, json!(field.1.text())));
-        }
-    }
-    format!("{{{}}}", fields.join(","))
 }
 
 fn features(features: &View<'_>, faults: &mut Faults) {

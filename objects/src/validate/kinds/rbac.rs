@@ -1,13 +1,10 @@
 //! Roles and their bindings.
 
-use serde_json::json;
-
-use super::{rules, view::View};
-use crate::{
-    Value,
-    invalid::{Faults, Invalid},
-    validate::names,
+use super::{
+    rules,
+    view::{self, View},
 };
+use crate::{Value, invalid::Faults, validate::names};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
@@ -124,8 +121,8 @@ fn role_ref(new: &Value, old: &Value, faults: &mut Faults) {
     let (after, before) = (parts(&role), parts(&before));
     if after != before {
         let [group, kind, name] = after.map(Value::from);
-        let value = json!({"apiGroup": group, "kind": kind, "name": name});
-        faults.push(Invalid::value(&role.path, value, "cannot change roleRef"));
+        let shown = view::shown(&[("APIGroup", group), ("Kind", kind), ("Name", name)]);
+        faults.push(role.invalid("cannot change roleRef").showing(shown));
     }
 }
 

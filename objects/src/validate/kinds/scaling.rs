@@ -1,6 +1,9 @@
 //! Autoscalers, disruption budgets, classes of priority and runtime, and leases.
 
-use super::{amount, resources, rules, view::View};
+use super::{
+    amount, resources, rules,
+    view::{self, View},
+};
 use crate::{
     Value,
     invalid::{Faults, Invalid},
@@ -22,6 +25,21 @@ const SYSTEM_PRIORITIES: [(&str, i64); 2] = [
 const LEASE_STRATEGY: &str = "OldestEmulationVersion";
 
 pub(super) fn autoscaler(new: &Value, faults: &mut Faults) {
+    autoscaler_spec(new, true, faults);
+}
+
+/// A version of what is scaled that was taken once is taken again.
+pub(super) fn autoscaler_update(new: &Value, old: &Value, faults: &mut Faults) {
+    let target = |object: &Value| {
+        ["apiVersion", "kind"].map(|field| {
+            let path = ["spec", "scaleTargetRef", field];
+            meta::text(object, &path).to_owned()
+        })
+    };
+    autoscaler_spec(new, target(new) != target(old), faults);
+}
+
+fn autoscaler_spec(new: &Value, is_new_target: bool, faults: &mut Faults) {
     let spec = View::root(new).at("spec");
     let (min, max) = (spec.at("minReplicas"), spec.at("maxReplicas"));
     if min.is_set() && min.number() < 1 {
@@ -36,12 +54,26 @@ pub(super) fn autoscaler(new: &Value, faults: &mut Faults) {
         faults.push(max.number_invalid("must be greater than or equal to `minReplicas`"));
     }
     object_reference(&spec.at("scaleTargetRef"), faults);
+    if is_new_target {
+        target_version(&spec.at("scaleTargetRef"), faults);
+    }
     for metric in spec.at("metrics").items() {
         metrics::metric(&metric, faults);
     }
     let cpu = spec.at("targetCPUUtilizationPercentage");
     if cpu.is_set() && cpu.number() < 1 {
-        faults.push(cpu.invalid("must be greater than 0"));
+        // The first version's one target is a metric to upstream.
+        let metric = spec.at("metrics").path.index(0);
+        let told = cpu.told_as(metric.child("resource.target.averageUtilization"));
+        faults.push(told.invalid("must be greater than 0"));
+    }
+    let wakes = spec
+        .at("metrics")
+        .items()
+        .any(|metric| matches!(metric.at("type").text(), "Object" | "External"));
+    if min.is_set() && min.number() == 0 && !wakes {
+        let detail = "must specify at least one Object or External metric to support scaling to zero replicas";
+        faults.push(spec.at("metrics").forbidden(detail));
     }
     for direction in ["scaleUp", "scaleDown"] {
         scaling_rules(&spec.at("behavior").at(direction), faults);
@@ -56,6 +88,10 @@ fn object_reference(reference: &View<'_>, faults: &mut Faults) {
             rules::named(&field, names::path_segment, faults);
         }
     }
+}
+
+/// The version of what is scaled, which names a group.
+fn target_version(reference: &View<'_>, faults: &mut Faults) {
     let version = reference.at("apiVersion").text();
     if version.matches('/').count() > 1 {
         faults.push(Invalid::value(
@@ -63,6 +99,12 @@ fn object_reference(reference: &View<'_>, faults: &mut Faults) {
             version,
             format!("unexpected GroupVersion string: {version}"),
         ));
+    } else if crate::catalog::split_api_version(version).0.is_empty()
+        && reference.at("kind").text() != "ReplicationController"
+    {
+        let path = reference.path.child("apiVersion");
+        let detail = "apiVersion must specify API group";
+        faults.push(Invalid::value(&path, version, detail));
     }
 }
 
@@ -124,7 +166,16 @@ pub(super) fn budget(new: &Value, faults: &mut Faults) {
     let spec = View::root(new).at("spec");
     let (min, max) = (spec.at("minAvailable"), spec.at("maxUnavailable"));
     if min.is_set() && max.is_set() {
-        faults.push(spec.invalid("minAvailable and maxUnavailable cannot be both set"));
+        let fault = spec.invalid("minAvailable and maxUnavailable cannot be both set");
+        faults.push(fault.showing(view::shown(&[
+            ("MinAvailable", min.value.clone()),
+            ("Selector", spec.at("selector").value.clone()),
+            ("MaxUnavailable", max.value.clone()),
+            (
+                "UnhealthyPodEvictionPolicy",
+                spec.at("unhealthyPodEvictionPolicy").value.clone(),
+            ),
+        ])));
     }
     for share in [min, max] {
         if share.is_set() {

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{ip, rules, view::View};
+use super::{
+    ip, rules,
+    view::{self, View},
+};
 use crate::{
     Value,
     invalid::{Faults, Invalid},
@@ -265,7 +268,14 @@ fn port_pairs(spec: &View<'_>, faults: &mut Faults) {
     for port in spec.at("ports").items() {
         let (protocol, number) = (port.at("protocol").text(), port.at("port").number());
         if !seen.insert((protocol, number)) {
-            let shown = format!("{{\"port\":{number},\"protocol\":\"{protocol}\"}}");
+            let shown = view::shown(&[
+                ("Name", "".into()),
+                ("Protocol", protocol.into()),
+                ("AppProtocol", Value::Null),
+                ("Port", number.into()),
+                ("TargetPort", 0.into()),
+                ("NodePort", 0.into()),
+            ]);
             faults.push(port.duplicate().showing(shown));
         }
     }

@@ -191,6 +191,15 @@ impl<'a> View<'a> {
     }
 }
 
+/// A struct as upstream's messages show it: its own names and order, and texts or JSON as values.
+pub(crate) fn shown(fields: &[(&str, Value)]) -> String {
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("\"{name}\":{value}"))
+        .collect();
+    format!("{{{}}}", fields.join(","))
+}
+
 /// Upstream's words for a field that changed and may not.
 pub(crate) const IMMUTABLE: &str = "field is immutable";
 

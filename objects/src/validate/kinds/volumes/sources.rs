@@ -109,6 +109,7 @@ fn host_path(source: &View<'_>, faults: &mut Faults) {
     if kind.is_set() && !kind.is_empty() {
         kind.one_of(
             &[
+                "",
                 "BlockDevice",
                 "CharDevice",
                 "Directory",
@@ -205,7 +206,7 @@ fn iscsi(source: &View<'_>, faults: &mut Faults) {
         .iter()
         .any(|start| name.text().starts_with(start));
     if !name.is_empty() && !known {
-        faults.push(name.invalid("must be valid format starting with iqn, eui, or naa"));
+        faults.push(name.invalid("must be valid format"));
     }
     let unit = source.at("lun");
     if !(0..=UNIT_MAX).contains(&unit.number()) {
