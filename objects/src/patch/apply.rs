@@ -8,6 +8,7 @@ mod check;
 mod compare;
 mod conflict;
 mod element;
+mod empty;
 mod extract;
 mod fields;
 mod golang;
@@ -22,6 +23,7 @@ mod set;
 mod updater;
 
 pub use element::Element;
+pub use empty::empty;
 pub use fields::{DEPTH_MAX, STEPS_MAX};
 pub use ignored::{Ignored, Pattern};
 pub use managers::{Manager, Managers, Operation, Owned, name_of_user_agent};
@@ -80,8 +82,8 @@ pub struct Context<'a> {
     /// Empty for a write to the object itself.
     pub subresource: &'a str,
     pub ignored: &'a Ignored,
-    /// An object of the kind that sets nothing, as the server writes it: what a creation is compared with. What a built-in
-    /// kind always has (`spec`, `spec.strategy`) is here, and a CRD's kind has nothing.
+    /// An object of the kind that sets nothing, which a creation is compared with: what `empty` gives for a built-in kind, and
+    /// `{}` for a CRD's.
     pub empty: &'a Value,
     pub versions: &'a dyn Versions,
     /// The time of the write, as RFC 3339 with seconds, in UTC.
@@ -139,7 +141,14 @@ pub fn apply(
     };
     check_applied(context, stored, applied)?;
     let owner = context.manager(manager, Operation::Apply);
-    let attempt = |force| updater::apply(context, stored, applied, managers.clone(), &owner, force);
+    let attempt = |force| {
+        let apply = updater::Apply {
+            configuration: applied,
+            manager: &owner,
+            force,
+        };
+        updater::apply(context, stored, managers.clone(), apply)
+    };
     let outcome = attempt(force).or_else(|conflicts| {
         let conflicts = conflicts_left(context, stored, conflicts, manager);
         if conflicts.is_empty() {

@@ -1,7 +1,7 @@
 //! What the merge of applied configurations knows of a place in an object: a scalar, a list or a map, granular or in one piece.
 
 use crate::catalog::Catalog;
-use crate::schema::{At, ListKind, Shape};
+use crate::schema::{At, ListKind, Omit, Shape};
 use crate::{Value, schema};
 
 use super::element::Element;
@@ -265,12 +265,12 @@ fn common(name: &str) -> Option<Field<'static>> {
 }
 
 impl List<'_> {
-    /// The value of a key that an element leaves out. Of built-in kinds, whose fields protobuf numbers, required scalars are
-    /// declared with their zero as default.
+    /// The value of a key that an element leaves out. In built-in kinds, scalars that Go never leaves out are declared with
+    /// their zero as default.
     fn default(&self, key: &str) -> Option<Value> {
         let items = self.items.at()?;
         let field = items.declared(key)?;
-        if field.default.is_some() || !field.required || field.numbers.is_empty() {
+        if field.default.is_some() || field.go.pointer || field.go.omit != Omit::Never {
             return field.default.clone();
         }
         match items.field(key)?.shape() {

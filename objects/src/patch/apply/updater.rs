@@ -22,6 +22,14 @@ struct Typed<'a> {
     place: Place<'a>,
 }
 
+/// An apply: the configuration, who applies it, and if the fields of others may be taken.
+#[derive(Clone, Copy)]
+pub(super) struct Apply<'a> {
+    pub configuration: &'a Value,
+    pub manager: &'a Manager,
+    pub force: bool,
+}
+
 /// What an apply comes to.
 pub(super) struct Applied {
     /// None where the object stays as it is.
@@ -90,15 +98,18 @@ pub(super) fn update(
 pub(super) fn apply(
     context: &Context<'_>,
     live: &Value,
-    applied: &Value,
     managers: Managers,
-    manager: &Manager,
-    force: bool,
+    apply: Apply<'_>,
 ) -> Result<Applied, Conflicts> {
+    let Apply {
+        configuration,
+        manager,
+        force,
+    } = apply;
     let place = context.place();
     let mut managers = under_todays_types(context, live, managers);
-    let merged = merge(Some(live), Some(applied), place).unwrap_or_default();
-    let set = context.filter(set_of(applied, place));
+    let merged = merge(Some(live), Some(configuration), place).unwrap_or_default();
+    let set = context.filter(set_of(configuration, place));
     let owned = Owned {
         set,
         api_version: context.api_version.to_owned(),
