@@ -4,22 +4,45 @@ use std::path::Path;
 
 use objects::catalog::{Catalog, split_api_version};
 use objects::patch::apply::{
-    Context, Ignored, OnlyVersion, Set, apply, empty, is_same_but_times, update,
+    Context, Ignored, Set, Versions, apply, empty, is_same_but_times, update,
 };
-use objects::schema::{At, NodeId, Schema};
+use objects::schema::{At, Schema};
 use objects::{Value, meta};
 use serde_json::json;
 
+#[path = "apply/scaled.rs"]
+mod scaled;
 #[path = "apply/types.rs"]
 mod types;
 
-/// The kind of a story's object, and what holds for it.
+/// The type of a story's objects in the versions that are served.
 struct Kind<'a> {
-    at: At<'a>,
-    built_in: bool,
-    api_version: &'a str,
     kind: &'a str,
-    empty: Value,
+    built_in: bool,
+    versions: Vec<(&'a str, At<'a>)>,
+}
+
+impl<'a> Kind<'a> {
+    fn at(&self, api_version: &str) -> At<'a> {
+        let version = self
+            .versions
+            .iter()
+            .find(|(version, _)| *version == api_version);
+        version.expect("a version that is served").1
+    }
+}
+
+impl Versions for Kind<'_> {
+    /// The versions of the stories' kinds differ in nothing but their types.
+    fn convert(&self, object: &Value, api_version: &str) -> Option<(Value, At<'_>)> {
+        let served = self
+            .versions
+            .iter()
+            .find(|(version, _)| *version == api_version)?;
+        let mut object = object.clone();
+        object["apiVersion"] = Value::from(api_version);
+        Some((object, served.1))
+    }
 }
 
 fn stories() -> Vec<Value> {
@@ -40,40 +63,35 @@ fn stories() -> Vec<Value> {
 
 #[test]
 fn every_story_ends_as_upstream_ends_it() {
-    let gadget: Value =
-        serde_json::from_str(include_str!("apply/gadget.json")).expect("a schema of a CRD");
     let mut schema = Schema::new();
-    let gadget: NodeId = types::build(&mut schema, &gadget);
+    let sources = [
+        include_str!("apply/gadget.json"),
+        include_str!("apply/gadget_v2.json"),
+    ];
+    let [first, second] = sources.map(|source| {
+        let source = serde_json::from_str(source).expect("a schema of a CRD");
+        types::build(&mut schema, &source)
+    });
+    let (first, second) = (schema.at(first), schema.at(second));
     let mut faults = Vec::new();
     let mut steps = 0;
     for story in stories() {
-        let (api_version, kind) = (text(&story, "apiVersion"), text(&story, "objectKind"));
-        let built_in = kind != "Gadget";
-        let (group, version) = split_api_version(api_version);
-        let at = if built_in {
-            Catalog::builtin()
-                .kind(group, version, kind)
-                .expect("a built-in kind")
-        } else {
-            schema.at(gadget)
-        };
-        let kind = Kind {
-            at,
-            built_in,
-            api_version,
-            kind,
-            empty: if built_in { empty(at) } else { json!({}) },
-        };
+        let name = text(&story, "name");
+        let mut kind = kind_of(&story, first, second);
         let mut live = None;
         for (index, step) in story["steps"].as_array().expect("steps").iter().enumerate() {
-            if let Some(object) = step.get("live") {
-                live = Some(object);
+            if text(step, "verb") == "schema" {
+                kind.versions[0].1 = if step["schema"] == "v1" {
+                    first
+                } else {
+                    second
+                };
+                continue;
             }
-            let said = tell(&kind, live, step);
-            faults.extend(
-                said.into_iter()
-                    .map(|fault| format!("{}, step {index}: {fault}", text(&story, "name"))),
-            );
+            live = step.get("live").or(live);
+            let said = tell(&kind, text(&story, "apiVersion"), live, step);
+            let said = said.into_iter();
+            faults.extend(said.map(|fault| format!("{name}, step {index}: {fault}")));
             live = step.get("object").or(live);
             steps += 1;
         }
@@ -87,10 +105,28 @@ fn every_story_ends_as_upstream_ends_it() {
     );
 }
 
+fn kind_of<'a>(story: &'a Value, first: At<'a>, second: At<'a>) -> Kind<'a> {
+    let (api_version, kind) = (text(story, "apiVersion"), text(story, "objectKind"));
+    let (group, version) = split_api_version(api_version);
+    let versions = match Catalog::builtin().kind(group, version, kind) {
+        Some(at) => vec![(api_version, at)],
+        None if kind == "Gadget" => {
+            vec![(api_version, first), ("apply-room.example/v2", second)]
+        }
+        None => vec![(api_version, first)],
+    };
+    Kind {
+        kind,
+        built_in: Catalog::builtin().kind(group, version, kind).is_some(),
+        versions,
+    }
+}
+
 /// The fields that a write to a subresource leaves as they are, as upstream's strategies say.
-fn reset_fields(kind: &Kind<'_>, subresource: &str) -> &'static [&'static [&'static str]] {
-    match (subresource, kind.kind) {
+fn reset_fields(kind: &str, subresource: &str) -> &'static [&'static [&'static str]] {
+    match (subresource, kind) {
         (_, "ConfigMap") => &[],
+        (_, "Scale") => &[],
         ("", _) => &[&["status"]],
         (_, "Deployment") => &[&["spec"], &["metadata", "labels"]],
         (_, "Pod") => &[
@@ -104,62 +140,94 @@ fn reset_fields(kind: &Kind<'_>, subresource: &str) -> &'static [&'static [&'sta
 }
 
 /// Tells one step, and says what is not as upstream had it.
-fn tell(kind: &Kind<'_>, live: Option<&Value>, step: &Value) -> Vec<String> {
+fn tell(kind: &Kind<'_>, api_version: &str, live: Option<&Value>, step: &Value) -> Vec<String> {
     let subresource = text(step, "subresource");
+    if subresource == "scale" {
+        return scaled::tell(api_version, live.expect("an object"), step);
+    }
+    let api_version = match text(step, "apiVersion") {
+        "" => api_version,
+        other => other,
+    };
+    let at = kind.at(api_version);
+    let ignored = reset_fields(kind.kind, subresource);
     let context = Context {
-        at: kind.at,
+        at,
         built_in: kind.built_in,
-        api_version: kind.api_version,
+        api_version,
         kind: kind.kind,
         subresource,
-        ignored: &Ignored::Fields(Set::of(reset_fields(kind, subresource))),
-        empty: &kind.empty,
-        versions: &OnlyVersion,
+        ignored: &Ignored::Fields(Set::of(ignored)),
+        empty: &if kind.built_in { empty(at) } else { json!({}) },
+        versions: kind,
         now: text(step, "now"),
     };
-    let manager = text(step, "manager");
     if text(step, "verb") == "update" {
-        let mut new = step["object"].clone();
-        // What the server gives after ownership is kept.
-        for name in meta::list(step, &["late"]) {
-            meta::fields_mut(&mut new, "spec").remove(name.as_str().unwrap_or_default());
-        }
-        let metadata = meta::metadata_mut(&mut new);
-        metadata.remove("managedFields");
-        if let Some(sent) = step.get("managedFields") {
-            metadata.insert("managedFields".to_owned(), sent.clone());
-        }
-        update(&context, live, &mut new, manager);
+        let new = updated(&context, live, step);
         return differences(&managed(&step["object"]), &managed(&new));
     }
     let force = step.get("force").is_some();
-    let outcome = apply(&context, live, &step["body"], manager, force);
-    match (outcome, step.get("error")) {
+    let outcome = apply(&context, live, &step["body"], text(step, "manager"), force);
+    let object = match (outcome, step.get("error")) {
         // Rules of the kind are looked at after the merge.
-        (Ok(_), Some(error)) if error["reason"] == "Invalid" => Vec::new(),
-        (Err(status), Some(error)) => differences(error, &status.to_value()),
-        (Err(status), None) => vec![format!("failed: {}", status.message)],
-        (Ok(_), Some(error)) => vec![format!("should have failed: {}", error["message"])],
-        (Ok(object), None) => {
-            let same = live.is_some_and(|live| is_same_but_times(live, &object));
-            let object = if same {
-                live.expect("it is the same")
-            } else {
-                &object
-            };
-            let mut faults = differences(&managed(&step["object"]), &managed(object));
-            let reset = reset_fields(kind, subresource);
-            let faulty = misfits(&step["object"], object, live.unwrap_or(&Value::Null), "");
-            faults.extend(faulty.into_iter().filter(|fault| {
-                let pruned = text(step, "pruned");
-                (pruned.is_empty() || !fault.starts_with(pruned))
-                    && !reset
-                        .iter()
-                        .any(|field| fault.starts_with(&format!(".{}", field.join("."))))
-            }));
-            faults
+        (Ok(_), Some(error)) if error["reason"] == "Invalid" => return Vec::new(),
+        (Err(status), Some(error)) => {
+            return differences(&ordered(error), &ordered(&status.to_value()));
         }
+        (Err(status), None) => return vec![format!("failed: {}", status.message)],
+        (Ok(_), Some(error)) => {
+            return vec![format!("should have failed: {}", error["message"])];
+        }
+        (Ok(object), None) => object,
+    };
+    let object = unless_same(live, object);
+    let mut faults = differences(&managed(&step["object"]), &managed(&object));
+    let faulty = misfits(&step["object"], &object, live.unwrap_or(&Value::Null), "");
+    let pruned = meta::list(step, &["pruned"]);
+    faults.extend(faulty.into_iter().filter(|fault| {
+        let is_at = |path: &str| fault.starts_with(path);
+        !pruned.iter().filter_map(Value::as_str).any(is_at)
+            && !ignored
+                .iter()
+                .any(|field| is_at(&format!(".{}", field.join("."))))
+    }));
+    faults
+}
+
+/// What upstream stored, with ownership as it is kept here.
+fn updated(context: &Context<'_>, live: Option<&Value>, step: &Value) -> Value {
+    let mut new = step["object"].clone();
+    // What the server gives after ownership is kept.
+    for name in meta::list(step, &["late"]) {
+        meta::fields_mut(&mut new, "spec").remove(name.as_str().unwrap_or_default());
     }
+    let metadata = meta::metadata_mut(&mut new);
+    metadata.remove("managedFields");
+    if let Some(sent) = step.get("managedFields") {
+        metadata.insert("managedFields".to_owned(), sent.clone());
+    }
+    update(context, live, &mut new, text(step, "manager"));
+    unless_same(live, new)
+}
+
+/// The stored object where nothing but times would change.
+fn unless_same(live: Option<&Value>, new: Value) -> Value {
+    match live {
+        Some(live) if is_same_but_times(live, &new) => live.clone(),
+        _ => new,
+    }
+}
+
+/// A failure with the causes in the order of the managers. Upstream's order of managers is by chance.
+fn ordered(error: &Value) -> Value {
+    let mut error = error.clone();
+    if let Some(causes) = error
+        .pointer_mut("/details/causes")
+        .and_then(Value::as_array_mut)
+    {
+        causes.sort_by_key(|cause| text(cause, "message").to_owned());
+    }
+    error
 }
 
 fn managed(object: &Value) -> Value {

@@ -1,5 +1,7 @@
 //! Ownership of the number of replicas, between an object and its `scale` subresource.
 
+use std::collections::BTreeMap;
+
 use super::managers::{Managers, Owned};
 use super::set::{FieldPath, Set};
 use crate::Value;
@@ -50,7 +52,9 @@ pub fn to_parent(
     let parent = Managers::decode(parent)?;
     let mut scale = Managers::decode(scale)?;
     let mut managers = Managers::default();
+    let mut times = BTreeMap::new();
     for (manager, mut owned) in parent.0 {
+        times.insert(manager.clone(), owned.time.clone());
         let Some(path) = path(paths, &owned.api_version) else {
             continue;
         };
@@ -77,7 +81,8 @@ pub fn to_parent(
         let owned = Owned {
             set: replicas.clone(),
             api_version: api_version.to_owned(),
-            ..owned
+            // As upstream, whose new owners by scale have no time.
+            time: times.remove(&manager).unwrap_or_default(),
         };
         managers.0.insert(manager, owned);
     }
