@@ -90,6 +90,8 @@ const PRIORITY_LEVEL: &[Column] = &[
 /// How many metrics of an autoscaler are written before the rest is only counted.
 const METRICS_SHOWN_MAX: usize = 2;
 
+const NO_QUANTITY: &str = "<nil>";
+
 /// The metrics that `autoscaling/v2` has and `autoscaling/v1` has in part.
 fn targets(row: &Row<'_>) -> Value {
     if let Some(target) = row.at("spec.targetCPUUtilizationPercentage") {
@@ -128,10 +130,10 @@ fn target(metric: &Value, status: Option<&Value>) -> String {
     let current = status
         .and_then(|status| status.get(source))
         .filter(|status| !status.is_null());
-    // A measurement that is there without the value in question is a zero quantity.
+    // This is how Go prints the quantity that a measurement does not have.
     let now = |field: &str| match current {
         Some(current) => {
-            format::scalar(current["current"].get(field)).unwrap_or_else(|| "0".to_owned())
+            format::scalar(current["current"].get(field)).unwrap_or_else(|| NO_QUANTITY.to_owned())
         }
         None => "<unknown>".to_owned(),
     };
@@ -140,13 +142,21 @@ fn target(metric: &Value, status: Option<&Value>) -> String {
     let wanted = |field: &str| format::scalar(metric[source]["target"].get(field));
     let average = wanted("averageValue");
     match (source, average) {
-        ("pods", average) => format!("{}/{}", now("averageValue"), average.unwrap_or_default()),
+        ("pods", average) => format!(
+            "{}/{}",
+            now("averageValue"),
+            average.unwrap_or_else(|| NO_QUANTITY.to_owned())
+        ),
         ("external" | "object", Some(average)) => {
             let current = known("averageValue").unwrap_or_else(|| "<unknown>".to_owned());
             format!("{current}/{average} (avg)")
         }
         ("external" | "object", None) => {
-            format!("{}/{}", now("value"), wanted("value").unwrap_or_default())
+            format!(
+                "{}/{}",
+                now("value"),
+                wanted("value").unwrap_or_else(|| NO_QUANTITY.to_owned())
+            )
         }
         (_, Some(average)) => {
             let name = meta::text(metric, &[source, "name"]);
