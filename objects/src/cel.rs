@@ -3,6 +3,7 @@
 mod ast;
 pub mod authorizer;
 mod check;
+mod cost;
 
 mod declare;
 pub mod declared;
@@ -114,6 +115,12 @@ impl Program {
     #[must_use]
     pub fn reads(&self, variable: &str) -> bool {
         self.checked.used.contains(variable)
+    }
+
+    /// What it may cost at most, when its variables are of this place of a schema.
+    #[must_use]
+    pub fn cost_max(&self, root: &declared::Declared) -> u64 {
+        cost::estimate(&self.expr, &self.checked, root).max
     }
 
     /// Runs it. What it costs is taken from the budget, also if it fails.

@@ -216,6 +216,7 @@ impl Checker<'_> {
             return Type::Error;
         };
         if function == "_?._" {
+            self.checked.overloads[id] = vec!["select_optional_field"];
             return self.optional_select(at, args);
         }
         for arg in args.iter_mut() {

@@ -100,6 +100,11 @@ impl Declared {
         declared
     }
 
+    /// The keys of maps, whose length no schema tells.
+    pub(super) fn key() -> Declared {
+        Declared::simple(Type::String, 0, 2)
+    }
+
     /// The place's type. A root is a whole object, whose name and kind can be read whatever the schema says.
     #[must_use]
     pub fn at(at: At<'_>, root: bool) -> Option<Declared> {

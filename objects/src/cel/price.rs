@@ -60,9 +60,44 @@ pub(super) fn before(function: &str, overload: &str, args: &[Value]) -> Option<u
         {
             1
         }
+        name if name.starts_with("sets.") => {
+            let factor = if name == "sets.equivalent" { 2 } else { 1 };
+            1 + size(0).saturating_mul(size(1)).saturating_mul(factor)
+        }
+        "flatten" => {
+            let depth = match args.get(1) {
+                Some(Value::Int(depth)) => u64::try_from(*depth).unwrap_or(0),
+                _ => 1,
+            };
+            11 + size(0).saturating_mul(depth)
+        }
+        "distinct" | "sort" => compare_all(args),
+        "slice" | "reverse" | "lists.range" => made_list(function, args),
         "_==_" | "_!=_" => tenth(size(0).min(size(1))),
         _ => by_overload(overload, args),
     })
+}
+
+/// The cost of making a list, which is known before it is made.
+fn made_list(function: &str, args: &[Value]) -> u64 {
+    let length = match (function, args) {
+        ("lists.range", [Value::Int(length)]) => u64::try_from(*length).unwrap_or(0),
+        ("slice", [_, Value::Int(start), Value::Int(end)]) => {
+            u64::try_from(end.saturating_sub(*start)).unwrap_or(0)
+        }
+        _ => args.first().map_or(1, Value::size),
+    };
+    length.saturating_add(11)
+}
+
+/// The cost of comparing all elements of a list with one another.
+fn compare_all(args: &[Value]) -> u64 {
+    let Some(Value::List(list)) = args.first() else {
+        return 1;
+    };
+    let length = list.items.len() as f64;
+    let text = matches!(list.items.first(), Some(Value::String(_) | Value::Bytes(_)));
+    (length * length * if text { 2.1 } else { 2.0 }) as u64 + 11
 }
 
 fn by_overload(overload: &str, args: &[Value]) -> u64 {
