@@ -30,6 +30,7 @@ pub use self::delete::Deleted;
 pub use self::create::uid;
 pub use self::options::{DeleteOptions, ListOptions, Validation, VersionMatch, WriteOptions};
 pub use self::read::{Items, List};
+pub use self::store::decode;
 pub use self::update::Patch;
 pub use self::watch::{Told, Watcher};
 

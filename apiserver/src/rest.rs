@@ -13,3 +13,4 @@ mod writes;
 
 pub use self::answer::{Answer, Body};
 pub use self::front::{Front, Peer};
+pub use self::pages::{Pages, VERSION};

@@ -203,7 +203,7 @@ impl Storage {
         };
         let answer = self
             .endpoints
-            .write(async |channel| kv(channel).txn(request.clone()).await)
+            .write(|channel| { let request = request.clone(); async move { kv(channel).txn(request).await } })
             .await?
             .into_inner();
         if answer.succeeded {
@@ -233,7 +233,7 @@ impl Storage {
             ..CompactionRequest::default()
         };
         self.endpoints
-            .write(async |channel| kv(channel).compact(request).await)
+            .write(|channel| async move { kv(channel).compact(request).await })
             .await?;
         Ok(())
     }
@@ -241,7 +241,7 @@ impl Storage {
     async fn range(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
         let answer = self
             .endpoints
-            .read(async |channel| kv(channel).range(request.clone()).await)
+            .read(|channel| { let request = request.clone(); async move { kv(channel).range(request).await } })
             .await?;
         Ok(answer.into_inner())
     }

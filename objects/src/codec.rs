@@ -6,6 +6,7 @@ pub mod duration;
 pub mod json;
 pub mod protobuf;
 pub mod time;
+pub mod yaml;
 
 mod typed;
 

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use objects::Value;
+use objects::selector::{field, label, selectable};
 use objects::status::{Cause, Reason, Status};
 use serde_json::json;
 
@@ -313,23 +314,41 @@ impl Continuation {
 /// Which objects of a list or watch are meant.
 #[derive(Debug)]
 pub(super) struct Selection {
-    labels: String,
-    fields: String,
+    labels: label::Selector,
+    fields: field::Selector,
+    served: Arc<Served>,
 }
 
 impl Selection {
-    pub(super) fn of(_served: &Served, options: &ListOptions) -> Result<Selection, Status> {
-        Ok(Selection {
-            labels: options.label_selector.clone(),
-            fields: options.field_selector.clone(),
-        })
+    pub(super) fn of(served: &Arc<Served>, options: &ListOptions) -> Result<Selection, Status> {
+        let resource = &served.resource;
+        let labels = label::Selector::parse(&options.label_selector).map_err(|why| {
+            Status::bad_request(format!("unable to parse requirement: {why}"))
+        })?;
+        let fields = selectable::parse(&resource.group, &resource.version, &resource.kind, &options.field_selector)
+            .map_err(Status::bad_request)?;
+        Ok(Selection { labels, fields, served: served.clone() })
     }
 
     pub(super) fn is_all(&self) -> bool {
-        self.labels.is_empty() && self.fields.is_empty()
+        self.labels.is_everything() && self.fields.is_everything()
     }
 
-    pub(super) fn matches(&self, _object: &Object) -> bool {
-        true
+    pub(super) fn matches(&self, object: &Object) -> bool {
+        let label = |key: &str| object.labels.as_ref()?.get(key)?.as_str();
+        if !self.labels.matches(&label) {
+            return false;
+        }
+        let terms = self.fields.terms();
+        // Name and namespace are at hand; for other fields the tree is needed.
+        let at_hand = terms.iter().all(|term| matches!(term.field.as_str(), "metadata.name" | "metadata.namespace"));
+        if at_hand {
+            return self.fields.matches(&|field| match field {
+                "metadata.name" => object.name.to_string(),
+                _ => object.namespace.to_string(),
+            });
+        }
+        let Ok(value) = as_served(&self.served, object.value()) else { return false };
+        self.fields.matches(&|field| selectable::value(&value, field))
     }
 }

@@ -81,5 +81,5 @@ fn selector_text(request: &Request, object: &Value) -> String {
         let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
         return pairs.join(",");
     }
-    selector::LabelSelector::of(selector).map_or_else(|_| String::new(), |selector| selector.to_string())
+    selector::label::Selector::from_object(selector).map_or_else(|_| String::new(), |selector| selector.to_string())
 }

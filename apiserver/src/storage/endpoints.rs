@@ -17,6 +17,9 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a read goes round all members before it fails.
 const READ_ROUNDS_MAX: usize = 2;
 
+/// What one member answered.
+type Asked<T> = Result<T, tonic::Status>;
+
 /// The members of the store.
 #[derive(Debug, Clone)]
 pub struct Endpoints {
@@ -66,10 +69,7 @@ impl Endpoints {
     }
 
     /// A request that may be asked again elsewhere.
-    pub(super) async fn read<T>(
-        &self,
-        ask: impl AsyncFn(Channel) -> Result<T, tonic::Status>,
-    ) -> Result<T, Status> {
+    pub(super) async fn read<T, A: Future<Output = Asked<T>> + Send>(&self, ask: impl Fn(Channel) -> A) -> Result<T, Status> {
         let mut last = None;
         for _ in 0..self.channels.len() * READ_ROUNDS_MAX {
             match self.attempt(&ask).await {
@@ -85,10 +85,7 @@ impl Endpoints {
     }
 
     /// A request that may have had an effect: it goes to another member only if it never left this process.
-    pub(super) async fn write<T>(
-        &self,
-        ask: impl AsyncFn(Channel) -> Result<T, tonic::Status>,
-    ) -> Result<T, Status> {
+    pub(super) async fn write<T, A: Future<Output = Asked<T>> + Send>(&self, ask: impl Fn(Channel) -> A) -> Result<T, Status> {
         let mut last = None;
         for _ in 0..self.channels.len() {
             match self.attempt(&ask).await {
@@ -103,10 +100,7 @@ impl Endpoints {
         ))
     }
 
-    async fn attempt<T>(
-        &self,
-        ask: &impl AsyncFn(Channel) -> Result<T, tonic::Status>,
-    ) -> Result<T, tonic::Status> {
+    async fn attempt<T, A: Future<Output = Asked<T>> + Send>(&self, ask: &impl Fn(Channel) -> A) -> Asked<T> {
         let (place, channel) = self.current();
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, ask(channel)).await;
         let answer = answer.unwrap_or_else(|_elapsed| {

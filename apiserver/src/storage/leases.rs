@@ -43,7 +43,7 @@ impl Leases {
         let ttl = i64::from(seconds) + i64::try_from(SHARED_FOR.as_secs()).expect("a minute");
         let request = LeaseGrantRequest { ttl, id: 0 };
         let answer = endpoints
-            .write(async |channel| LeaseClient::new(channel).lease_grant(request).await)
+            .write(|channel| async move { LeaseClient::new(channel).lease_grant(request).await })
             .await?;
         let id = answer.into_inner().id;
         leases.insert(

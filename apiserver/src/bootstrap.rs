@@ -1,0 +1,100 @@
+//! What every cluster begins with: its namespaces, roles and bindings, made where they are missing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use objects::status::{Reason, Status};
+use objects::{Value, meta};
+use serde_json::json;
+
+use crate::admission::Warnings;
+use crate::authz::bootstrap::{Step, policy, reconcile};
+use crate::registry::{DeleteOptions, Registry, Request, WriteOptions};
+use crate::user::User;
+
+const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+/// Classes of pods that a cluster cannot do without, and their priorities.
+const PRIORITY_CLASSES: [(&str, i64); 2] = [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
+/// Pause between looks at whether all is there.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// Makes what is missing, at once and again when it was deleted, until it is dropped.
+pub(crate) async fn run(registry: Arc<Registry>) {
+    loop {
+        let pause = match round(&registry).await {
+            Ok(()) => CHECK_INTERVAL,
+            Err(status) => {
+                tracing::debug!(error = %status, "cannot make what every cluster begins with; trying again");
+                RETRY_PAUSE
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn round(registry: &Registry) -> Result<(), Status> {
+    for name in NAMESPACES {
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        ensure(registry, ("", "namespaces"), object).await?;
+    }
+    for (name, value) in PRIORITY_CLASSES {
+        let object = json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": value});
+        ensure(registry, ("scheduling.k8s.io", "priorityclasses"), object).await?;
+    }
+    for expected in policy() {
+        let request = request(registry, ("rbac.authorization.k8s.io", expected.plural), &expected.object)?;
+        let current = match registry.get(&request, "").await {
+            Ok(current) => Some(current),
+            Err(status) if status.reason == Reason::NotFound => None,
+            Err(status) => return Err(status),
+        };
+        match reconcile(&expected.object, current.as_ref()) {
+            // What a role refers to cannot change: the binding is made anew.
+            Some(Step::Recreate(object)) => {
+                registry.delete(&request, &DeleteOptions::default()).await?;
+                made(registry.create(&request, object, &WriteOptions::default()).await.map(|_| ()))?;
+            }
+            None => {}
+            Some(Step::Create(object)) => {
+                made(registry.create(&request, object, &WriteOptions::default()).await.map(|_| ()))?;
+            }
+            Some(Step::Update(object)) => {
+                registry.update(&request, object, &WriteOptions::default()).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Another server may have made it meanwhile.
+fn made(result: Result<(), Status>) -> Result<(), Status> {
+    match result {
+        Err(status) if status.reason == Reason::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+async fn ensure(registry: &Registry, resource: (&str, &str), object: Value) -> Result<(), Status> {
+    let request = request(registry, resource, &object)?;
+    match registry.get(&request, "").await {
+        Err(status) if status.reason == Reason::NotFound => {
+            made(registry.create(&request, object, &WriteOptions::default()).await.map(|_| ()))
+        }
+        other => other.map(|_| ()),
+    }
+}
+
+fn request(registry: &Registry, (group, plural): (&str, &str), object: &Value) -> Result<Request, Status> {
+    let table = registry.resources.table();
+    let served = table.any_version(group, plural).ok_or_else(|| Status::internal(format!("{plural} are not served")))?;
+    Ok(Request {
+        user: Arc::new(User::apiserver()),
+        served: served.clone(),
+        subresource: String::new(),
+        namespace: meta::namespace(object).to_owned(),
+        name: meta::name(object).to_owned(),
+        agent: "mainstay".to_owned(),
+        warnings: Warnings::default(),
+    })
+}

@@ -1,0 +1,169 @@
+//! kube-apiserver's flags, as kubeadm and controller-runtime's envtest pass them, into one checked struct.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// The flags. Names and meanings are kube-apiserver's.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "mainstay apiserver",
+    about = "A Kubernetes apiserver over an etcd-v3 store",
+    disable_version_flag = true
+)]
+pub struct Config {
+    /// Members of the store, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "URL", required = true)]
+    pub etcd_servers: Vec<String>,
+    /// What all keys begin with
+    #[arg(long, default_value = "/registry")]
+    pub etcd_prefix: String,
+    /// Certificate authority of the store
+    #[arg(long, value_name = "FILE")]
+    pub etcd_cafile: Option<PathBuf>,
+    /// Certificate that is shown to the store
+    #[arg(long, value_name = "FILE")]
+    pub etcd_certfile: Option<PathBuf>,
+    /// Key of that certificate
+    #[arg(long, value_name = "FILE")]
+    pub etcd_keyfile: Option<PathBuf>,
+    /// Time between compactions of the store, as 5m0s; 0 leaves that to others
+    #[arg(long, default_value = "5m", value_parser = duration)]
+    pub etcd_compaction_interval: std::time::Duration,
+    /// How long events are kept
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    pub event_ttl: std::time::Duration,
+
+    /// Address to listen on
+    #[arg(long, default_value = "0.0.0.0")]
+    pub bind_address: IpAddr,
+    /// Port for HTTPS
+    #[arg(long, default_value_t = 6443)]
+    pub secure_port: u16,
+    /// Address that others reach this server at
+    #[arg(long)]
+    pub advertise_address: Option<IpAddr>,
+    /// Folder for a certificate of the server's own making, where none is given
+    #[arg(long, default_value = "/var/run/kubernetes")]
+    pub cert_dir: PathBuf,
+    /// Certificate of the server
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// Key of that certificate
+    #[arg(long, value_name = "FILE")]
+    pub tls_private_key_file: Option<PathBuf>,
+    /// Whose certificates clients may show
+    #[arg(long, value_name = "FILE")]
+    pub client_ca_file: Option<PathBuf>,
+
+    /// Whether those who say nothing are let in as anonymous
+    #[arg(long, default_value = "true", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
+    pub anonymous_auth: bool,
+    /// Tokens in a file of lines `token,user,uid,"group1,group2"`
+    #[arg(long, value_name = "FILE")]
+    pub token_auth_file: Option<PathBuf>,
+    /// Whether tokens of new nodes are good
+    #[arg(long, default_value = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
+    pub enable_bootstrap_token_auth: bool,
+    /// Who issues tokens of service accounts; the first makes them
+    #[arg(long, value_name = "URL")]
+    pub service_account_issuer: Vec<String>,
+    /// Keys that tokens of service accounts are checked with
+    #[arg(long, value_name = "FILE")]
+    pub service_account_key_file: Vec<PathBuf>,
+    /// Key that tokens of service accounts are signed with
+    #[arg(long, value_name = "FILE")]
+    pub service_account_signing_key_file: Option<PathBuf>,
+    /// Longest life of a token
+    #[arg(long, default_value = "0s", value_parser = duration)]
+    pub service_account_max_token_expiration: std::time::Duration,
+    /// Whom tokens are for; by default the issuer
+    #[arg(long, value_delimiter = ',')]
+    pub api_audiences: Vec<String>,
+
+    /// Who decides what is allowed: AlwaysAllow, AlwaysDeny, Node, RBAC
+    #[arg(long, default_value = "AlwaysAllow")]
+    pub authorization_mode: String,
+    /// Admission plugins to switch on
+    #[arg(long, value_delimiter = ',')]
+    pub enable_admission_plugins: Vec<String>,
+    /// Admission plugins to switch off
+    #[arg(long, value_delimiter = ',')]
+    pub disable_admission_plugins: Vec<String>,
+    /// Whether pods may be privileged
+    #[arg(long, default_value = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
+    pub allow_privileged: bool,
+
+    /// Addresses of services
+    #[arg(long, default_value = "10.0.0.0/24")]
+    pub service_cluster_ip_range: String,
+    /// Ports of services on nodes
+    #[arg(long, default_value = "30000-32767")]
+    pub service_node_port_range: String,
+
+    /// Requests that are read at a time
+    #[arg(long, default_value_t = 400)]
+    pub max_requests_inflight: usize,
+    /// Requests that are written at a time
+    #[arg(long, default_value_t = 200)]
+    pub max_mutating_requests_inflight: usize,
+    /// File that says which resources are encrypted in the store
+    #[arg(long, value_name = "FILE")]
+    pub encryption_provider_config: Option<PathBuf>,
+
+    /// More is logged; 4 and above is debug
+    #[arg(short = 'v', long = "v", default_value_t = 2)]
+    pub verbosity: u8,
+}
+
+/// A time as Go writes it: `1h30m`, `5m0s`, `500ms`.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    if text == "0" {
+        return Ok(std::time::Duration::ZERO);
+    }
+    let nanos = objects::codec::duration::parse(text)?;
+    u64::try_from(nanos).map(std::time::Duration::from_nanos).map_err(|_| format!("{text:?} is less than nothing"))
+}
+
+impl Config {
+    /// Reads a command line, the program's name not among it.
+    ///
+    /// # Errors
+    ///
+    /// What clap says of it, which is also how help is told.
+    pub fn parse_words(words: Vec<String>) -> Result<Config, clap::Error> {
+        Config::try_parse_from(std::iter::once("mainstay apiserver".to_owned()).chain(words))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    fn parse(line: &str) -> Config {
+        Config::parse_words(line.split_whitespace().map(str::to_owned).collect()).unwrap()
+    }
+
+    #[test]
+    fn the_flags_of_envtest_are_taken() {
+        let config = parse(
+            "--etcd-servers=http://127.0.0.1:2379 --cert-dir=/tmp/x --client-ca-file=/tmp/ca --secure-port=1234 \
+             --bind-address=127.0.0.1 --service-account-issuer=https://127.0.0.1:1234/ --service-account-key-file=/tmp/sa \
+             --service-account-signing-key-file=/tmp/sa --service-cluster-ip-range=10.0.0.0/24 --allow-privileged=true \
+             --authorization-mode=RBAC --disable-admission-plugins=ServiceAccount",
+        );
+        assert_eq!(config.secure_port, 1234);
+        assert!(config.allow_privileged);
+        assert_eq!(config.disable_admission_plugins, ["ServiceAccount"]);
+    }
+
+    #[test]
+    fn times_are_written_as_go_writes_them() {
+        let config = parse("--etcd-servers a,b --event-ttl 1h30m --etcd-compaction-interval=0");
+        assert_eq!(config.event_ttl.as_secs(), 5_400);
+        assert_eq!(config.etcd_servers, ["a", "b"]);
+        assert!(config.etcd_compaction_interval.is_zero());
+        assert!(Config::parse_words(vec!["--etcd-servers=a".into(), "--event-ttl=soon".into()]).is_err());
+    }
+}

@@ -1,0 +1,240 @@
+//! Builds the parts, starts them in order, and stops them in reverse.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use daemon::{CancellationToken, OnFailure, Tasks};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use objects::catalog::Catalog;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::admission::AdmitAll;
+use crate::authn::keys::{PrivateKey, PublicKey};
+use crate::authn::service_accounts::{ServiceAccountTokens, Settings};
+use crate::authn::{Authenticator, Clock, Options, StaticTokens};
+use crate::authz::{AlwaysAllow, AlwaysDeny, Authorizer, Mode, Union, rbac::Rbac};
+use crate::cache::Feed;
+use crate::cached_objects::CachedObjects;
+use crate::config::Config;
+use crate::objects_view::ObjectsView;
+use crate::registry::Registry;
+use crate::rest::{Front, Pages, Peer};
+use crate::served::Resources;
+use crate::storage::{Endpoints, Storage, Tls};
+use crate::{bootstrap, compaction, tls};
+
+/// Time for a handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for running requests when the server stops.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+/// Streams of one HTTP/2 connection, as upstream's.
+const STREAMS_MAX: u32 = 250;
+/// Connections that are served at a time.
+const CONNECTIONS_MAX: usize = 16_384;
+
+/// A server that listens.
+pub struct Server {
+    pub address: SocketAddr,
+    pub front: Arc<Front>,
+    tasks: Tasks,
+}
+
+impl Server {
+    /// Starts a server. It answers as soon as this returns, and is ready when its caches are.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be used or the address not be listened on.
+    pub async fn start(config: &Config) -> Result<Server> {
+        // The provider is that of the whole process; another part may have set it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let tls = tls::server_config(config)?;
+        let storage = Storage::new(endpoints(config)?);
+        let resources = Arc::new(Resources::default());
+        let mut folders: Vec<&str> =
+            Catalog::builtin().resources.iter().filter(|resource| resource.verbs.iter().any(|verb| verb == "list")).map(|resource| resource.storage.as_str()).collect();
+        folders.sort_unstable();
+        folders.dedup();
+        let decode: crate::cache::Decode = Arc::new(|_, bytes| crate::registry::decode(bytes));
+        let (feed, runner) = Feed::new(storage.clone(), &config.etcd_prefix, &folders, decode);
+        let view: Arc<dyn ObjectsView> = Arc::new(CachedObjects::new(feed.clone(), resources.clone()));
+        let registry = Arc::new(Registry {
+            storage: storage.clone(),
+            feed,
+            resources,
+            admission: Arc::new(AdmitAll),
+            prefix: config.etcd_prefix.clone(),
+            event_ttl_seconds: u32::try_from(config.event_ttl.as_secs()).unwrap_or(u32::MAX),
+        });
+        let front = Arc::new(Front {
+            registry: registry.clone(),
+            authenticator: Arc::new(Authenticator::new(authentication(config, &view)?)),
+            authorizer: authorizer(config, &view)?,
+            pages: Pages::default(),
+        });
+        let address = SocketAddr::new(config.bind_address, config.secure_port);
+        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let address = listener.local_addr()?;
+        let tasks = Tasks::new();
+        tasks.spawn("feed", OnFailure::Stop, |stop| until(stop, runner.run()));
+        tasks.spawn("bootstrap", OnFailure::Stop, |stop| until(stop, bootstrap::run(registry)));
+        let interval = config.etcd_compaction_interval;
+        tasks.spawn("compaction", OnFailure::Stop, |stop| until(stop, compaction::run(storage, interval)));
+        let accepting = front.clone();
+        tasks.spawn("port", OnFailure::Stop, |stop| until(stop, accept(listener, tls, accepting)));
+        Ok(Server { address, front, tasks })
+    }
+
+    /// Waits until a part asks for the end.
+    pub async fn stop_asked(&self) {
+        self.tasks.stop_asked().await;
+    }
+
+    /// Stops the server.
+    ///
+    /// # Errors
+    ///
+    /// What failed while it ran.
+    pub async fn stop(self) -> Result<()> {
+        let report = self.tasks.stop(STOP_GRACE).await;
+        match report.failure {
+            Some(failure) => Err(anyhow!("{failure}")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs what never ends by itself until it has to stop.
+async fn until(stop: CancellationToken, running: impl Future<Output = ()>) -> Result<(), std::convert::Infallible> {
+    tokio::select! {
+        () = running => {}
+        () = stop.cancelled() => {}
+    }
+    Ok(())
+}
+
+fn endpoints(config: &Config) -> Result<Endpoints> {
+    let read = |file: &PathBuf| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+    let identity = match (&config.etcd_certfile, &config.etcd_keyfile) {
+        (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
+        (None, None) => None,
+        _ => anyhow::bail!("--etcd-certfile and --etcd-keyfile go together"),
+    };
+    let tls = Tls { ca: config.etcd_cafile.as_ref().map(read).transpose()?, identity };
+    Endpoints::new(&config.etcd_servers, &tls).map_err(|why| anyhow!(why))
+}
+
+fn authentication(config: &Config, view: &Arc<dyn ObjectsView>) -> Result<Options> {
+    let static_tokens = match &config.token_auth_file {
+        Some(file) => {
+            let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            StaticTokens::parse(&file.display().to_string(), &text).map_err(|why| anyhow!(why))?
+        }
+        None => StaticTokens::default(),
+    };
+    let audiences =
+        if config.api_audiences.is_empty() { config.service_account_issuer.iter().take(1).cloned().collect() } else { config.api_audiences.clone() };
+    Ok(Options {
+        static_tokens,
+        service_accounts: service_accounts(config, view, &audiences)?,
+        bootstrap_secrets: config.enable_bootstrap_token_auth.then(|| view.clone()),
+        anonymous: config.anonymous_auth,
+        api_audiences: audiences,
+        clock: Clock::system(),
+    })
+}
+
+fn service_accounts(
+    config: &Config,
+    view: &Arc<dyn ObjectsView>,
+    audiences: &[String],
+) -> Result<Option<Arc<ServiceAccountTokens>>> {
+    if config.service_account_issuer.is_empty() {
+        return Ok(None);
+    }
+    let read = |file: &PathBuf| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+    let mut keys = Vec::new();
+    for file in &config.service_account_key_file {
+        let found = PublicKey::parse_pem(&read(file)?).map_err(|why| anyhow!("{}: {why}", file.display()))?;
+        keys.extend(found);
+    }
+    let signing = match &config.service_account_signing_key_file {
+        Some(file) => Some(PrivateKey::parse_pem(&read(file)?).map_err(|why| anyhow!("{}: {why}", file.display()))?),
+        None => None,
+    };
+    let settings = Settings {
+        issuers: config.service_account_issuer.clone(),
+        keys,
+        signing,
+        api_audiences: audiences.to_vec(),
+        expiration_seconds_max: i64::try_from(config.service_account_max_token_expiration.as_secs()).unwrap_or(i64::MAX),
+        extend_expiration: true,
+        clock: Clock::system(),
+    };
+    Ok(Some(Arc::new(ServiceAccountTokens::new(settings, view.clone()))))
+}
+
+fn authorizer(config: &Config, view: &Arc<dyn ObjectsView>) -> Result<Arc<dyn Authorizer>> {
+    let modes = Mode::parse_list(&config.authorization_mode).map_err(|why| anyhow!(why))?;
+    let mut members: Vec<Box<dyn Authorizer>> = Vec::new();
+    for mode in modes {
+        match mode {
+            Mode::AlwaysAllow => members.push(Box::new(AlwaysAllow)),
+            Mode::AlwaysDeny => members.push(Box::new(AlwaysDeny)),
+            Mode::Rbac => members.push(Box::new(Rbac::new(view.clone()))),
+            Mode::Node => {}
+        }
+    }
+    Ok(Arc::new(Union::new(members)))
+}
+
+/// Takes connections. One that cannot be taken is one less, and no reason to end.
+async fn accept(listener: TcpListener, tls: Arc<rustls::ServerConfig>, front: Arc<Front>) {
+    let acceptor = TlsAcceptor::from(tls);
+    let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+    let connections = tokio_util::task::TaskTracker::new();
+    loop {
+        let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                let (acceptor, front) = (acceptor.clone(), front.clone());
+                connections.spawn(async move {
+                    serve(stream, from, acceptor, front).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot take a connection");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, from: SocketAddr, acceptor: TlsAcceptor, front: Arc<Front>) {
+    // A connection without it is slow and works.
+    let _ = stream.set_nodelay(true);
+    let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(%from, %error, "a handshake failed"),
+        Err(_elapsed) => return tracing::debug!(%from, "a handshake took too long"),
+    };
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default().iter().map(|one| one.clone().into_owned());
+    let peer = Peer { address: from, certificates: certificates.collect() };
+    let service = service_fn(move |request| {
+        let (front, peer) = (front.clone(), peer.clone());
+        async move { Ok::<_, std::convert::Infallible>(front.answer(request, &peer).await) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http2().max_concurrent_streams(STREAMS_MAX).keep_alive_interval(Some(Duration::from_secs(30))).timer(hyper_util::rt::TokioTimer::new());
+    if let Err(error) = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
+        tracing::debug!(%from, %error, "a connection ended");
+    }
+}
