@@ -7,7 +7,9 @@ mod forbidden;
 #[cfg(test)]
 pub(crate) mod memory;
 mod modes;
+pub mod node;
 pub mod rbac;
+pub mod review;
 mod rule;
 mod text;
 

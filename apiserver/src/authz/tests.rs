@@ -25,7 +25,7 @@ fn user_of(text: &str) -> Arc<User> {
 }
 
 /// `get pods/log x in default`, `list deployments.apps` or `get /healthz`: a request in words.
-fn asked(user: Arc<User>, text: &str) -> Attributes {
+pub(super) fn asked(user: Arc<User>, text: &str) -> Attributes {
     let (what, namespace) = text.split_once(" in ").unwrap_or((text, ""));
     let words: Vec<&str> = what.split(' ').collect();
     let mut attributes = Attributes {
