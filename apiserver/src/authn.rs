@@ -5,8 +5,10 @@ mod certificate;
 pub(crate) mod clock;
 mod csv;
 mod der;
+pub mod impersonation;
 pub mod keys;
 mod names;
+pub mod review;
 pub mod service_accounts;
 mod static_tokens;
 
@@ -17,6 +19,7 @@ use objects::status::{Reason, Status};
 use rustls::pki_types::CertificateDer;
 
 pub use clock::Clock;
+pub(crate) use names::node_name;
 pub use names::{service_account_groups, service_account_name, split_service_account_name};
 pub use static_tokens::StaticTokens;
 
@@ -49,10 +52,13 @@ impl<'a> Credentials<'a> {
 /// The token of the header `Authorization: Bearer`.
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(AUTHORIZATION)?.to_str().ok()?.trim();
-    let mut words = text.split(' ');
-    let scheme = words.next()?;
-    let token = words.next()?;
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    let (scheme, rest) = text.split_once(' ')?;
+    bearer_word(rest).filter(|_| scheme.eq_ignore_ascii_case("bearer"))
+}
+
+/// The token of what comes after the scheme: the first word, before which there are no spaces.
+fn bearer_word(text: &str) -> Option<&str> {
+    text.split(' ').next().filter(|token| !token.is_empty())
 }
 
 /// Who somebody is found to be.

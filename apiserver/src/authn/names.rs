@@ -1,11 +1,12 @@
 //! The user names and groups of service accounts.
 
 const PREFIX: &str = "system:serviceaccount:";
+const NODE_PREFIX: &str = "system:node:";
 
 /// The most bytes of a namespace's name.
 const NAMESPACE_BYTES_MAX: usize = 63;
 
-/// The most bytes of a service account's name.
+/// The most bytes of a service account's or node's name.
 const NAME_BYTES_MAX: usize = 253;
 
 /// The user name of a service account.
@@ -30,6 +31,12 @@ pub fn split_service_account_name(user: &str) -> Option<(&str, &str)> {
         && name.len() <= NAME_BYTES_MAX
         && name.split('.').all(is_label);
     valid.then_some((namespace, name))
+}
+
+/// The name of the node of a node's user name; nothing if it is not one.
+pub(crate) fn node_name(user: &str) -> Option<&str> {
+    let name = user.strip_prefix(NODE_PREFIX)?;
+    (name.len() <= NAME_BYTES_MAX && name.split('.').all(is_label)).then_some(name)
 }
 
 /// Whether a text is made of small letters, digits and inner dashes.
