@@ -1,0 +1,64 @@
+//! Questions about identities that clients ask: the reviews of the group `authentication.k8s.io`.
+
+use objects::{Map, Value, meta, status::Status};
+use serde_json::json;
+
+use super::{Authenticator, Clock, bearer_word, clock::rfc3339};
+use crate::user::User;
+
+/// SelfSubjectReview: who the one who asks is.
+#[must_use]
+pub fn self_subject(user: &User, clock: &Clock) -> Value {
+    json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "SelfSubjectReview",
+        "metadata": {"creationTimestamp": rfc3339(clock.now_seconds())},
+        "status": {"userInfo": user_info(user)},
+    })
+}
+
+/// TokenReview: whose a token is.
+///
+/// # Errors
+/// 400 for a question without a token. A token that is nobody's is an answer, not an error.
+pub fn token(authenticator: &Authenticator, body: &Value) -> Result<Value, Status> {
+    let token = meta::text(body, &["spec", "token"]);
+    if token.is_empty() {
+        return Err(Status::bad_request(
+            "token is required for TokenReview in authentication",
+        ));
+    }
+    let mut audiences: Vec<String> = meta::list(body, &["spec", "audiences"])
+        .iter()
+        .filter_map(|audience| audience.as_str().map(str::to_owned))
+        .collect();
+    if audiences.is_empty() {
+        audiences.clone_from(&authenticator.options.api_audiences);
+    }
+    // What a request's header could not say is nobody's either.
+    let word = bearer_word(token).unwrap_or_default();
+    let mut answer = body.clone();
+    answer["status"] = match authenticator.token(word, &audiences) {
+        Ok(identity) => json!({
+            "authenticated": true, "user": user_info(&identity.user), "audiences": identity.audiences,
+        }),
+        Err(why) => json!({"user": {}, "error": why}),
+    };
+    Ok(answer)
+}
+
+fn user_info(user: &User) -> Value {
+    let mut info = Map::new();
+    for (field, text) in [("username", &user.name), ("uid", &user.uid)] {
+        if !text.is_empty() {
+            info.insert(field.to_owned(), json!(text));
+        }
+    }
+    if !user.groups.is_empty() {
+        info.insert("groups".to_owned(), json!(user.groups));
+    }
+    if !user.extra.is_empty() {
+        info.insert("extra".to_owned(), json!(user.extra));
+    }
+    Value::Object(info)
+}
