@@ -273,3 +273,6 @@ fn check_metadata(body: &Value, faults: &mut Faults, allowed: &[&str], detail: &
         faults.push(Invalid::value(&Path::new("metadata"), value, detail));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -194,3 +194,46 @@ fn others_find_the_issuer_and_its_keys() {
         (&json!("RSA"), &json!("AQAB"), &json!("sig"))
     );
 }
+
+#[test]
+fn a_review_tells_whose_a_token_is() {
+    let cluster = Cluster::new(P256);
+    let ask = |spec: Value| {
+        let body =
+            json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec});
+        match review::token(&cluster.authenticator, &body) {
+            Ok(answer) => answer["status"].clone(),
+            Err(status) => json!(format!("{} {}", status.code, status.message)),
+        }
+    };
+    assert_eq!(
+        ask(json!({"token": "t1"})),
+        json!({"authenticated": true, "user": {"username": "alice", "uid": "u1", "groups": ["devs", "system:authenticated"]}, "audiences": [API]})
+    );
+    let nobody = json!({"user": {}, "error": "invalid bearer token"});
+    assert_eq!(ask(json!({"token": "bad"})), nobody);
+    assert_eq!(ask(json!({"token": " t1"})), nobody);
+    assert_eq!(ask(json!({"token": "t1", "audiences": ["x"]})), nobody);
+    let token = cluster.issue(None, &["a"]);
+    let answer = ask(json!({"token": token, "audiences": ["a", "b"]}));
+    assert_eq!(answer["audiences"], json!(["a"]));
+    assert!(answer["user"]["extra"]["authentication.kubernetes.io/credential-id"][0].is_string());
+    assert_eq!(
+        ask(json!({})),
+        json!("400 token is required for TokenReview in authentication")
+    );
+}
+
+#[test]
+fn somebody_asks_who_it_is() {
+    let user = User {
+        name: "alice".to_owned(),
+        groups: vec!["devs".to_owned()],
+        ..User::default()
+    };
+    assert_eq!(
+        review::self_subject(&user, &Clock::from_seconds(|| START_SECONDS)),
+        json!({"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {"creationTimestamp": "2027-01-15T08:00:00Z"},
+            "status": {"userInfo": {"username": "alice", "groups": ["devs"]}}})
+    );
+}
