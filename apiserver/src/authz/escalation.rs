@@ -24,6 +24,7 @@ const PARTS_MAX: usize = 100_000;
 /// 403 with the rules that are missing.
 pub fn check_role(
     authorizer: &dyn Authorizer,
+    rbac: &Rbac,
     request: &Attributes,
     role: &Value,
     old: Option<&Value>,
@@ -41,7 +42,7 @@ pub fn check_role(
         return Ok(());
     }
     let forbidden = |why| Status::forbidden(GROUP, &request.resource, meta::name(role), why);
-    let held = authorizer.rules_for(&request.user, &request.namespace);
+    let held = rbac.held(&request.user, &request.namespace, &request.resource);
     confirm(&request.user, &held, &Rule::list_of(role)).map_err(forbidden)?;
     let aggregates =
         |role: &Value| !meta::list(role, &["aggregationRule", "clusterRoleSelectors"]).is_empty();
@@ -72,8 +73,8 @@ pub fn check_binding(
     if may_bind(authorizer, request, reference) {
         return Ok(());
     }
-    let rules = rbac.rules_of_reference(reference, &request.namespace)?;
-    let held = authorizer.rules_for(&request.user, &request.namespace);
+    let rules = rbac.rules_of_reference(&request.resource, reference, &request.namespace)?;
+    let held = rbac.held(&request.user, &request.namespace, &request.resource);
     confirm(&request.user, &held, &rules)
         .map_err(|why| Status::forbidden(GROUP, &request.resource, meta::name(binding), why))
 }

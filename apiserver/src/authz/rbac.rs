@@ -9,7 +9,7 @@ use objects::{Value, meta, status::Status};
 use parking_lot::RwLock;
 
 use self::{
-    bindings::{Binding, Subject},
+    bindings::{Binding, Missing, Subject},
     tables::Tables,
 };
 use super::{Authorizer, Decision, Rule, Rules};
@@ -28,7 +28,7 @@ pub struct Rbac {
 struct Found<'a> {
     binding: &'a Binding,
     subject: &'a Subject,
-    rule: Result<&'a Rule, &'a str>,
+    rule: Result<&'a Rule, &'a Missing>,
 }
 
 impl Rbac {
@@ -51,12 +51,13 @@ impl Rbac {
         slot.clone()
     }
 
-    /// The rules of the role that a binding refers to.
+    /// The rules of the role that a binding of a resource refers to.
     ///
     /// # Errors
-    /// 404 if there is no such role.
-    pub fn rules_of_reference(
+    /// 404 if there is no such role; the resource is that of the binding, as upstream has it.
+    pub(super) fn rules_of_reference(
         &self,
+        resource: &str,
         reference: &Value,
         namespace: &str,
     ) -> Result<Vec<Rule>, Status> {
@@ -73,7 +74,24 @@ impl Rbac {
         self.view
             .get(GROUP, plural, namespace, name)
             .map(|role| Rule::list_of(&role))
-            .ok_or_else(|| Status::not_found(GROUP, plural, name))
+            .ok_or_else(|| Status::not_found(GROUP, resource, name))
+    }
+
+    /// What somebody who writes an object of a resource holds.
+    pub(super) fn held(&self, user: &User, namespace: &str, resource: &str) -> Rules {
+        self.rules(user, namespace, |why| why.describe(resource))
+    }
+
+    fn rules(&self, user: &User, namespace: &str, describe: impl Fn(&Missing) -> String) -> Rules {
+        let mut rules = Rules::default();
+        let _ = self.tables().visit(user, namespace, |found| {
+            match found.rule {
+                Ok(rule) => rules.rules.push(rule.clone()),
+                Err(why) => rules.errors.push(describe(why)),
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        rules
     }
 }
 
@@ -92,7 +110,7 @@ impl Authorizer for Rbac {
                     return ControlFlow::Break(reason);
                 }
                 Ok(_) => {}
-                Err(why) => errors.push(why.to_owned()),
+                Err(why) => errors.push(why.describe_role()),
             }
             ControlFlow::Continue(())
         });
@@ -107,15 +125,7 @@ impl Authorizer for Rbac {
     }
 
     fn rules_for(&self, user: &User, namespace: &str) -> Rules {
-        let mut rules = Rules::default();
-        let _ = self.tables().visit(user, namespace, |found| {
-            match found.rule {
-                Ok(rule) => rules.rules.push(rule.clone()),
-                Err(why) => rules.errors.push(why.to_owned()),
-            }
-            ControlFlow::<()>::Continue(())
-        });
-        rules
+        self.rules(user, namespace, Missing::describe_role)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use objects::{Value, meta};
 
+use super::GROUP;
 use crate::{
     authn::service_account_name,
     authz::{Rule, text::quoted},
@@ -58,6 +59,31 @@ impl Subject {
     }
 }
 
+/// Why a binding gives nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Missing {
+    Role { kind: String, name: String },
+    Kind(String),
+}
+
+impl Missing {
+    /// The text with a resource's name of the reader's choice: upstream names what was looked for, or what is being written.
+    pub(super) fn describe(&self, resource: &str) -> String {
+        match self {
+            Missing::Role { name, .. } => format!("{resource}.{GROUP} {} not found", quoted(name)),
+            Missing::Kind(kind) => format!("unsupported role reference kind: {}", quoted(kind)),
+        }
+    }
+
+    /// The text that names what was looked for.
+    pub(super) fn describe_role(&self) -> String {
+        match self {
+            Missing::Role { kind, .. } => self.describe(&kind.to_lowercase()),
+            Missing::Kind(_) => self.describe(""),
+        }
+    }
+}
+
 /// A role that is given to subjects, in a namespace or everywhere.
 #[derive(Debug)]
 pub(super) struct Binding {
@@ -67,14 +93,14 @@ pub(super) struct Binding {
     role_name: String,
     pub(super) subjects: Vec<Subject>,
     /// The rules of the role, or why there are none.
-    pub(super) rules: Result<Arc<[Rule]>, String>,
+    pub(super) rules: Result<Arc<[Rule]>, Missing>,
 }
 
 impl Binding {
     /// A binding, with the rules that `find` knows of its role by kind, namespace and name.
     pub(super) fn read(
         value: &Value,
-        find: impl FnOnce(&str, &str, &str) -> Result<Arc<[Rule]>, String>,
+        find: impl FnOnce(&str, &str, &str) -> Result<Arc<[Rule]>, Missing>,
     ) -> Binding {
         let namespace = meta::namespace(value);
         let role_kind = meta::text(value, &["roleRef", "kind"]);

@@ -6,7 +6,7 @@ use objects::{Value, meta};
 
 use super::{
     Found, GROUP,
-    bindings::{Binding, Matches, Subject},
+    bindings::{Binding, Matches, Missing, Subject},
 };
 use crate::{authz::Rule, objects_view::ObjectsView, user::User};
 
@@ -160,15 +160,15 @@ fn is(user: &User, subject: &Subject) -> bool {
     }
 }
 
-fn find(roles: &Roles, kind: &str, namespace: &str, name: &str) -> Result<Arc<[Rule]>, String> {
-    let (key, singular) = match kind {
-        "ClusterRole" => (
-            ("ClusterRole", String::new(), name.to_owned()),
-            "clusterrole",
-        ),
-        "Role" => (("Role", namespace.to_owned(), name.to_owned()), "role"),
-        other => return Err(format!("unsupported role reference kind: {other:?}")),
+fn find(roles: &Roles, kind: &str, namespace: &str, name: &str) -> Result<Arc<[Rule]>, Missing> {
+    let key = match kind {
+        "ClusterRole" => ("ClusterRole", String::new(), name.to_owned()),
+        "Role" => ("Role", namespace.to_owned(), name.to_owned()),
+        other => return Err(Missing::Kind(other.to_owned())),
     };
-    let missing = || format!("{singular}.{GROUP} \"{name}\" not found");
+    let missing = || Missing::Role {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+    };
     roles.get(&key).cloned().ok_or_else(missing)
 }

@@ -61,6 +61,7 @@ fn rules_that_the_writer_does_not_hold_are_refused_by_name() {
         );
         told(check_role(
             &rbac,
+            &rbac,
             &request,
             &role("Role", "shop/new", rules),
             None,
@@ -100,6 +101,7 @@ fn a_role_with_more_combinations_than_can_be_checked_is_refused() {
     );
     let answer = told(check_role(
         &rbac,
+        &rbac,
         &request,
         &role("Role", "shop/new", rules),
         None,
@@ -121,9 +123,12 @@ fn an_update_that_only_lets_go_of_an_object_is_not_checked() {
         user_of("alice"),
         "update roles.rbac.authorization.k8s.io new in shop",
     );
-    assert_eq!(told(check_role(&rbac, &request, &new, Some(&old))), "ok");
+    assert_eq!(
+        told(check_role(&rbac, &rbac, &request, &new, Some(&old))),
+        "ok"
+    );
     new["metadata"]["labels"] = json!({"a": "b"});
-    assert!(told(check_role(&rbac, &request, &new, Some(&old))).starts_with("403"));
+    assert!(told(check_role(&rbac, &rbac, &request, &new, Some(&old))).starts_with("403"));
 }
 
 #[test]
@@ -136,7 +141,7 @@ fn an_aggregation_rule_needs_everything() {
         "create clusterroles.rbac.authorization.k8s.io",
     );
     assert_eq!(
-        told(check_role(&rbac, &request, &new, None)),
+        told(check_role(&rbac, &rbac, &request, &new, None)),
         "403 clusterroles.rbac.authorization.k8s.io \"new\" is forbidden: must have cluster-admin privileges to use the aggregationRule"
     );
 }
@@ -177,7 +182,7 @@ fn a_binding_gives_only_what_its_writer_holds_or_may_bind() {
     );
     assert_eq!(
         check("alice", ("ClusterRole", "nope")),
-        "404 clusterroles.rbac.authorization.k8s.io \"nope\" not found"
+        "404 rolebindings.rbac.authorization.k8s.io \"nope\" not found"
     );
     // The verb `bind` on roles of the namespace says nothing about cluster roles.
     assert_eq!(check("carl", ("Role", "nope")), "ok");
@@ -214,4 +219,37 @@ fn an_aggregated_role_has_the_rules_of_those_its_selectors_select() {
         .collect();
     assert_eq!(verbs, ["c", "get", "b"]);
     assert_eq!(aggregate(&roles[1], &roles), None);
+}
+
+#[test]
+fn a_refusal_tells_of_bindings_to_roles_that_do_not_exist() {
+    let memory = cluster();
+    let alice = json!([{"kind": "User", "name": "alice"}]);
+    for (name, to) in [("b1", ("ClusterRole", "nope3")), ("b2", ("Role", "nope4"))] {
+        let place = format!("shop/{name}");
+        put(&memory, binding("RoleBinding", &place, to, alice.clone()));
+    }
+    let rbac = Rbac::new(memory);
+    let request = asked(
+        user_of("alice"),
+        "create roles.rbac.authorization.k8s.io in shop",
+    );
+    let new = role(
+        "Role",
+        "shop/new",
+        json!([{"verbs": ["watch"], "apiGroups": [""], "resources": ["pods"]}]),
+    );
+    assert_eq!(
+        told(check_role(&rbac, &rbac, &request, &new, None)),
+        "403 roles.rbac.authorization.k8s.io \"new\" is forbidden: user \"alice\" (groups=[]) is attempting to grant RBAC permissions not currently held:\n\
+        {APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"watch\"]}; \
+        resolution errors: [[roles.rbac.authorization.k8s.io \"nope3\" not found, roles.rbac.authorization.k8s.io \"nope4\" not found]]"
+    );
+    assert_eq!(
+        rbac.rules_for(&request.user, "shop").errors,
+        [
+            "clusterrole.rbac.authorization.k8s.io \"nope3\" not found",
+            "role.rbac.authorization.k8s.io \"nope4\" not found"
+        ]
+    );
 }
