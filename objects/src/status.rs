@@ -249,7 +249,8 @@ impl Status {
                 json!(self.retry_after_seconds),
             );
         }
-        if !details.is_empty() {
+        // A refusal says that it has details even if there are none.
+        if !details.is_empty() || self.reason == Reason::Forbidden {
             status["details"] = Value::Object(details);
         }
         if self.reason != Reason::Unknown {
