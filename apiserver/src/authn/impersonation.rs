@@ -2,10 +2,11 @@
 
 mod modes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use http::HeaderMap;
 use objects::status::Status;
+use parking_lot::Mutex;
 
 use self::modes::Mode;
 use crate::{attributes::Attributes, authz::Authorizer, user::User};
@@ -15,29 +16,58 @@ const UID: &str = "impersonate-uid";
 const GROUP: &str = "impersonate-group";
 const EXTRA: &str = "impersonate-extra-";
 
-/// Who is acted as: the user in whose name the request goes on, if the headers name one and the sender may act as it.
-///
-/// # Errors
-/// 400 for headers that name no user, 403 for somebody who may not.
-pub fn impersonate(
-    authorizer: &dyn Authorizer,
-    request: &Attributes,
-    headers: &HeaderMap,
-) -> Result<Option<User>, Status> {
-    let Some(wanted) = wanted(headers)? else {
-        return Ok(None);
-    };
-    let mut first = None;
-    for mode in Mode::ALL {
-        match mode.check(authorizer, request, &wanted) {
-            None => {}
-            Some(Ok(user)) => return Ok(Some(user)),
-            Some(Err(status)) => {
-                first.get_or_insert(status);
+/// For how many users at most it is remembered how they act as others.
+const USERS_MAX: usize = 10_000;
+
+/// Judges who acts as somebody else. By which way a user was allowed last is remembered: that one is asked first, and its refusal
+/// is the one that is told.
+#[derive(Default)]
+pub struct Impersonation {
+    last: Mutex<HashMap<String, Mode>>,
+}
+
+impl Impersonation {
+    /// Who is acted as: the user in whose name the request goes on, if the headers name one and the sender may act as it.
+    ///
+    /// # Errors
+    /// 400 for headers that name no user, 403 for somebody who may not.
+    pub fn impersonate(
+        &self,
+        authorizer: &dyn Authorizer,
+        request: &Attributes,
+        headers: &HeaderMap,
+    ) -> Result<Option<User>, Status> {
+        let Some(wanted) = wanted(headers)? else {
+            return Ok(None);
+        };
+        let last = self.last.lock().get(&request.user.name).copied();
+        let others = Mode::ALL.into_iter().filter(|mode| Some(*mode) != last);
+        let mut first = None;
+        for mode in last.into_iter().chain(others) {
+            match mode.check(authorizer, request, &wanted) {
+                None => {}
+                Some(Ok(user)) => {
+                    if Some(mode) != last {
+                        self.remember(&request.user.name, mode);
+                    }
+                    return Ok(Some(user));
+                }
+                Some(Err(status)) => {
+                    first.get_or_insert(status);
+                }
             }
         }
+        Err(first.unwrap_or_else(|| Status::internal("all impersonation modes failed")))
     }
-    Err(first.unwrap_or_else(|| Status::internal("all impersonation modes failed")))
+
+    fn remember(&self, user: &str, mode: Mode) {
+        let mut last = self.last.lock();
+        if last.len() >= USERS_MAX {
+            // Nothing but the order of the questions is lost.
+            last.clear();
+        }
+        last.insert(user.to_owned(), mode);
+    }
 }
 
 /// Removes the headers, so that nobody further in takes notice of them.

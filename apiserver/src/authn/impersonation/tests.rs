@@ -49,7 +49,8 @@ fn headers(lines: &[&str]) -> HeaderMap {
 
 /// The user with its groups, or what is wrong.
 fn told(rules: &objects::Value, lines: &[&str]) -> String {
-    match impersonate(&cluster(rules.clone()), &request(), &headers(lines)) {
+    let judge = Impersonation::default();
+    match judge.impersonate(&cluster(rules.clone()), &request(), &headers(lines)) {
         Ok(None) => "nobody".to_owned(),
         Ok(Some(user)) => format!("{} {}", user.name, user.groups.join(",")),
         Err(status) => format!("{} {}", status.code, status.message),
@@ -204,13 +205,45 @@ fn a_service_account_may_be_let_act_as_the_node_of_its_pod() {
     });
     let act = |node: &str| {
         let line = format!("Impersonate-User: system:node:{node}");
-        impersonate(&rbac, &request, &headers(&[&line]))
+        Impersonation::default().impersonate(&rbac, &request, &headers(&[&line]))
     };
     assert_eq!(
         act("n1").unwrap().unwrap().groups,
         ["system:nodes", "system:authenticated"]
     );
     assert_eq!(act("n2").unwrap_err().code, 403);
+}
+
+#[test]
+fn the_way_that_was_allowed_last_is_the_one_whose_refusal_is_told() {
+    let rules = json!([
+        {"verbs": ["impersonate"], "apiGroups": [""], "resources": ["users"]},
+        {"verbs": ["impersonate"], "apiGroups": ["authentication.k8s.io"], "resources": ["userextras/scopes"]},
+        {"verbs": ["impersonate-on:user-info:list"], "apiGroups": [""], "resources": ["pods"]},
+        {"verbs": ["impersonate:user-info"], "apiGroups": ["authentication.k8s.io"], "resources": ["users"]},
+    ]);
+    let (judge, rbac) = (Impersonation::default(), cluster(rules));
+    let act = |lines: &[&str]| match judge.impersonate(&rbac, &request(), &headers(lines)) {
+        Ok(user) => user.unwrap().name,
+        Err(status) => status.message,
+    };
+    let group = ["Impersonate-User: bob", "Impersonate-Group: g"];
+    assert_eq!(
+        act(&group),
+        "groups.authentication.k8s.io \"g\" is forbidden: User \"actor\" cannot impersonate:user-info resource \"groups\" in API group \"authentication.k8s.io\" at the cluster scope"
+    );
+    assert_eq!(
+        act(&["Impersonate-User: bob", "Impersonate-Extra-Scopes: s"]),
+        "bob"
+    );
+    assert_eq!(
+        act(&group),
+        "groups \"g\" is forbidden: User \"actor\" cannot impersonate resource \"groups\" in API group \"\" at the cluster scope"
+    );
+    assert_eq!(
+        act(&["Impersonate-User: bob", "Impersonate-Extra-Other: g"]),
+        "userextras.authentication.k8s.io \"g\" is forbidden: User \"actor\" cannot impersonate resource \"userextras/other\" in API group \"authentication.k8s.io\" at the cluster scope"
+    );
 }
 
 #[test]
@@ -235,6 +268,6 @@ proptest! {
             headers.append("impersonate-user", value.clone());
             headers.append("impersonate-extra-%4", value);
         }
-        let _ = impersonate(&cluster(json!([])), &request(), &headers);
+        let _ = Impersonation::default().impersonate(&cluster(json!([])), &request(), &headers);
     }
 }

@@ -234,3 +234,9 @@ fn a_refusal_says_who_may_not_do_what() {
         assert_eq!((status.code, status.message.as_str()), (403, wanted));
     }
 }
+
+#[test]
+fn a_refusal_has_details_even_if_there_are_none() {
+    let status = forbidden(&asked(user_of("alice"), "get /foo"), "");
+    assert_eq!(status.to_value()["details"], json!({}));
+}
