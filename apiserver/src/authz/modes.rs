@@ -1,8 +1,11 @@
 //! The authorizers of `--authorization-mode`, asked one after the other.
 
-use super::{Authorizer, Decision, Rule, Rules};
+use std::sync::Arc;
+
+use super::{Authorizer, Decision, Rule, Rules, node::Node, rbac::Rbac};
 use crate::{
     attributes::Attributes,
+    objects_view::ObjectsView,
     user::{MASTERS, User},
 };
 
@@ -99,6 +102,20 @@ impl Union {
     #[must_use]
     pub fn new(members: Vec<Box<dyn Authorizer>>) -> Union {
         Union { members }
+    }
+
+    /// The authorizers of these modes, in their order.
+    #[must_use]
+    pub fn of_modes(modes: &[Mode], view: &Arc<dyn ObjectsView>) -> Union {
+        let member = |mode: &Mode| -> Box<dyn Authorizer> {
+            match mode {
+                Mode::AlwaysAllow => Box::new(AlwaysAllow),
+                Mode::AlwaysDeny => Box::new(AlwaysDeny),
+                Mode::Node => Box::new(Node::new(view.clone())),
+                Mode::Rbac => Box::new(Rbac::new(view.clone())),
+            }
+        };
+        Union::new(modes.iter().map(member).collect())
     }
 }
 

@@ -240,3 +240,25 @@ fn a_refusal_has_details_even_if_there_are_none() {
     let status = forbidden(&asked(user_of("alice"), "get /foo"), "");
     assert_eq!(status.to_value()["details"], json!({}));
 }
+
+#[test]
+fn the_modes_of_the_flag_decide_in_their_order() {
+    let view: Arc<dyn crate::objects_view::ObjectsView> = cluster();
+    let union = |flag: &str| Union::of_modes(&Mode::parse_list(flag).unwrap(), &view);
+    let node = user("system:node:n1", &["system:nodes"]);
+    for (flag, who, what, wanted) in [
+        ("Node,RBAC", node.clone(), "get nodes n1", true),
+        ("RBAC", node, "get nodes n1", false),
+        ("Node,RBAC", user_of("alice"), "list pods in shop", true),
+        ("Node", user_of("alice"), "list pods in shop", false),
+        (
+            "AlwaysDeny,AlwaysAllow",
+            user_of("bob"),
+            "delete nodes n1",
+            true,
+        ),
+    ] {
+        let decision = union(flag).authorize(&asked(who, what));
+        assert_eq!(decision.is_allowed(), wanted, "{flag} {what}");
+    }
+}
