@@ -1,5 +1,7 @@
 //! Server-side apply, and the ownership of fields that every write keeps in `metadata.managedFields`.
 
+use std::sync::LazyLock;
+
 use crate::schema::At;
 use crate::status::{Reason, Status};
 use crate::{Value, catalog, meta};
@@ -38,20 +40,22 @@ use place::Place;
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
 
 /// The fields of metadata and type that nobody owns.
-const UNOWNED: [&[&str]; 12] = [
-    &["apiVersion"],
-    &["kind"],
-    &["metadata"],
-    &["metadata", "name"],
-    &["metadata", "namespace"],
-    &["metadata", "creationTimestamp"],
-    &["metadata", "selfLink"],
-    &["metadata", "uid"],
-    &["metadata", "clusterName"],
-    &["metadata", "generation"],
-    &["metadata", "managedFields"],
-    &["metadata", "resourceVersion"],
-];
+static UNOWNED: LazyLock<Set> = LazyLock::new(|| {
+    Set::of(&[
+        &["apiVersion"],
+        &["kind"],
+        &["metadata"],
+        &["metadata", "name"],
+        &["metadata", "namespace"],
+        &["metadata", "creationTimestamp"],
+        &["metadata", "selfLink"],
+        &["metadata", "uid"],
+        &["metadata", "clusterName"],
+        &["metadata", "generation"],
+        &["metadata", "managedFields"],
+        &["metadata", "resourceVersion"],
+    ])
+});
 
 /// The versions of a kind. Ownership is written in the version of the write.
 pub trait Versions {
@@ -102,8 +106,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn filtered(&self, comparison: &Comparison) -> Comparison {
-        comparison.map(|set| self.filter(set.clone()))
+    fn filtered(&self, comparison: Comparison) -> Comparison {
+        comparison.map(|set| self.filter(set))
     }
 
     fn manager(&self, name: &str, operation: Operation) -> Manager {
@@ -141,22 +145,26 @@ pub fn apply(
     };
     check_applied(context, stored, applied)?;
     let owner = context.manager(manager, Operation::Apply);
-    let attempt = |force| {
+    let attempt = |managers, force| {
         let apply = updater::Apply {
             configuration: applied,
             manager: &owner,
             force,
         };
-        updater::apply(context, stored, managers.clone(), apply)
+        updater::apply(context, stored, managers, apply)
     };
-    let outcome = attempt(force).or_else(|conflicts| {
-        let conflicts = conflicts_left(context, stored, conflicts, manager);
-        if conflicts.is_empty() {
-            attempt(true)
-        } else {
-            Err(conflicts)
-        }
-    });
+    let outcome = if manager == last_applied::MANAGER && !force {
+        attempt(managers.clone(), false).or_else(|conflicts| {
+            let conflicts = conflicts_left(context, stored, conflicts);
+            if conflicts.is_empty() {
+                attempt(managers, true)
+            } else {
+                Err(conflicts)
+            }
+        })
+    } else {
+        attempt(managers, force)
+    };
     let updater::Applied { object, managers } = outcome.map_err(|conflicts| conflicts.status())?;
     let managers = stripped(managers, &owner, object.is_some().then_some(context.now));
     let mut object = object.unwrap_or_else(|| stored.clone());
@@ -259,7 +267,7 @@ fn write(
     check(new, place, true)?;
     check(stored, place, true)?;
     let (mut managers, set) = updater::update(context, stored, new, managers);
-    let set = set.difference(&unowned());
+    let set = set.difference(&UNOWNED);
     if !set.is_empty() {
         let manager = context.manager(name, Operation::Update);
         let set = match managers.0.get(&manager) {
@@ -280,7 +288,7 @@ fn write(
 /// The managers after an apply: nobody owns what the server keeps itself, and the time is that of the change.
 fn stripped(mut managers: Managers, owner: &Manager, changed_at: Option<&str>) -> Managers {
     if let Some(owned) = managers.0.get_mut(owner) {
-        owned.set = owned.set.difference(&unowned());
+        owned.set = owned.set.difference(&UNOWNED);
         if let Some(now) = changed_at {
             now.clone_into(&mut owned.time);
         }
@@ -289,20 +297,8 @@ fn stripped(mut managers: Managers, owner: &Manager, changed_at: Option<&str>) -
     managers
 }
 
-fn unowned() -> Set {
-    Set::of(&UNOWNED)
-}
-
 /// The conflicts that are none by the annotation of client-side apply, for the manager it belongs to.
-fn conflicts_left(
-    context: &Context<'_>,
-    live: &Value,
-    conflicts: Conflicts,
-    manager: &str,
-) -> Conflicts {
-    if manager != last_applied::MANAGER {
-        return conflicts;
-    }
+fn conflicts_left(context: &Context<'_>, live: &Value, conflicts: Conflicts) -> Conflicts {
     match last_applied::takeable(context, live) {
         Some(allowed) => conflicts.without(&allowed),
         None => conflicts,

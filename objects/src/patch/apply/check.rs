@@ -98,11 +98,11 @@ impl Check {
             if self.duplicates_allowed {
                 continue;
             }
-            let text = element.to_string();
-            if !seen.insert(element) {
-                let problem = Problem::new(format!("duplicate entries for key {text}"));
+            if seen.contains(&element) {
+                let problem = Problem::new(format!("duplicate entries for key {element}"));
                 problems.insert(before, problem);
             }
+            seen.insert(element);
         }
     }
 

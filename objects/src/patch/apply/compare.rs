@@ -16,11 +16,11 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
-    pub(super) fn map(&self, change: impl Fn(&Set) -> Set) -> Comparison {
+    pub(super) fn map(self, change: impl Fn(Set) -> Set) -> Comparison {
         Comparison {
-            removed: change(&self.removed),
-            modified: change(&self.modified),
-            added: change(&self.added),
+            removed: change(self.removed),
+            modified: change(self.modified),
+            added: change(self.added),
         }
     }
 }

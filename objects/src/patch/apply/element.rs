@@ -165,10 +165,11 @@ pub(super) fn cmp_values(left: &Value, right: &Value) -> Ordering {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => match (left.as_i64(), right.as_i64()) {
             (Some(left), Some(right)) => left.cmp(&right),
+            // JSON has no number that is none, so all are in order.
             _ => left
                 .as_f64()
-                .unwrap_or_default()
-                .total_cmp(&right.as_f64().unwrap_or_default()),
+                .partial_cmp(&right.as_f64())
+                .unwrap_or(Ordering::Equal),
         },
         (Value::String(left), Value::String(right)) => left.cmp(right),
         (Value::Bool(left), Value::Bool(right)) => left.cmp(right),

@@ -82,7 +82,7 @@ pub(super) fn update(
 ) -> (Managers, Set) {
     let place = context.place();
     let managers = under_todays_types(context, live, managers);
-    let comparison = context.filtered(&compare(live, new, place));
+    let comparison = context.filtered(compare(live, new, place));
     let change = Change {
         old: Typed::new(live, place),
         new: Typed::new(new, place),
@@ -129,7 +129,7 @@ pub(super) fn apply(
     };
     let change = Change {
         old: Typed::new(live, place),
-        comparison: context.filtered(&compare(live, &pruned.object, place)),
+        comparison: context.filtered(compare(live, &pruned.object, place)),
         new: pruned,
     };
     let (conflicts, mut managers) = change.conflicts(context, managers, Some(manager));
@@ -167,22 +167,22 @@ impl Change<'_> {
         mut managers: Managers,
         but: Option<&Manager>,
     ) -> (Conflicts, Managers) {
-        let mut by_version: BTreeMap<String, Option<Comparison>> = BTreeMap::new();
-        by_version.insert(
-            context.api_version.to_owned(),
-            Some(self.comparison.clone()),
-        );
+        let mut others: BTreeMap<String, Option<Comparison>> = BTreeMap::new();
         let mut conflicts = Conflicts::default();
         managers.0.retain(|manager, owned| {
             if Some(manager) == but {
                 return true;
             }
-            if !by_version.contains_key(&owned.api_version) {
-                let comparison = self.in_version(context, &owned.api_version);
-                by_version.insert(owned.api_version.clone(), comparison);
-            }
-            let Some(comparison) = by_version.get(&owned.api_version).and_then(Option::as_ref)
-            else {
+            let comparison = if owned.api_version == context.api_version {
+                Some(&self.comparison)
+            } else {
+                if !others.contains_key(&owned.api_version) {
+                    let comparison = self.in_version(context, &owned.api_version);
+                    others.insert(owned.api_version.clone(), comparison);
+                }
+                others.get(&owned.api_version).and_then(Option::as_ref)
+            };
+            let Some(comparison) = comparison else {
                 return false;
             };
             let changed = owned
@@ -204,7 +204,7 @@ impl Change<'_> {
         let old = context.versions.convert(&self.old.object, api_version)?;
         let new = context.versions.convert(&self.new.object, api_version)?;
         let place = Place::root(old.1, context.built_in);
-        Some(context.filtered(&compare(&old.0, &new.0, place)))
+        Some(context.filtered(compare(&old.0, &new.0, place)))
     }
 }
 
