@@ -32,6 +32,7 @@ pub(crate) fn build(schema: &mut Schema, source: &Value) -> NodeId {
 fn object(schema: &mut Schema, source: &Value, atomic: bool) -> Shape {
     let mut object = Object {
         atomic,
+        embedded: source.get("x-kubernetes-embedded-resource").is_some(),
         preserve_unknown: source.get("x-kubernetes-preserve-unknown-fields").is_some(),
         ..Object::default()
     };

@@ -19,7 +19,8 @@ pub(super) fn merge(
             if live.is_empty() && applied.is_empty() {
                 return Some(chosen.clone());
             }
-            let merged = Lists::new(live, applied, list).merge();
+            let (live, applied) = (with_elements(live, list), with_elements(applied, list));
+            let merged = Lists::new(&live, &applied, list).merge();
             (!merged.is_empty()).then_some(Value::Array(merged))
         }
         Form::Map(map) if !map.atomic => {
@@ -64,32 +65,39 @@ fn fields(live: Option<&Map>, applied: Option<&Map>, map: MapForm<'_>) -> Map {
 }
 
 /// Two lists that are merged by element.
-struct Lists<'a> {
+struct Lists<'a, 'b> {
     list: List<'a>,
-    live: Vec<(Element, &'a Value)>,
-    applied: Vec<(Element, &'a Value)>,
+    live: &'b [(Element, &'a Value)],
+    applied: &'b [(Element, &'a Value)],
     /// None for an element that is there more than once: no one of them can be merged into.
-    live_by_element: BTreeMap<Element, Option<&'a Value>>,
-    applied_by_element: BTreeMap<Element, &'a Value>,
+    live_by_element: BTreeMap<&'b Element, Option<&'a Value>>,
+    applied_by_element: BTreeMap<&'b Element, &'a Value>,
 }
 
-impl<'a> Lists<'a> {
-    fn new(live: &'a [Value], applied: &'a [Value], list: List<'a>) -> Lists<'a> {
-        let with_elements = |items: &'a [Value]| -> Vec<(Element, &'a Value)> {
-            items
-                .iter()
-                .filter_map(|item| Some((list.element(item).ok()?, item)))
-                .collect()
-        };
-        let (live, applied) = (with_elements(live), with_elements(applied));
+fn with_elements<'a>(items: &'a [Value], list: List<'_>) -> Vec<(Element, &'a Value)> {
+    items
+        .iter()
+        .filter_map(|item| Some((list.element(item).ok()?, item)))
+        .collect()
+}
+
+impl<'a, 'b> Lists<'a, 'b> {
+    fn new(
+        live: &'b [(Element, &'a Value)],
+        applied: &'b [(Element, &'a Value)],
+        list: List<'a>,
+    ) -> Lists<'a, 'b> {
         let mut live_by_element = BTreeMap::new();
-        for (element, item) in &live {
+        for (element, item) in live {
             live_by_element
-                .entry(element.clone())
+                .entry(element)
                 .and_modify(|item| *item = None)
                 .or_insert(Some(*item));
         }
-        let applied_by_element = applied.iter().cloned().collect();
+        let applied_by_element = applied
+            .iter()
+            .map(|(element, item)| (element, *item))
+            .collect();
         Lists {
             list,
             live,

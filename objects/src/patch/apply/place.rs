@@ -82,7 +82,7 @@ const METADATA: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 impl<'a> Place<'a> {
     /// The root of an object of a kind.
     pub(super) fn root(at: At<'a>, built_in: bool) -> Place<'a> {
-        let kind = if built_in || !matches!(at.shape(), Shape::Object(_)) {
+        let kind = if built_in {
             Kind::Typed(at)
         } else {
             Kind::CustomRoot(at)
@@ -109,6 +109,7 @@ impl<'a> Place<'a> {
             })
         };
         match at.shape() {
+            Shape::Any | Shape::Json if matches!(self.kind, Kind::CustomRoot(_)) => map(false),
             Shape::Any | Shape::Json => Place {
                 kind: Kind::Deduced,
                 ..self
@@ -219,6 +220,11 @@ impl<'a> MapForm<'a> {
         };
         match at.shape() {
             Shape::Object(object) => {
+                if object.embedded
+                    && let Some(field) = common(name)
+                {
+                    return Some(field);
+                }
                 let place = Place {
                     preserve: self.place.preserve || object.preserve_unknown,
                     ..self.place
@@ -239,7 +245,7 @@ impl<'a> MapForm<'a> {
                 if let Some(others) = object.others {
                     return open(place.below(At { id: others, ..at }));
                 }
-                if place.preserve || object.fields.is_empty() || object.embedded {
+                if place.preserve || object.fields.is_empty() {
                     return open(DEDUCED);
                 }
                 None
@@ -250,7 +256,7 @@ impl<'a> MapForm<'a> {
     }
 }
 
-/// The fields that every object of a CRD's kind has.
+/// The fields that every object has, also one within another.
 fn common(name: &str) -> Option<Field<'static>> {
     let builtin = &Catalog::builtin().schema;
     let place = match name {
