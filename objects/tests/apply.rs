@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use objects::catalog::{Catalog, split_api_version};
+use objects::catalog::{Catalog, Resource, split_api_version};
 use objects::patch::apply::{
-    Context, Ignored, Set, Versions, apply, empty, is_same_but_times, update,
+    Context, Ignored, Set, Versions, apply, empty, is_same_but_times, path_text, update,
 };
 use objects::schema::{At, Schema};
 use objects::{Value, meta};
@@ -47,6 +47,7 @@ fn sets_are_written_with_the_fields_in_upstreams_order() {
 struct Kind<'a> {
     kind: &'a str,
     built_in: bool,
+    resource: Resource,
     versions: Vec<(&'a str, At<'a>)>,
 }
 
@@ -140,7 +141,11 @@ fn every_story_ends_as_upstream_ends_it() {
 fn kind_of<'a>(story: &'a Value, first: At<'a>, second: At<'a>) -> Kind<'a> {
     let (api_version, kind) = (text(story, "apiVersion"), text(story, "objectKind"));
     let (group, version) = split_api_version(api_version);
-    let versions = match Catalog::builtin().kind(group, version, kind) {
+    let builtin = Catalog::builtin();
+    let built_in = builtin.resources.iter().find(|resource| {
+        resource.kind == kind && resource.group == group && resource.version == version
+    });
+    let versions = match builtin.kind(group, version, kind) {
         Some(at) => vec![(api_version, at)],
         None if kind == "Gadget" => {
             vec![(api_version, first), ("apply-room.example/v2", second)]
@@ -149,25 +154,20 @@ fn kind_of<'a>(story: &'a Value, first: At<'a>, second: At<'a>) -> Kind<'a> {
     };
     Kind {
         kind,
-        built_in: Catalog::builtin().kind(group, version, kind).is_some(),
+        built_in: built_in.is_some(),
+        resource: built_in.cloned().unwrap_or_else(|| custom(kind)),
         versions,
     }
 }
 
-/// The fields that a write to a subresource leaves as they are, as upstream's strategies say.
-fn reset_fields(kind: &str, subresource: &str) -> &'static [&'static [&'static str]] {
-    match (subresource, kind) {
-        (_, "ConfigMap") => &[],
-        (_, "Scale") => &[],
-        ("", _) => &[&["status"]],
-        (_, "Deployment") => &[&["spec"], &["metadata", "labels"]],
-        (_, "Pod") => &[
-            &["spec"],
-            &["metadata", "deletionTimestamp"],
-            &["metadata", "ownerReferences"],
-        ],
-        (_, "Service") => &[&["spec"]],
-        _ => &[&["metadata"], &["spec"]],
+/// The resource of a story's CRD, which has a status of its own.
+fn custom(kind: &str) -> Resource {
+    let deployments = Catalog::builtin().resource("apps", "v1", "deployments");
+    Resource {
+        group: "apply-room.example".to_owned(),
+        kind: kind.to_owned(),
+        plural: format!("{}s", kind.to_lowercase()),
+        ..deployments.expect("a built-in resource").clone()
     }
 }
 
@@ -182,14 +182,14 @@ fn tell(kind: &Kind<'_>, api_version: &str, live: Option<&Value>, step: &Value) 
         other => other,
     };
     let at = kind.at(api_version);
-    let ignored = reset_fields(kind.kind, subresource);
+    let ignored = Ignored::of(&kind.resource, subresource);
     let context = Context {
         at,
         built_in: kind.built_in,
         api_version,
         kind: kind.kind,
         subresource,
-        ignored: &Ignored::Fields(Set::of(ignored)),
+        ignored: &ignored,
         empty: &if kind.built_in { empty(at) } else { json!({}) },
         versions: kind,
         now: text(step, "now"),
@@ -215,14 +215,18 @@ fn tell(kind: &Kind<'_>, api_version: &str, live: Option<&Value>, step: &Value) 
     let object = unless_same(live, object);
     let mut faults = differences(&managed(&step["object"]), &managed(&object));
     let faulty = misfits(&step["object"], &object, live.unwrap_or(&Value::Null), "");
-    let pruned = meta::list(step, &["pruned"]);
-    faults.extend(faulty.into_iter().filter(|fault| {
-        let is_at = |path: &str| fault.starts_with(path);
-        !pruned.iter().filter_map(Value::as_str).any(is_at)
-            && !ignored
-                .iter()
-                .any(|field| is_at(&format!(".{}", field.join("."))))
-    }));
+    let mut elsewhere: Vec<String> = meta::list(step, &["pruned"])
+        .iter()
+        .map(|path| path.as_str().expect("a path").to_owned())
+        .collect();
+    if let Ignored::Fields(set) = &ignored {
+        elsewhere.extend(set.paths().iter().map(|path| path_text(path)));
+    }
+    faults.extend(
+        faulty
+            .into_iter()
+            .filter(|fault| !elsewhere.iter().any(|path| fault.starts_with(path))),
+    );
     faults
 }
 
