@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
+use crate::invalid::Invalid;
+use crate::path::Path;
+use crate::status::Status;
 use crate::table::column::{Column, Kind, Row};
 use crate::table::custom::Custom;
 use crate::{Map, Value, meta};
@@ -45,14 +48,24 @@ pub enum Include {
 }
 
 impl Include {
-    /// Reads the parameter `includeObject`; none if it is no choice.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Include> {
+    /// Reads the parameter `includeObject`.
+    ///
+    /// # Errors
+    ///
+    /// If it is no choice.
+    pub fn parse(text: &str) -> Result<Include, Status> {
         match text {
-            "None" => Some(Include::None),
-            "" | "Metadata" => Some(Include::Metadata),
-            "Object" => Some(Include::Object),
-            _ => None,
+            "None" => Ok(Include::None),
+            "" | "Metadata" => Ok(Include::Metadata),
+            "Object" => Ok(Include::Object),
+            _ => {
+                let path = Path::new("includeObject");
+                let detail = "must be 'Metadata', 'Object', 'None', or empty";
+                let fault = Invalid::value(&path, text, detail);
+                Err(Status::bad_request(format!(
+                    "Unable to convert to Table as requested: {fault}"
+                )))
+            }
         }
     }
 }

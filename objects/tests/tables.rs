@@ -3,6 +3,7 @@
 use objects::Value;
 use objects::catalog::{Catalog, split_api_version};
 use objects::table::{Include, Options, Printer, partial, partial_list};
+use proptest::prelude::*;
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -17,12 +18,15 @@ const CASES: [(&str, &str); 6] = [
     ("access", include_str!("tables/access.yaml")),
 ];
 
+/// Columns of a CRD, with the cells of an object that has what they ask for and of one that has not.
+const CUSTOM: &str = include_str!("tables/custom.yaml");
+
 /// Upstream's columns, a kind a line: `Name:type/format+priority`.
 const COLUMNS: &str = include_str!("tables/columns.txt");
 
 fn micros(time: &str) -> i64 {
-    let time = OffsetDateTime::parse(time, &Rfc3339).unwrap();
-    i64::try_from(time.unix_timestamp_nanos() / 1000).unwrap()
+    let time = OffsetDateTime::parse(time, &Rfc3339).expect("times are written here");
+    i64::try_from(time.unix_timestamp_nanos() / 1000).expect("the years are of our time")
 }
 
 fn options(include: Include) -> Options {
@@ -34,8 +38,9 @@ fn options(include: Include) -> Options {
 }
 
 fn printer(object: &Value) -> Printer {
-    let (group, _) = split_api_version(object["apiVersion"].as_str().unwrap());
-    Printer::builtin(group, object["kind"].as_str().unwrap())
+    let of = |field: &str| object[field].as_str().unwrap_or_default();
+    let (group, _) = split_api_version(of("apiVersion"));
+    Printer::builtin(group, of("kind"))
 }
 
 #[test]
@@ -125,8 +130,11 @@ fn a_row_carries_its_metadata_unless_the_client_asks_for_all_or_nothing() {
         with(Include::Metadata),
         json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
     );
-    assert_eq!(Include::parse(""), Some(Include::Metadata));
-    assert_eq!(Include::parse("object"), None);
+    assert_eq!(Include::parse(""), Ok(Include::Metadata));
+    assert_eq!(
+        Include::parse("Bad").unwrap_err().to_value()["message"],
+        "Unable to convert to Table as requested: includeObject: Invalid value: \"Bad\": must be 'Metadata', 'Object', 'None', or empty"
+    );
 }
 
 #[test]
@@ -238,4 +246,118 @@ fn ages_have_two_or_three_digits_that_count() {
     object["metadata"]["creationTimestamp"] = Value::Null;
     let table = printer(&object).table(None, [&object], &options(Include::None));
     assert_eq!(table["rows"][0]["cells"][2], "<unknown>");
+}
+
+#[test]
+fn the_cells_of_custom_resources_are_those_of_upstream() {
+    let file: Value = serde_yaml_ng::from_str(CUSTOM).unwrap();
+    let metadata = json!({"name": "g", "labels": {"example.com/l": "lab"}, "creationTimestamp": file["created"]});
+    let full = json!({"kind": "Gear", "metadata": metadata, "spec": file["spec"]});
+    let bare = json!({"kind": "Gear", "metadata": metadata, "spec": {}});
+    let options = Options {
+        now_micros: micros(file["now"].as_str().unwrap()),
+        ..options(Include::None)
+    };
+    for row in file["columns"].as_array().unwrap() {
+        let column = json!({"name": "C", "type": row[0], "jsonPath": row[1]});
+        let printer = Printer::custom(&json!({"additionalPrinterColumns": [column]}));
+        let table = printer.table(None, [&full, &bare], &options);
+        assert_eq!(table["rows"][0]["cells"], json!(["g", row[2]]), "{row}");
+        assert_eq!(table["rows"][1]["cells"], json!(["g", row[3]]), "{row}");
+    }
+}
+
+#[test]
+fn a_custom_resource_without_columns_shows_its_age() {
+    let printer = Printer::custom(&json!({"name": "v1"}));
+    let mut gear = namespace();
+    gear["kind"] = json!("Gear");
+    let table = printer.table(None, [&gear], &options(Include::None));
+    assert_eq!(table["rows"][0]["cells"], json!(["n", "2m"]));
+    let column = &table["columnDefinitions"][1];
+    assert_eq!(
+        (&column["name"], &column["type"]),
+        (&json!("Age"), &json!("date"))
+    );
+}
+
+#[test]
+fn columns_from_the_first_that_cannot_be_read_are_not_shown() {
+    let column = |name: &str, path: &str| json!({"name": name, "type": "string", "jsonPath": path, "priority": 2});
+    let columns = [
+        column("A", ".kind"),
+        column("Bad", ".spec["),
+        column("B", ".kind"),
+    ];
+    let printer = Printer::custom(&json!({"additionalPrinterColumns": columns}));
+    let table = printer.table(None, [&namespace()], &options(Include::None));
+    assert_eq!(table["rows"][0]["cells"], json!(["n", "Namespace"]));
+    assert_eq!(
+        table["columnDefinitions"][1],
+        json!({
+            "name": "A", "type": "string", "format": "", "priority": 2,
+            "description": "Custom resource definition column (in JSONPath format): .kind",
+        })
+    );
+    assert_eq!(table["columnDefinitions"].as_array().unwrap().len(), 2);
+}
+
+/// Any object whose fields have the names that printers look for, and other content than they hope for.
+fn any_object() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[a-z0-9:TZ.<]{0,4}".prop_map(Value::from),
+    ];
+    let names = [
+        "metadata",
+        "spec",
+        "status",
+        "name",
+        "containers",
+        "initContainerStatuses",
+        "containerStatuses",
+        "state",
+        "terminated",
+        "conditions",
+        "type",
+        "metrics",
+        "resource",
+        "ports",
+        "subsets",
+        "addresses",
+        "rules",
+        "selector",
+        "matchExpressions",
+        "creationTimestamp",
+        "series",
+        "hard",
+        "used",
+        "labels",
+        "loadBalancer",
+        "ingress",
+    ];
+    leaf.prop_recursive(5, 60, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(
+                prop::sample::select(names.map(str::to_owned).to_vec()),
+                inner,
+                0..6
+            )
+            .prop_map(|fields| fields.into_iter().collect::<Value>()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_object_makes_a_printer_panic(object in any_object(), now_micros in any::<i64>()) {
+        let options = Options { include: Include::Metadata, headers: false, now_micros };
+        for resource in &Catalog::builtin().resources {
+            let table = Printer::builtin(&resource.group, &resource.kind).table(None, [&object], &options);
+            prop_assert!(table["rows"][0]["cells"].is_array());
+        }
+    }
 }

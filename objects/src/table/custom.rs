@@ -8,6 +8,9 @@ use super::format;
 use crate::jsonpath::JsonPath;
 use crate::{Value, meta};
 
+/// Up to here every whole float is an integer as well.
+const WHOLE_MAX: f64 = 9e15;
+
 /// The columns of one version of a CRD, after the name.
 #[derive(Debug)]
 pub struct Custom {
@@ -82,7 +85,7 @@ impl Declared {
         match (&*self.r#type, value) {
             ("string", value) => json!(text(value)),
             ("integer", Value::Number(number)) => json!(whole(number)),
-            ("number", Value::Number(number)) => json!(number.as_f64()),
+            ("number", Value::Number(number)) => float(number),
             ("boolean", Value::Bool(_)) => (*value).clone(),
             // These are how an absent time was once written.
             ("date", Value::String(time)) if time.is_empty() || time == "null" => {
@@ -94,6 +97,16 @@ impl Declared {
             },
             _ => Value::Null,
         }
+    }
+}
+
+/// A number as Go writes a float: without a fraction where it has none.
+fn float(number: &Number) -> Value {
+    match (number.as_i64(), number.as_f64()) {
+        (None, Some(float)) if float.fract() == 0.0 && float.abs() < WHOLE_MAX => {
+            json!(whole(number))
+        }
+        _ => Value::Number(number.clone()),
     }
 }
 

@@ -158,7 +158,7 @@ pub(super) fn number(number: &serde_json::Number) -> String {
         return scientific;
     };
     match exponent.parse::<i32>() {
-        Ok(exponent @ (..-4 | 21..)) => {
+        Ok(exponent @ (..-4 | 6..)) => {
             let sign = if exponent < 0 { '-' } else { '+' };
             format!("{digits}e{sign}{:02}", exponent.abs())
         }
