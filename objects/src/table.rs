@@ -17,6 +17,9 @@ mod custom;
 mod describe;
 mod format;
 
+/// The annotation of the bookmark after the events for objects that were there before a watch.
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
 /// How the objects of a resource are shown in columns.
 #[derive(Debug)]
 pub enum Printer {
@@ -53,7 +56,7 @@ impl Include {
     /// # Errors
     ///
     /// If it is no choice.
-    pub fn parse(text: &str) -> Result<Include, Status> {
+    pub fn parse(text: &str) -> Result<Include, Box<Status>> {
         match text {
             "None" => Ok(Include::None),
             "" | "Metadata" => Ok(Include::Metadata),
@@ -62,9 +65,8 @@ impl Include {
                 let path = Path::new("includeObject");
                 let detail = "must be 'Metadata', 'Object', 'None', or empty";
                 let fault = Invalid::value(&path, text, detail);
-                Err(Status::bad_request(format!(
-                    "Unable to convert to Table as requested: {fault}"
-                )))
+                let message = format!("Unable to convert to Table as requested: {fault}");
+                Err(Box::new(Status::bad_request(message)))
             }
         }
     }
@@ -130,6 +132,10 @@ impl Printer {
             Printer::Plain => column::cells(&builtin::PLAIN, &row),
         };
         let included = match options.include {
+            // A watch that began with what there is tells the end of it in an annotation, which every client is to see.
+            Include::None if meta::annotation(object, INITIAL_EVENTS_END) == Some("true") => {
+                partial(object)
+            }
             Include::None => Value::Null,
             Include::Metadata => partial(object),
             Include::Object => object.clone(),
@@ -154,13 +160,14 @@ pub fn partial(object: &Value) -> Value {
     })
 }
 
-/// The objects of a list with their metadata alone.
+/// The objects of a list with their metadata alone. As upstream's, an empty one has `null` for its items.
 #[must_use]
 pub fn partial_list<'a>(
     metadata: Option<&Value>,
     objects: impl IntoIterator<Item = &'a Value>,
 ) -> Value {
     let items: Vec<Value> = objects.into_iter().map(partial).collect();
+    let items = (!items.is_empty()).then_some(items);
     json!({
         "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
         "metadata": list_metadata(metadata), "items": items,

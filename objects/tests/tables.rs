@@ -151,6 +151,7 @@ fn a_table_carries_what_its_list_says_and_nothing_else_of_the_metadata() {
     assert_eq!(list["kind"], "PartialObjectMetadataList");
     assert_eq!(list["metadata"], told);
     assert_eq!(list["items"], json!([partial(&object)]));
+    assert_eq!(partial_list(None, [])["items"], Value::Null);
 }
 
 #[test]
@@ -163,6 +164,33 @@ fn later_events_of_a_watch_do_not_tell_the_columns_again() {
     let table = printer(&object).table(None, [&object], &options);
     assert_eq!(table["columnDefinitions"], Value::Null);
     assert_eq!(table["rows"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_bookmark_after_the_first_events_keeps_its_annotation_whatever_the_client_asks_for() {
+    let metadata =
+        json!({"resourceVersion": "8", "annotations": {"k8s.io/initial-events-end": "true"}});
+    let bookmark = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata});
+    let table = printer(&bookmark).table(
+        bookmark.get("metadata"),
+        [&bookmark],
+        &options(Include::None),
+    );
+    assert_eq!(table["rows"][0]["object"]["metadata"], metadata);
+    assert_eq!(
+        table["rows"][0]["cells"],
+        json!([
+            "",
+            "0/0",
+            "",
+            "0",
+            "<unknown>",
+            "<none>",
+            "<none>",
+            "<none>",
+            "<none>"
+        ])
+    );
 }
 
 #[test]
