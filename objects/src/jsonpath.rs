@@ -8,6 +8,9 @@ use crate::{Value, meta};
 
 mod eval;
 mod parse;
+mod selectable;
+
+pub use selectable::validate_selectable;
 
 /// How deep a path may nest filters and unions in each other.
 const DEPTH_MAX: usize = 16;

@@ -2,7 +2,9 @@
 
 use objects::Value;
 use objects::invalid::Faults;
-use objects::jsonpath::{JsonPath, dotted, dotted_mut, validate_column, validate_scale};
+use objects::jsonpath::{
+    JsonPath, dotted, dotted_mut, validate_column, validate_scale, validate_selectable,
+};
 use objects::path::Path;
 use proptest::prelude::*;
 use serde_json::json;
@@ -141,6 +143,143 @@ fn a_scale_whose_paths_are_wrong_is_told_in_upstreams_words() {
     assert_eq!(texts(&validate_scale(&scale, &path)), [""; 0]);
 }
 
+/// Paths in the order of the CRD that upstream was given, with what it said of each.
+const SELECTABLE: &[(&str, &str)] = &[
+    (".spec.s", ""),
+    (".spec.i", ""),
+    (".spec.b", ""),
+    (
+        ".spec.n",
+        "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.",
+    ),
+    (
+        ".spec.io",
+        "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.",
+    ),
+    (
+        ".spec.l",
+        "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.",
+    ),
+    (
+        ".spec.l[0]",
+        "is an invalid path: array notation is not allowed",
+    ),
+    (
+        ".spec.m['a']",
+        "is an invalid path: array notation is not allowed",
+    ),
+    (".spec.m.a", ""),
+    (
+        ".spec.o",
+        "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.",
+    ),
+    (".spec.o.x", ""),
+    (
+        ".spec.l2.x",
+        "is an invalid path: does not refer to a valid field",
+    ),
+    (
+        ".spec.p.x",
+        "is an invalid path: does not refer to a valid field",
+    ),
+    ("", "Required value"),
+    (
+        "spec.s",
+        "is an invalid path: expected [ or . but got: spec",
+    ),
+    (".", "is an invalid path: unexpected end of JSON path"),
+    ("..", "is an invalid path: does not refer to a valid field"),
+    (
+        ".spec",
+        "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.",
+    ),
+    (
+        ".spec..s",
+        "is an invalid path: does not refer to a valid field",
+    ),
+    (
+        ".spec.missing",
+        "is an invalid path: does not refer to a valid field",
+    ),
+    (".metadata.name", "must not point to fields in metadata"),
+    (
+        ".metadata.uid",
+        "is an invalid path: does not refer to a valid field",
+    ),
+    (
+        ".apiVersion",
+        "is an invalid path: does not refer to a valid field",
+    ),
+    (
+        ".kind",
+        "is an invalid path: does not refer to a valid field",
+    ),
+    (".spec.s", "Duplicate value: \".spec.s\""),
+    (
+        ".spec.s.x",
+        "is an invalid path: does not refer to a valid field",
+    ),
+    (
+        ".spec.s.",
+        "is an invalid path: unexpected end of JSON path",
+    ),
+    (
+        ".'spec'.s",
+        "is an invalid path: does not refer to a valid field",
+    ),
+    (
+        ".spec.o[x]",
+        "is an invalid path: array notation is not allowed",
+    ),
+    (" .spec.s", "is an invalid path: expected [ or . but got:  "),
+    (
+        ".spec.s ",
+        "is an invalid path: does not refer to a valid field",
+    ),
+    ("x", "is an invalid path: expected [ or . but got: x"),
+];
+
+#[test]
+fn a_selectable_field_that_is_wrong_is_told_in_upstreams_words() {
+    let text = json!({"type": "string"});
+    let inner = json!({"type": "object", "properties": {"x": text}});
+    let schema = json!({"type": "object", "properties": {
+        "metadata": {"type": "object", "properties": {"name": text}},
+        "spec": {"type": "object", "properties": {
+            "s": text, "i": {"type": "integer"}, "b": {"type": "boolean"}, "n": {"type": "number"},
+            "io": {"x-kubernetes-int-or-string": true}, "l": {"type": "array", "items": text},
+            "m": {"type": "object", "additionalProperties": text}, "o": inner, "l2": {"type": "array", "items": inner},
+            "p": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+        }},
+    }});
+    let fields: Vec<Value> = SELECTABLE
+        .iter()
+        .map(|(path, _)| json!({"jsonPath": path}))
+        .collect();
+    let faults = validate_selectable(&fields, &schema, &Path::new("selectableFields"));
+    let (last, faults) = faults.split_last().unwrap();
+    assert_eq!(
+        last.to_string(),
+        "selectableFields: Too many: 11: must have at most 8 items"
+    );
+    let mut told = faults.iter();
+    for (index, (path, detail)) in SELECTABLE.iter().enumerate() {
+        if !detail.is_empty() {
+            let fault = told.next().unwrap();
+            assert_eq!(
+                fault.path.as_str(),
+                format!("selectableFields[{index}].jsonPath")
+            );
+            let body = fault.body();
+            assert_eq!(
+                body.replace(&format!("Invalid value: \"{path}\": "), ""),
+                *detail
+            );
+        }
+    }
+    assert_eq!(told.next(), None);
+}
+
 fn any_object() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -159,6 +298,12 @@ fn any_object() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #[test]
+    fn no_selectable_field_panics(text in "[a.'\\[\\]\\\\é]{0,8}") {
+        let schema = json!({"properties": {"a": {"additionalProperties": {"type": "string"}}}});
+        let _ = validate_selectable(&[json!({"jsonPath": text})], &schema, &Path::root());
+    }
+
     #[test]
     fn no_path_panics(text in "\\PC*", object in any_object()) {
         if let Ok(path) = JsonPath::parse(&text) {

@@ -220,7 +220,7 @@ impl<'a> Row<'a> {
         format::since(self.text(path), self.now_micros)
     }
 
-    /// The status of a condition; none where the object does not have the condition.
+    /// The first element of a type in the list at a path: a condition, an address.
     pub(super) fn condition(&self, path: &str, r#type: &str) -> Option<&'a Value> {
         self.list(path)
             .iter()

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::{Kind, NAME_AND_AGE, kind};
-use crate::table::column::{AGE, Column, NAME, Row, count, given, integer, several, text, with};
+use crate::table::column::{
+    AGE, Column, NAME, Row, boolean, count, given, integer, several, text, with,
+};
 use crate::table::format;
 use crate::{Value, meta};
 
@@ -102,7 +104,7 @@ const COMPONENT_STATUS: &[Column] = &[
 const PRIORITY_CLASS: &[Column] = &[
     NAME,
     integer("Value", "value"),
-    crate::table::column::boolean("Global-Default", "globalDefault", false),
+    boolean("Global-Default", "globalDefault", false),
     AGE,
     text("PreemptionPolicy", "preemptionPolicy"),
 ];

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::{Kind, kind};
-use crate::table::column::{AGE, Column, NAME, Row, join, text, text_or, with};
+use crate::table::column::{AGE, Column, NAME, Row, join, several, text, text_or, with};
 use crate::table::format;
 use crate::{Value, meta};
 
@@ -37,7 +37,7 @@ pub(super) const KINDS: &[Kind] = &[
         "IPAddress",
         &[
             NAME,
-            crate::table::column::several("ParentRef", |row| vec![parent(row), json!(row.age())]),
+            several("ParentRef", |row| vec![parent(row), json!(row.age())]),
         ],
     ),
 ];
