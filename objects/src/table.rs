@@ -73,7 +73,8 @@ impl Include {
 }
 
 impl Printer {
-    /// The printer of a built-in kind, whichever of its versions it is.
+    /// The printer of a built-in kind, whichever of its versions it is. An autoscaler is shown in full in the form of its
+    /// second version alone.
     #[must_use]
     pub fn builtin(group: &str, kind: &str) -> Printer {
         builtin::find(group, kind).map_or(Printer::Plain, Printer::Builtin)

@@ -155,6 +155,17 @@ fn a_table_carries_what_its_list_says_and_nothing_else_of_the_metadata() {
 }
 
 #[test]
+fn a_scale_has_columns_though_it_is_no_resource() {
+    let scale = json!({
+        "apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": 2},
+        "metadata": {"name": "sc", "creationTimestamp": "2026-11-27T08:00:00Z"},
+    });
+    let table = printer(&scale).table(None, [&scale], &options(Include::None));
+    assert_eq!(table["rows"][0]["cells"], json!(["sc", 2, 0, "0s"]));
+    assert_eq!(table["columnDefinitions"][0]["format"], "");
+}
+
+#[test]
 fn later_events_of_a_watch_do_not_tell_the_columns_again() {
     let object = namespace();
     let options = Options {
