@@ -2,6 +2,8 @@
 
 use crate::{
     Map, Value,
+    invalid::Invalid,
+    path::Path,
     schema::At,
     status::{Reason, Status},
 };
@@ -90,6 +92,37 @@ pub fn unsupported_media_type(builtin: bool) -> Status {
         )
     };
     Status::new(Reason::UnsupportedMediaType, message)
+}
+
+/// The answer to a patch whose result is no object of its kind, or is told strictly and has fields that nobody knows: `why` is the decoder's text.
+#[must_use]
+pub fn invalid_result(kind: PatchKind, body: &[u8], result: &Value, why: &str) -> Status {
+    let shown = match kind {
+        PatchKind::Json | PatchKind::Merge => result.to_string(),
+        PatchKind::Strategic => {
+            let patch = document(kind, body).ok().flatten().unwrap_or_default();
+            go::show(&Value::Object(patch))
+        }
+    };
+    let fault = Invalid::value(&Path::new("patch"), shown, why);
+    Status::invalid("", "", "", &vec![fault])
+}
+
+/// The fields of a JSON patch's operations that operations do not have, as a strict reader tells them. Fields that are told twice are for the
+/// reader of JSON to find.
+#[must_use]
+pub fn unknown_fields(body: &[u8]) -> Vec<String> {
+    let patch: Value = serde_json::from_slice(body).unwrap_or_default();
+    let rows = patch.as_array().map_or(&[][..], Vec::as_slice);
+    let mut unknown = Vec::new();
+    for (index, row) in rows.iter().enumerate() {
+        let names = row.as_object().into_iter().flatten().map(|field| field.0);
+        for name in names.filter(|name| !json::FIELDS.contains(&name.as_str())) {
+            let place = Value::from(format!("[{index}].{name}"));
+            unknown.push(format!("json patch unknown field {place}"));
+        }
+    }
+    unknown
 }
 
 fn read(kind: PatchKind, body: &[u8]) -> Result<Value, Status> {

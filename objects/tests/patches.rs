@@ -3,7 +3,7 @@
 use objects::{
     Map, Value,
     catalog::{Catalog, split_api_version},
-    patch::{PatchKind, apply_patch},
+    patch::{PatchKind, apply_patch, invalid_result, unknown_fields, unsupported_media_type},
     schema::At,
 };
 use proptest::prelude::*;
@@ -139,6 +139,45 @@ fn copies_of_a_json_patch_do_not_grow_without_bound() {
         patch.as_bytes(),
     );
     assert_eq!(status.unwrap_err().code, 422);
+}
+
+#[test]
+fn a_result_that_is_no_object_of_its_kind_is_shown_as_the_patch_or_as_the_result() {
+    let body = br#"{"data":{"q":[1],"x":null}}"#;
+    let why = "unrecognized type: string";
+    let status = invalid_result(PatchKind::Strategic, body, &json!({}), why);
+    assert_eq!(status.code, 422);
+    assert_eq!(
+        status.message,
+        r#" "" is invalid: patch: Invalid value: "map[data:map[q:[1] x:<nil>]]": unrecognized type: string"#
+    );
+    let status = invalid_result(PatchKind::Merge, body, &json!({"data": 3}), "why");
+    assert_eq!(
+        status.message,
+        r#" "" is invalid: patch: Invalid value: "{\"data\":3}": why"#
+    );
+    assert_eq!(status.causes[0].field, "patch");
+}
+
+#[test]
+fn a_strict_reader_of_a_json_patch_is_told_of_fields_that_operations_do_not_have() {
+    let body = br#"[{"op":"test","path":"/a","foo":1},{"op":"add","path":"/a","value":1,"Bar":1}]"#;
+    assert_eq!(
+        unknown_fields(body),
+        [
+            r#"json patch unknown field "[0].foo""#,
+            r#"json patch unknown field "[1].Bar""#
+        ]
+    );
+}
+
+#[test]
+fn a_built_in_kind_names_no_media_types_when_it_refuses_one() {
+    let status = unsupported_media_type(true);
+    assert_eq!(
+        (status.code, &*status.message),
+        (415, "415: Unsupported Media Type")
+    );
 }
 
 #[test]

@@ -12,6 +12,9 @@ const OPERATIONS_MAX: usize = 10_000;
 /// The most JSON that the `copy` operations of a patch copy together.
 const COPIED_BYTES_MAX: usize = 3 * 1024 * 1024;
 
+/// The fields of an operation.
+pub(super) const FIELDS: [&str; 4] = ["op", "path", "from", "value"];
+
 /// One change, of which each field may be missing as long as nobody needs it.
 #[derive(Debug, Default)]
 pub(super) struct Operation {
