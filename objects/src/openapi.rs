@@ -71,6 +71,9 @@ pub fn index<'a>(documents: impl IntoIterator<Item = (&'a str, &'a str)>) -> Val
 pub fn v3(source: Source<'_>, resources: &[Served<'_>]) -> Value {
     let mut components = components::Components::new(source);
     let mut paths = Map::new();
+    if let Some(first) = resources.first() {
+        paths::add_list_of_resources(&mut paths, &mut components, first.resource);
+    }
     for served in resources {
         paths::add(&mut paths, &mut components, *served);
     }

@@ -243,6 +243,25 @@ impl Operation<'_> {
     }
 }
 
+/// The operation that tells which resources the group and version of this one have.
+pub(super) fn resource_list(resource: &Resource, list: &Value) -> Value {
+    let (camel, tag) = group_names(&resource.group, &resource.version);
+    let names = [
+        "application/json",
+        "application/yaml",
+        "application/vnd.kubernetes.protobuf",
+    ];
+    json!({
+        "tags": [tag],
+        "description": "Tells which resources there are.",
+        "operationId": format!("get{camel}APIResources"),
+        "responses": {
+            "200": { "description": "OK", "content": contents(&names, list) },
+            "401": { "description": "Unauthorized" },
+        },
+    })
+}
+
 fn contents(names: &[&str], schema: &Value) -> Map {
     names
         .iter()

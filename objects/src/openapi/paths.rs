@@ -6,7 +6,10 @@ use super::{
     Served,
     components::Components,
     group_version_path,
-    operations::{Action, Operation, PRETTY, Query, capital, own_kind, parameter, path_parameter},
+    operations::{
+        Action, Operation, PRETTY, Query, capital, own_kind, parameter, path_parameter,
+        resource_list,
+    },
 };
 use crate::{
     Map, Value,
@@ -75,6 +78,20 @@ struct Writer<'a, 'b> {
     custom: bool,
     object: Value,
     list: Value,
+}
+
+/// Writes the path that tells which resources a group and version have.
+pub(super) fn add_list_of_resources(
+    paths: &mut Map,
+    components: &mut Components<'_>,
+    resource: &Resource,
+) {
+    let path = group_version_path(&resource.group, &resource.version);
+    let list = components.meta("APIResourceList");
+    paths.insert(
+        format!("/{path}/"),
+        json!({ "get": resource_list(resource, &list) }),
+    );
 }
 
 /// Writes the paths of a resource.

@@ -323,29 +323,33 @@ fn validate_order(patch: &[Value], order: &[Value], place: Place<'_>) -> Result<
     if patch.is_empty() || order.is_empty() {
         return Ok(());
     }
-    let mut wanted = order.iter();
-    for element in patch {
-        if place.key().is_some() && !element.is_object() {
-            return Err(wrong_type(MAP, element));
-        }
+    let is_other = |element: &&Value| place.key().is_some() && !element.is_object();
+    if let Some(other) = patch.iter().find(is_other) {
+        return Err(wrong_type(MAP, other));
+    }
+    let stays = |element: &&Value| {
+        place.key().is_none() || element.get(DIRECTIVE).is_none_or(|word| word != "delete")
+    };
+    let mut rest = patch.iter().filter(stays).peekable();
+    let mut wanted = order.iter().peekable();
+    while let (Some(element), Some(other)) = (rest.peek(), wanted.peek()) {
         if element.get(DIRECTIVE).is_some() {
+            rest.next();
             continue;
         }
-        let identity = place.identity(element)?;
-        let mut found = false;
-        for other in wanted.by_ref() {
-            found = place.identity(other)? == identity;
-            if found {
-                break;
-            }
+        let is_here = place.identity(element)? == place.identity(other)?;
+        wanted.next();
+        if is_here {
+            rest.next();
         }
-        if !found {
-            return Err(refused(format!(
-                "The order in patch list:\n{}\n doesn't match {SET_ELEMENT_ORDER} list:\n{}\n",
-                go::show_list(patch),
-                go::show_list(order)
-            )));
-        }
+    }
+    // What still waits when the order is at its end is not in it, other directives included.
+    if rest.peek().is_some() {
+        return Err(refused(format!(
+            "The order in patch list:\n{}\n doesn't match {SET_ELEMENT_ORDER} list:\n{}\n",
+            go::show_list(patch),
+            go::show_list(order)
+        )));
     }
     Ok(())
 }
