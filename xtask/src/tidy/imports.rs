@@ -29,6 +29,11 @@ const MEMBERS: &[Member] = &[
         never: &STORES_LIBRARIES,
     },
     Member {
+        name: "descriptions",
+        may_import: &["objects"],
+        never: &["openraft", "rocksdb", "tokio", "tonic", "prost"],
+    },
+    Member {
         name: "planted",
         may_import: &[],
         never: &["openraft", "rocksdb", "tokio", "tonic", "prost"],
