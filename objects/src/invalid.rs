@@ -176,10 +176,10 @@ impl Invalid {
             self.fault,
             Fault::Required | Fault::Forbidden | Fault::TooLong | Fault::TooShort | Fault::Internal
         );
-        if shown {
+        if let Some(value) = self.value.as_ref().filter(|_| shown) {
             text.push_str(": ");
-            let value = || self.value.as_ref().map_or_else(|| "null".to_owned(), show);
-            text.push_str(&self.shown.clone().unwrap_or_else(value));
+            let own = || show(value);
+            text.push_str(&self.shown.clone().unwrap_or_else(own));
         }
         if !self.detail.is_empty() {
             text.push_str(": ");
@@ -195,9 +195,43 @@ impl fmt::Display for Invalid {
     }
 }
 
-/// A value as a message shows it: text with quotes, all else as JSON.
+/// Fields of Go's types in their order; all other objects are shown by key. An object is of the first type that has all its fields.
+const FIELD_ORDERS: [&[&str]; 5] = [
+    &["matchLabels", "matchExpressions"],
+    &["Type", "RollingUpdate"],
+    &["MaxUnavailable", "MaxSurge"],
+    &["Partition", "MaxUnavailable"],
+    &[
+        "apiVersion",
+        "kind",
+        "name",
+        "uid",
+        "controller",
+        "blockOwnerDeletion",
+    ],
+];
+
+/// A value as a message shows it: text with quotes, all else as Go's JSON.
 fn show(value: &Value) -> String {
     match value {
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(show).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Object(fields) => {
+            let order = FIELD_ORDERS
+                .iter()
+                .find(|order| fields.keys().all(|field| order.contains(&field.as_str())));
+            let place =
+                |field: &str| order.and_then(|order| order.iter().position(|name| *name == field));
+            let mut shown: Vec<(&String, &Value)> = fields.iter().collect();
+            shown.sort_by_key(|(field, _)| place(field));
+            let fields: Vec<String> = shown
+                .iter()
+                .map(|(field, value)| format!("{}:{}", quote(field), show(value)))
+                .collect();
+            format!("{{{}}}", fields.join(","))
+        }
         Value::String(text) => quote(text),
         other => other.to_string(),
     }
