@@ -6,6 +6,10 @@ pub(crate) mod amount;
 mod kinds;
 pub mod metadata;
 pub mod names;
+mod pod;
+mod selectors;
+mod spot;
+mod workloads;
 
 pub use kinds::namespace_finalize;
 
@@ -22,6 +26,8 @@ pub struct Rules {
     pub update: fn(&Value, &Value, &mut Faults),
     /// An update of the subresource `status`.
     pub status: fn(&Value, &Value, &mut Faults),
+    /// An update of another subresource, whose name is the first.
+    pub subresource: fn(&str, &Value, &Value, &mut Faults),
     /// What a client is told beside success; the old object if there is one.
     pub warnings: fn(&Value, Option<&Value>) -> Vec<String>,
 }
@@ -43,13 +49,14 @@ impl Rules {
             create: |_, _| {},
             update: |_, _, _| {},
             status: |_, _, _| {},
+            subresource: |_, _, _, _| {},
             warnings: |_, _| Vec::new(),
         }
     }
 }
 
 /// The tables of all rooms.
-const TABLES: [&[Rules]; 1] = [kinds::RULES];
+const TABLES: [&[Rules]; 3] = [pod::RULES, workloads::RULES, kinds::RULES];
 
 /// The rules of a kind; none for a kind that has no rules of its own here.
 #[must_use]
@@ -81,6 +88,16 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Faults {
 #[must_use]
 pub fn status_update(group: &str, kind: &str, new: &Value, old: &Value) -> Faults {
     change(group, kind, new, old, |rules| rules.status)
+}
+
+/// The faults of an object that is updated through a subresource that is not `status`.
+#[must_use]
+pub fn subresource_update(group: &str, kind: &str, name: &str, new: &Value, old: &Value) -> Faults {
+    let mut faults = change(group, kind, new, old, |_| |_, _, _| {});
+    if let Some(rules) = rules(group, kind) {
+        (rules.subresource)(name, new, old, &mut faults);
+    }
+    faults
 }
 
 type Change = fn(&Value, &Value, &mut Faults);

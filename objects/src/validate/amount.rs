@@ -77,6 +77,12 @@ fn scale(suffix: &str, divisor: i128) -> Option<(i128, i128)> {
     }
 }
 
+/// Whether an amount is whole.
+#[must_use]
+pub(crate) fn is_whole(nanos: i128) -> bool {
+    nanos % NANO == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::nanos;

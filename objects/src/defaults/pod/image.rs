@@ -58,8 +58,10 @@ fn is_component(component: &str) -> bool {
         .iter()
         .all(|byte| word(*byte) || b"._-".contains(byte))
         && component
-            .split(|character: char| character.is_ascii_alphanumeric() || character == '-')
-            .all(|separator| matches!(separator, "" | "." | "_" | "__"))
+            .split(|character: char| character.is_ascii_alphanumeric())
+            .all(|separator| {
+                matches!(separator, "" | "." | "_" | "__") || separator.trim_matches('-').is_empty()
+            })
 }
 
 #[cfg(test)]

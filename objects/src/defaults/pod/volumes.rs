@@ -60,6 +60,7 @@ pub(super) fn apply(volume: &mut Value) {
     if let Some(claim) =
         child(volume, "ephemeral").and_then(|source| child(source, "volumeClaimTemplate"))
     {
+        set(claim, "metadata", json!({}));
         set(meta::spec_mut(claim), "volumeMode", "Filesystem");
     }
     if let Some(source) = child(volume, "image") {
