@@ -115,6 +115,12 @@ impl Invalid {
         Invalid::new(Fault::NotFound, path, Some(value.into()), "")
     }
 
+    /// A value that is wrong and not shown.
+    #[must_use]
+    pub fn hidden(path: &Path, detail: impl Into<String>) -> Invalid {
+        Invalid::new(Fault::Invalid, path, None, detail)
+    }
+
     /// A value that is none of the choices, which are told in their order.
     #[must_use]
     pub fn not_supported(path: &Path, value: impl Into<Value>, choices: &[&str]) -> Invalid {

@@ -15,8 +15,8 @@ mod rules;
 mod scaling;
 mod service;
 mod storage;
-mod view;
-mod volumes;
+pub(super) mod view;
+pub(super) mod volumes;
 
 pub use self::core::namespace_finalize;
 

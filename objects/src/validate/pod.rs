@@ -8,7 +8,6 @@ use crate::{
 };
 
 pub(super) mod checks;
-pub(super) mod claims;
 mod containers;
 mod environment;
 mod handlers;

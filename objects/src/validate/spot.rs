@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::names;
+use super::{kinds::view::View, names};
 use crate::{
     Map, Value,
     invalid::{Faults, Invalid},
@@ -23,6 +23,14 @@ impl<'a> Spot<'a> {
         Spot {
             value,
             path: Path::root(),
+        }
+    }
+
+    /// The same place as the rules of other kinds see it.
+    pub(super) fn view(&self) -> View<'a> {
+        View {
+            path: self.path.clone(),
+            value: self.value,
         }
     }
 

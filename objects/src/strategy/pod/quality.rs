@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Value, meta, validate::amount};
+use crate::{Value, meta, quantity::Quantity, validate::amount};
 
 const COUNTED: [&str; 2] = ["cpu", "memory"];
 
-type Sums = BTreeMap<&'static str, i128>;
+type Sums = BTreeMap<&'static str, Quantity>;
 
 /// `Guaranteed`, `Burstable` or `BestEffort`.
 #[must_use]
@@ -41,10 +41,10 @@ pub(crate) fn class(pod: &Value) -> &'static str {
 fn add(sums: &mut Sums, resources: &Value, field: &str) -> usize {
     let mut found = 0;
     for name in COUNTED {
-        let asked = meta::at(resources, &[field, name]).and_then(amount::nanos);
-        if let Some(asked) = asked.filter(|asked| *asked > 0) {
-            let sum = sums.entry(name).or_default();
-            *sum = sum.saturating_add(asked);
+        let asked = meta::at(resources, &[field, name]).and_then(amount::read);
+        if let Some(asked) = asked.filter(|asked| asked.sign() > 0) {
+            let sum = sums.entry(name).or_insert_with(Quantity::zero);
+            *sum = sum.add(&asked);
             found += 1;
         }
     }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 mod affinity;
-pub(super) mod claims;
+pub(in crate::validate) mod claims;
 mod difference;
 mod sources;
 

@@ -170,13 +170,13 @@ fn divisor(reference: &Spot<'_>, resource: &str, pages: bool, faults: &mut Fault
         "1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei",
     ];
     let divisor = reference.get("divisor");
-    let Some(number) = amount::nanos(divisor.value).filter(|number| *number != 0) else {
+    let Some(number) = amount::read(divisor.value).filter(|number| !number.is_zero()) else {
         return;
     };
     let among = |choices: &[&str]| {
         choices
             .iter()
-            .any(|choice| amount::nanos(&(*choice).into()) == Some(number))
+            .any(|choice| amount::read(&(*choice).into()).as_ref() == Some(&number))
     };
     let name = match resource.split_once('.').map(|(_, name)| name) {
         Some("cpu") => "cpu",

@@ -89,10 +89,10 @@ fn pod_resource(name: &str, path: &Path, faults: &mut Faults) {
 
 /// An amount of a resource.
 pub(super) fn quantity(name: &str, spot: &Spot<'_>, faults: &mut Faults) {
-    let Some(number) = amount::nanos(spot.value) else {
+    let Some(number) = amount::read(spot.value) else {
         return;
     };
-    if number < 0 {
+    if number.sign() < 0 {
         spot.invalid(faults, "must be greater than or equal to 0");
     }
     let counted = matches!(
@@ -107,7 +107,7 @@ pub(super) fn quantity(name: &str, spot: &Spot<'_>, faults: &mut Faults) {
             | "services.nodeports"
             | "services.loadbalancers"
     );
-    if (counted || is_extended(name)) && !amount::is_whole(number) {
+    if (counted || is_extended(name)) && !amount::is_whole(&number) {
         spot.invalid(faults, "must be an integer");
     }
 }
@@ -142,11 +142,11 @@ pub(super) fn of_pod(spec: &Spot<'_>, faults: &mut Faults) {
     }
     check(&resources, pod_resource, &[], faults);
     for (name, limit) in resources.get("limits").entries() {
-        let most = amount::nanos(limit.value);
+        let most = amount::read(limit.value);
         for container in spec.get("containers").each() {
             let of_container = container.get("resources").get("limits");
             let own = of_container.value.get(name).unwrap_or(&Value::Null);
-            if amount::nanos(own) > most {
+            if amount::read(own) > most {
                 let words = format!(
                     "must be less than or equal to pod limits of {}",
                     shown(limit.value)
@@ -189,7 +189,7 @@ fn check(resources: &Spot<'_>, name_check: NameCheck, claims: &[&str], faults: &
             }
             continue;
         };
-        let (asked, most) = (amount::nanos(request.value), amount::nanos(limit));
+        let (asked, most) = (amount::read(request.value), amount::read(limit));
         let relation = if asked != most && !overcommitted {
             "equal to"
         } else if asked > most {

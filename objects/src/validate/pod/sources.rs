@@ -1,13 +1,13 @@
 //! The sources of a pod's volumes.
 
 use super::{
-    Faults, Spot, checks, claims,
+    Faults, Spot, checks,
     environment::{VOLUME_FIELDS, field_reference, resource_reference},
 };
 use crate::{
     invalid::Invalid,
     path::Path,
-    validate::{amount, metadata, names},
+    validate::{amount, kinds::volumes::claims, metadata, names},
 };
 
 const HOST_PATH_TYPES: [&str; 8] = [
@@ -33,7 +33,7 @@ pub(super) fn filled(source: &Spot<'_>, fields: &[&str], faults: &mut Faults) {
 
 pub(super) fn empty(source: &Spot<'_>, faults: &mut Faults) {
     let limit = source.get("sizeLimit");
-    if amount::nanos(limit.value).is_some_and(|limit| limit < 0) {
+    if amount::read(limit.value).is_some_and(|limit| limit.sign() < 0) {
         limit.forbidden(faults, "SizeLimit field must be a valid resource quantity");
     }
 }
@@ -253,7 +253,7 @@ pub(super) fn ephemeral(source: &Spot<'_>, faults: &mut Faults) {
     let (labels, annotations) = (inner.get("labels"), inner.get("annotations"));
     metadata::annotations(annotations.map(), &annotations.path, faults);
     metadata::labels(labels.map(), &labels.path, faults);
-    claims::spec(&template.get("spec"), faults);
+    claims::spec(&template.get("spec").view(), faults);
 }
 
 pub(super) fn image(source: &Spot<'_>, faults: &mut Faults) {

@@ -257,8 +257,7 @@ fn duplicates(list: &Spot<'_>, field: &str, all: &mut Vec<String>) {
 fn fractions(amounts: &Spot<'_>, all: &mut Vec<String>) {
     for (name, amount) in amounts.entries() {
         let bytes = name == "memory" || name == "ephemeral-storage";
-        // Thousandths are the least that upstream sees.
-        if bytes && amount::nanos(amount.value).is_some_and(|number| !amount::is_whole(number)) {
+        if bytes && amount::read(amount.value).is_some_and(|number| !amount::is_whole(&number)) {
             let text = amount.text();
             all.push(format!(
                 "{}: fractional byte value \"{text}\" is invalid, must be an integer",

@@ -8,7 +8,7 @@ use crate::{
     invalid::{Faults, Invalid},
     meta,
     path::Path,
-    validate::pod::claims,
+    validate::kinds::volumes::claims,
 };
 
 /// What an update of a stateful set may change.
@@ -76,7 +76,7 @@ fn check(spec: &Spot<'_>, parts: Parts, faults: &mut Faults) {
     }
     if parts.fixed {
         for template in spec.get("volumeClaimTemplates").each() {
-            claims::spec(&template.get("spec"), faults);
+            claims::spec(&template.get("spec").view(), faults);
         }
     }
     spec.get("replicas").not_negative(faults);

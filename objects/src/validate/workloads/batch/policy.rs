@@ -1,7 +1,7 @@
 //! The policies of a job about pods that failed, succeeded or are replaced.
 
 use super::{Faults, Invalid, Spot};
-use crate::{Map, Value, invalid::Fault, meta, validate::names};
+use crate::{Map, Value, meta, validate::names};
 
 const RULES_MAX: usize = 20;
 const EXIT_CODES_MAX: usize = 255;
@@ -12,12 +12,7 @@ const STATUSES: [&str; 3] = ["False", "True", "Unknown"];
 
 /// A fault whose value is not shown.
 pub(super) fn hidden(spot: &Spot<'_>, faults: &mut Faults, words: impl Into<String>) {
-    faults.push(Invalid {
-        fault: Fault::Invalid,
-        path: spot.path.clone(),
-        value: None,
-        detail: words.into(),
-    });
+    faults.push(Invalid::hidden(&spot.path, words));
 }
 
 fn too_many(spot: &Spot<'_>, count_max: usize, faults: &mut Faults) {
