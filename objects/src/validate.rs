@@ -11,7 +11,9 @@ mod selectors;
 mod spot;
 mod workloads;
 
-pub use kinds::namespace_finalize;
+pub use kinds::{
+    Expression, access_review, certificate_approval, expressions, namespace_finalize, token_request,
+};
 
 /// What one kind asks of its objects. Metadata is checked before the kind's own functions are called.
 #[derive(Debug, Clone, Copy)]

@@ -2,15 +2,19 @@
 
 use super::{Rules, names};
 
+mod admission;
 mod amount;
+mod certificates;
 mod core;
 mod endpoints;
 mod events;
+mod flow;
 mod ip;
 mod network;
 mod nodes;
 mod rbac;
 mod resources;
+mod reviews;
 mod rules;
 mod scaling;
 mod service;
@@ -18,11 +22,18 @@ mod storage;
 pub(super) mod view;
 pub(super) mod volumes;
 
-pub use self::core::namespace_finalize;
+pub use self::{
+    admission::policies::{Expression, expressions},
+    certificates::approval as certificate_approval,
+    core::namespace_finalize,
+    reviews::{access_review, token_request},
+};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 const NETWORK: &str = "networking.k8s.io";
 const STORAGE: &str = "storage.k8s.io";
+const ADMISSION: &str = "admissionregistration.k8s.io";
+const FLOW: &str = "flowcontrol.apiserver.k8s.io";
 
 /// A kind in a namespace, whose names are subdomains.
 const fn namespaced(group: &'static str, kind: &'static str) -> Rules {
@@ -72,4 +83,18 @@ pub(super) const RULES: &[Rules] = &[
     Rules { create: scaling::priority_class, update: scaling::priority_class_update, ..cluster("scheduling.k8s.io", "PriorityClass") },
     Rules { create: scaling::runtime_class, update: scaling::runtime_class_update, ..cluster("node.k8s.io", "RuntimeClass") },
     Rules { create: scaling::lease, update: scaling::lease_update, ..namespaced("coordination.k8s.io", "Lease") },
+    Rules { create: admission::webhooks, update: admission::webhooks_update, ..cluster(ADMISSION, "ValidatingWebhookConfiguration") },
+    Rules { create: admission::webhooks, update: admission::webhooks_update, ..cluster(ADMISSION, "MutatingWebhookConfiguration") },
+    Rules { create: admission::policies::validating, update: admission::policies::validating_update, ..cluster(ADMISSION, "ValidatingAdmissionPolicy") },
+    Rules { create: admission::policies::validating_binding, update: |new, _, faults| admission::policies::validating_binding(new, faults), ..cluster(ADMISSION, "ValidatingAdmissionPolicyBinding") },
+    Rules { create: admission::policies::mutating, update: admission::policies::mutating_update, ..cluster(ADMISSION, "MutatingAdmissionPolicy") },
+    Rules { create: admission::policies::mutating_binding, update: |new, _, faults| admission::policies::mutating_binding(new, faults), ..cluster(ADMISSION, "MutatingAdmissionPolicyBinding") },
+    Rules { create: flow::schema, update: |new, _, faults| flow::schema(new, faults), status: |new, _, faults| flow::conditions(new, faults), ..cluster(FLOW, "FlowSchema") },
+    Rules { create: flow::level, update: |new, _, faults| flow::level(new, faults), status: |new, _, faults| flow::conditions(new, faults), ..cluster(FLOW, "PriorityLevelConfiguration") },
+    Rules { name: |_| Vec::new(), create: certificates::create, update: certificates::update, status: certificates::status, ..cluster("certificates.k8s.io", "CertificateSigningRequest") },
+    Rules { name: names::path_segment, create: reviews::api_service, update: |new, _, faults| reviews::api_service(new, faults), status: reviews::api_service_status, ..cluster("apiregistration.k8s.io", "APIService") },
+    namespaced("resource.k8s.io", "ResourceClaim"),
+    namespaced("resource.k8s.io", "ResourceClaimTemplate"),
+    cluster("resource.k8s.io", "ResourceSlice"),
+    cluster("resource.k8s.io", "DeviceClass"),
 ];

@@ -61,7 +61,7 @@ fn immutable_data(new: &Value, old: &Value, fields: &[&str], faults: &mut Faults
 }
 
 /// How many bytes a text in base64 stands for.
-fn decoded_length(text: &str) -> usize {
+pub(super) fn decoded_length(text: &str) -> usize {
     let padding = text.bytes().rev().take_while(|byte| *byte == b'=').count();
     (text.len() / 4 * 3).saturating_sub(padding)
 }
