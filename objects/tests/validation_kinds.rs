@@ -151,3 +151,18 @@ fn volumes_claims_and_classes_are_answered_as_by_a_real_apiserver() {
 fn autoscalers_budgets_and_leases_are_answered_as_by_a_real_apiserver() {
     check(include_str!("kinds/scaling.yaml"));
 }
+
+#[test]
+fn webhooks_and_admission_policies_are_answered_as_by_a_real_apiserver() {
+    check(include_str!("kinds/admission.yaml"));
+}
+
+#[test]
+fn requests_for_certificates_are_answered_as_by_a_real_apiserver() {
+    check(include_str!("kinds/certificates.yaml"));
+}
+
+#[test]
+fn flow_schemas_and_priority_levels_are_answered_as_by_a_real_apiserver() {
+    check(include_str!("kinds/flow.yaml"));
+}

@@ -24,6 +24,9 @@ pub(super) fn update(subresource: Option<&str>, new: &mut Value, old: &Value) {
     drop_of_type(spec, &before);
     patch_allocated(spec, &before);
     pair_addresses(spec, &before);
+    if text(spec, "type") == "ExternalName" {
+        spec.remove("internalTrafficPolicy");
+    }
     if text(spec, "type") != "LoadBalancer" {
         new["status"]["loadBalancer"] = json!({});
     }

@@ -143,7 +143,16 @@ pub(super) fn address(new: &Value, faults: &mut Faults) {
 pub(super) fn address_update(new: &Value, old: &Value, faults: &mut Faults) {
     let of = |object| View::root(object).at("spec").at("parentRef");
     let (parent, before) = (of(new), View::root(old).at("spec").at("parentRef"));
-    parent.immutable(&before, faults);
+    if !super::view::same(parent.value, before.value) {
+        let text = |field: &str| Value::from(parent.at(field).text());
+        let shown = super::view::shown(&[
+            ("Group", text("group")),
+            ("Resource", text("resource")),
+            ("Namespace", text("namespace")),
+            ("Name", text("name")),
+        ]);
+        faults.push(parent.invalid(IMMUTABLE).showing(shown));
+    }
 }
 
 /// The name of an address is the address.

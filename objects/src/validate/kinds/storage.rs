@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use super::{
     amount, rules,
-    view::{IMMUTABLE, View, same},
+    view::{self, IMMUTABLE, View, same},
     volumes,
 };
 use crate::{
     Value,
     invalid::{Faults, Invalid},
-    path::Path,
     validate::names,
 };
 
@@ -232,7 +231,15 @@ pub(super) fn node_update(new: &Value, old: &Value, faults: &mut Faults) {
                 .iter()
                 .all(|field| same(driver.at(field).value, before.at(field).value));
             if driver.at("name").value == before.at("name").value && !equal {
-                faults.push(driver.told_as(drivers.path.clone()).invalid(IMMUTABLE));
+                // Upstream leaves out what may change before it compares.
+                let shown = view::shown(&[
+                    ("Name", driver.at("name").value.clone()),
+                    ("NodeID", driver.at("nodeID").value.clone()),
+                    ("TopologyKeys", driver.at("topologyKeys").value.clone()),
+                    ("Allocatable", Value::Null),
+                ]);
+                let told = driver.told_as(drivers.path.clone());
+                faults.push(told.invalid(IMMUTABLE).showing(shown));
             }
         }
     }
@@ -299,9 +306,21 @@ fn attachment_status(status: &View<'_>, faults: &mut Faults) {
 
 pub(super) fn attachment_update(new: &Value, old: &Value, faults: &mut Faults) {
     attachment(new, faults);
-    let before = View {
-        path: Path::root(),
-        value: View::root(old).at("spec").value,
-    };
-    View::root(new).at("spec").immutable(&before, faults);
+    let (spec, before) = (View::root(new).at("spec"), View::root(old).at("spec"));
+    if !same(spec.value, before.value) {
+        let source = spec.at("source");
+        let source = view::shown(&[
+            (
+                "PersistentVolumeName",
+                source.at("persistentVolumeName").value.clone(),
+            ),
+            (
+                "InlineVolumeSpec",
+                source.at("inlineVolumeSpec").value.clone(),
+            ),
+        ]);
+        let (attacher, node) = (spec.at("attacher").value, spec.at("nodeName").value);
+        let shown = format!("{{\"Attacher\":{attacher},\"Source\":{source},\"NodeName\":{node}}}");
+        faults.push(spec.invalid(IMMUTABLE).showing(shown));
+    }
 }

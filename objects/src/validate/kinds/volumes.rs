@@ -63,7 +63,7 @@ pub(super) fn volume_update(new: &Value, old: &Value, faults: &mut Faults) {
     }
     if !same(&after, &before) {
         let path = Path::new("spec").child("persistentvolumesource");
-        let changes = difference::shown(&before, &after, "PersistentVolumeSource");
+        let changes = difference::shown(&before, &after, difference::SOURCE);
         faults.push(Invalid::forbidden(
             &path,
             format!("spec.persistentvolumesource is immutable after creation\n{changes}"),

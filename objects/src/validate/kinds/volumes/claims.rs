@@ -114,7 +114,7 @@ pub(crate) fn update(new: &Value, old: &Value, faults: &mut Faults) {
         take(&mut after, before.value, "volumeAttributesClassName");
     }
     if !same(&after, &was) {
-        let changes = difference::shown(&was, &after, "PersistentVolumeClaimSpec");
+        let changes = difference::shown(&was, &after, difference::CLAIM);
         faults.push(spec.forbidden(format!("spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n{changes}")));
     }
     let capacity = View::root(old).at("status").at("capacity").at("storage");
