@@ -11,9 +11,18 @@ mod selectors;
 mod spot;
 mod workloads;
 
-pub use kinds::{
-    Expression, access_review, certificate_approval, expressions, namespace_finalize, token_request,
-};
+pub use kinds::{Expression, access_review, expressions, token_request};
+
+/// How often a kind checks metadata itself, beside what is checked of all kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnMetadata {
+    /// Never, or in its own functions.
+    Never,
+    /// Once on creation and once on an update.
+    Once,
+    /// As `Once`, and an update is also checked as a creation is.
+    Again,
+}
 
 /// What one kind asks of its objects. Metadata is checked before the kind's own functions are called.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +32,7 @@ pub struct Rules {
     pub namespaced: bool,
     /// What its objects may be called.
     pub name: names::Rule,
+    pub own_metadata: OwnMetadata,
     pub create: fn(&Value, &mut Faults),
     /// The new object and the old one.
     pub update: fn(&Value, &Value, &mut Faults),
@@ -48,6 +58,7 @@ impl Rules {
             kind,
             namespaced,
             name,
+            own_metadata: OwnMetadata::Once,
             create: |_, _| {},
             update: |_, _, _| {},
             status: |_, _, _| {},
@@ -74,7 +85,11 @@ pub fn rules(group: &str, kind: &str) -> Option<&'static Rules> {
 pub fn create(group: &str, kind: &str, object: &Value) -> Faults {
     let mut faults = Faults::new();
     if let Some(rules) = rules(group, kind) {
-        metadata::create(object, rules.namespaced, rules.name, &mut faults);
+        if rules.own_metadata == OwnMetadata::Never {
+            metadata::general(object, rules.namespaced, names::path_segment, &mut faults);
+        } else {
+            metadata::create(object, rules.namespaced, rules.name, &mut faults);
+        }
         (rules.create)(object, &mut faults);
     }
     faults
@@ -83,7 +98,14 @@ pub fn create(group: &str, kind: &str, object: &Value) -> Faults {
 /// The faults of an object that is to take the place of another.
 #[must_use]
 pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Faults {
-    change(group, kind, new, old, |rules| rules.update)
+    let mut faults = change(group, kind, new, old, |_| |_, _, _| {});
+    if let Some(rules) = rules(group, kind) {
+        if rules.own_metadata == OwnMetadata::Again {
+            metadata::create(new, rules.namespaced, rules.name, &mut faults);
+        }
+        (rules.update)(new, old, &mut faults);
+    }
+    faults
 }
 
 /// The faults of an object whose status is to be updated.
@@ -104,13 +126,15 @@ pub fn subresource_update(group: &str, kind: &str, name: &str, new: &Value, old:
 
 type Change = fn(&Value, &Value, &mut Faults);
 
-/// Upstream checks metadata twice on its way, once for all kinds and once in each; causes are told twice for that reason.
+/// Upstream checks metadata more than once on its way, once for all kinds and then in most; causes are told as often for that reason.
 fn change(group: &str, kind: &str, new: &Value, old: &Value, own: fn(&Rules) -> Change) -> Faults {
     let mut faults = Faults::new();
     if let Some(rules) = rules(group, kind) {
         metadata::general(new, rules.namespaced, names::path_segment, &mut faults);
         metadata::general_update(new, old, &mut faults);
-        metadata::update(new, old, &mut faults);
+        if rules.own_metadata != OwnMetadata::Never {
+            metadata::update(new, old, &mut faults);
+        }
         own(rules)(new, old, &mut faults);
     }
     faults

@@ -1,6 +1,6 @@
 //! Rules of the kinds that run nothing, each room of kinds in its own file.
 
-use super::{Rules, names};
+use super::{OwnMetadata, Rules, names};
 
 mod admission;
 mod amount;
@@ -25,8 +25,6 @@ pub(super) mod volumes;
 
 pub use self::{
     admission::policies::{Expression, expressions},
-    certificates::approval as certificate_approval,
-    core::namespace_finalize,
     reviews::{access_review, token_request},
 };
 
@@ -46,41 +44,44 @@ const fn cluster(group: &'static str, kind: &'static str) -> Rules {
     Rules::new(group, kind, false, names::subdomain)
 }
 
+const NEVER: OwnMetadata = OwnMetadata::Never;
+const AGAIN: OwnMetadata = OwnMetadata::Again;
+
 #[rustfmt::skip]
 pub(super) const RULES: &[Rules] = &[
     Rules { name: names::label, create: service::create, update: service::update, status: service::status, warnings: service::warnings, ..namespaced("", "Service") },
-    Rules { create: core::config_map, update: core::config_map_update, ..namespaced("", "ConfigMap") },
-    Rules { create: core::secret, update: core::secret_update, ..namespaced("", "Secret") },
-    Rules { name: names::label, create: core::namespace, status: core::namespace_status, ..cluster("", "Namespace") },
-    Rules { warnings: deprecations::account, ..namespaced("", "ServiceAccount") },
-    Rules { create: nodes::create, update: nodes::update, status: nodes::update, warnings: deprecations::node, ..cluster("", "Node") },
+    Rules { own_metadata: AGAIN, create: core::config_map, update: core::config_map_update, ..namespaced("", "ConfigMap") },
+    Rules { own_metadata: AGAIN, create: core::secret, update: core::secret_update, ..namespaced("", "Secret") },
+    Rules { own_metadata: AGAIN, name: names::label, create: core::namespace, update: |new, _, faults| core::namespace(new, faults), status: core::namespace_status, subresource: |_, new, _, faults| core::namespace_finalize(new, faults), ..cluster("", "Namespace") },
+    Rules { own_metadata: AGAIN, warnings: deprecations::account, ..namespaced("", "ServiceAccount") },
+    Rules { own_metadata: AGAIN, create: nodes::create, update: |new, old, faults| { nodes::create(new, faults); nodes::update(new, old, faults); }, status: nodes::update, warnings: deprecations::node, ..cluster("", "Node") },
     Rules { create: volumes::volume, update: volumes::volume_update, status: volumes::volume_status, warnings: deprecations::volume, ..cluster("", "PersistentVolume") },
-    Rules { create: volumes::claims::create, update: volumes::claims::update, status: volumes::claims::status, warnings: deprecations::claim, ..namespaced("", "PersistentVolumeClaim") },
-    Rules { create: endpoints::endpoints, update: endpoints::endpoints_update, warnings: deprecations::endpoints, ..namespaced("", "Endpoints") },
+    Rules { own_metadata: AGAIN, create: volumes::claims::create, update: volumes::claims::update, status: volumes::claims::status, warnings: deprecations::claim, ..namespaced("", "PersistentVolumeClaim") },
+    Rules { own_metadata: AGAIN, create: endpoints::endpoints, update: endpoints::endpoints_update, warnings: deprecations::endpoints, ..namespaced("", "Endpoints") },
     Rules { create: resources::limit_range, update: |new, _, faults| resources::limit_range(new, faults), ..namespaced("", "LimitRange") },
     Rules { create: resources::quota, update: resources::quota_update, status: |new, _, faults| { volumes::resource_version(new, faults); resources::quota_status(new, faults); }, ..namespaced("", "ResourceQuota") },
     Rules { create: core::binding, ..namespaced("", "Binding") },
-    Rules { create: events::create, update: events::update, ..namespaced("", "Event") },
-    Rules { create: events::create, update: events::update, ..namespaced("events.k8s.io", "Event") },
+    Rules { own_metadata: NEVER, create: events::create, update: events::update, ..namespaced("", "Event") },
+    Rules { own_metadata: NEVER, create: events::create, update: events::update, ..namespaced("events.k8s.io", "Event") },
     Rules { create: endpoints::slice, update: endpoints::slice_update, ..namespaced("discovery.k8s.io", "EndpointSlice") },
     Rules { create: network::policy, update: network::policy_update, warnings: deprecations::policy, ..namespaced(NETWORK, "NetworkPolicy") },
-    Rules { create: network::ingress::create, update: network::ingress::update, status: network::ingress_status, warnings: network::ingress::warnings, ..namespaced(NETWORK, "Ingress") },
-    Rules { create: network::ingress::class, update: network::ingress::class_update, ..cluster(NETWORK, "IngressClass") },
+    Rules { own_metadata: AGAIN, create: network::ingress::create, update: network::ingress::update, status: network::ingress_status, warnings: network::ingress::warnings, ..namespaced(NETWORK, "Ingress") },
+    Rules { own_metadata: AGAIN, create: network::ingress::class, update: network::ingress::class_update, ..cluster(NETWORK, "IngressClass") },
     Rules { name: network::address_name, create: network::address, update: network::address_update, ..cluster(NETWORK, "IPAddress") },
     Rules { create: network::service_networks, update: network::service_networks_update, ..cluster(NETWORK, "ServiceCIDR") },
-    Rules { name: names::path_segment, create: rbac::role, update: |new, _, faults| rbac::role(new, faults), ..namespaced(RBAC, "Role") },
-    Rules { name: names::path_segment, create: rbac::cluster_role, update: |new, _, faults| rbac::cluster_role(new, faults), ..cluster(RBAC, "ClusterRole") },
-    Rules { name: names::path_segment, create: rbac::role_binding, update: rbac::role_binding_update, ..namespaced(RBAC, "RoleBinding") },
-    Rules { name: names::path_segment, create: rbac::cluster_role_binding, update: rbac::cluster_role_binding_update, ..cluster(RBAC, "ClusterRoleBinding") },
+    Rules { own_metadata: AGAIN, name: names::path_segment, create: rbac::role, update: |new, _, faults| rbac::role(new, faults), ..namespaced(RBAC, "Role") },
+    Rules { own_metadata: AGAIN, name: names::path_segment, create: rbac::cluster_role, update: |new, _, faults| rbac::cluster_role(new, faults), ..cluster(RBAC, "ClusterRole") },
+    Rules { own_metadata: AGAIN, name: names::path_segment, create: rbac::role_binding, update: rbac::role_binding_update, ..namespaced(RBAC, "RoleBinding") },
+    Rules { own_metadata: AGAIN, name: names::path_segment, create: rbac::cluster_role_binding, update: rbac::cluster_role_binding_update, ..cluster(RBAC, "ClusterRoleBinding") },
     Rules { create: storage::class, update: storage::class_update, warnings: deprecations::storage_class, ..cluster(STORAGE, "StorageClass") },
-    Rules { create: storage::attributes_class, update: storage::attributes_class_update, ..cluster(STORAGE, "VolumeAttributesClass") },
+    Rules { own_metadata: AGAIN, create: storage::attributes_class, update: storage::attributes_class_update, ..cluster(STORAGE, "VolumeAttributesClass") },
     Rules { create: storage::driver, update: storage::driver_update, warnings: deprecations::driver, ..cluster(STORAGE, "CSIDriver") },
     Rules { create: storage::node, update: storage::node_update, ..cluster(STORAGE, "CSINode") },
     Rules { create: storage::capacity, update: storage::capacity_update, warnings: deprecations::capacity, ..namespaced(STORAGE, "CSIStorageCapacity") },
     Rules { create: storage::attachment, update: storage::attachment_update, status: storage::attachment_update, ..cluster(STORAGE, "VolumeAttachment") },
     Rules { create: scaling::autoscaler, update: scaling::autoscaler_update, status: scaling::autoscaler_status, ..namespaced("autoscaling", "HorizontalPodAutoscaler") },
     Rules { create: scaling::scale, update: |new, _, faults| scaling::scale(new, faults), ..namespaced("autoscaling", "Scale") },
-    Rules { create: scaling::budget, update: scaling::budget_update, status: scaling::budget_status, ..namespaced("policy", "PodDisruptionBudget") },
+    Rules { own_metadata: NEVER, create: scaling::budget, update: scaling::budget_update, status: scaling::budget_status, ..namespaced("policy", "PodDisruptionBudget") },
     Rules { create: scaling::priority_class, update: scaling::priority_class_update, ..cluster("scheduling.k8s.io", "PriorityClass") },
     Rules { create: scaling::runtime_class, update: scaling::runtime_class_update, warnings: deprecations::runtime_class, ..cluster("node.k8s.io", "RuntimeClass") },
     Rules { create: scaling::lease, update: scaling::lease_update, ..namespaced("coordination.k8s.io", "Lease") },
@@ -92,8 +93,8 @@ pub(super) const RULES: &[Rules] = &[
     Rules { create: admission::policies::mutating_binding, update: |new, _, faults| admission::policies::mutating_binding(new, faults), ..cluster(ADMISSION, "MutatingAdmissionPolicyBinding") },
     Rules { create: flow::schema, update: |new, _, faults| flow::schema(new, faults), status: |new, _, faults| flow::conditions(new, faults), ..cluster(FLOW, "FlowSchema") },
     Rules { create: flow::level, update: |new, _, faults| flow::level(new, faults), status: |new, _, faults| flow::conditions(new, faults), ..cluster(FLOW, "PriorityLevelConfiguration") },
-    Rules { name: |_| Vec::new(), create: certificates::create, update: certificates::update, status: certificates::status, ..cluster("certificates.k8s.io", "CertificateSigningRequest") },
-    Rules { name: names::path_segment, create: reviews::api_service, update: |new, _, faults| reviews::api_service(new, faults), status: reviews::api_service_status, ..cluster("apiregistration.k8s.io", "APIService") },
+    Rules { own_metadata: AGAIN, name: |_| Vec::new(), create: certificates::create, update: certificates::update, status: certificates::status, subresource: |_, new, old, faults| certificates::approval(new, old, faults), ..cluster("certificates.k8s.io", "CertificateSigningRequest") },
+    Rules { own_metadata: AGAIN, name: names::path_segment, create: reviews::api_service, update: |new, _, faults| reviews::api_service(new, faults), status: reviews::api_service_status, ..cluster("apiregistration.k8s.io", "APIService") },
     namespaced("resource.k8s.io", "ResourceClaim"),
     namespaced("resource.k8s.io", "ResourceClaimTemplate"),
     cluster("resource.k8s.io", "ResourceSlice"),

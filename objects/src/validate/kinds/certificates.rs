@@ -62,7 +62,7 @@ pub(super) fn status(new: &Value, old: &Value, faults: &mut Faults) {
 }
 
 /// An update of the subresource `approval`.
-pub fn approval(new: &Value, old: &Value, faults: &mut Faults) {
+pub(super) fn approval(new: &Value, old: &Value, faults: &mut Faults) {
     change(new, old, Part::Decisions, faults);
 }
 

@@ -166,7 +166,7 @@ pub(super) fn namespace_status(new: &Value, _old: &Value, faults: &mut Faults) {
 }
 
 /// An update of the subresource `finalize` of a namespace.
-pub fn namespace_finalize(new: &Value, faults: &mut Faults) {
+pub(super) fn namespace_finalize(new: &Value, faults: &mut Faults) {
     for finalizer in View::root(new).at("spec").at("finalizers").items() {
         finalizer_name(&finalizer, faults);
     }
