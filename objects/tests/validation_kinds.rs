@@ -166,3 +166,8 @@ fn requests_for_certificates_are_answered_as_by_a_real_apiserver() {
 fn flow_schemas_and_priority_levels_are_answered_as_by_a_real_apiserver() {
     check(include_str!("kinds/flow.yaml"));
 }
+
+#[test]
+fn faults_of_metadata_are_told_as_often_as_by_a_real_apiserver() {
+    check(include_str!("kinds/metadata.yaml"));
+}
