@@ -105,3 +105,30 @@ fn annotations_have_a_size_together() {
     let expected = "metadata.annotations: Too long: may not be more than 262144 bytes";
     assert_eq!(texts(&validate::create("", "Pod", &pod)), [expected]);
 }
+
+#[test]
+fn updates_are_judged_by_what_was_there() {
+    for case in cases(include_str!("validation/updates.yaml")) {
+        let kind = meta::text(&case, &["kind"]);
+        let (group, old, mut new) = (group(kind), &case["old"], case["new"].clone());
+        let subresource = Some(meta::text(&case, &["subresource"])).filter(|name| !name.is_empty());
+        defaults::apply(group, kind, &mut new);
+        strategy::prepare_update(group, kind, subresource, &mut new, old);
+        let faults = match subresource {
+            None => validate::update(group, kind, &new, old),
+            Some("status") => validate::status_update(group, kind, &new, old),
+            Some(name) => validate::subresource_update(group, kind, name, &new, old),
+        };
+        let expected = meta::list(&case, &["faults"]);
+        let mut expected: Vec<&str> = expected.iter().filter_map(Value::as_str).collect();
+        expected.sort_unstable();
+        assert_eq!(texts(&faults), expected, "{}", case["name"]);
+        if expected.is_empty() {
+            assert_eq!(
+                new["metadata"]["generation"], case["generation"],
+                "{}",
+                case["name"]
+            );
+        }
+    }
+}

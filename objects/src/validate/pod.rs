@@ -11,6 +11,7 @@ pub(super) mod checks;
 mod containers;
 mod environment;
 mod handlers;
+mod resize;
 mod resources;
 mod scheduling;
 mod security;

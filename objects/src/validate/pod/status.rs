@@ -170,7 +170,12 @@ pub(super) fn addresses(new: &Value, old: Option<&Value>, faults: &mut Faults) {
             .collect();
         let dual = families.contains(&true) && families.contains(&false);
         if families.len() > 2 || families.len() == 2 && !dual {
-            all.invalid(faults, "may specify no more than one IP for each IP family");
+            let shown: Vec<Value> = all
+                .each()
+                .map(|address| serde_json::json!({"IP": address.get("ip").text()}))
+                .collect();
+            let words = "may specify no more than one IP for each IP family";
+            faults.push(Invalid::value(&all.path, shown, words));
         }
     }
 }

@@ -1,15 +1,23 @@
 //! What an update may change in a pod, and what its subresources may.
 
-use super::{Faults, Spot, scheduling, whole};
+use super::{Faults, Spot, resize, scheduling, whole};
 use crate::{
-    Value, invalid::Invalid, meta, path::Path, strategy::pod::quality, validate::metadata::same,
+    Value,
+    invalid::Invalid,
+    meta,
+    path::Path,
+    validate::{
+        metadata::{self, same},
+        names,
+    },
 };
 
 const MUTABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
-const LISTS: [&str; 2] = ["containers", "initContainers"];
-const MIRROR: &str = "kubernetes.io/config.mirror";
+pub(super) const LISTS: [&str; 2] = ["containers", "initContainers"];
+pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
 
 pub(super) fn pod(new: &Value, old: &Value, faults: &mut Faults) {
+    metadata::create(new, true, names::subdomain, faults);
     whole(new, faults);
     mirror(new, old, faults);
     let (after, before) = (Spot::root(new).get("spec"), Spot::root(old).get("spec"));
@@ -151,7 +159,7 @@ fn rest(after: &Spot<'_>, before: &Spot<'_>, faults: &mut Faults) {
     }
 }
 
-fn place(object: &mut Value, field: &str, value: Option<&Value>) {
+pub(super) fn place(object: &mut Value, field: &str, value: Option<&Value>) {
     if let Some(fields) = object.as_object_mut() {
         match value {
             Some(value) => fields.insert(field.to_owned(), value.clone()),
@@ -254,10 +262,11 @@ fn differences(new: &Value, old: &Value) -> String {
 
 /// Updates through `ephemeralcontainers` and `resize`.
 pub(super) fn subresource(name: &str, new: &Value, old: &Value, faults: &mut Faults) {
+    metadata::create(new, true, names::subdomain, faults);
     whole(new, faults);
     match name {
         "ephemeralcontainers" => ephemeral(new, old, faults),
-        "resize" => resize(new, old, faults),
+        "resize" => resize::check(new, old, faults),
         _ => {}
     }
 }
@@ -291,68 +300,6 @@ fn ephemeral(new: &Value, old: &Value, faults: &mut Faults) {
                 faults.push(Invalid::forbidden(&path, words));
             }
             Some(_) => {}
-        }
-    }
-}
-
-fn resize(new: &Value, old: &Value, faults: &mut Faults) {
-    let spec = Path::new("spec");
-    if meta::annotation(old, MIRROR).is_some() {
-        *faults = vec![Invalid::forbidden(
-            &Path::new(""),
-            "static pods cannot be resized",
-        )];
-        return;
-    }
-    let class = meta::text(old, &["status", "qosClass"]);
-    let class = if class.is_empty() {
-        quality::class(old)
-    } else {
-        class
-    };
-    if class != quality::class(new) {
-        let words = "Pod QOS Class may not change as a result of resizing";
-        faults.push(Invalid::value(
-            &spec,
-            meta::text(new, &["status", "qosClass"]),
-            words,
-        ));
-    }
-    let mut munged = meta::at(new, &["spec"]).cloned().unwrap_or(Value::Null);
-    for list in LISTS {
-        let before = meta::list(old, &["spec", list]);
-        let containers = munged.get_mut(list).and_then(Value::as_array_mut);
-        for (container, before) in containers.into_iter().flatten().zip(before) {
-            place(container, "resizePolicy", before.get("resizePolicy"));
-            keep_resources(container, before);
-        }
-    }
-    if Some(&munged) != meta::at(old, &["spec"]) {
-        faults.push(Invalid::forbidden(
-            &spec,
-            "only cpu and memory resources are mutable",
-        ));
-    }
-}
-
-/// Gives a container the CPU and memory that it had.
-fn keep_resources(container: &mut Value, before: &Value) {
-    for field in ["requests", "limits"] {
-        let old = meta::map(before, &["resources", field]);
-        let resources = meta::fields_mut(container, "resources");
-        let entry = resources
-            .entry(field)
-            .or_insert_with(|| Value::Object(crate::Map::new()));
-        if let Some(amounts) = entry.as_object_mut() {
-            for name in ["cpu", "memory"] {
-                match old.and_then(|old| old.get(name)) {
-                    Some(amount) => amounts.insert(name.to_owned(), amount.clone()),
-                    None => amounts.remove(name),
-                };
-            }
-        }
-        if entry.as_object().is_some_and(crate::Map::is_empty) && old.is_none() {
-            resources.remove(field);
         }
     }
 }

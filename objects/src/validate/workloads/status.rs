@@ -1,7 +1,10 @@
 //! The status of the kinds that make pods: counts that fit one another.
 
 use super::{Spot, batch};
-use crate::{Value, invalid::Faults};
+use crate::{
+    Value,
+    invalid::{Faults, Invalid},
+};
 
 /// How the counts of a status are held against each other: no count is negative, some are at most `replicas`.
 struct Counts {
@@ -21,12 +24,14 @@ fn check(object: &Value, rules: &Counts, faults: &mut Faults) {
     let number = |field: &str| status.get(field).number().unwrap_or(0);
     for field in rules.at_most_replicas {
         if number(field) > number("replicas") {
-            status.get(field).invalid(faults, AT_MOST);
+            let path = status.get(field).path;
+            faults.push(Invalid::value(&path, number(field), AT_MOST));
         }
     }
     if !rules.ready.is_empty() && number("availableReplicas") > number("readyReplicas") {
         let words = format!("cannot be greater than {}", rules.ready);
-        status.get("availableReplicas").invalid(faults, words);
+        let path = status.get("availableReplicas").path;
+        faults.push(Invalid::value(&path, number("availableReplicas"), words));
     }
 }
 

@@ -223,7 +223,7 @@ fn is_duration(text: &str) -> bool {
     true
 }
 
-/// A time zone by its name in the IANA database. Whether the database has it, only who runs the job knows.
+/// A time zone by its name in the IANA database.
 pub(super) fn time_zone(zone: &Spot<'_>, faults: &mut Faults) {
     if !zone.is_present() {
         return;
@@ -248,5 +248,7 @@ pub(super) fn time_zone(zone: &Spot<'_>, faults: &mut Faults) {
         let words =
             "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
         zone.invalid(faults, words);
+    } else if jiff::tz::TimeZone::get(text).is_err() {
+        zone.invalid(faults, format!("unknown time zone {text}"));
     }
 }
