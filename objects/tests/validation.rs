@@ -132,3 +132,71 @@ fn updates_are_judged_by_what_was_there() {
         }
     }
 }
+
+#[test]
+fn what_may_not_be_meant_is_told_beside_success() {
+    for case in cases(include_str!("validation/warnings.yaml")) {
+        let (kind, object) = prepared(&case);
+        let found = validate::warnings(group(&kind), &kind, &object, None);
+        let expected = meta::list(&case, &["warnings"]);
+        let expected: Vec<&str> = expected.iter().filter_map(Value::as_str).collect();
+        assert!(!expected.is_empty(), "{}", case["change"]);
+        assert_eq!(found, expected, "{}", case["change"]);
+    }
+}
+
+/// The places in a value, as JSON pointers.
+fn places(value: &Value, at: &str, all: &mut Vec<String>) {
+    all.push(at.to_owned());
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                let field = field.replace('~', "~0").replace('/', "~1");
+                places(value, &format!("{at}/{field}"), all);
+            }
+        }
+        Value::Array(items) => {
+            for (index, value) in items.iter().enumerate() {
+                places(value, &format!("{at}/{index}"), all);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn objects_of_any_shape_are_judged_without_a_panic() {
+    let strange = serde_json::json!([null, true, -1, "\u{e4}'", [], {}, [null], [""], [{"a": 1}]]);
+    for case in cases(include_str!("validation/defaults.yaml")) {
+        let (kind, object) = prepared(&case);
+        let group = group(&kind);
+        let mut all = Vec::new();
+        places(&object, "", &mut all);
+        for place in all.iter().filter(|place| !place.is_empty()) {
+            for value in meta::list(&strange, &[]) {
+                let mut broken = object.clone();
+                let spot = broken.pointer_mut(place);
+                *spot.expect("it is a place of the object") = value.clone();
+                let mut changed = broken.clone();
+                defaults::apply(group, &kind, &mut broken);
+                strategy::prepare_create(group, &kind, &mut broken);
+                let _ = validate::create(group, &kind, &broken);
+                let _ = validate::warnings(group, &kind, &broken, None);
+                for subresource in [
+                    None,
+                    Some("status"),
+                    Some("resize"),
+                    Some("ephemeralcontainers"),
+                ] {
+                    strategy::prepare_update(group, &kind, subresource, &mut changed, &object);
+                }
+                let _ = validate::update(group, &kind, &changed, &object);
+                let _ = validate::update(group, &kind, &object, &broken);
+                let _ = validate::status_update(group, &kind, &broken, &object);
+                for name in ["resize", "ephemeralcontainers"] {
+                    let _ = validate::subresource_update(group, &kind, name, &broken, &object);
+                }
+            }
+        }
+    }
+}

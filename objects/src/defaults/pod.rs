@@ -28,6 +28,13 @@ const PROBES: [&str; 3] = ["livenessProbe", "readinessProbe", "startupProbe"];
 fn pod(object: &mut Value) {
     let spec = meta::spec_mut(object);
     set(spec, "enableServiceLinks", true);
+    // A period below zero, which old versions took, is read as the shortest.
+    let grace = spec
+        .get("terminationGracePeriodSeconds")
+        .and_then(Value::as_i64);
+    if grace.is_some_and(|seconds| seconds < 0) {
+        spec["terminationGracePeriodSeconds"] = Value::from(1);
+    }
     let host_network = spec.get("hostNetwork") == Some(&Value::Bool(true));
     for list in ["initContainers", "containers"] {
         for container in items(spec, list) {
