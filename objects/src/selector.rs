@@ -1,1 +1,7 @@
 //! Label and field selectors.
+
+pub mod field;
+pub mod label;
+pub mod selectable;
+
+mod names;
