@@ -25,7 +25,7 @@ pub enum Fault {
 pub struct Invalid {
     pub fault: Fault,
     pub path: Path,
-    /// The value that is wrong, where the text shows it.
+    /// The value that is wrong; none, and the text does not show it.
     pub value: Option<Value>,
     /// What the text shows instead of the value: upstream's struct, whose fields have an order and names of their own.
     pub shown: Option<String>,
