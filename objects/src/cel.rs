@@ -17,6 +17,7 @@ mod parse;
 mod pattern;
 mod price;
 mod quantity;
+pub mod rules;
 
 mod semver;
 mod time;
@@ -89,7 +90,7 @@ impl Program {
     /// Reads and checks an expression.
     pub fn compile(source: &str, environment: &Environment) -> Result<Program, CompileError> {
         let told = |faults: Vec<lex::Fault>| CompileError(display(source, faults));
-        let (mut expr, nodes) = parse::parse(source).map_err(|fault| told(vec![fault]))?;
+        let (mut expr, nodes) = parse::parse(source).map_err(told)?;
         let checked = check::check(&mut expr, nodes, &environment.variables).map_err(told)?;
         let mut program = Program {
             expr,
@@ -125,18 +126,39 @@ impl Program {
 
     /// Runs it. What it costs is taken from the budget, also if it fails.
     pub fn evaluate(&self, bindings: &Bindings, budget: &mut Budget) -> Result<Value, EvalError> {
-        let mut run = eval::Run {
+        let mut run = self.run(bindings);
+        let outcome = run.eval(&self.expr);
+        budget.exhausted |= run.cost > budget.left;
+        budget.left = budget.left.saturating_sub(run.cost);
+        outcome
+    }
+
+    /// The failure of a conversion of a constant, which upstream takes before anything runs.
+    #[must_use]
+    pub fn constant_failure(&self) -> Option<EvalError> {
+        let mut waiting = vec![&self.expr];
+        while let Some(expr) = waiting.pop() {
+            if matches!(expr.kind, ast::Kind::Call { .. }) && expr.is_constant() {
+                let nothing = Bindings::new();
+                let failure = self.run(&nothing).eval(expr).err();
+                if failure.is_some() {
+                    return failure;
+                }
+            }
+            waiting.extend(expr.parts());
+        }
+        None
+    }
+
+    fn run<'a>(&'a self, bindings: &'a Bindings) -> eval::Run<'a> {
+        eval::Run {
             checked: &self.checked,
             variables: bindings,
             patterns: self.patterns.clone(),
             scopes: Vec::new(),
             cost: 0,
             cost_max: CALL_COST_MAX,
-        };
-        let outcome = run.eval(&self.expr);
-        budget.exhausted |= run.cost > budget.left;
-        budget.left = budget.left.saturating_sub(run.cost);
-        outcome
+        }
     }
 
     /// Literals that a function will not take are told before anything runs.

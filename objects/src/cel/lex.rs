@@ -43,17 +43,24 @@ struct Lexer {
     at: usize,
 }
 
-/// All tokens of a source, the last an `End`.
-pub(super) fn tokens(source: &str) -> Result<Vec<Placed>, Fault> {
+/// All tokens of a source, the last an `End`, and what was no token and is left out.
+pub(super) fn tokens(source: &str) -> (Vec<Placed>, Vec<Fault>) {
     let mut lexer = Lexer {
         chars: source.chars().collect(),
         at: 0,
     };
-    let mut tokens = Vec::new();
+    let (mut tokens, mut faults) = (Vec::new(), Vec::new());
     loop {
         lexer.skip_blank();
         let at = lexer.at;
-        let token = lexer.next()?;
+        let token = match lexer.next() {
+            Ok(token) => token,
+            Err((fault, end)) => {
+                faults.push(fault);
+                lexer.at = end;
+                continue;
+            }
+        };
         let text = match token {
             Token::End => "<EOF>".to_owned(),
             _ => lexer.chars[at..lexer.at].iter().collect(),
@@ -61,7 +68,7 @@ pub(super) fn tokens(source: &str) -> Result<Vec<Placed>, Fault> {
         let end = token == Token::End;
         tokens.push(Placed { token, at, text });
         if end {
-            return Ok(tokens);
+            return (tokens, faults);
         }
     }
 }
@@ -91,15 +98,18 @@ impl Lexer {
         }
     }
 
-    fn unrecognized(&self, from: usize, to: usize) -> Fault {
-        let text: String = self.chars[from..to.min(self.chars.len())].iter().collect();
-        Fault {
+    /// What is no token, and where the next may begin.
+    fn unrecognized(&self, from: usize, to: usize) -> (Fault, usize) {
+        let to = to.min(self.chars.len());
+        let text: String = self.chars[from..to].iter().collect();
+        let fault = Fault {
             at: from,
             message: format!("Syntax error: token recognition error at: '{text}'"),
-        }
+        };
+        (fault, to)
     }
 
-    fn next(&mut self) -> Result<Token, Fault> {
+    fn next(&mut self) -> Result<Token, (Fault, usize)> {
         let Some(first) = self.peek(0) else {
             return Ok(Token::End);
         };
@@ -122,7 +132,8 @@ impl Lexer {
                 self.at += symbol.len();
                 Ok(Token::Symbol(symbol))
             }
-            _ => Err(self.unrecognized(self.at, self.at + 2)),
+            Some(_) => Err(self.unrecognized(self.at, self.at + 2)),
+            None => Err(self.unrecognized(self.at, self.at + 1)),
         }
     }
 
@@ -144,7 +155,7 @@ impl Lexer {
         }
     }
 
-    fn escaped_identifier(&mut self) -> Result<Token, Fault> {
+    fn escaped_identifier(&mut self) -> Result<Token, (Fault, usize)> {
         let from = self.at;
         let mut end = from + 1;
         while self.chars.get(end).is_some_and(|next| {
@@ -231,7 +242,7 @@ impl Lexer {
         matches!(self.peek(skip), Some('"' | '\'')).then_some((skip, raw, bytes))
     }
 
-    fn quoted(&mut self, skip: usize, raw: bool, bytes: bool) -> Result<Token, Fault> {
+    fn quoted(&mut self, skip: usize, raw: bool, bytes: bool) -> Result<Token, (Fault, usize)> {
         let from = self.at;
         self.at += skip;
         let quote = self.chars[self.at];
@@ -263,7 +274,7 @@ impl Lexer {
         }
     }
 
-    fn escape(&mut self, from: usize, content: &mut Content) -> Result<(), Fault> {
+    fn escape(&mut self, from: usize, content: &mut Content) -> Result<(), (Fault, usize)> {
         let fault = self.unrecognized(from, self.at + 1);
         let Some(kind) = self.peek(0) else {
             return Err(fault);

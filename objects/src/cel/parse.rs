@@ -51,28 +51,39 @@ pub(super) struct Parser {
 }
 
 /// An expression, and how many nodes it has.
-pub(super) fn parse(source: &str) -> Result<(Expr, usize), Fault> {
+pub(super) fn parse(source: &str) -> Result<(Expr, usize), Vec<Fault>> {
     if source.chars().count() > SOURCE_LENGTH_MAX {
         let message = format!(
             "expression code point size exceeds limit: size: {}, limit {SOURCE_LENGTH_MAX}",
             source.chars().count()
         );
-        return Err(Fault { at: 0, message });
+        return Err(vec![Fault { at: 0, message }]);
     }
+    let (tokens, mut faults) = lex::tokens(source);
     let mut parser = Parser {
-        tokens: lex::tokens(source)?,
+        tokens,
         next: 0,
         nodes: 0,
         depth: 0,
     };
-    let expr = parser.expression()?;
-    match &parser.peek().token {
-        Token::End => Ok((expr, parser.nodes)),
-        _ => Err(parser.unexpected("mismatched", "<EOF>")),
+    match parser.whole() {
+        Ok(expr) if faults.is_empty() => return Ok((expr, parser.nodes)),
+        Ok(_) => {}
+        Err(fault) => faults.push(fault),
     }
+    Err(faults)
 }
 
 impl Parser {
+    fn whole(&mut self) -> Result<Expr, Fault> {
+        let expr = self.expression()?;
+        if self.peek().token == Token::End {
+            return Ok(expr);
+        }
+        let last = matches!(self.tokens.get(self.next + 1), Some(next) if next.token == Token::End);
+        Err(self.unexpected(if last { "extraneous" } else { "mismatched" }, "<EOF>"))
+    }
+
     fn peek(&self) -> &Placed {
         &self.tokens[self.next]
     }
@@ -97,6 +108,22 @@ impl Parser {
     fn expect(&mut self, symbol: &str) -> Result<usize, Fault> {
         self.take(symbol)
             .ok_or_else(|| self.unexpected("missing", symbol))
+    }
+
+    fn colon(&mut self) -> Result<usize, Fault> {
+        self.take(":")
+            .ok_or_else(|| self.unexpected("mismatched", "':'"))
+    }
+
+    /// Whether another element follows in what this symbol closes.
+    fn more(&mut self, close: &str) -> Result<bool, Fault> {
+        if self.take(",").is_some() {
+            return Ok(true);
+        }
+        if self.is(close) {
+            return Ok(false);
+        }
+        Err(self.unexpected("mismatched", &format!("{{'{close}', ','}}")))
     }
 
     fn unexpected(&self, how: &str, wanted: &str) -> Fault {
@@ -163,7 +190,7 @@ impl Parser {
                 return Ok(condition);
             };
             let truthy = parser.logical("||", "_||_")?;
-            parser.expect(":")?;
+            parser.colon()?;
             let falsy = parser.expression()?;
             Ok(parser.call(at, "_?_:_", vec![condition, truthy, falsy]))
         })
@@ -326,7 +353,7 @@ impl Parser {
         }
         loop {
             args.push(self.expression()?);
-            if self.take(",").is_none() {
+            if !self.more(close)? {
                 self.expect(close)?;
                 return Ok(args);
             }
@@ -427,11 +454,9 @@ impl Parser {
                     ),
                 });
             };
-            self.expect(":")?;
+            self.colon()?;
             fields.push((field, self.expression()?));
-            if self.take(",").is_none() && !self.is("}") {
-                return Err(self.unexpected("missing", "}"));
-            }
+            self.more("}")?;
         }
         Ok(self.node(at, Kind::Struct { name, fields }))
     }
@@ -443,9 +468,7 @@ impl Parser {
             let optional = self.take("?").is_some();
             let value = self.expression()?;
             elements.push(Element { value, optional });
-            if self.take(",").is_none() && !self.is("]") {
-                return Err(self.unexpected("missing", "]"));
-            }
+            self.more("]")?;
         }
         Ok(self.node(at, Kind::List(elements)))
     }
@@ -456,16 +479,14 @@ impl Parser {
         while self.take("}").is_none() {
             let optional = self.take("?").is_some();
             let key = self.expression()?;
-            self.expect(":")?;
+            self.colon()?;
             let value = self.expression()?;
             entries.push(Entry {
                 key,
                 value,
                 optional,
             });
-            if self.take(",").is_none() && !self.is("}") {
-                return Err(self.unexpected("missing", "}"));
-            }
+            self.more("}")?;
         }
         Ok(self.node(at, Kind::Map(entries)))
     }
