@@ -138,6 +138,11 @@ impl Program {
     pub fn constant_failure(&self) -> Option<EvalError> {
         let mut waiting = vec![&self.expr];
         while let Some(expr) = waiting.pop() {
+            if let Some(("find" | "findAll", source, _)) = constant_argument(expr)
+                && let Err(error) = pattern::compile(source)
+            {
+                return Some(error);
+            }
             if matches!(expr.kind, ast::Kind::Call { .. }) && expr.is_constant() {
                 let nothing = Bindings::new();
                 let failure = self.run(&nothing).eval(expr).err();

@@ -451,7 +451,8 @@ fn convert_object(at: At<'_>, fields: &crate::Map, root: bool, depth: usize) -> 
         } else {
             escape(name)
         };
-        let Some(key) = key else {
+        // A named field that is null is taken for one that is absent.
+        let Some(key) = key.filter(|_| keyed || !data.is_null()) else {
             continue;
         };
         let value = match at.field(name) {

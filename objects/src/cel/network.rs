@@ -32,7 +32,7 @@ pub(super) fn parse_ip(text: &str) -> Result<IpAddr, Error> {
 pub(super) fn parse_cidr(text: &str) -> Result<Cidr, Error> {
     let fault = |why: &str| {
         Error::new(format!(
-            "network address parse error during conversion from string: netip.ParsePrefix({text:?}): {why}"
+            "network address parse error during conversion from string: network address parse error during conversion from string: netip.ParsePrefix({text:?}): {why}"
         ))
     };
     let (address, bits) = text.rsplit_once('/').ok_or_else(|| fault("no '/'"))?;

@@ -43,6 +43,14 @@ const RESERVED: [&str; 21] = [
     "while",
 ];
 
+fn begins_operand(token: &Token) -> bool {
+    match token {
+        Token::Literal(_) | Token::Ident(_) => true,
+        Token::Symbol(symbol) => matches!(*symbol, "[" | "{" | "(" | "." | "-" | "!"),
+        _ => false,
+    }
+}
+
 pub(super) struct Parser {
     tokens: Vec<Placed>,
     next: usize,
@@ -303,6 +311,10 @@ impl Parser {
                 operand = self.selection(operand, at)?;
             } else if let Some(at) = self.take("[") {
                 let optional = self.take("?").is_some();
+                if !optional && self.peek().token == Token::End {
+                    let operands = OPERANDS.replacen("'!',", "'!', '?',", 1);
+                    return Err(self.unexpected("mismatched", &operands));
+                }
                 let index = self.expression()?;
                 self.expect("]")?;
                 let function = if optional { "_[?_]" } else { "_[_]" };
@@ -353,7 +365,7 @@ impl Parser {
         }
         loop {
             args.push(self.expression()?);
-            if !self.more(close)? {
+            if self.take(",").is_none() {
                 self.expect(close)?;
                 return Ok(args);
             }
@@ -374,7 +386,7 @@ impl Parser {
             }
             Token::Overflow(kind, _) => Err(Fault {
                 at: placed.at,
-                message: format!("Syntax error: invalid {kind} literal"),
+                message: format!("invalid {kind} literal"),
             }),
             Token::Ident(_) | Token::Symbol(".") => self.name(),
             Token::Symbol("(") => {
@@ -385,7 +397,13 @@ impl Parser {
             }
             Token::Symbol("[") => self.list(),
             Token::Symbol("{") => self.map(),
-            _ => Err(self.unexpected("mismatched", OPERANDS)),
+            _ => {
+                let how = match self.tokens.get(self.next + 1) {
+                    Some(next) if begins_operand(&next.token) => "extraneous",
+                    _ => "mismatched",
+                };
+                Err(self.unexpected(how, OPERANDS))
+            }
         }
     }
 

@@ -12,14 +12,29 @@ pub(super) fn compile(source: &str) -> Result<Regex, Error> {
     RegexBuilder::new(&translate(source))
         .size_limit(SIZE_MAX)
         .build()
-        .map_err(|error| {
-            let text = error.to_string();
-            let last = text.lines().last().unwrap_or_default();
-            Error::new(format!(
-                "error parsing regexp: {}: `{source}`",
-                last.trim_start_matches("error: ")
-            ))
-        })
+        .map_err(|error| Error::new(format!("error parsing regexp: {}", go_text(source, &error))))
+}
+
+/// Go's words for what is most often wrong with a pattern.
+fn go_text(source: &str, error: &regex::Error) -> String {
+    let text = error.to_string();
+    if text.contains("unclosed character class") {
+        let open = source.find('[').unwrap_or(0);
+        return format!("missing closing ]: `{}`", &source[open..]);
+    }
+    if text.contains("unclosed group") {
+        return format!("missing closing ): `{source}`");
+    }
+    if text.contains("unopened group") {
+        return format!("unexpected ): `{source}`");
+    }
+    if text.contains("repetition operator missing expression") {
+        let operator = source.find(['*', '+', '?', '{']).unwrap_or(0);
+        let operator: String = source[operator..].chars().take(1).collect();
+        return format!("missing argument to repetition operator: `{operator}`");
+    }
+    let last = text.lines().last().unwrap_or_default();
+    format!("{}: `{source}`", last.trim_start_matches("error: "))
 }
 
 /// RE2's classes are of ASCII, and inside brackets it knows no set operators.

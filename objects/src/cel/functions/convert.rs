@@ -55,11 +55,10 @@ fn to_double(value: &Value) -> Option<Outcome> {
         Value::Double(_) => Ok(value.clone()),
         Value::Int(number) => Ok(Value::Double(*number as f64)),
         Value::Uint(number) => Ok(Value::Double(*number as f64)),
-        Value::String(text) => text.parse().map(Value::Double).map_err(|_syntax| {
-            Error::new(format!(
-                "strconv.ParseFloat: parsing {text:?}: invalid syntax"
-            ))
-        }),
+        Value::String(text) => text
+            .parse()
+            .map(Value::Double)
+            .map_err(|_syntax| conversion("string", "double")),
         _ => return None,
     })
 }
