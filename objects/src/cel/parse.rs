@@ -1,7 +1,9 @@
 //! Tokens as a tree, by recursive descent; its texts for what is wrong are upstream's where they can be.
 
+mod literals;
+
 use super::{
-    ast::{Element, Entry, Expr, Kind, Literal},
+    ast::{Expr, Kind, Literal},
     lex::{self, Fault, Placed, Token},
     macros,
 };
@@ -441,71 +443,5 @@ impl Parser {
             return self.deeper(|parser| macros::global(parser, at, &name, args));
         }
         Ok(self.node(placed.at, Kind::Ident(name)))
-    }
-
-    /// Where the brace is that makes `a.b{` a message.
-    fn message_name_end(&self) -> Option<usize> {
-        let mut at = self.next;
-        loop {
-            match (&self.tokens.get(at)?.token, &self.tokens.get(at + 1)) {
-                (Token::Symbol("{"), _) => return Some(at),
-                (Token::Symbol("."), Some(next)) if matches!(next.token, Token::Ident(_)) => {
-                    at += 2;
-                }
-                _ => return None,
-            }
-        }
-    }
-
-    fn message(&mut self, name: String) -> Result<Expr, Fault> {
-        let at = self.expect("{")?;
-        let mut fields = Vec::new();
-        while self.take("}").is_none() {
-            self.take("?");
-            let placed = self.advance();
-            let (Token::Ident(field) | Token::Quoted(field)) = placed.token else {
-                return Err(Fault {
-                    at: placed.at,
-                    message: format!(
-                        "Syntax error: mismatched input '{}' expecting IDENTIFIER",
-                        placed.text
-                    ),
-                });
-            };
-            self.colon()?;
-            fields.push((field, self.expression()?));
-            self.more("}")?;
-        }
-        Ok(self.node(at, Kind::Struct { name, fields }))
-    }
-
-    fn list(&mut self) -> Result<Expr, Fault> {
-        let at = self.expect("[")?;
-        let mut elements = Vec::new();
-        while self.take("]").is_none() {
-            let optional = self.take("?").is_some();
-            let value = self.expression()?;
-            elements.push(Element { value, optional });
-            self.more("]")?;
-        }
-        Ok(self.node(at, Kind::List(elements)))
-    }
-
-    fn map(&mut self) -> Result<Expr, Fault> {
-        let at = self.expect("{")?;
-        let mut entries = Vec::new();
-        while self.take("}").is_none() {
-            let optional = self.take("?").is_some();
-            let key = self.expression()?;
-            self.colon()?;
-            let value = self.expression()?;
-            entries.push(Entry {
-                key,
-                value,
-                optional,
-            });
-            self.more("}")?;
-        }
-        Ok(self.node(at, Kind::Map(entries)))
     }
 }

@@ -195,14 +195,18 @@ fn octets(ip: IpAddr) -> usize {
     if ip.is_ipv4() { 4 } else { 16 }
 }
 
+/// The first whole number that is too large for 64 bits with a sign, and without one.
+pub(super) const INT_END: f64 = 9_223_372_036_854_775_808.0;
+const UINT_END: f64 = 18_446_744_073_709_551_616.0;
+
 pub(super) fn exact_int(number: f64) -> Option<i64> {
     let whole = number as i64;
-    (whole as f64 == number && number < 9.223_372_036_854_775_807e18).then_some(whole)
+    (whole as f64 == number && number < INT_END).then_some(whole)
 }
 
 pub(super) fn exact_uint(number: f64) -> Option<u64> {
     let whole = number as u64;
-    (whole as f64 == number && number < 1.844_674_407_370_955_2e19).then_some(whole)
+    (whole as f64 == number && number < UINT_END).then_some(whole)
 }
 
 /// The value of a key; whole numbers are the same key in any type.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::cel::{
     eval::{Error, Outcome},
     time,
-    value::{Value, exact_uint},
+    value::{INT_END, Value, exact_uint},
 };
 
 pub(super) fn call(function: &str, args: &[Value]) -> Option<Outcome> {
@@ -82,8 +82,7 @@ fn to_int(value: &Value) -> Option<Outcome> {
             .map(Value::Int)
             .map_err(|_too_large| overflow()),
         Value::Double(number) => {
-            let range = -9.223_372_036_854_775_807e18..9.223_372_036_854_775_807e18;
-            if *number > range.start && *number < range.end {
+            if *number > -INT_END && *number < INT_END {
                 Ok(Value::Int(*number as i64))
             } else {
                 Err(overflow())
