@@ -14,7 +14,10 @@ use crate::user::User;
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 /// Classes of pods that a cluster cannot do without, and their priorities.
-const PRIORITY_CLASSES: [(&str, i64); 2] = [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
+const PRIORITY_CLASSES: [(&str, i64); 2] = [
+    ("system-cluster-critical", 2_000_000_000),
+    ("system-node-critical", 2_000_001_000),
+];
 /// Pause between looks at whether all is there.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -43,7 +46,11 @@ async fn round(registry: &Registry) -> Result<(), Status> {
         ensure(registry, ("scheduling.k8s.io", "priorityclasses"), object).await?;
     }
     for expected in policy() {
-        let request = request(registry, ("rbac.authorization.k8s.io", expected.plural), &expected.object)?;
+        let request = request(
+            registry,
+            ("rbac.authorization.k8s.io", expected.plural),
+            &expected.object,
+        )?;
         let current = match registry.get(&request, "").await {
             Ok(current) => Some(current),
             Err(status) if status.reason == Reason::NotFound => None,
@@ -53,14 +60,26 @@ async fn round(registry: &Registry) -> Result<(), Status> {
             // What a role refers to cannot change: the binding is made anew.
             Some(Step::Recreate(object)) => {
                 registry.delete(&request, &DeleteOptions::default()).await?;
-                made(registry.create(&request, object, &WriteOptions::default()).await.map(|_| ()))?;
+                made(
+                    registry
+                        .create(&request, object, &WriteOptions::default())
+                        .await
+                        .map(|_| ()),
+                )?;
             }
             None => {}
             Some(Step::Create(object)) => {
-                made(registry.create(&request, object, &WriteOptions::default()).await.map(|_| ()))?;
+                made(
+                    registry
+                        .create(&request, object, &WriteOptions::default())
+                        .await
+                        .map(|_| ()),
+                )?;
             }
             Some(Step::Update(object)) => {
-                registry.update(&request, object, &WriteOptions::default()).await?;
+                registry
+                    .update(&request, object, &WriteOptions::default())
+                    .await?;
             }
         }
     }
@@ -78,16 +97,25 @@ fn made(result: Result<(), Status>) -> Result<(), Status> {
 async fn ensure(registry: &Registry, resource: (&str, &str), object: Value) -> Result<(), Status> {
     let request = request(registry, resource, &object)?;
     match registry.get(&request, "").await {
-        Err(status) if status.reason == Reason::NotFound => {
-            made(registry.create(&request, object, &WriteOptions::default()).await.map(|_| ()))
-        }
+        Err(status) if status.reason == Reason::NotFound => made(
+            registry
+                .create(&request, object, &WriteOptions::default())
+                .await
+                .map(|_| ()),
+        ),
         other => other.map(|_| ()),
     }
 }
 
-fn request(registry: &Registry, (group, plural): (&str, &str), object: &Value) -> Result<Request, Status> {
+fn request(
+    registry: &Registry,
+    (group, plural): (&str, &str),
+    object: &Value,
+) -> Result<Request, Status> {
     let table = registry.resources.table();
-    let served = table.any_version(group, plural).ok_or_else(|| Status::internal(format!("{plural} are not served")))?;
+    let served = table
+        .any_version(group, plural)
+        .ok_or_else(|| Status::internal(format!("{plural} are not served")))?;
     Ok(Request {
         user: Arc::new(User::apiserver()),
         served: served.clone(),

@@ -12,7 +12,8 @@ pub fn now_seconds() -> i64 {
 /// Microseconds since 1970.
 #[must_use]
 pub fn now_micros() -> i64 {
-    i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000).expect("a year below 10000")
+    i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000)
+        .expect("a year below 10000")
 }
 
 /// The time in whole seconds: `2026-01-31T12:00:00Z`.

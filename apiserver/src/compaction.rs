@@ -29,12 +29,17 @@ pub(crate) async fn run(storage: Storage, interval: Duration) {
 async fn round(storage: &Storage, before: Option<(i64, i64)>) -> Result<(i64, i64), Status> {
     let (found, now) = storage.get(KEY).await?;
     let seen = found.map_or(0, |stored| stored.revision);
-    let Some((key_before, revision_before)) = before else { return Ok((seen, now)) };
+    let Some((key_before, revision_before)) = before else {
+        return Ok((seen, now));
+    };
     if seen != key_before {
         // Another server was faster.
         return Ok((seen, now));
     }
-    match storage.replace(KEY, seen, revision_before.to_string().into(), 0).await? {
+    match storage
+        .replace(KEY, seen, revision_before.to_string().into(), 0)
+        .await?
+    {
         Written::At(written) => {
             storage.compact(revision_before).await?;
             tracing::debug!(revision = revision_before, "compacted the store");

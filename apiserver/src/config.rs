@@ -123,7 +123,9 @@ fn duration(text: &str) -> Result<std::time::Duration, String> {
         return Ok(std::time::Duration::ZERO);
     }
     let nanos = objects::codec::duration::parse(text)?;
-    u64::try_from(nanos).map(std::time::Duration::from_nanos).map_err(|_| format!("{text:?} is less than nothing"))
+    u64::try_from(nanos)
+        .map(std::time::Duration::from_nanos)
+        .map_err(|_| format!("{text:?} is less than nothing"))
 }
 
 impl Config {
@@ -164,6 +166,9 @@ mod tests {
         assert_eq!(config.event_ttl.as_secs(), 5_400);
         assert_eq!(config.etcd_servers, ["a", "b"]);
         assert!(config.etcd_compaction_interval.is_zero());
-        assert!(Config::parse_words(vec!["--etcd-servers=a".into(), "--event-ttl=soon".into()]).is_err());
+        assert!(
+            Config::parse_words(vec!["--etcd-servers=a".into(), "--event-ttl=soon".into()])
+                .is_err()
+        );
     }
 }

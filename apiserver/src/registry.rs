@@ -26,8 +26,8 @@ use crate::served::{Resources, Served};
 use crate::storage::Storage;
 use crate::user::User;
 
-pub use self::delete::Deleted;
 pub use self::create::uid;
+pub use self::delete::Deleted;
 pub use self::options::{DeleteOptions, ListOptions, Validation, VersionMatch, WriteOptions};
 pub use self::read::{Items, List};
 pub use self::store::decode;

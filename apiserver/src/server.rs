@@ -58,13 +58,18 @@ impl Server {
         let tls = tls::server_config(config)?;
         let storage = Storage::new(endpoints(config)?);
         let resources = Arc::new(Resources::default());
-        let mut folders: Vec<&str> =
-            Catalog::builtin().resources.iter().filter(|resource| resource.verbs.iter().any(|verb| verb == "list")).map(|resource| resource.storage.as_str()).collect();
+        let mut folders: Vec<&str> = Catalog::builtin()
+            .resources
+            .iter()
+            .filter(|resource| resource.verbs.iter().any(|verb| verb == "list"))
+            .map(|resource| resource.storage.as_str())
+            .collect();
         folders.sort_unstable();
         folders.dedup();
         let decode: crate::cache::Decode = Arc::new(|_, bytes| crate::registry::decode(bytes));
         let (feed, runner) = Feed::new(storage.clone(), &config.etcd_prefix, &folders, decode);
-        let view: Arc<dyn ObjectsView> = Arc::new(CachedObjects::new(feed.clone(), resources.clone()));
+        let view: Arc<dyn ObjectsView> =
+            Arc::new(CachedObjects::new(feed.clone(), resources.clone()));
         let registry = Arc::new(Registry {
             storage: storage.clone(),
             feed,
@@ -80,16 +85,28 @@ impl Server {
             pages: Pages::default(),
         });
         let address = SocketAddr::new(config.bind_address, config.secure_port);
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}"))?;
         let address = listener.local_addr()?;
         let tasks = Tasks::new();
         tasks.spawn("feed", OnFailure::Stop, |stop| until(stop, runner.run()));
-        tasks.spawn("bootstrap", OnFailure::Stop, |stop| until(stop, bootstrap::run(registry)));
+        tasks.spawn("bootstrap", OnFailure::Stop, |stop| {
+            until(stop, bootstrap::run(registry))
+        });
         let interval = config.etcd_compaction_interval;
-        tasks.spawn("compaction", OnFailure::Stop, |stop| until(stop, compaction::run(storage, interval)));
+        tasks.spawn("compaction", OnFailure::Stop, |stop| {
+            until(stop, compaction::run(storage, interval))
+        });
         let accepting = front.clone();
-        tasks.spawn("port", OnFailure::Stop, |stop| until(stop, accept(listener, tls, accepting)));
-        Ok(Server { address, front, tasks })
+        tasks.spawn("port", OnFailure::Stop, |stop| {
+            until(stop, accept(listener, tls, accepting))
+        });
+        Ok(Server {
+            address,
+            front,
+            tasks,
+        })
     }
 
     /// Waits until a part asks for the end.
@@ -112,7 +129,10 @@ impl Server {
 }
 
 /// Runs what never ends by itself until it has to stop.
-async fn until(stop: CancellationToken, running: impl Future<Output = ()>) -> Result<(), std::convert::Infallible> {
+async fn until(
+    stop: CancellationToken,
+    running: impl Future<Output = ()>,
+) -> Result<(), std::convert::Infallible> {
     tokio::select! {
         () = running => {}
         () = stop.cancelled() => {}
@@ -121,26 +141,39 @@ async fn until(stop: CancellationToken, running: impl Future<Output = ()>) -> Re
 }
 
 fn endpoints(config: &Config) -> Result<Endpoints> {
-    let read = |file: &PathBuf| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+    let read =
+        |file: &PathBuf| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
     let identity = match (&config.etcd_certfile, &config.etcd_keyfile) {
         (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
         (None, None) => None,
         _ => anyhow::bail!("--etcd-certfile and --etcd-keyfile go together"),
     };
-    let tls = Tls { ca: config.etcd_cafile.as_ref().map(read).transpose()?, identity };
+    let tls = Tls {
+        ca: config.etcd_cafile.as_ref().map(read).transpose()?,
+        identity,
+    };
     Endpoints::new(&config.etcd_servers, &tls).map_err(|why| anyhow!(why))
 }
 
 fn authentication(config: &Config, view: &Arc<dyn ObjectsView>) -> Result<Options> {
     let static_tokens = match &config.token_auth_file {
         Some(file) => {
-            let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let text = fs::read_to_string(file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
             StaticTokens::parse(&file.display().to_string(), &text).map_err(|why| anyhow!(why))?
         }
         None => StaticTokens::default(),
     };
-    let audiences =
-        if config.api_audiences.is_empty() { config.service_account_issuer.iter().take(1).cloned().collect() } else { config.api_audiences.clone() };
+    let audiences = if config.api_audiences.is_empty() {
+        config
+            .service_account_issuer
+            .iter()
+            .take(1)
+            .cloned()
+            .collect()
+    } else {
+        config.api_audiences.clone()
+    };
     Ok(Options {
         static_tokens,
         service_accounts: service_accounts(config, view, &audiences)?,
@@ -159,14 +192,19 @@ fn service_accounts(
     if config.service_account_issuer.is_empty() {
         return Ok(None);
     }
-    let read = |file: &PathBuf| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+    let read =
+        |file: &PathBuf| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
     let mut keys = Vec::new();
     for file in &config.service_account_key_file {
-        let found = PublicKey::parse_pem(&read(file)?).map_err(|why| anyhow!("{}: {why}", file.display()))?;
+        let found = PublicKey::parse_pem(&read(file)?)
+            .map_err(|why| anyhow!("{}: {why}", file.display()))?;
         keys.extend(found);
     }
     let signing = match &config.service_account_signing_key_file {
-        Some(file) => Some(PrivateKey::parse_pem(&read(file)?).map_err(|why| anyhow!("{}: {why}", file.display()))?),
+        Some(file) => Some(
+            PrivateKey::parse_pem(&read(file)?)
+                .map_err(|why| anyhow!("{}: {why}", file.display()))?,
+        ),
         None => None,
     };
     let settings = Settings {
@@ -174,11 +212,17 @@ fn service_accounts(
         keys,
         signing,
         api_audiences: audiences.to_vec(),
-        expiration_seconds_max: i64::try_from(config.service_account_max_token_expiration.as_secs()).unwrap_or(i64::MAX),
+        expiration_seconds_max: i64::try_from(
+            config.service_account_max_token_expiration.as_secs(),
+        )
+        .unwrap_or(i64::MAX),
         extend_expiration: true,
         clock: Clock::system(),
     };
-    Ok(Some(Arc::new(ServiceAccountTokens::new(settings, view.clone()))))
+    Ok(Some(Arc::new(ServiceAccountTokens::new(
+        settings,
+        view.clone(),
+    ))))
 }
 
 fn authorizer(config: &Config, view: &Arc<dyn ObjectsView>) -> Result<Arc<dyn Authorizer>> {
@@ -201,7 +245,11 @@ async fn accept(listener: TcpListener, tls: Arc<rustls::ServerConfig>, front: Ar
     let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     let connections = tokio_util::task::TaskTracker::new();
     loop {
-        let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let place = places
+            .clone()
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
         match listener.accept().await {
             Ok((stream, from)) => {
                 let (acceptor, front) = (acceptor.clone(), front.clone());
@@ -226,15 +274,31 @@ async fn serve(stream: TcpStream, from: SocketAddr, acceptor: TlsAcceptor, front
         Ok(Err(error)) => return tracing::debug!(%from, %error, "a handshake failed"),
         Err(_elapsed) => return tracing::debug!(%from, "a handshake took too long"),
     };
-    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default().iter().map(|one| one.clone().into_owned());
-    let peer = Peer { address: from, certificates: certificates.collect() };
+    let certificates = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .unwrap_or_default()
+        .iter()
+        .map(|one| one.clone().into_owned());
+    let peer = Peer {
+        address: from,
+        certificates: certificates.collect(),
+    };
     let service = service_fn(move |request| {
         let (front, peer) = (front.clone(), peer.clone());
         async move { Ok::<_, std::convert::Infallible>(front.answer(request, &peer).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http2().max_concurrent_streams(STREAMS_MAX).keep_alive_interval(Some(Duration::from_secs(30))).timer(hyper_util::rt::TokioTimer::new());
-    if let Err(error) = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
+    builder
+        .http2()
+        .max_concurrent_streams(STREAMS_MAX)
+        .keep_alive_interval(Some(Duration::from_secs(30)))
+        .timer(hyper_util::rt::TokioTimer::new());
+    if let Err(error) = builder
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .await
+    {
         tracing::debug!(%from, %error, "a connection ended");
     }
 }

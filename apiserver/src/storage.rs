@@ -203,7 +203,10 @@ impl Storage {
         };
         let answer = self
             .endpoints
-            .write(|channel| { let request = request.clone(); async move { kv(channel).txn(request).await } })
+            .write(|channel| {
+                let request = request.clone();
+                async move { kv(channel).txn(request).await }
+            })
             .await?
             .into_inner();
         if answer.succeeded {
@@ -241,7 +244,10 @@ impl Storage {
     async fn range(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
         let answer = self
             .endpoints
-            .read(|channel| { let request = request.clone(); async move { kv(channel).range(request).await } })
+            .read(|channel| {
+                let request = request.clone();
+                async move { kv(channel).range(request).await }
+            })
             .await?;
         Ok(answer.into_inner())
     }

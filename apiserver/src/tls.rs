@@ -16,8 +16,13 @@ use rustls::{RootCertStore, ServerConfig};
 use crate::config::Config;
 
 /// Names under which a cluster's own clients know the server.
-const NAMES: [&str; 5] =
-    ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
+const NAMES: [&str; 5] = [
+    "localhost",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+];
 
 /// What the port offers.
 pub(crate) fn server_config(config: &Config) -> Result<Arc<ServerConfig>> {
@@ -27,28 +32,40 @@ pub(crate) fn server_config(config: &Config) -> Result<Arc<ServerConfig>> {
         _ => anyhow::bail!("--tls-cert-file and --tls-private-key-file go together"),
     };
     let chain = certificates(&certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&key).with_context(|| format!("cannot read the key {}", key.display()))?;
+    let key = PrivateKeyDer::from_pem_file(&key)
+        .with_context(|| format!("cannot read the key {}", key.display()))?;
     let builder = ServerConfig::builder();
     let builder = match &config.client_ca_file {
         Some(file) => {
             let mut roots = RootCertStore::empty();
             for root in certificates(file)? {
-                roots.add(root).with_context(|| format!("{} is no certificate of an authority", file.display()))?;
+                roots.add(root).with_context(|| {
+                    format!("{} is no certificate of an authority", file.display())
+                })?;
             }
-            let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build()?;
+            let verifier = WebPkiClientVerifier::builder(Arc::new(roots))
+                .allow_unauthenticated()
+                .build()?;
             builder.with_client_cert_verifier(verifier)
         }
         None => builder.with_no_client_auth(),
     };
-    let mut server = builder.with_single_cert(chain, key).context("the server's certificate and key do not fit together")?;
+    let mut server = builder
+        .with_single_cert(chain, key)
+        .context("the server's certificate and key do not fit together")?;
     server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(server))
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
-    let certificates: Vec<_> = read.with_context(|| format!("cannot read certificates from {}", file.display()))?;
-    anyhow::ensure!(!certificates.is_empty(), "{} holds no certificate", file.display());
+    let certificates: Vec<_> =
+        read.with_context(|| format!("cannot read certificates from {}", file.display()))?;
+    anyhow::ensure!(
+        !certificates.is_empty(),
+        "{} holds no certificate",
+        file.display()
+    );
     Ok(certificates)
 }
 
@@ -59,17 +76,29 @@ fn self_signed(config: &Config) -> Result<(std::path::PathBuf, std::path::PathBu
     if certificate.exists() && key.exists() {
         return Ok((certificate, key));
     }
-    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let mut params = CertificateParams::new(NAMES.map(str::to_owned).to_vec())?;
-    params.distinguished_name.push(DnType::CommonName, "mainstay-apiserver");
-    let own = [Some(IpAddr::from([127, 0, 0, 1])), Some(config.bind_address), config.advertise_address];
-    params.subject_alt_names.extend(own.into_iter().flatten().map(SanType::IpAddress));
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "mainstay-apiserver");
+    let own = [
+        Some(IpAddr::from([127, 0, 0, 1])),
+        Some(config.bind_address),
+        config.advertise_address,
+    ];
+    params
+        .subject_alt_names
+        .extend(own.into_iter().flatten().map(SanType::IpAddress));
     let pair = KeyPair::generate()?;
     let made = params.self_signed(&pair)?;
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(&key).with_context(|| format!("cannot write {}", key.display()))?;
+    let mut file = options
+        .open(&key)
+        .with_context(|| format!("cannot write {}", key.display()))?;
     std::io::Write::write_all(&mut file, pair.serialize_pem().as_bytes())?;
-    fs::write(&certificate, made.pem()).with_context(|| format!("cannot write {}", certificate.display()))?;
+    fs::write(&certificate, made.pem())
+        .with_context(|| format!("cannot write {}", certificate.display()))?;
     Ok((certificate, key))
 }

@@ -11,8 +11,16 @@ use crate::clock;
 
 impl Registry {
     /// Does what a new part of an object stands for, and gives what the client is told.
-    pub async fn act(&self, request: &Request, object: Value, options: &WriteOptions) -> Result<Value, Status> {
-        match (request.served.resource.plural.as_str(), request.subresource.as_str()) {
+    pub async fn act(
+        &self,
+        request: &Request,
+        object: Value,
+        options: &WriteOptions,
+    ) -> Result<Value, Status> {
+        match (
+            request.served.resource.plural.as_str(),
+            request.subresource.as_str(),
+        ) {
             ("pods", "binding") => self.bind(request, &object, options).await,
             ("pods", "eviction") => self.evict(request, &object).await,
             _ => Err(Status::new(
@@ -23,18 +31,29 @@ impl Registry {
     }
 
     /// Gives a pod its node.
-    pub async fn bind(&self, request: &Request, binding: &Value, options: &WriteOptions) -> Result<Value, Status> {
+    pub async fn bind(
+        &self,
+        request: &Request,
+        binding: &Value,
+        options: &WriteOptions,
+    ) -> Result<Value, Status> {
         let node = meta::text(binding, &["target", "name"]);
         let kind = meta::text(binding, &["target", "kind"]);
         check_target(request, node, kind)?;
         let change = |pod: &Value| {
             let conflict = |why: String| Err(request.conflict(why));
             if meta::is_deleting(pod) {
-                return conflict(format!("pod {} is being deleted, cannot be assigned to a host", request.name));
+                return conflict(format!(
+                    "pod {} is being deleted, cannot be assigned to a host",
+                    request.name
+                ));
             }
             let bound = meta::text(pod, &["spec", "nodeName"]);
             if !bound.is_empty() {
-                return conflict(format!("pod {} is already assigned to node \"{bound}\"", request.name));
+                return conflict(format!(
+                    "pod {} is already assigned to node \"{bound}\"",
+                    request.name
+                ));
             }
             let uid = meta::uid(binding);
             if !uid.is_empty() && uid != meta::uid(pod) {
@@ -44,19 +63,29 @@ impl Registry {
                 ));
             }
             if !meta::list(pod, &["spec", "schedulingGates"]).is_empty() {
-                return conflict(format!("pod {} has non-empty .spec.schedulingGates", request.name));
+                return conflict(format!(
+                    "pod {} has non-empty .spec.schedulingGates",
+                    request.name
+                ));
             }
             let mut pod = pod.clone();
             meta::fields_mut(&mut pod, "spec").insert("nodeName".to_owned(), node.into());
-            for (key, value) in meta::map(binding, &["metadata", "annotations"]).into_iter().flatten() {
-                let annotations = meta::metadata_mut(&mut pod).entry("annotations").or_insert_with(|| json!({}));
+            for (key, value) in meta::map(binding, &["metadata", "annotations"])
+                .into_iter()
+                .flatten()
+            {
+                let annotations = meta::metadata_mut(&mut pod)
+                    .entry("annotations")
+                    .or_insert_with(|| json!({}));
                 annotations[key] = value.clone();
             }
             scheduled(&mut pod);
             Ok(pod)
         };
         self.patch(request, &change, options).await?;
-        Ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}))
+        Ok(
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}),
+        )
     }
 
     /// Deletes a pod, unless a disruption budget forbids that now.
@@ -70,7 +99,9 @@ impl Registry {
         }
         let options = DeleteOptions::from_body(&eviction["deleteOptions"])?;
         self.delete(request, &options).await?;
-        Ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}))
+        Ok(
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}),
+        )
     }
 }
 
@@ -78,19 +109,29 @@ fn check_target(request: &Request, node: &str, kind: &str) -> Result<(), Status>
     let target = Path::new("target");
     let mut faults = Vec::new();
     if !matches!(kind, "" | "Node") {
-        faults.push(Invalid::not_supported(&target.child("kind"), kind, &["Node", "<empty>"]));
+        faults.push(Invalid::not_supported(
+            &target.child("kind"),
+            kind,
+            &["Node", "<empty>"],
+        ));
     }
     if node.is_empty() {
         faults.push(Invalid::required(&target.child("name"), ""));
     }
-    if faults.is_empty() { Ok(()) } else { Err(Status::invalid("", "Binding", &request.name, &faults)) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Status::invalid("", "Binding", &request.name, &faults))
+    }
 }
 
 /// Says in a pod's conditions that it has a node.
 fn scheduled(pod: &mut Value) {
     let status = meta::fields_mut(pod, "status");
     let conditions = status.entry("conditions").or_insert_with(|| json!([]));
-    let Some(conditions) = conditions.as_array_mut() else { return };
+    let Some(conditions) = conditions.as_array_mut() else {
+        return;
+    };
     conditions.retain(|condition| condition["type"] != "PodScheduled");
     conditions.push(json!({
         "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": clock::now(),

@@ -10,13 +10,22 @@ use super::{Registry, Request, WriteOptions, fields};
 
 impl Registry {
     /// Applies a configuration, in YAML or JSON. Tells whether it made the object.
-    pub async fn apply(&self, request: &Request, body: &[u8], options: &WriteOptions) -> Result<(Value, bool), Status> {
+    pub async fn apply(
+        &self,
+        request: &Request,
+        body: &[u8],
+        options: &WriteOptions,
+    ) -> Result<(Value, bool), Status> {
         let configuration = read(request, body, options)?;
         let making = |_: &Value| fields::applied(request, options, None, &configuration);
         let changing = |live: &Value| fields::applied(request, options, Some(live), &configuration);
-        let exists = self.glance(request, &request.name).is_some() || self.load(request, &request.name).await?.is_some();
+        let exists = self.glance(request, &request.name).is_some()
+            || self.load(request, &request.name).await?.is_some();
         if exists || !request.subresource.is_empty() {
-            return Ok((self.patch_applied(request, &changing, options).await?, false));
+            return Ok((
+                self.patch_applied(request, &changing, options).await?,
+                false,
+            ));
         }
         if !meta::resource_version(&configuration).is_empty() {
             return Err(request.not_found());
@@ -29,15 +38,24 @@ impl Registry {
 fn read(request: &Request, body: &[u8], options: &WriteOptions) -> Result<Value, Status> {
     let mut faults = Vec::new();
     if options.field_manager.is_empty() {
-        faults.push(Invalid::required(&Path::new("fieldManager"), "is required for apply patch"));
+        faults.push(Invalid::required(
+            &Path::new("fieldManager"),
+            "is required for apply patch",
+        ));
         return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &faults));
     }
-    let read = yaml::read(body).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
+    let read = yaml::read(body)
+        .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
     let mut object = read.value;
     if !object.is_object() {
-        return Err(Status::bad_request("error decoding YAML: the configuration is no object"));
+        return Err(Status::bad_request(
+            "error decoding YAML: the configuration is no object",
+        ));
     }
-    if object["metadata"].get("managedFields").is_some_and(|fields| !fields.is_null()) {
+    if object["metadata"]
+        .get("managedFields")
+        .is_some_and(|fields| !fields.is_null())
+    {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
     let name = meta::name(&object);

@@ -22,19 +22,39 @@ const BASE_LETTERS_MAX: usize = 63 - SUFFIX_LETTERS;
 
 impl Registry {
     /// Makes an object.
-    pub async fn create(&self, request: &Request, object: Value, options: &WriteOptions) -> Result<Value, Status> {
-        self.create_as(request, object, options, Owners::Noted).await
+    pub async fn create(
+        &self,
+        request: &Request,
+        object: Value,
+        options: &WriteOptions,
+    ) -> Result<Value, Status> {
+        self.create_as(request, object, options, Owners::Noted)
+            .await
     }
 
     /// Makes the object of an applied configuration, which says already who owns what.
-    pub(super) async fn create_applied(&self, request: &Request, object: Value, options: &WriteOptions) -> Result<Value, Status> {
-        self.create_as(request, object, options, Owners::Applied).await
+    pub(super) async fn create_applied(
+        &self,
+        request: &Request,
+        object: Value,
+        options: &WriteOptions,
+    ) -> Result<Value, Status> {
+        self.create_as(request, object, options, Owners::Applied)
+            .await
     }
 
-    async fn create_as(&self, request: &Request, object: Value, options: &WriteOptions, owners: Owners) -> Result<Value, Status> {
+    async fn create_as(
+        &self,
+        request: &Request,
+        object: Value,
+        options: &WriteOptions,
+        owners: Owners,
+    ) -> Result<Value, Status> {
         let mut name_tries = 0;
         loop {
-            let result = self.create_once(request, object.clone(), options, owners).await;
+            let result = self
+                .create_once(request, object.clone(), options, owners)
+                .await;
             let made_up = meta::name(&object).is_empty();
             match result {
                 Err(status) if made_up && status.reason == Reason::AlreadyExists => {
@@ -48,7 +68,13 @@ impl Registry {
         }
     }
 
-    async fn create_once(&self, request: &Request, mut object: Value, options: &WriteOptions, owners: Owners) -> Result<Value, Status> {
+    async fn create_once(
+        &self,
+        request: &Request,
+        mut object: Value,
+        options: &WriteOptions,
+        owners: Owners,
+    ) -> Result<Value, Status> {
         let served = &request.served;
         check_place(request, &mut object)?;
         rules::apply_defaults(served, &mut object);

@@ -41,7 +41,11 @@ fn reset_fields(request: &Request) -> &'static [&'static [&'static str]] {
     match (request.subresource.as_str(), resource.kind.as_str()) {
         ("", _) if has_status => &[&["status"]],
         ("status", "Deployment") => &[&["spec"], &["metadata", "labels"]],
-        ("status", "Pod") => &[&["spec"], &["metadata", "deletionTimestamp"], &["metadata", "ownerReferences"]],
+        ("status", "Pod") => &[
+            &["spec"],
+            &["metadata", "deletionTimestamp"],
+            &["metadata", "ownerReferences"],
+        ],
         ("status", _) if request.served.is_custom() => &[&["metadata"], &["spec"]],
         ("status", _) => &[&["spec"]],
         _ => &[],
@@ -58,8 +62,15 @@ fn manager<'a>(request: &'a Request, options: &'a WriteOptions) -> &'a str {
 }
 
 /// Notes in `new` what this write changed.
-pub(super) fn note(request: &Request, options: &WriteOptions, old: Option<&Value>, new: &mut Value) {
-    with_context(request, |context| apply::update(context, old, new, manager(request, options)));
+pub(super) fn note(
+    request: &Request,
+    options: &WriteOptions,
+    old: Option<&Value>,
+    new: &mut Value,
+) {
+    with_context(request, |context| {
+        apply::update(context, old, new, manager(request, options))
+    });
 }
 
 /// Applies a configuration to an object, or makes one of it.
@@ -69,5 +80,13 @@ pub(super) fn applied(
     live: Option<&Value>,
     configuration: &Value,
 ) -> Result<Value, Status> {
-    with_context(request, |context| apply::apply(context, live, configuration, &options.field_manager, options.force))
+    with_context(request, |context| {
+        apply::apply(
+            context,
+            live,
+            configuration,
+            &options.field_manager,
+            options.force,
+        )
+    })
 }

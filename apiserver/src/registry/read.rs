@@ -322,12 +322,20 @@ pub(super) struct Selection {
 impl Selection {
     pub(super) fn of(served: &Arc<Served>, options: &ListOptions) -> Result<Selection, Status> {
         let resource = &served.resource;
-        let labels = label::Selector::parse(&options.label_selector).map_err(|why| {
-            Status::bad_request(format!("unable to parse requirement: {why}"))
-        })?;
-        let fields = selectable::parse(&resource.group, &resource.version, &resource.kind, &options.field_selector)
-            .map_err(Status::bad_request)?;
-        Ok(Selection { labels, fields, served: served.clone() })
+        let labels = label::Selector::parse(&options.label_selector)
+            .map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?;
+        let fields = selectable::parse(
+            &resource.group,
+            &resource.version,
+            &resource.kind,
+            &options.field_selector,
+        )
+        .map_err(Status::bad_request)?;
+        Ok(Selection {
+            labels,
+            fields,
+            served: served.clone(),
+        })
     }
 
     pub(super) fn is_all(&self) -> bool {
@@ -341,14 +349,19 @@ impl Selection {
         }
         let terms = self.fields.terms();
         // Name and namespace are at hand; for other fields the tree is needed.
-        let at_hand = terms.iter().all(|term| matches!(term.field.as_str(), "metadata.name" | "metadata.namespace"));
+        let at_hand = terms
+            .iter()
+            .all(|term| matches!(term.field.as_str(), "metadata.name" | "metadata.namespace"));
         if at_hand {
             return self.fields.matches(&|field| match field {
                 "metadata.name" => object.name.to_string(),
                 _ => object.namespace.to_string(),
             });
         }
-        let Ok(value) = as_served(&self.served, object.value()) else { return false };
-        self.fields.matches(&|field| selectable::value(&value, field))
+        let Ok(value) = as_served(&self.served, object.value()) else {
+            return false;
+        };
+        self.fields
+            .matches(&|field| selectable::value(&value, field))
     }
 }

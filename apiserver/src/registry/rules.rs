@@ -70,7 +70,13 @@ pub(super) fn to_stored(_served: &Served, object: Value) -> Result<Value, Status
 /// Whether objects are stored in the version that is asked for.
 pub(super) fn is_stored_as_served(served: &Served) -> bool {
     match &served.origin {
-        Origin::Builtin => !matches!((served.resource.group.as_str(), served.resource.version.as_str()), ("autoscaling", "v1") | ("events.k8s.io", _)),
+        Origin::Builtin => !matches!(
+            (
+                served.resource.group.as_str(),
+                served.resource.version.as_str()
+            ),
+            ("autoscaling", "v1") | ("events.k8s.io", _)
+        ),
         Origin::Custom(custom) => custom.storage_version == served.resource.version,
     }
 }

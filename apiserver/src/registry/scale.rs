@@ -14,11 +14,18 @@ impl Registry {
     }
 
     /// Changes the scale of an object.
-    pub async fn set_scale(&self, request: &Request, patch: &Patch<'_>, options: &WriteOptions) -> Result<Value, Status> {
+    pub async fn set_scale(
+        &self,
+        request: &Request,
+        patch: &Patch<'_>,
+        options: &WriteOptions,
+    ) -> Result<Value, Status> {
         let change = |object: &Value| {
             let before = of(request, object);
             let after = patch(&before)?;
-            let replicas = meta::at(&after, &["spec", "replicas"]).and_then(Value::as_i64).unwrap_or(0);
+            let replicas = meta::at(&after, &["spec", "replicas"])
+                .and_then(Value::as_i64)
+                .unwrap_or(0);
             check(request, replicas)?;
             let version = meta::resource_version(&after);
             if !version.is_empty() && version != meta::resource_version(object) {
@@ -38,8 +45,14 @@ fn check(request: &Request, replicas: i64) -> Result<(), Status> {
         return Ok(());
     }
     let path = objects::path::Path::new("spec.replicas");
-    let fault = objects::invalid::Invalid::value(&path, replicas, "must be greater than or equal to 0");
-    Err(Status::invalid("autoscaling", "Scale", &request.name, &vec![fault]))
+    let fault =
+        objects::invalid::Invalid::value(&path, replicas, "must be greater than or equal to 0");
+    Err(Status::invalid(
+        "autoscaling",
+        "Scale",
+        &request.name,
+        &vec![fault],
+    ))
 }
 
 /// The scale that an object has.
@@ -47,9 +60,17 @@ fn of(request: &Request, object: &Value) -> Value {
     let (group, version) = request
         .served
         .subresource("scale")
-        .map_or(("autoscaling", "v1"), |part| (part.group.as_str(), part.version.as_str()));
+        .map_or(("autoscaling", "v1"), |part| {
+            (part.group.as_str(), part.version.as_str())
+        });
     let mut metadata = json!({});
-    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+    for field in [
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+    ] {
         if let Some(value) = meta::at(object, &["metadata", field]) {
             metadata[field] = value.clone();
         }
@@ -75,11 +96,16 @@ fn of(request: &Request, object: &Value) -> Value {
 
 /// The selector of an object's pods as text: a `LabelSelector`, or a ReplicationController's map.
 fn selector_text(request: &Request, object: &Value) -> String {
-    let Some(selector) = meta::at(object, &["spec", "selector"]) else { return String::new() };
+    let Some(selector) = meta::at(object, &["spec", "selector"]) else {
+        return String::new();
+    };
     if request.served.resource.kind == "ReplicationController" {
         let pairs = selector.as_object().into_iter().flatten();
-        let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+        let pairs: Vec<String> = pairs
+            .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+            .collect();
         return pairs.join(",");
     }
-    selector::label::Selector::from_object(selector).map_or_else(|_| String::new(), |selector| selector.to_string())
+    selector::label::Selector::from_object(selector)
+        .map_or_else(|_| String::new(), |selector| selector.to_string())
 }

@@ -56,12 +56,21 @@ impl Registry {
     pub(super) fn glance(&self, request: &Request, name: &str) -> Option<Current> {
         let cache = self.feed.cache(&request.served.resource.storage)?;
         let object: std::sync::Arc<Object> = cache.get(&request.short_key(name))?;
-        Some(Current { value: object.value(), revision: object.revision, is_newest: false })
+        Some(Current {
+            value: object.value(),
+            revision: object.revision,
+            is_newest: false,
+        })
     }
 
     /// Whether a key's value is still the one of a revision.
     pub(super) async fn is_newest(&self, key: &str, revision: i64) -> Result<bool, Status> {
-        Ok(self.storage.get(key.as_bytes()).await?.0.is_some_and(|stored| stored.revision == revision))
+        Ok(self
+            .storage
+            .get(key.as_bytes())
+            .await?
+            .0
+            .is_some_and(|stored| stored.revision == revision))
     }
 
     pub(super) fn current(&self, bytes: &[u8], revision: i64) -> Result<Current, Status> {
@@ -69,7 +78,11 @@ impl Registry {
             Status::internal(format!("an object in the store cannot be read: {why}"))
         })?;
         stamp(&mut value, revision);
-        Ok(Current { value, revision, is_newest: true })
+        Ok(Current {
+            value,
+            revision,
+            is_newest: true,
+        })
     }
 
     /// Seconds after which an object of a resource ends by itself; 0 for never.

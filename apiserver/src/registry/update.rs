@@ -67,13 +67,30 @@ impl Registry {
             return Ok((self.create(request, object, options).await?, true));
         }
         let patch = |_: &Value| Ok(object.clone());
-        let change = Change { patch: &patch, options, owners: Owners::Noted };
+        let change = Change {
+            patch: &patch,
+            options,
+            owners: Owners::Noted,
+        };
         Ok((self.change(request, change, current).await?, false))
     }
 
     /// Changes an object by a function of what it is.
-    pub async fn patch(&self, request: &Request, patch: &Patch<'_>, options: &WriteOptions) -> Result<Value, Status> {
-        self.change_glanced(request, Change { patch, options, owners: Owners::Noted }).await
+    pub async fn patch(
+        &self,
+        request: &Request,
+        patch: &Patch<'_>,
+        options: &WriteOptions,
+    ) -> Result<Value, Status> {
+        self.change_glanced(
+            request,
+            Change {
+                patch,
+                options,
+                owners: Owners::Noted,
+            },
+        )
+        .await
     }
 
     /// As `patch`, by a function that says who owns what.
@@ -83,7 +100,15 @@ impl Registry {
         patch: &Patch<'_>,
         options: &WriteOptions,
     ) -> Result<Value, Status> {
-        self.change_glanced(request, Change { patch, options, owners: Owners::Applied }).await
+        self.change_glanced(
+            request,
+            Change {
+                patch,
+                options,
+                owners: Owners::Applied,
+            },
+        )
+        .await
     }
 
     /// Begins with the object in memory, and believes a refusal only when that is the newest one.
@@ -104,7 +129,12 @@ impl Registry {
         }
     }
 
-    async fn change(&self, request: &Request, change: Change<'_>, mut current: Option<Current>) -> Result<Value, Status> {
+    async fn change(
+        &self,
+        request: &Request,
+        change: Change<'_>,
+        mut current: Option<Current>,
+    ) -> Result<Value, Status> {
         for _ in 0..CONFLICTS_MAX {
             let Some(now) = current else {
                 return Err(request.not_found());
@@ -117,7 +147,12 @@ impl Registry {
         Err(request.conflict(CHANGED))
     }
 
-    async fn try_change(&self, request: &Request, change: Change<'_>, current: Current) -> Result<Try, Status> {
+    async fn try_change(
+        &self,
+        request: &Request,
+        change: Change<'_>,
+        current: Current,
+    ) -> Result<Try, Status> {
         let served = &request.served;
         let old = rules::convert(served, current.value.clone())?;
         let options = change.options;

@@ -65,13 +65,19 @@ pub(super) fn failure(status: &Status, media: Option<&Media>) -> Answer {
         None => bytes(status.code, Encoding::Json.name(), to_json(&value, false)),
     };
     if status.retry_after_seconds > 0 {
-        answer.headers_mut().insert(RETRY_AFTER, status.retry_after_seconds.into());
+        answer
+            .headers_mut()
+            .insert(RETRY_AFTER, status.retry_after_seconds.into());
     }
     answer
 }
 
 fn to_json(value: &Value, pretty: bool) -> Vec<u8> {
-    let written = if pretty { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
+    let written = if pretty {
+        serde_json::to_vec_pretty(value)
+    } else {
+        serde_json::to_vec(value)
+    };
     let mut body = written.expect("a tree is JSON");
     body.push(b'\n');
     body
@@ -83,7 +89,12 @@ pub(super) fn warn(answer: &mut Answer, warnings: Vec<String>) {
         let quoted: String = text
             .chars()
             .filter(|letter| !letter.is_control())
-            .flat_map(|letter| matches!(letter, '"' | '\\').then_some('\\').into_iter().chain([letter]))
+            .flat_map(|letter| {
+                matches!(letter, '"' | '\\')
+                    .then_some('\\')
+                    .into_iter()
+                    .chain([letter])
+            })
             .collect();
         if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
             answer.headers_mut().append(WARNING, value);
@@ -92,8 +103,15 @@ pub(super) fn warn(answer: &mut Answer, warnings: Vec<String>) {
 }
 
 /// An answer that is large enough, compressed.
-pub(super) fn compressed(code: u16, content_type: &str, body: Bytes, accept_encoding: &str) -> Answer {
-    let accepts = accept_encoding.split(',').any(|word| word.trim().starts_with("gzip"));
+pub(super) fn compressed(
+    code: u16,
+    content_type: &str,
+    body: Bytes,
+    accept_encoding: &str,
+) -> Answer {
+    let accepts = accept_encoding
+        .split(',')
+        .any(|word| word.trim().starts_with("gzip"));
     if body.len() < COMPRESSED_BYTES_MIN || !accepts {
         return bytes(code, content_type, body);
     }
@@ -102,8 +120,12 @@ pub(super) fn compressed(code: u16, content_type: &str, body: Bytes, accept_enco
     match packed {
         Ok(packed) => {
             let mut answer = bytes(code, content_type, packed);
-            answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+            answer
+                .headers_mut()
+                .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            answer
+                .headers_mut()
+                .insert(VARY, HeaderValue::from_static("Accept-Encoding"));
             answer
         }
         Err(_) => bytes(code, content_type, body),

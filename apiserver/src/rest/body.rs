@@ -26,7 +26,9 @@ pub(super) async fn read(body: Incoming) -> Result<Bytes, Status> {
             Reason::RequestEntityTooLarge,
             format!("Request entity too large: limit is {BODY_BYTES_MAX}"),
         )),
-        Err(error) => Err(Status::bad_request(format!("cannot read the body of the request: {error}"))),
+        Err(error) => Err(Status::bad_request(format!(
+            "cannot read the body of the request: {error}"
+        ))),
     }
 }
 
@@ -42,8 +44,15 @@ pub(super) struct Wanted<'a> {
 }
 
 /// The object in a body, of the kind that is wanted.
-pub(super) fn decode(bytes: &[u8], headers: &HeaderMap, wanted: &Wanted<'_>) -> Result<Value, Status> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+pub(super) fn decode(
+    bytes: &[u8],
+    headers: &HeaderMap,
+    wanted: &Wanted<'_>,
+) -> Result<Value, Status> {
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let encoding = media::of_body(content_type)?;
     let value = match encoding {
         Encoding::Protobuf if wanted.served.is_custom() => {
@@ -71,19 +80,32 @@ pub(super) fn decode(bytes: &[u8], headers: &HeaderMap, wanted: &Wanted<'_>) -> 
 
 /// An object after a patch: as if it had been sent whole.
 pub(super) fn decode_patched(value: Value, wanted: &Wanted<'_>) -> Result<Value, Status> {
-    let value = checked(json::Read { value, strict: Vec::new() }, wanted)?;
+    let value = checked(
+        json::Read {
+            value,
+            strict: Vec::new(),
+        },
+        wanted,
+    )?;
     check_kind(&value, wanted)?;
     Ok(value)
 }
 
 /// Options in a body, which are of a kind of their own.
 pub(super) fn decode_options(bytes: &[u8], headers: &HeaderMap) -> Result<Value, Status> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let bad = |error: &dyn std::fmt::Display| Status::bad_request(error.to_string());
     match media::of_body(content_type)? {
         Encoding::Protobuf => protobuf::decode(bytes).map_err(|error| bad(&error)),
-        Encoding::Yaml => yaml::read(bytes).map(|read| read.value).map_err(|error| bad(&error)),
-        Encoding::Json => json::read(bytes).map(|read| read.value).map_err(|error| bad(&error)),
+        Encoding::Yaml => yaml::read(bytes)
+            .map(|read| read.value)
+            .map_err(|error| bad(&error)),
+        Encoding::Json => json::read(bytes)
+            .map(|read| read.value)
+            .map_err(|error| bad(&error)),
     }
 }
 
@@ -104,7 +126,8 @@ fn checked(read: json::Read, wanted: &Wanted<'_>) -> Result<Value, Status> {
     };
     let value = match at {
         Some(at) if !wanted.served.is_custom() => {
-            let typed = json::check(&read.value, at).map_err(|error| unreadable(wanted, &error.to_string()))?;
+            let typed = json::check(&read.value, at)
+                .map_err(|error| unreadable(wanted, &error.to_string()))?;
             strict.extend(typed.strict);
             typed.value
         }
@@ -115,9 +138,15 @@ fn checked(read: json::Read, wanted: &Wanted<'_>) -> Result<Value, Status> {
 }
 
 /// Refuses, warns of or ignores what is unknown or said twice.
-pub(super) fn tell(strict: &[String], validation: Validation, warnings: &Warnings) -> Result<(), Status> {
+pub(super) fn tell(
+    strict: &[String],
+    validation: Validation,
+    warnings: &Warnings,
+) -> Result<(), Status> {
     match validation {
-        Validation::Strict if !strict.is_empty() => Err(Status::bad_request(json::strict_message(strict))),
+        Validation::Strict if !strict.is_empty() => {
+            Err(Status::bad_request(json::strict_message(strict)))
+        }
         Validation::Warn => {
             strict.iter().for_each(|text| warnings.add(text));
             Ok(())
@@ -131,7 +160,12 @@ fn with_kind(mut value: Value, wanted: &Wanted<'_>) -> Value {
     if let Some(fields) = value.as_object_mut() {
         let api_version = objects::catalog::api_version(wanted.group, wanted.version);
         for (field, text) in [("kind", wanted.kind), ("apiVersion", &api_version)] {
-            if fields.get(field).and_then(Value::as_str).unwrap_or_default().is_empty() {
+            if fields
+                .get(field)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .is_empty()
+            {
                 fields.insert(field.to_owned(), text.into());
             }
         }
@@ -141,7 +175,10 @@ fn with_kind(mut value: Value, wanted: &Wanted<'_>) -> Value {
 
 fn check_kind(value: &Value, wanted: &Wanted<'_>) -> Result<(), Status> {
     let api_version = objects::catalog::api_version(wanted.group, wanted.version);
-    let (own_version, own_kind) = (meta::text(value, &["apiVersion"]), meta::text(value, &["kind"]));
+    let (own_version, own_kind) = (
+        meta::text(value, &["apiVersion"]),
+        meta::text(value, &["kind"]),
+    );
     if own_kind == wanted.kind && own_version == api_version {
         return Ok(());
     }

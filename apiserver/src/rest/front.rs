@@ -50,18 +50,32 @@ pub(super) struct Admitted {
 
 impl Admitted {
     pub(super) fn header(&self, name: HeaderName) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     pub(super) fn query(&self, key: &str) -> &str {
-        self.query.iter().find(|(name, _)| name == key).map_or("", |(_, value)| value)
+        self.query
+            .iter()
+            .find(|(name, _)| name == key)
+            .map_or("", |(_, value)| value)
     }
 
     /// The program that sent it: what stands before the slash of its `User-Agent`.
     pub(super) fn agent(&self) -> String {
         const AGENT_BYTES_MAX: usize = 128;
-        let agent = self.header(USER_AGENT).split('/').next().unwrap_or_default();
-        let end = agent.char_indices().map(|(at, letter)| at + letter.len_utf8()).take_while(|end| *end <= AGENT_BYTES_MAX).last();
+        let agent = self
+            .header(USER_AGENT)
+            .split('/')
+            .next()
+            .unwrap_or_default();
+        let end = agent
+            .char_indices()
+            .map(|(at, letter)| at + letter.len_utf8())
+            .take_while(|end| *end <= AGENT_BYTES_MAX)
+            .last();
         agent[..end.unwrap_or(0)].to_owned()
     }
 
@@ -69,7 +83,9 @@ impl Admitted {
         match self.query("pretty") {
             "" => {
                 let agent = self.header(USER_AGENT);
-                ["curl", "Wget", "Mozilla/5.0"].iter().any(|reader| agent.starts_with(reader))
+                ["curl", "Wget", "Mozilla/5.0"]
+                    .iter()
+                    .any(|reader| agent.starts_with(reader))
             }
             text => !matches!(text, "false" | "0"),
         }
@@ -83,7 +99,10 @@ impl Front {
         let accept = request.headers().get(ACCEPT).cloned();
         let result = Box::pin(self.try_answer(request, peer)).await;
         let mut answer = result.unwrap_or_else(|status| {
-            let accept = accept.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let accept = accept
+                .as_ref()
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default();
             // A client that reads no JSON is told of its failure in JSON all the same.
             let media = super::media::negotiate(accept, true, false).ok();
             answer::failure(&status, media.as_ref())
@@ -92,7 +111,10 @@ impl Front {
             HeaderValue::from_str(&crate::registry::uid()).expect("a UUID is a header")
         });
         answer.headers_mut().insert("audit-id", audit_id);
-        answer.headers_mut().entry(http::header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
+        answer
+            .headers_mut()
+            .entry(http::header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-cache, private"));
         answer
     }
 
@@ -123,14 +145,22 @@ impl Front {
     }
 
     fn authenticate(&self, headers: &HeaderMap, peer: &Peer) -> Result<User, Status> {
-        let identity = self.authenticator.authenticate(&Credentials::of(&peer.certificates, headers))?;
-        identity.map(|identity| identity.user).ok_or_else(|| Status::new(Reason::Unauthorized, "Unauthorized"))
+        let identity = self
+            .authenticator
+            .authenticate(&Credentials::of(&peer.certificates, headers))?;
+        identity
+            .map(|identity| identity.user)
+            .ok_or_else(|| Status::new(Reason::Unauthorized, "Unauthorized"))
     }
 
     /// Lets pass what is allowed.
     pub(super) fn authorize(&self, attributes: &Attributes) -> Result<(), Status> {
         let decision = self.authorizer.authorize(attributes);
-        if decision.is_allowed() { Ok(()) } else { Err(forbidden(attributes, decision.reason())) }
+        if decision.is_allowed() {
+            Ok(())
+        } else {
+            Err(forbidden(attributes, decision.reason()))
+        }
     }
 
     async fn resource(&self, request: Admitted, found: ResourcePath) -> Result<Answer, Status> {
@@ -141,7 +171,12 @@ impl Front {
             group: found.group.clone(),
             version: found.version.clone(),
             resource: found.resource.clone(),
-            subresource: found.subresource.split('/').next().unwrap_or_default().to_owned(),
+            subresource: found
+                .subresource
+                .split('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
             namespace: found.namespace.clone(),
             name: found.name.clone(),
             path: request.path.clone(),
@@ -153,13 +188,15 @@ impl Front {
         if verb == "watch" {
             return answering.await;
         }
-        tokio::time::timeout(REQUEST_TIMEOUT, answering).await.unwrap_or_else(|_elapsed| {
-            let mut status = Status::new(
-                Reason::Timeout,
-                "Timeout: request did not complete within the allotted timeout",
-            );
-            status.retry_after_seconds = 1;
-            Err(status)
-        })
+        tokio::time::timeout(REQUEST_TIMEOUT, answering)
+            .await
+            .unwrap_or_else(|_elapsed| {
+                let mut status = Status::new(
+                    Reason::Timeout,
+                    "Timeout: request did not complete within the allotted timeout",
+                );
+                status.retry_after_seconds = 1;
+                Err(status)
+            })
     }
 }

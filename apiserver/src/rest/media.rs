@@ -65,7 +65,10 @@ struct Clause<'a> {
 
 impl Clause<'_> {
     fn get(&self, key: &str) -> &str {
-        self.parameters.iter().find(|(name, _)| *name == key).map_or("", |(_, value)| *value)
+        self.parameters
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map_or("", |(_, value)| *value)
     }
 }
 
@@ -76,9 +79,17 @@ fn clauses(accept: &str) -> Vec<Clause<'_>> {
         .filter_map(|text| {
             let mut parts = text.split(';').map(str::trim);
             let name = parts.next().filter(|name| !name.is_empty())?;
-            let parameters: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
-            let quality = parameters.iter().find(|(key, _)| *key == "q").and_then(|(_, value)| value.parse().ok());
-            Some(Clause { name, parameters, quality: quality.unwrap_or(1.0) })
+            let parameters: Vec<(&str, &str)> =
+                parts.filter_map(|part| part.split_once('=')).collect();
+            let quality = parameters
+                .iter()
+                .find(|(key, _)| *key == "q")
+                .and_then(|(_, value)| value.parse().ok());
+            Some(Clause {
+                name,
+                parameters,
+                quality: quality.unwrap_or(1.0),
+            })
         })
         .collect();
     clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
@@ -92,7 +103,11 @@ fn clauses(accept: &str) -> Vec<Clause<'_>> {
 /// 406 if nothing that is wanted can be had.
 pub(super) fn negotiate(accept: &str, protobuf: bool, pretty: bool) -> Result<Media, Status> {
     if accept.trim().is_empty() {
-        return Ok(Media { encoding: Encoding::Json, form: Form::Object, pretty });
+        return Ok(Media {
+            encoding: Encoding::Json,
+            form: Form::Object,
+            pretty,
+        });
     }
     for clause in clauses(accept) {
         let encoding = match clause.name {
@@ -101,12 +116,17 @@ pub(super) fn negotiate(accept: &str, protobuf: bool, pretty: bool) -> Result<Me
         };
         let form = form(&clause);
         if let (Some(encoding), Some(form)) = (encoding, form) {
-            let tables_are_json = encoding == Encoding::Protobuf && matches!(form, Form::Table { .. });
+            let tables_are_json =
+                encoding == Encoding::Protobuf && matches!(form, Form::Table { .. });
             if encoding == Encoding::Protobuf && !protobuf || tables_are_json {
                 continue;
             }
             let pretty = pretty || clause.get("pretty") == "1";
-            return Ok(Media { encoding, form, pretty });
+            return Ok(Media {
+                encoding,
+                form,
+                pretty,
+            });
         }
     }
     Err(not_acceptable())
@@ -118,8 +138,14 @@ fn form(clause: &Clause<'_>) -> Option<Form> {
     match clause.get("as") {
         "" => Some(Form::Object),
         "Table" if known => Some(Form::Table { version }),
-        "PartialObjectMetadata" if known => Some(Form::Metadata { version, list: false }),
-        "PartialObjectMetadataList" if known => Some(Form::Metadata { version, list: true }),
+        "PartialObjectMetadata" if known => Some(Form::Metadata {
+            version,
+            list: false,
+        }),
+        "PartialObjectMetadataList" if known => Some(Form::Metadata {
+            version,
+            list: true,
+        }),
         _ => None,
     }
 }
@@ -174,19 +200,42 @@ mod tests {
     #[test]
     fn the_first_kind_of_answer_that_can_be_had_is_given() {
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
-        assert_eq!(negotiate(table, true, false).unwrap().form, Form::Table { version: "v1".into() });
+        assert_eq!(
+            negotiate(table, true, false).unwrap().form,
+            Form::Table {
+                version: "v1".into()
+            }
+        );
         let protobuf = "application/vnd.kubernetes.protobuf,application/json";
-        assert_eq!(negotiate(protobuf, true, false).unwrap().encoding, Encoding::Protobuf);
-        assert_eq!(negotiate(protobuf, false, false).unwrap().encoding, Encoding::Json);
-        assert_eq!(negotiate("application/yaml;q=0.5, application/json", true, false).unwrap().encoding, Encoding::Json);
-        assert_eq!(negotiate("*/*", true, false).unwrap().encoding, Encoding::Json);
+        assert_eq!(
+            negotiate(protobuf, true, false).unwrap().encoding,
+            Encoding::Protobuf
+        );
+        assert_eq!(
+            negotiate(protobuf, false, false).unwrap().encoding,
+            Encoding::Json
+        );
+        assert_eq!(
+            negotiate("application/yaml;q=0.5, application/json", true, false)
+                .unwrap()
+                .encoding,
+            Encoding::Json
+        );
+        assert_eq!(
+            negotiate("*/*", true, false).unwrap().encoding,
+            Encoding::Json
+        );
         assert_eq!(negotiate("text/plain", true, false).unwrap_err().code, 406);
     }
 
     #[test]
     fn discovery_is_aggregated_for_those_who_know_it() {
-        let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
-        assert_eq!(discovery_form(accept), DiscoveryForm::Aggregated { beta: false });
+        let accept =
+            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+        assert_eq!(
+            discovery_form(accept),
+            DiscoveryForm::Aggregated { beta: false }
+        );
         assert_eq!(discovery_form("application/json"), DiscoveryForm::Legacy);
     }
 }

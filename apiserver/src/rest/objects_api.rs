@@ -53,9 +53,16 @@ pub(super) async fn answer(
     verb: &'static str,
 ) -> Result<Answer, Status> {
     let table = front.registry.resources.table();
-    let served = table.get(&found.group, &found.version, &found.resource).ok_or_else(not_served)?.clone();
+    let served = table
+        .get(&found.group, &found.version, &found.resource)
+        .ok_or_else(not_served)?
+        .clone();
     check_served(&served, &found, verb)?;
-    let media = media::negotiate(request.header(ACCEPT), !served.is_custom(), request.wants_pretty())?;
+    let media = media::negotiate(
+        request.header(ACCEPT),
+        !served.is_custom(),
+        request.wants_pretty(),
+    )?;
     let call = Call {
         front,
         request: Request {
@@ -79,7 +86,11 @@ pub(super) async fn answer(
     Ok(answer)
 }
 
-async fn dispatch(call: &Call<'_>, request: Admitted, verb: &'static str) -> Result<Answer, Status> {
+async fn dispatch(
+    call: &Call<'_>,
+    request: Admitted,
+    verb: &'static str,
+) -> Result<Answer, Status> {
     match verb {
         "get" => verbs::get(call, &request).await,
         "list" => verbs::list(call, &request).await,
@@ -99,11 +110,17 @@ async fn dispatch(call: &Call<'_>, request: Admitted, verb: &'static str) -> Res
 
 /// The answer to a path under which nothing is served.
 pub(super) fn not_served() -> Status {
-    Status::new(Reason::NotFound, "the server could not find the requested resource")
+    Status::new(
+        Reason::NotFound,
+        "the server could not find the requested resource",
+    )
 }
 
 fn method_not_allowed() -> Status {
-    Status::new(Reason::MethodNotAllowed, "the server does not allow this method on the requested resource")
+    Status::new(
+        Reason::MethodNotAllowed,
+        "the server does not allow this method on the requested resource",
+    )
 }
 
 /// Whether a resource has the part and the verb that a request wants.
@@ -119,8 +136,11 @@ fn check_served(served: &Arc<Served>, found: &ResourcePath, verb: &str) -> Resul
         &resource.subresource(first).ok_or_else(not_served)?.verbs
     };
     // An object in a namespace is written where it is; a list may span all of them.
-    let spans = resource.namespaced && found.namespace.is_empty() && !matches!(verb, "list" | "watch");
-    if verbs.iter().any(|known| known == verb) && !(spans && resource.verbs.iter().any(|known| known == "get")) {
+    let spans =
+        resource.namespaced && found.namespace.is_empty() && !matches!(verb, "list" | "watch");
+    if verbs.iter().any(|known| known == verb)
+        && !(spans && resource.verbs.iter().any(|known| known == "get"))
+    {
         return Ok(());
     }
     Err(method_not_allowed())

@@ -35,7 +35,10 @@ struct Documents {
 /// Answers a request to a page.
 pub(super) async fn answer(front: &Front, request: &Admitted) -> Result<Answer, Status> {
     if !matches!(request.method, Method::GET | Method::HEAD) {
-        return Err(Status::new(Reason::MethodNotAllowed, "the server does not allow this method on the requested resource"));
+        return Err(Status::new(
+            Reason::MethodNotAllowed,
+            "the server does not allow this method on the requested resource",
+        ));
     }
     let path = request.path.trim_end_matches('/');
     match path {
@@ -51,7 +54,10 @@ pub(super) async fn answer(front: &Front, request: &Admitted) -> Result<Answer, 
 }
 
 fn missing() -> Status {
-    Status::new(Reason::NotFound, "the server could not find the requested resource")
+    Status::new(
+        Reason::NotFound,
+        "the server could not find the requested resource",
+    )
 }
 
 fn version() -> Value {
@@ -65,9 +71,19 @@ fn version() -> Value {
 }
 
 fn index(table: &Table) -> Value {
-    let mut paths: Vec<String> = ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut paths: Vec<String> = [
+        "/api",
+        "/api/v1",
+        "/apis",
+        "/healthz",
+        "/livez",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/readyz",
+        "/version",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     for served in &table.all {
         let resource = &served.resource;
         if !resource.group.is_empty() {
@@ -82,13 +98,22 @@ fn index(table: &Table) -> Value {
 
 /// One check and what it says: every server has a line for each when it is asked `verbose`.
 fn checks(front: &Front) -> [(&'static str, bool); 3] {
-    [("ping", true), ("etcd", front.registry.feed.position().get() > 0), ("informer-sync", front.registry.feed.is_loaded())]
+    [
+        ("ping", true),
+        ("etcd", front.registry.feed.position().get() > 0),
+        ("informer-sync", front.registry.feed.is_loaded()),
+    ]
 }
 
 fn health(front: &Front, path: &str, request: &Admitted) -> Answer {
     // A server that lives may wait for its store; one that is ready may not.
     let needs_all = path != "/livez";
-    let excluded = |name: &str| request.query.iter().any(|(key, value)| key == "exclude" && value == name);
+    let excluded = |name: &str| {
+        request
+            .query
+            .iter()
+            .any(|(key, value)| key == "exclude" && value == name)
+    };
     let verbose = request.query.iter().any(|(key, _)| key == "verbose");
     let mut lines = String::new();
     let mut healthy = true;
@@ -138,7 +163,9 @@ fn discover(front: &Front, request: &Admitted, path: &str) -> Result<Answer, Sta
         _ => None,
     };
     let mut answer = answer::json(&document.ok_or_else(missing)?);
-    answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    answer
+        .headers_mut()
+        .insert(VARY, HeaderValue::from_static("Accept"));
     Ok(answer)
 }
 
@@ -160,8 +187,13 @@ fn aggregated(front: &Front, request: &Admitted, table: &Table, beta: bool) -> A
     };
     let mut answer = answer::bytes(200, &content_type, body.to_string());
     answer.headers_mut().insert(ETAG, etag);
-    answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
-    answer.headers_mut().insert(http::header::CACHE_CONTROL, HeaderValue::from_static("public"));
+    answer
+        .headers_mut()
+        .insert(VARY, HeaderValue::from_static("Accept"));
+    answer.headers_mut().insert(
+        http::header::CACHE_CONTROL,
+        HeaderValue::from_static("public"),
+    );
     answer
 }
 
@@ -169,13 +201,20 @@ impl Pages {
     fn aggregated(&self, table: &Table, path: &str) -> Arc<Aggregated> {
         let mut documents = self.documents.lock();
         if documents.generation != table.generation {
-            *documents = Documents { generation: table.generation, aggregated: Vec::new() };
+            *documents = Documents {
+                generation: table.generation,
+                aggregated: Vec::new(),
+            };
         }
         if let Some((_, document)) = documents.aggregated.iter().find(|(known, _)| known == path) {
             return document.clone();
         }
         let discovery = Discovery::new(entries(table));
-        let made = Arc::new(if path == "/api" { discovery.aggregated_core() } else { discovery.aggregated_groups() });
+        let made = Arc::new(if path == "/api" {
+            discovery.aggregated_core()
+        } else {
+            discovery.aggregated_groups()
+        });
         documents.aggregated.push((path.to_owned(), made.clone()));
         made
     }

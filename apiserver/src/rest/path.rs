@@ -27,9 +27,16 @@ pub(super) fn resource(path: &str) -> Option<ResourcePath> {
     if watch {
         rest.remove(0);
     }
-    let mut found = ResourcePath { group, version, watch, ..ResourcePath::default() };
+    let mut found = ResourcePath {
+        group,
+        version,
+        watch,
+        ..ResourcePath::default()
+    };
     // `namespaces/x/status` is a part of the namespace, and `namespaces/x/pods` a resource inside it.
-    let inside = rest.len() > 2 && rest[0] == "namespaces" && !matches!(rest[2].as_str(), "status" | "finalize");
+    let inside = rest.len() > 2
+        && rest[0] == "namespaces"
+        && !matches!(rest[2].as_str(), "status" | "finalize");
     if inside {
         found.namespace = rest[1].clone();
         rest.drain(..2);
@@ -50,7 +57,9 @@ pub(super) fn decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let digits = bytes.get(at + 1..at + 3).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let digits = bytes
+            .get(at + 1..at + 3)
+            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
         match (bytes[at], digits) {
             (b'%', Some(digits)) => {
                 let text = std::str::from_utf8(digits).expect("hexadecimal digits are ASCII");
@@ -72,7 +81,10 @@ pub(super) fn query(text: &str) -> Vec<(String, String)> {
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decoded(&name.replace('+', " ")), decoded(&value.replace('+', " ")))
+            (
+                decoded(&name.replace('+', " ")),
+                decoded(&value.replace('+', " ")),
+            )
         })
         .collect()
 }
@@ -88,18 +100,45 @@ mod tests {
             ("/api/v1/namespaces", "|v1||namespaces||"),
             ("/api/v1/namespaces/a", "|v1|a|namespaces|a|"),
             ("/api/v1/namespaces/a/status", "|v1|a|namespaces|a|status"),
-            ("/api/v1/namespaces/a/finalize", "|v1|a|namespaces|a|finalize"),
+            (
+                "/api/v1/namespaces/a/finalize",
+                "|v1|a|namespaces|a|finalize",
+            ),
             ("/api/v1/namespaces/a/pods/b/log", "|v1|a|pods|b|log"),
-            ("/apis/apps/v1/namespaces/a/deployments/b/scale", "apps|v1|a|deployments|b|scale"),
-            ("/api/v1/namespaces/a/services/b/proxy/x/y", "|v1|a|services|b|proxy/x/y"),
-            ("/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode", "rbac.authorization.k8s.io|v1||clusterroles|system:node|"),
+            (
+                "/apis/apps/v1/namespaces/a/deployments/b/scale",
+                "apps|v1|a|deployments|b|scale",
+            ),
+            (
+                "/api/v1/namespaces/a/services/b/proxy/x/y",
+                "|v1|a|services|b|proxy/x/y",
+            ),
+            (
+                "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode",
+                "rbac.authorization.k8s.io|v1||clusterroles|system:node|",
+            ),
         ];
         for (path, expected) in cases {
             let found = resource(path).unwrap();
-            let text = [found.group, found.version, found.namespace, found.resource, found.name, found.subresource].join("|");
+            let text = [
+                found.group,
+                found.version,
+                found.namespace,
+                found.resource,
+                found.name,
+                found.subresource,
+            ]
+            .join("|");
             assert_eq!(text, expected, "{path}");
         }
-        for path in ["/", "/api", "/api/v1", "/apis/apps/v1", "/healthz", "/openapi/v3/api/v1"] {
+        for path in [
+            "/",
+            "/api",
+            "/api/v1",
+            "/apis/apps/v1",
+            "/healthz",
+            "/openapi/v3/api/v1",
+        ] {
             assert_eq!(resource(path), None, "{path}");
         }
         assert!(resource("/api/v1/watch/namespaces/a/pods").unwrap().watch);
@@ -108,6 +147,12 @@ mod tests {
     #[test]
     fn escapes_are_read_and_broken_ones_stand_for_themselves() {
         assert_eq!(decoded("a%3Db%zz%4"), "a=b%zz%4");
-        assert_eq!(query("labelSelector=a%3Db+c&watch"), [("labelSelector".into(), "a=b c".into()), ("watch".into(), String::new())]);
+        assert_eq!(
+            query("labelSelector=a%3Db+c&watch"),
+            [
+                ("labelSelector".into(), "a=b c".into()),
+                ("watch".into(), String::new())
+            ]
+        );
     }
 }

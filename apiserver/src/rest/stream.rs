@@ -37,7 +37,11 @@ struct Encoder {
 pub(super) async fn watch(call: &Call<'_>, options: &ListOptions) -> Result<Answer, Status> {
     let registry: &Registry = &call.front.registry;
     let watcher = registry.watch(&call.request, options).await?;
-    let encoding = if call.media.encoding == Encoding::Yaml { Encoding::Json } else { call.media.encoding };
+    let encoding = if call.media.encoding == Encoding::Yaml {
+        Encoding::Json
+    } else {
+        call.media.encoding
+    };
     let encoder = Encoder {
         served: call.request.served.clone(),
         encoding,
@@ -56,7 +60,9 @@ pub(super) async fn watch(call: &Call<'_>, options: &ListOptions) -> Result<Answ
         Some((Ok::<_, Infallible>(Frame::data(frame)), (watcher, encoder)))
     });
     let mut answer = Response::new(StreamBody::new(frames).boxed_unsync());
-    answer.headers_mut().insert(CONTENT_TYPE, content_type.parse().expect("a media type"));
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, content_type.parse().expect("a media type"));
     Ok(answer)
 }
 
@@ -67,7 +73,10 @@ async fn next(watcher: &mut Watcher, encoder: &mut Encoder) -> Option<Bytes> {
         Told::Initial(object) => encoder.object(EventKind::Added, object),
         Told::Change(event, kind) if encoder.shared => event.frame(*kind).clone(),
         Told::Change(event, kind) => encoder.object(*kind, event.told(*kind)),
-        Told::Bookmark { revision, initial_end } => encoder.bookmark(*revision, *initial_end),
+        Told::Bookmark {
+            revision,
+            initial_end,
+        } => encoder.bookmark(*revision, *initial_end),
         Told::Failed(status) => encoder.frame("ERROR", status.to_value()),
     })
 }
@@ -87,7 +96,9 @@ impl Encoder {
             Form::Object => value,
             Form::Metadata { .. } => table::partial(&value),
             Form::Table { .. } => {
-                let Ok(mut options) = table_options("") else { return value };
+                let Ok(mut options) = table_options("") else {
+                    return value;
+                };
                 options.headers = std::mem::take(&mut self.columns);
                 printer(&self.served).table(value.get("metadata"), [&value], &options)
             }
@@ -95,13 +106,16 @@ impl Encoder {
     }
 
     fn bookmark(&self, revision: i64, initial_end: bool) -> Bytes {
-        let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+        let mut metadata =
+            json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
         if initial_end {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
         let resource = &self.served.resource;
         let object = match &self.form {
-            Form::Object => json!({"kind": resource.kind, "apiVersion": resource.api_version(), "metadata": metadata}),
+            Form::Object => {
+                json!({"kind": resource.kind, "apiVersion": resource.api_version(), "metadata": metadata})
+            }
             Form::Metadata { version, .. } => {
                 json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": metadata})
             }

@@ -27,7 +27,12 @@ pub(super) async fn get(call: &Call<'_>, request: &Admitted) -> Result<Answer, S
 }
 
 /// An object in the form that was asked for.
-pub(super) fn shown(call: &Call<'_>, code: u16, object: &Value, include: &str) -> Result<Answer, Status> {
+pub(super) fn shown(
+    call: &Call<'_>,
+    code: u16,
+    object: &Value,
+    include: &str,
+) -> Result<Answer, Status> {
     let value = match &call.media.form {
         Form::Object => return Ok(answer::object(code, &call.media, object)),
         Form::Metadata { .. } => table::partial(object),
@@ -46,12 +51,12 @@ pub(super) fn printer(served: &Served) -> Printer {
 
 /// How a table is made.
 pub(super) fn table_options(include: &str) -> Result<table::Options, Status> {
-    let include = table::Include::parse(include).ok_or_else(|| {
-        let path = objects::path::Path::new("includeObject");
-        let fault = objects::invalid::Invalid::not_supported(&path, include, &["Metadata", "None", "Object"]);
-        Status::invalid("meta.k8s.io", "TableOptions", "", &vec![fault])
-    })?;
-    Ok(table::Options { include, headers: true, now_micros: clock::now_micros() })
+    let include = table::Include::parse(include).map_err(|status| *status)?;
+    Ok(table::Options {
+        include,
+        headers: true,
+        now_micros: clock::now_micros(),
+    })
 }
 
 /// A list.
@@ -60,10 +65,17 @@ pub(super) async fn list(call: &Call<'_>, request: &Admitted) -> Result<Answer, 
     let list = call.front.registry.list(&call.request, &options).await?;
     let served = &call.request.served;
     let accept_encoding = request.header(ACCEPT_ENCODING);
-    let plain = call.media.form == Form::Object && call.media.encoding == Encoding::Json && !call.media.pretty;
+    let plain = call.media.form == Form::Object
+        && call.media.encoding == Encoding::Json
+        && !call.media.pretty;
     if plain && call.front.registry.is_stored_as_served(served) {
         let body = joined(served, &list);
-        return Ok(answer::compressed(200, Encoding::Json.name(), body, accept_encoding));
+        return Ok(answer::compressed(
+            200,
+            Encoding::Json.name(),
+            body,
+            accept_encoding,
+        ));
     }
     let items = list.values(served)?;
     let metadata = metadata(&list);

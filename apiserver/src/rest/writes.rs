@@ -39,7 +39,9 @@ pub(super) async fn update(call: &Call<'_>, request: Admitted) -> Result<Answer,
     let object = body::decode(&bytes, &headers, &wanted(call, &options))?;
     let registry = &call.front.registry;
     if call.request.subresource == "scale" {
-        let changed = registry.set_scale(&call.request, &|_: &Value| Ok(object.clone()), &options).await?;
+        let changed = registry
+            .set_scale(&call.request, &|_: &Value| Ok(object.clone()), &options)
+            .await?;
         return shown(call, 200, &changed, "");
     }
     let (changed, made) = registry.update(&call.request, object, &options).await?;
@@ -58,7 +60,8 @@ pub(super) async fn patch(call: &Call<'_>, request: Admitted) -> Result<Answer, 
         return shown(call, if made { 201 } else { 200 }, &object, "");
     }
     let served = &call.request.served;
-    let kind = PatchKind::of_media_type(form).ok_or_else(|| patch::unsupported_media_type(!served.is_custom()))?;
+    let kind = PatchKind::of_media_type(form)
+        .ok_or_else(|| patch::unsupported_media_type(!served.is_custom()))?;
     let at = if call.request.subresource == "scale" {
         objects::catalog::Catalog::builtin().kind("autoscaling", "v1", "Scale")
     } else {
@@ -80,8 +83,16 @@ pub(super) async fn patch(call: &Call<'_>, request: Admitted) -> Result<Answer, 
 fn wanted<'a>(call: &'a Call<'_>, options: &WriteOptions) -> Wanted<'a> {
     let resource = &call.request.served.resource;
     let (group, version, kind) = match resource.subresource(&call.request.subresource) {
-        Some(part) => (part.group.as_str(), part.version.as_str(), part.kind.as_str()),
-        None => (resource.group.as_str(), resource.version.as_str(), resource.kind.as_str()),
+        Some(part) => (
+            part.group.as_str(),
+            part.version.as_str(),
+            part.kind.as_str(),
+        ),
+        None => (
+            resource.group.as_str(),
+            resource.version.as_str(),
+            resource.kind.as_str(),
+        ),
     };
     Wanted {
         served: &call.request.served,
@@ -99,7 +110,9 @@ pub(super) async fn delete(call: &Call<'_>, request: Admitted) -> Result<Answer,
     let resource = &call.request.served.resource;
     match call.front.registry.delete(&call.request, &options).await? {
         Deleted::Begun(object) => shown(call, 200, &object, ""),
-        Deleted::Gone(object) if returns_object(&resource.group, &resource.plural) => shown(call, 200, &object, ""),
+        Deleted::Gone(object) if returns_object(&resource.group, &resource.plural) => {
+            shown(call, 200, &object, "")
+        }
         Deleted::Gone(object) => {
             let status = json!({
                 "kind": "Status",
@@ -122,10 +135,17 @@ fn details(group: &str, plural: &str, object: &Value) -> Value {
 }
 
 /// Deletes what a list would show.
-pub(super) async fn delete_collection(call: &Call<'_>, request: Admitted) -> Result<Answer, Status> {
+pub(super) async fn delete_collection(
+    call: &Call<'_>,
+    request: Admitted,
+) -> Result<Answer, Status> {
     let list = ListOptions::from_query(&request.query)?;
     let options = delete_options(request).await?;
-    let (gone, revision) = call.front.registry.delete_collection(&call.request, &options, &list).await?;
+    let (gone, revision) = call
+        .front
+        .registry
+        .delete_collection(&call.request, &options, &list)
+        .await?;
     let resource = &call.request.served.resource;
     let list = json!({
         "kind": format!("{}List", resource.kind),

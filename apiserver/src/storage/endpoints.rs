@@ -69,7 +69,10 @@ impl Endpoints {
     }
 
     /// A request that may be asked again elsewhere.
-    pub(super) async fn read<T, A: Future<Output = Asked<T>> + Send>(&self, ask: impl Fn(Channel) -> A) -> Result<T, Status> {
+    pub(super) async fn read<T, A: Future<Output = Asked<T>> + Send>(
+        &self,
+        ask: impl Fn(Channel) -> A,
+    ) -> Result<T, Status> {
         let mut last = None;
         for _ in 0..self.channels.len() * READ_ROUNDS_MAX {
             match self.attempt(&ask).await {
@@ -85,7 +88,10 @@ impl Endpoints {
     }
 
     /// A request that may have had an effect: it goes to another member only if it never left this process.
-    pub(super) async fn write<T, A: Future<Output = Asked<T>> + Send>(&self, ask: impl Fn(Channel) -> A) -> Result<T, Status> {
+    pub(super) async fn write<T, A: Future<Output = Asked<T>> + Send>(
+        &self,
+        ask: impl Fn(Channel) -> A,
+    ) -> Result<T, Status> {
         let mut last = None;
         for _ in 0..self.channels.len() {
             match self.attempt(&ask).await {
@@ -100,7 +106,10 @@ impl Endpoints {
         ))
     }
 
-    async fn attempt<T, A: Future<Output = Asked<T>> + Send>(&self, ask: &impl Fn(Channel) -> A) -> Asked<T> {
+    async fn attempt<T, A: Future<Output = Asked<T>> + Send>(
+        &self,
+        ask: &impl Fn(Channel) -> A,
+    ) -> Asked<T> {
         let (place, channel) = self.current();
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, ask(channel)).await;
         let answer = answer.unwrap_or_else(|_elapsed| {

@@ -372,6 +372,7 @@ fn shown(path: &Path, rule: &Rule, detail: &str) -> Invalid {
         quoted(&rule.field_path),
     );
     Invalid {
+        shown: None,
         fault: Fault::Invalid,
         path: path.clone(),
         value: None,

@@ -422,6 +422,7 @@ impl Judge<'_> {
             detail
         };
         self.faults.push(Invalid {
+            shown: None,
             fault,
             path,
             value,
