@@ -152,3 +152,31 @@ fn rules_are_refused_as_upstream_refuses_them() {
         texts(&rules::compile(schema.at(id), &Path::new("schema")))
     });
 }
+
+/// How long a list of one element may be until a rule over it costs more than one call may: found by asking a kube-apiserver.
+#[test]
+fn rules_run_out_of_their_budget_where_upstream_s_do() {
+    let cases: Vec<Value> =
+        serde_json::from_str(include_str!("cel/costs.json")).expect("the table is JSON");
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let rules = serde_json::json!([{"rule": case["rule"]}]);
+        let list = serde_json::json!({"type": "array", "items": case["items"], "x-kubernetes-validations": rules});
+        let (schema, id) = schema_of(&list);
+        let exhausts = |count: u64| {
+            let items: Vec<&Value> = (0..count).map(|_| &case["item"]).collect();
+            let object = serde_json::json!({"value": items});
+            let faults = rules::validate(schema.at(id), &object, None, &mut Budget::default());
+            !faults.is_empty()
+        };
+        let fits = case["fits"].as_u64().expect("counts are numbers");
+        if exhausts(fits) || case.get("exceeds").is_some() && !exhausts(fits + 1) {
+            let ours = (1..2000).find(|count| exhausts(*count));
+            wrong.push(format!(
+                "{}: upstream up to {fits}, ours exceeds at {ours:?}",
+                case["rule"]
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
