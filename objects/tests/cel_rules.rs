@@ -180,3 +180,13 @@ fn rules_run_out_of_their_budget_where_upstream_s_do() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn values_are_shown_as_upstream_shows_them() {
+    compare(include_str!("cel/values.json"), |case| {
+        let (schema, id) = schema_of(&case["schema"]);
+        let new = serde_json::json!({"value": case["new"]});
+        let mut budget = Budget::default();
+        texts(&rules::validate(schema.at(id), &new, None, &mut budget))
+    });
+}

@@ -30,6 +30,10 @@ impl Url {
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         url.query = read_query(query);
         if !rest.starts_with('/') {
+            // What follows a scheme without a slash has no parts.
+            if !url.scheme.is_empty() {
+                return Ok(url);
+            }
             if rest == "*" && url.scheme.is_empty() {
                 url.path = "*".to_owned();
                 return Ok(url);

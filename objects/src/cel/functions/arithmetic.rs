@@ -43,7 +43,7 @@ fn uint(number: Option<u64>) -> Outcome {
 fn duration(nanoseconds: Option<i64>) -> Outcome {
     nanoseconds
         .map(Value::Duration)
-        .ok_or_else(|| Error::new("duration overflow"))
+        .ok_or_else(|| Error::new("integer overflow"))
 }
 
 fn compared(function: &str, left: &Value, right: &Value) -> Option<Outcome> {

@@ -147,6 +147,9 @@ fn to_timestamp(value: &Value) -> Option<Outcome> {
     })
 }
 
+/// The first power of ten that Go's `%g` writes with an exponent.
+const PLAIN_EXPONENT_END: i32 = 6;
+
 /// A number as Go's `%g` with as few digits as tell it apart.
 fn show_double(number: f64) -> String {
     if !number.is_finite() {
@@ -159,13 +162,7 @@ fn show_double(number: f64) -> String {
     let scientific = format!("{number:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    let digits = mantissa.chars().filter(char::is_ascii_digit).count();
-    let most = if digits as i32 > exponent + 1 {
-        21
-    } else {
-        21.min(6.max(digits as i32))
-    };
-    if exponent < -4 || exponent >= most {
+    if exponent < -4 || exponent >= PLAIN_EXPONENT_END {
         let sign = if exponent < 0 { '-' } else { '+' };
         return format!("{mantissa}e{sign}{:02}", exponent.abs());
     }
@@ -187,18 +184,28 @@ pub(in crate::cel) fn show(value: &Value) -> String {
         Value::Ip(ip) => ip.to_string(),
         Value::Cidr(cidr) => format!("{}/{}", cidr.ip, cidr.bits),
         Value::List(list) => {
-            let items: Vec<String> = list.items.iter().map(show).collect();
+            let items: Vec<String> = list.items.iter().map(show_inner).collect();
             format!("[{}]", items.join(", "))
         }
         Value::Map(map) => {
             let entries: Vec<String> = map
                 .iter()
-                .map(|(key, value)| format!("{}: {}", show(&key.clone().into()), show(value)))
+                .map(|(key, value)| {
+                    format!("{}:{}", show_inner(&key.clone().into()), show_inner(value))
+                })
                 .collect();
             format!("{{{}}}", entries.join(", "))
         }
         Value::Optional(Some(inner)) => show(inner),
         other => other.type_name().to_owned(),
+    }
+}
+
+/// A value within another: text stands in quotes.
+fn show_inner(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{text:?}"),
+        other => show(other),
     }
 }
 

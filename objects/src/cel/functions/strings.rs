@@ -261,13 +261,19 @@ fn clause_text(clause: char, precision: Option<usize>, value: &Value) -> Result<
     })
 }
 
+/// Digits as an exponent shows them.
+const SUPERSCRIPTS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+
 fn scientific(number: f64, precision: usize) -> String {
     let text = format!("{number:.precision$e}");
     match text.split_once('e') {
         Some((mantissa, exponent)) => {
             let power: i32 = exponent.parse().unwrap_or(0);
-            let sign = if power < 0 { '-' } else { '+' };
-            format!("{mantissa}e{sign}{:02}", power.abs())
+            let digits: String = format!("{:02}", power.abs())
+                .bytes()
+                .map(|digit| SUPERSCRIPTS[usize::from(digit - b'0')])
+                .collect();
+            format!("{mantissa}×10{}{digits}", if power < 0 { "⁻" } else { "" })
         }
         None => text,
     }
