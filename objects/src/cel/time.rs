@@ -1,6 +1,10 @@
 //! Points in time and durations: reading, writing, taking apart.
 
-use jiff::{Timestamp, Zoned, civil::Date, tz::TimeZone};
+use jiff::{
+    SignedDuration, Timestamp,
+    civil::{Date, DateTime},
+    tz::TimeZone,
+};
 
 use super::eval::Error;
 
@@ -10,63 +14,129 @@ const SECOND: i64 = 1_000_000_000;
 const SECONDS_MIN: i64 = -62_135_596_800;
 const SECONDS_MAX: i64 = 253_402_300_799;
 
-/// A timestamp, if it lies in the years 1 to 9999.
-pub(super) fn at(seconds: i64, nanoseconds: i32) -> Result<Timestamp, Error> {
-    let overflow = || Error::new("timestamp overflow");
-    let time = Timestamp::new(seconds, nanoseconds)
-        .ok()
-        .ok_or_else(overflow)?;
-    (SECONDS_MIN..=SECONDS_MAX)
-        .contains(&time.as_second())
-        .then_some(time)
-        .ok_or_else(overflow)
+/// A point in time between the years 1 and 9999, whose last day jiff's own timestamps do not reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time {
+    seconds: i64,
+    nanoseconds: i32,
 }
 
-/// A timestamp so many nanoseconds later.
-pub(super) fn later(time: Timestamp, nanoseconds: i64) -> Result<Timestamp, Error> {
-    let total = time.as_nanosecond() + i128::from(nanoseconds);
-    let moved = Timestamp::from_nanosecond(total)
-        .ok()
-        .ok_or_else(|| Error::new("timestamp overflow"))?;
-    at(moved.as_second(), moved.subsec_nanosecond())
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
+impl Time {
+    pub(super) fn as_second(self) -> i64 {
+        self.seconds
+    }
+
+    pub(super) fn as_nanosecond(self) -> i128 {
+        i128::from(self.seconds) * i128::from(SECOND) + i128::from(self.nanoseconds)
+    }
+
+    /// What a clock shows that is so many seconds before UTC.
+    fn clock(self, offset_seconds: i32) -> Option<DateTime> {
+        let since = SignedDuration::new(self.seconds + i64::from(offset_seconds), self.nanoseconds);
+        EPOCH.checked_add(since).ok()
+    }
+}
+
+fn overflow() -> Error {
+    Error::new("timestamp overflow")
+}
+
+/// So many seconds after the epoch, if that is a time of the language.
+pub(super) fn at(seconds: i64) -> Result<Time, Error> {
+    from_nanoseconds(i128::from(seconds) * i128::from(SECOND))
+}
+
+fn from_nanoseconds(total: i128) -> Result<Time, Error> {
+    let seconds = total.div_euclid(i128::from(SECOND));
+    let nanoseconds = total.rem_euclid(i128::from(SECOND));
+    let seconds = i64::try_from(seconds).map_err(|_far| overflow())?;
+    if !(SECONDS_MIN..=SECONDS_MAX).contains(&seconds) {
+        return Err(overflow());
+    }
+    Ok(Time {
+        seconds,
+        nanoseconds: i32::try_from(nanoseconds).map_err(|_far| overflow())?,
+    })
+}
+
+/// A time so many nanoseconds later.
+pub(super) fn later(time: Time, nanoseconds: i64) -> Result<Time, Error> {
+    from_nanoseconds(time.as_nanosecond() + i128::from(nanoseconds))
+}
+
+fn from_clock(clock: DateTime, offset_seconds: i64) -> Option<Time> {
+    let since = clock.duration_since(EPOCH).as_nanos();
+    from_nanoseconds(since - i128::from(offset_seconds) * i128::from(SECOND)).ok()
 }
 
 /// RFC 3339, as upstream reads it.
-pub(super) fn parse(text: &str) -> Option<Timestamp> {
+pub(super) fn parse(text: &str) -> Option<Time> {
     let bytes = text.as_bytes();
-    let shape = bytes.get(4) == Some(&b'-')
+    let shape = text.is_ascii()
+        && bytes.get(4) == Some(&b'-')
         && bytes.get(7) == Some(&b'-')
         && bytes.get(10) == Some(&b'T')
         && bytes.get(13) == Some(&b':')
         && bytes.get(16) == Some(&b':')
-        && (text.ends_with('Z')
-            || bytes.len() > 6 && matches!(bytes[bytes.len() - 6], b'+' | b'-'))
         && bytes.get(17..19) != Some(b"60".as_slice());
     if !shape {
         return None;
     }
-    text.parse().ok()
+    let (clock, offset) = match text.strip_suffix('Z') {
+        Some(clock) => (clock, 0),
+        None => {
+            let (clock, zone) = text.split_at(text.len().checked_sub(6)?);
+            (clock, offset_seconds(zone)?)
+        }
+    };
+    if !clock[19.min(clock.len())..]
+        .bytes()
+        .all(|next| next == b'.' || next.is_ascii_digit())
+    {
+        return None;
+    }
+    from_clock(clock.parse().ok()?, offset)
+}
+
+/// `+02:00` in seconds.
+fn offset_seconds(zone: &str) -> Option<i64> {
+    let sign = match zone.chars().next()? {
+        '+' => 1,
+        '-' => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = zone[1..].split_once(':')?;
+    let digits = |text: &str, end: i64| {
+        let plain = text.len() == 2 && text.bytes().all(|digit| digit.is_ascii_digit());
+        text.parse::<i64>()
+            .ok()
+            .filter(|number| plain && *number < end)
+    };
+    Some(sign * (digits(hours, 24)? * 3_600 + digits(minutes, 60)? * 60))
 }
 
 /// What OpenAPI takes for a date with a time: a blank or a small letter between them too.
-pub(super) fn parse_openapi(text: &str) -> Option<Timestamp> {
+pub(super) fn parse_openapi(text: &str) -> Option<Time> {
     let text = text.to_ascii_uppercase();
     let text = text.replacen(' ', "T", 1);
     parse(&text).or_else(|| parse(&format!("{text}Z")))
 }
 
 /// A day, as its first moment.
-pub(super) fn parse_date(text: &str) -> Option<Timestamp> {
+pub(super) fn parse_date(text: &str) -> Option<Time> {
     if text.len() != 10 {
         return None;
     }
     let date: Date = text.parse().ok()?;
-    Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    from_clock(date.to_datetime(jiff::civil::Time::midnight()), 0)
 }
 
 /// A timestamp as text, with no more digits than it has.
-pub(super) fn show(time: Timestamp) -> String {
-    time.to_string()
+pub(super) fn show(time: Time) -> String {
+    time.clock(0)
+        .map_or_else(String::new, |clock| format!("{clock}Z"))
 }
 
 /// Go's `time.ParseDuration`.
@@ -153,8 +223,12 @@ pub(super) fn duration_part(nanoseconds: i64, method: &str) -> Option<i64> {
 }
 
 /// A part of a timestamp, in UTC or in a zone that is named or an offset like `-02:00`.
-pub(super) fn part(time: Timestamp, zone: Option<&str>, method: &str) -> Result<i64, Error> {
-    let zoned = Zoned::new(time, zone_of(zone.unwrap_or("UTC"))?);
+pub(super) fn part(time: Time, zone: Option<&str>, method: &str) -> Result<i64, Error> {
+    let zone = zone_of(zone.unwrap_or("UTC"))?;
+    let near = Timestamp::from_second(time.seconds).unwrap_or(Timestamp::MAX);
+    let zoned = time
+        .clock(zone.to_offset(near).seconds())
+        .ok_or_else(overflow)?;
     Ok(match method {
         "getFullYear" => i64::from(zoned.year()),
         "getMonth" => i64::from(zoned.month()) - 1,

@@ -3,7 +3,8 @@
 use std::{cmp::Ordering, collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use super::{
-    authorizer::Check, format::Format, network::Cidr, quantity::Quantity, semver::Semver, url::Url,
+    authorizer::Check, format::Format, network::Cidr, quantity::Quantity, semver::Semver,
+    time::Time, url::Url,
 };
 
 /// A value. Copies are cheap.
@@ -16,7 +17,7 @@ pub enum Value {
     Double(f64),
     String(Arc<str>),
     Bytes(Arc<[u8]>),
-    Timestamp(jiff::Timestamp),
+    Timestamp(Time),
     /// In nanoseconds.
     Duration(i64),
     List(Arc<List>),

@@ -138,9 +138,9 @@ fn to_string(value: &Value) -> Option<Outcome> {
 fn to_timestamp(value: &Value) -> Option<Outcome> {
     Some(match value {
         Value::Timestamp(_) => Ok(value.clone()),
-        Value::Int(seconds) => time::at(*seconds, 0).map(Value::Timestamp),
+        Value::Int(seconds) => time::at(*seconds).map(Value::Timestamp),
         Value::String(text) => match time::parse(text) {
-            Some(at) => time::at(at.as_second(), at.subsec_nanosecond()).map(Value::Timestamp),
+            Some(at) => Ok(Value::Timestamp(at)),
             None => Err(conversion("string", "google.protobuf.Timestamp")),
         },
         _ => return None,
