@@ -90,7 +90,7 @@ impl Checker<'_> {
     }
 
     fn type_for(&mut self, expr: &mut Expr) -> Type {
-        let (id, at) = (expr.id, expr.at);
+        let at = expr.at;
         match &mut expr.kind {
             Kind::Literal(literal) => literal_type(literal),
             Kind::Ident(name) => match self.look_up(name) {
@@ -117,11 +117,7 @@ impl Checker<'_> {
                     None => self.undeclared(at, &name),
                 }
             }
-            Kind::Fold(fold) => {
-                let of = self.fold(fold);
-                debug_assert!(id < self.checked.types.len());
-                of
-            }
+            Kind::Fold(fold) => self.fold(fold),
         }
     }
 

@@ -97,7 +97,7 @@ impl<'a> Run<'a> {
             .or_else(|| self.variables.get(name));
         match value {
             Some(value) => read(value),
-            None if declare::named_type(name).is_some() => Ok(Value::Type(type_name(name).into())),
+            None if declare::named_type(name).is_some() => Ok(Value::Type(name.into())),
             None => Err(Error::new(format!("no such attribute(s): {name}"))),
         }
     }
@@ -463,11 +463,6 @@ fn is_plain_constant(expr: &Expr) -> bool {
         }),
         _ => false,
     }
-}
-
-/// The name of the type that an identifier stands for.
-fn type_name(identifier: &str) -> &str {
-    identifier
 }
 
 /// A list that grows: the elements of the second are added to the first, in place where nothing else holds it.
