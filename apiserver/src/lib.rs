@@ -13,6 +13,7 @@ pub mod config;
 pub mod objects_view;
 pub mod registry;
 pub mod rest;
+mod run;
 pub mod served;
 pub mod server;
 pub mod storage;
@@ -20,4 +21,5 @@ mod tls;
 pub mod user;
 
 pub use config::Config;
+pub use run::run;
 pub use server::Server;

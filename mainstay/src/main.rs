@@ -23,14 +23,16 @@ use store::config::{Config, Parsed, version_lines};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const HELP: &str = "\
-Mainstay: a replicated key-value store that speaks etcd's v3 API.
+Mainstay: a replicated key-value store that speaks etcd's v3 API, and a Kubernetes control plane on it.
 
-  mainstay up [flags]        three replicas on this machine, with a line that shows how they are
+  mainstay up [flags]        three replicas and three apiservers on this machine, with a line that shows how they are
   mainstay store [flags]     one replica; flags and ETCD_ variables are etcd's
+  mainstay apiserver [flags] one apiserver over a store; flags are kube-apiserver's
   mainstay ctl <command>     a client in etcdctl's syntax
   mainstay version           the version
 
-Each knows --help. Started under the name `etcd` it is `mainstay store`, under `etcdctl` or `etcdutl` `mainstay ctl`.
+Each knows --help. Started under the name `etcd` it is `mainstay store`, under `etcdctl` or `etcdutl` `mainstay ctl`,
+under `kube-apiserver` `mainstay apiserver`.
 ";
 
 fn main() -> ExitCode {
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
     }
     match Path::new(&program).file_name().and_then(OsStr::to_str) {
         Some("etcd") => return run_store(words),
+        Some("kube-apiserver") => return run_apiserver(words),
         Some("etcdctl") => return ctl::run(words, "etcdctl"),
         Some("etcdutl") => return ctl::run(words, "etcdutl"),
         _ => {}
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
     };
     match command.as_str() {
         "store" => run_store(words),
+        "apiserver" => run_apiserver(words),
         "up" => up::run(words),
         "ctl" => ctl::run(words, "mainstay ctl"),
         "version" | "--version" | "-V" => {
@@ -98,6 +102,18 @@ fn run_store(arguments: Vec<String>) -> ExitCode {
         Err(error) => {
             eprint!("{}", error.message());
             ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run_apiserver(arguments: Vec<String>) -> ExitCode {
+    end_with_parent();
+    match apiserver::Config::parse_words(arguments) {
+        Ok(config) => apiserver::run(&config),
+        Err(error) => {
+            // Printing fails only when nobody reads any more.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
         }
     }
 }

@@ -1,5 +1,8 @@
-//! `mainstay up`: three replicas as processes of their own on this machine, watched, restarted and stopped together.
+//! `mainstay up`: three replicas and three apiservers as processes of their own on this machine, watched, restarted and stopped together.
 
+mod apiservers;
+mod door;
+mod pki;
 mod plan;
 mod replica;
 mod screen;
@@ -16,6 +19,8 @@ use daemon::{OnFailure, Signals, Tasks};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use self::apiservers::Apiservers;
+use self::door::Door;
 pub(crate) use self::plan::END_WITH_PARENT;
 use self::plan::Plan;
 use self::replica::Replica;
@@ -29,7 +34,7 @@ const STOP_GRACE: Duration = Duration::from_secs(15);
 /// News of replicas not yet printed.
 const NEWS_MAX: usize = 64;
 
-/// Three replicas on this machine
+/// Three replicas and three apiservers on this machine
 #[derive(Debug, Parser)]
 #[command(name = "mainstay up")]
 struct Options {
@@ -42,6 +47,9 @@ struct Options {
     /// Run this etcd-compatible server in place of our own
     #[arg(long, value_name = "PROGRAM")]
     store_program: Option<PathBuf>,
+    /// Start no apiservers
+    #[arg(long)]
+    store_only: bool,
     /// More flags for every replica
     #[arg(last = true)]
     flags: Vec<String>,
@@ -86,13 +94,18 @@ async fn up(options: &Options) -> Result<()> {
     let mut replicas = Vec::new();
     for member in &plan.members {
         let command = plan.command(member, options.store_program.as_deref(), &options.flags)?;
-        let replica = Arc::new(Replica::new(member, command, news_sender.clone()));
+        let replica = Arc::new(Replica::new(member.clone(), command, news_sender.clone()));
         replicas.push(replica.clone());
         let all_stop = tasks.stop_token();
         tasks.spawn(member.name.clone(), OnFailure::Stop, |_| {
             replica.supervise(all_stop)
         });
     }
+    let apiservers = if options.store_only {
+        None
+    } else {
+        Some(start_apiservers(&plan, &tasks, &news_sender).await?)
+    };
     let deadline = options
         .seconds
         .map(|seconds| Instant::now() + Duration::from_secs(seconds));
@@ -103,6 +116,7 @@ async fn up(options: &Options) -> Result<()> {
         screen: &screen,
         plan: &plan,
         replicas: &replicas,
+        apiservers: apiservers.as_ref(),
         deadline,
     })
     .await;
@@ -136,6 +150,7 @@ struct Show<'a> {
     screen: &'a Screen,
     plan: &'a Plan,
     replicas: &'a [Arc<Replica>],
+    apiservers: Option<&'a Apiservers>,
     deadline: Option<Instant>,
 }
 
@@ -148,6 +163,7 @@ async fn show(show: Show<'_>) -> bool {
         screen,
         plan,
         replicas,
+        apiservers,
         deadline,
     } = show;
     let mut watcher = Watcher::new(&plan.members);
@@ -169,6 +185,11 @@ async fn show(show: Show<'_>) -> bool {
                 if state.serves() && !served {
                     served = true;
                     introduce(screen, plan, replicas, &state);
+                    if let Some(apiservers) = apiservers {
+                        introduce_apiservers(screen, apiservers);
+                    }
+                    screen.say("");
+                    screen.say("Ctrl-C stops everything.");
                 }
                 screen.status(&state.line(&plan.members));
             }
@@ -222,6 +243,67 @@ fn introduce(screen: &Screen, plan: &Plan, replicas: &[Arc<Replica>], state: &Cl
         ),
         None => "  3. kill -9 one of the processes: it comes back".to_owned(),
     });
+}
+
+/// Starts the apiservers and the door in front of them.
+async fn start_apiservers(
+    plan: &Plan,
+    tasks: &Tasks,
+    news: &mpsc::Sender<String>,
+) -> Result<Apiservers> {
+    let apiservers = Apiservers::make(plan)?;
+    for member in &apiservers.members {
+        let command = apiservers.command(member, plan)?;
+        let process = Arc::new(Replica::new(member.clone(), command, news.clone()));
+        let all_stop = tasks.stop_token();
+        tasks.spawn(member.name.clone(), OnFailure::Stop, |_| {
+            process.supervise(all_stop)
+        });
+    }
+    let port = apiservers.door_port;
+    let door = Door::listen(port, apiservers.members.iter().map(|member| member.port)).await;
+    let door = door.with_context(|| format!("cannot listen on port {port}"))?;
+    tasks.spawn("door", OnFailure::Stop, |stop| async move {
+        tokio::select! {
+            () = door.run() => {}
+            () = stop.cancelled() => {}
+        }
+        Ok::<_, std::convert::Infallible>(())
+    });
+    Ok(apiservers)
+}
+
+/// What to do with the control plane.
+fn introduce_apiservers(screen: &Screen, apiservers: &Apiservers) {
     screen.say("");
-    screen.say("Ctrl-C stops everything.");
+    screen.say(&format!(
+        "Kubernetes' API is at https://127.0.0.1:{}, with three apiservers behind it:",
+        apiservers.door_port
+    ));
+    for member in &apiservers.members {
+        screen.say(&format!(
+            "  {:10} https://127.0.0.1:{}   log {}",
+            member.name,
+            member.port,
+            member.log.display()
+        ));
+    }
+    screen.say("");
+    screen.say("Three things to try with kubectl:");
+    screen.say(&format!(
+        "  export KUBECONFIG={}",
+        apiservers.kubeconfig.display()
+    ));
+    screen.say("  1. kubectl create deployment web --image=nginx");
+    screen.say("  2. kubectl get deployments,namespaces --all-namespaces");
+    screen.say("  3. kubectl explain deployment.spec.strategy");
+    if !is_on_path("kubectl") {
+        screen.say("  There is no kubectl on this machine: https://kubernetes.io/docs/tasks/tools tells how to get it.");
+    }
+}
+
+/// Whether a program is found by its name.
+fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }

@@ -11,6 +11,8 @@ use tokio::process::Command;
 
 /// As in etcd's own example for a cluster on one machine.
 const CLIENT_PORTS: [u16; 3] = [2379, 22379, 32379];
+/// Kubernetes' own port is the one in front of the apiservers.
+const APISERVER_PORTS: [u16; 4] = [6443, 16443, 26443, 36443];
 /// How far to look for a free port.
 const PORTS_TRIED: u16 = 200;
 const TOKEN: &str = "mainstay-up";
@@ -93,6 +95,29 @@ impl Plan {
         })
     }
 
+    /// The port in front of the apiservers and theirs: those of the last start, or the next free ones.
+    pub(super) fn apiserver_ports(&self) -> Result<[u16; 4]> {
+        let file = self.data_dir.join("apiserver-ports");
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let before: Vec<u16> = text
+            .split_whitespace()
+            .filter_map(|port| port.parse().ok())
+            .collect();
+        let mut taken: Vec<u16> = self
+            .members
+            .iter()
+            .flat_map(|member| [member.client_port, member.peer_port])
+            .collect();
+        let mut ports = APISERVER_PORTS;
+        for (index, port) in ports.iter_mut().enumerate() {
+            *port = next_free(before.get(index).copied().unwrap_or(*port), &taken)?;
+            taken.push(*port);
+        }
+        let text = ports.map(|port| port.to_string()).join(" ");
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(ports)
+    }
+
     /// How to start a replica. Its output goes to its log; its signals are its own, so that Ctrl-C comes to us alone.
     pub(super) fn command(
         &self,
@@ -144,12 +169,9 @@ impl Plan {
 }
 
 /// Opened for every start: the log goes on where it was.
-pub(super) fn log_file(member: &Member) -> Result<(File, File)> {
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&member.log);
-    let file = file.with_context(|| format!("cannot write {}", member.log.display()))?;
+pub(super) fn log_file(log: &Path) -> Result<(File, File)> {
+    let file = OpenOptions::new().create(true).append(true).open(log);
+    let file = file.with_context(|| format!("cannot write {}", log.display()))?;
     let other = file.try_clone().context("cannot share the log")?;
     Ok((file, other))
 }

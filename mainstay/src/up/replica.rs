@@ -1,6 +1,7 @@
-//! One replica's process: started, started again when it ends, and told to stop.
+//! One member's process, a replica's or an apiserver's: started, started again when it ends, and told to stop.
 
 use std::fs;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -28,9 +29,25 @@ const LOG_LINES: usize = 12;
 /// What the store ends with when its flags cannot be read; trying again helps nobody.
 const USAGE_EXIT_CODE: i32 = 2;
 
-#[derive(Debug)]
+/// A member that runs as a process of its own.
+pub(super) trait Supervised: Send + Sync {
+    fn name(&self) -> &str;
+    /// Where its output goes.
+    fn log(&self) -> &Path;
+}
+
+impl Supervised for Member {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn log(&self) -> &Path {
+        &self.log
+    }
+}
+
 pub(super) struct Replica {
-    member: Member,
+    member: Box<dyn Supervised>,
     command: Mutex<Command>,
     news: mpsc::Sender<String>,
     /// 0 while there is none.
@@ -38,9 +55,13 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    pub(super) fn new(member: &Member, command: Command, news: mpsc::Sender<String>) -> Replica {
+    pub(super) fn new(
+        member: impl Supervised + 'static,
+        command: Command,
+        news: mpsc::Sender<String>,
+    ) -> Replica {
         Replica {
-            member: member.clone(),
+            member: Box::new(member),
             command: Mutex::new(command),
             news,
             process: AtomicU32::new(0),
@@ -57,7 +78,7 @@ impl Replica {
         self: std::sync::Arc<Self>,
         stop: CancellationToken,
     ) -> Result<()> {
-        let name = &self.member.name;
+        let name = self.member.name();
         let mut ends = 0;
         loop {
             let started = Instant::now();
@@ -92,13 +113,13 @@ impl Replica {
     }
 
     async fn start(&self) -> Result<Child> {
-        let (output, errors) = log_file(&self.member)?;
+        let (output, errors) = log_file(self.member.log())?;
         let mut command = self.command.lock().await;
         command
             .stdout(Stdio::from(output))
             .stderr(Stdio::from(errors));
         let child = command.spawn();
-        let child = child.with_context(|| format!("cannot start {}", self.member.name))?;
+        let child = child.with_context(|| format!("cannot start {}", self.member.name()))?;
         self.process
             .store(child.id().unwrap_or(0), Ordering::Relaxed);
         Ok(child)
@@ -112,7 +133,7 @@ impl Replica {
             // Fails only when the process is gone, and then the wait returns at once.
             let _ = kill_process(id, Signal::TERM);
         }
-        let name = &self.member.name;
+        let name = self.member.name();
         if timeout(STOP_GRACE, child.wait()).await.is_err() {
             child
                 .kill()
@@ -133,7 +154,7 @@ impl Replica {
     }
 
     fn log_end(&self) -> String {
-        let text = fs::read(&self.member.log).unwrap_or_default();
+        let text = fs::read(self.member.log()).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")

@@ -29,6 +29,16 @@ const MEMBERS: &[Member] = &[
         never: &STORES_LIBRARIES,
     },
     Member {
+        name: "objects",
+        may_import: &[],
+        never: &["openraft", "rocksdb", "tokio", "tonic", "prost"],
+    },
+    Member {
+        name: "apiserver",
+        may_import: &["objects", "descriptions", "proto", "daemon"],
+        never: &STORES_LIBRARIES,
+    },
+    Member {
         name: "descriptions",
         may_import: &["objects"],
         never: &["openraft", "rocksdb", "tokio", "tonic", "prost"],
@@ -74,7 +84,7 @@ const MEMBERS: &[Member] = &[
     },
     Member {
         name: "mainstay",
-        may_import: &["proto", "store", "daemon", "planted"],
+        may_import: &["proto", "store", "daemon", "planted", "apiserver"],
         never: &STORES_LIBRARIES,
     },
     Member {

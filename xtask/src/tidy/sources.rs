@@ -42,6 +42,7 @@ const DOORS: &[Door] = &[
             "interop/",
             "mainstay/src/ctl",
             "mainstay/src/client",
+            "apiserver/src/storage",
         ],
     },
     // Whoever links it has libc's functions replaced in its own process. It is preloaded, never called.

@@ -1,0 +1,46 @@
+//! The apiserver as a process: log output, signals, and an exit code.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use daemon::{Format, Output, Signals, Telemetry};
+
+use crate::{Config, Server};
+
+/// Runs a server until a signal or a failure ends it.
+pub fn run(config: &Config) -> ExitCode {
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+        .and_then(|runtime| runtime.block_on(serve(config)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mainstay apiserver: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(config: &Config) -> Result<()> {
+    let level = if config.verbosity >= 4 {
+        tracing::Level::DEBUG
+    } else {
+        tracing::Level::INFO
+    };
+    Telemetry {
+        level,
+        format: Format::Console,
+        outputs: vec![Output::Stderr],
+    }
+    .install()?;
+    let mut signals = Signals::install().context("cannot handle signals")?;
+    let server = Server::start(config).await?;
+    tracing::info!(address = %server.address, "serving Kubernetes' API");
+    tokio::select! {
+        signal = signals.next() => tracing::info!(signal = signal.name(), "stopping"),
+        () = server.stop_asked() => {}
+    }
+    server.stop().await
+}

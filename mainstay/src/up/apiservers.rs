@@ -1,0 +1,137 @@
+//! Three apiservers over the three replicas, one address in front of them, and a kubeconfig that speaks to it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use tokio::process::Command;
+
+use super::pki::{self, Pki};
+use super::plan::{END_WITH_PARENT, Plan};
+use super::replica::Supervised;
+
+/// Addresses of services.
+const SERVICE_RANGE: &str = "10.0.0.0/16";
+const ISSUER: &str = "https://kubernetes.default.svc";
+
+/// What is needed to start and to reach the apiservers.
+#[derive(Debug)]
+pub(super) struct Apiservers {
+    pub(super) members: Vec<Apiserver>,
+    /// The port in front of them.
+    pub(super) door_port: u16,
+    pub(super) kubeconfig: PathBuf,
+    pki: Pki,
+}
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub(super) struct Apiserver {
+    pub(super) name: String,
+    pub(super) port: u16,
+    pub(super) log: PathBuf,
+}
+
+impl Apiservers {
+    /// Takes the ports that the folder remembers, makes certificates, and writes the kubeconfig.
+    pub(super) fn make(plan: &Plan) -> Result<Apiservers> {
+        let [door_port, ports @ ..] = plan.apiserver_ports()?;
+        let pki = Pki::in_folder(plan.data_dir.join("pki"))?;
+        let members = ports.iter().zip(1..).map(|(port, number)| {
+            let name = format!("apiserver{number}");
+            Apiserver {
+                port: *port,
+                log: plan.data_dir.join(format!("{name}.log")),
+                name,
+            }
+        });
+        let kubeconfig = plan.data_dir.join("kubeconfig");
+        pki::write(&kubeconfig, kubeconfig_text(&pki, door_port)?.as_bytes())?;
+        Ok(Apiservers {
+            members: members.collect(),
+            door_port,
+            kubeconfig,
+            pki,
+        })
+    }
+
+    /// How to start one of them.
+    pub(super) fn command(&self, member: &Apiserver, plan: &Plan) -> Result<Command> {
+        let own = std::env::current_exe().context("cannot find our own program")?;
+        let stores: Vec<String> = plan
+            .members
+            .iter()
+            .map(super::plan::Member::client_url)
+            .collect();
+        let file = |name: &str| self.pki.file(name).display().to_string();
+        let mut command = Command::new(own);
+        command.arg("apiserver");
+        for (flag, value) in [
+            ("--etcd-servers", stores.join(",")),
+            ("--secure-port", member.port.to_string()),
+            ("--bind-address", "127.0.0.1".to_owned()),
+            ("--advertise-address", "127.0.0.1".to_owned()),
+            ("--client-ca-file", file("ca.crt")),
+            ("--tls-cert-file", file("apiserver.crt")),
+            ("--tls-private-key-file", file("apiserver.key")),
+            ("--service-account-issuer", ISSUER.to_owned()),
+            ("--service-account-key-file", file("service-accounts.key")),
+            (
+                "--service-account-signing-key-file",
+                file("service-accounts.key"),
+            ),
+            ("--service-cluster-ip-range", SERVICE_RANGE.to_owned()),
+            ("--authorization-mode", "Node,RBAC".to_owned()),
+            ("--allow-privileged", "true".to_owned()),
+        ] {
+            command.arg(format!("{flag}={value}"));
+        }
+        command
+            .env(END_WITH_PARENT, "1")
+            .stdin(Stdio::null())
+            .process_group(0)
+            .kill_on_drop(true);
+        Ok(command)
+    }
+}
+
+impl Supervised for Apiserver {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn log(&self) -> &Path {
+        &self.log
+    }
+}
+
+/// A kubeconfig with everything in it.
+fn kubeconfig_text(pki: &Pki, port: u16) -> Result<String> {
+    let encoded = |name: &str| pki.read(name).map(|bytes| STANDARD.encode(bytes));
+    Ok(format!(
+        "apiVersion: v1
+kind: Config
+clusters:
+- name: mainstay
+  cluster:
+    server: https://127.0.0.1:{port}
+    certificate-authority-data: {}
+users:
+- name: admin
+  user:
+    client-certificate-data: {}
+    client-key-data: {}
+contexts:
+- name: mainstay
+  context:
+    cluster: mainstay
+    user: admin
+current-context: mainstay
+",
+        encoded("ca.crt")?,
+        encoded("admin.crt")?,
+        encoded("admin.key")?,
+    ))
+}
