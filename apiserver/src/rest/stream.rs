@@ -129,18 +129,11 @@ impl Encoder {
 
     fn frame(&self, kind: &str, object: Value) -> Bytes {
         if self.encoding == Encoding::Protobuf
-            && let Some(frame) = protobuf_frame(kind, &object)
+            && let Ok(frame) = protobuf::watch::write(kind, &object)
         {
-            return frame;
+            return frame.into();
         }
         let object = serde_json::to_vec(&object).expect("a tree is JSON");
         crate::cache::frame(kind, &object)
     }
-}
-
-/// A frame of a protobuf watch: its length, and an event with an object in it.
-fn protobuf_frame(kind: &str, object: &Value) -> Option<Bytes> {
-    let object = protobuf::encode(object).ok()?;
-    let _ = (kind, object);
-    None
 }
