@@ -48,7 +48,7 @@ const LANGUAGES: [Language; 3] = [
 ];
 
 /// Seconds after which fetching packages is given up.
-const FETCH_SECONDS_MAX: &str = "300";
+const FETCH_SECONDS_MAX: &str = "600";
 
 /// Older ones cannot fetch the Go that the client library wants.
 const GO_MINOR_MIN: u32 = 21;
@@ -63,6 +63,35 @@ pub(crate) fn tests() -> Result<Vec<String>> {
         }
     }
     Ok(tests)
+}
+
+/// The kubectl that the stories of the apiserver are told with. It is built from upstream's module, for its words change with
+/// every release.
+pub(crate) fn kubectl() -> Result<PathBuf> {
+    const STAMP: &str = "-s -w -X k8s.io/client-go/pkg/version.gitVersion=v1.36.3 -X k8s.io/component-base/version.gitVersion=v1.36.3";
+    if !exists("go") {
+        bail!("there is no go, which builds it; install it with: apt-get install golang-go");
+    }
+    check_go()?;
+    let folder = workspace::target_dir()?.join("interop-clients");
+    fs::create_dir_all(&folder)?;
+    let program = folder.join("kubectl");
+    let source = workspace::root().join("interop/scripts/kubectl");
+    let place = |path: &Path| path.display().to_string();
+    fetch("go")
+        .env("CGO_ENABLED", "0")
+        .args([
+            "build",
+            "-C",
+            &place(&source),
+            "-ldflags",
+            STAMP,
+            "-o",
+            &place(&program),
+            ".",
+        ])
+        .run()?;
+    Ok(program)
 }
 
 fn prepare(language: &Language) -> Result<()> {
@@ -93,7 +122,7 @@ fn fetch(program: &str) -> Run {
     Run::new("timeout").args([FETCH_SECONDS_MAX, program])
 }
 
-fn go(source: &Path, folder: &Path) -> Result<String> {
+fn check_go() -> Result<()> {
     let version = Command::new("go").args(["env", "GOVERSION"]).output()?;
     let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
     let minor = version
@@ -103,6 +132,11 @@ fn go(source: &Path, folder: &Path) -> Result<String> {
     if minor.is_none_or(|minor| minor < GO_MINOR_MIN) {
         bail!("{version} is too old; 1.{GO_MINOR_MIN} or newer is wanted");
     }
+    Ok(())
+}
+
+fn go(source: &Path, folder: &Path) -> Result<String> {
+    check_go()?;
     let script = folder.join("script");
     let place = |path: &Path| path.display().to_string();
     fetch("go")

@@ -10,6 +10,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     cargo_test(&["--workspace"], arguments)?;
     if arguments.is_empty() {
         clients()?;
+        stories()?;
     }
     tidy::run()
 }
@@ -31,6 +32,28 @@ fn clients() -> Result<()> {
     }
     let run = ["--test", "clients", "--", "--ignored", "--exact"].map(str::to_owned);
     cargo_test(&["--workspace"], &[&run[..], &tests].concat())
+}
+
+/// What kubectl sees of the apiserver, if this machine can build the kubectl that the answers were taken with.
+fn stories() -> Result<()> {
+    match languages::kubectl() {
+        Ok(kubectl) => Run::cargo()
+            .args([
+                "test",
+                "--release",
+                "--workspace",
+                "--test",
+                "kubectl",
+                "--",
+                "--ignored",
+            ])
+            .env("KUBECTL", kubectl)
+            .run(),
+        Err(why) => {
+            println!("[xtask] not tried: kubectl: {why:#}");
+            Ok(())
+        }
+    }
 }
 
 /// The tests start the binary as a process, so it is built first.
