@@ -150,6 +150,11 @@ impl Registry {
     }
 }
 
+/// Gives an object the version that tables are printed from.
+pub fn as_stored(served: &Served, object: Value) -> Result<Value, Status> {
+    rules::to_stored(served, object)
+}
+
 /// Gives an object of a resource's folder the version and kind under which it is asked for.
 pub fn as_served(served: &Served, object: Value) -> Result<Value, Status> {
     rules::convert(served, object)

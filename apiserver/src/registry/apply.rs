@@ -17,6 +17,10 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<(Value, bool), Status> {
         let configuration = read(request, body, options)?;
+        if request.subresource == "scale" {
+            let scale = self.apply_scale(request, &configuration, options).await?;
+            return Ok((scale, false));
+        }
         let making = |_: &Value| fields::applied(request, options, None, &configuration);
         let changing = |live: &Value| fields::applied(request, options, Some(live), &configuration);
         let exists = self.glance(request, &request.name).is_some()

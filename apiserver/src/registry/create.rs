@@ -89,12 +89,14 @@ impl Registry {
             dry_run: options.dry_run,
             warnings: &request.warnings,
         };
-        let mut under_review = Some(object);
-        self.admission.mutate(&review, &mut under_review).await?;
-        let mut object = under_review.unwrap_or(Value::Null);
+        // What admission changes is nobody's: it is noted who owns what before.
         if owners == Owners::Noted {
             fields::note(request, options, None, &mut object);
         }
+        let mut under_review = Some(object);
+        self.admission.mutate(&review, &mut under_review).await?;
+        let object = under_review.unwrap_or(Value::Null);
+        let mut object = rules::to_stored(served, object)?;
         rules::prepare_create(served, &mut object);
         let name = meta::name(&object).to_owned();
         let faults = rules::validate_create(served, &object);
@@ -104,7 +106,8 @@ impl Registry {
         for warning in rules::warnings(served, &object, None) {
             request.warnings.add(warning);
         }
-        self.admission.validate(&review, Some(&object)).await?;
+        let shown = as_served(served, object.clone())?;
+        self.admission.validate(&review, Some(&shown)).await?;
         self.store_new(request, object, options.dry_run, made_up)
             .await
     }
@@ -136,7 +139,7 @@ impl Registry {
                 as_served(served, object)
             };
         }
-        let mut stored = rules::to_stored(served, object)?;
+        let mut stored = object;
         let bytes = encode(&stored).into();
         match self
             .storage

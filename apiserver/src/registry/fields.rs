@@ -1,15 +1,36 @@
 //! Who manages which fields of an object: kept with every write, and what server-side apply decides by.
 
-use objects::Value;
-use objects::codec::json;
-use objects::patch::apply::{self, Context, Ignored, OnlyVersion, Set};
+use objects::catalog::{Catalog, split_api_version};
+use objects::convert;
+use objects::patch::apply::{self, Context, Element, FieldPath, Ignored, Versions, scale};
+use objects::schema::At;
 use objects::status::Status;
+use objects::{Value, meta};
 
 use super::{Request, WriteOptions};
 use crate::clock;
 
-/// Who writes where the program does not say what it is.
-const UNKNOWN_AGENT: &str = "unknown";
+/// The versions of a built-in kind.
+struct BuiltIn<'a> {
+    kind: &'a str,
+}
+
+impl Versions for BuiltIn<'_> {
+    fn convert(&self, object: &Value, api_version: &str) -> Option<(Value, At<'_>)> {
+        let (group, version) = split_api_version(api_version);
+        let at = Catalog::builtin().kind(group, version, self.kind)?;
+        Some((convert::convert(object.clone(), api_version), at))
+    }
+}
+
+/// A kind whose other versions are not known here: only what was written in the version of the request is kept.
+struct OneVersion;
+
+impl Versions for OneVersion {
+    fn convert(&self, _: &Value, _: &str) -> Option<(Value, At<'_>)> {
+        None
+    }
+}
 
 /// Calls a function with what apply wants to know of a write.
 fn with_context<T>(request: &Request, run: impl FnOnce(&Context<'_>) -> T) -> T {
@@ -18,7 +39,10 @@ fn with_context<T>(request: &Request, run: impl FnOnce(&Context<'_>) -> T) -> T 
     let empty = if served.is_custom() {
         Value::Object(objects::Map::new())
     } else {
-        json::read_as(b"{}", served.at()).map_or(Value::Null, |read| read.value)
+        apply::empty(served.at())
+    };
+    let built_in = BuiltIn {
+        kind: &resource.kind,
     };
     let context = Context {
         at: served.at(),
@@ -26,38 +50,23 @@ fn with_context<T>(request: &Request, run: impl FnOnce(&Context<'_>) -> T) -> T 
         api_version: &resource.api_version(),
         kind: &resource.kind,
         subresource: &request.subresource,
-        ignored: &Ignored::Fields(Set::of(reset_fields(request))),
+        ignored: &Ignored::of(resource, &request.subresource),
         empty: &empty,
-        versions: &OnlyVersion,
+        versions: if served.is_custom() {
+            &OneVersion
+        } else {
+            &built_in
+        },
         now: &clock::now(),
     };
     run(&context)
 }
 
-/// The fields that a write leaves as they are and so does not own (upstream's strategies' reset fields).
-fn reset_fields(request: &Request) -> &'static [&'static [&'static str]] {
-    let resource = &request.served.resource;
-    let has_status = resource.subresource("status").is_some();
-    match (request.subresource.as_str(), resource.kind.as_str()) {
-        ("", _) if has_status => &[&["status"]],
-        ("status", "Deployment") => &[&["spec"], &["metadata", "labels"]],
-        ("status", "Pod") => &[
-            &["spec"],
-            &["metadata", "deletionTimestamp"],
-            &["metadata", "ownerReferences"],
-        ],
-        ("status", _) if request.served.is_custom() => &[&["metadata"], &["spec"]],
-        ("status", _) => &[&["spec"]],
-        _ => &[],
-    }
-}
-
 /// The manager of a request: the one it names, or the program that sent it.
 fn manager<'a>(request: &'a Request, options: &'a WriteOptions) -> &'a str {
-    match (options.field_manager.as_str(), request.agent.as_str()) {
-        ("", "") => UNKNOWN_AGENT,
-        ("", agent) => agent,
-        (named, _) => named,
+    match options.field_manager.as_str() {
+        "" => &request.agent,
+        named => named,
     }
 }
 
@@ -84,6 +93,89 @@ pub(super) fn applied(
         apply::apply(
             context,
             live,
+            configuration,
+            &options.field_manager,
+            options.force,
+        )
+    })
+}
+
+/// The ownership of an object's replicas, seen from its scale.
+pub(super) struct Replicas<'a> {
+    request: &'a Request,
+    path: FieldPath,
+}
+
+impl<'a> Replicas<'a> {
+    pub(super) fn of(request: &'a Request) -> Replicas<'a> {
+        let path = ["spec", "replicas"].map(|name| Element::Field(name.into()));
+        Replicas {
+            request,
+            path: path.into_iter().collect(),
+        }
+    }
+
+    /// What the scale of an object says of who owns its replicas.
+    pub(super) fn of_scale(&self, object: &Value) -> Result<Vec<Value>, Status> {
+        let version = self.request.served.resource.api_version();
+        let owners = meta::list(object, &["metadata", "managedFields"]);
+        scale::to_scale(owners, &[(&version, Some(self.path.clone()))]).map_err(Status::internal)
+    }
+
+    /// Writes into an object what its written scale says of who owns the replicas.
+    pub(super) fn write(&self, scale: &Value, object: &mut Value) -> Result<(), Status> {
+        let version = self.request.served.resource.api_version();
+        let owners = scale::to_parent(
+            meta::list(object, &["metadata", "managedFields"]),
+            meta::list(scale, &["metadata", "managedFields"]),
+            &version,
+            &[(&version, Some(self.path.clone()))],
+        )
+        .map_err(Status::internal)?;
+        let metadata = meta::metadata_mut(object);
+        if owners.is_empty() {
+            metadata.remove("managedFields");
+        } else {
+            metadata.insert("managedFields".to_owned(), owners.into());
+        }
+        Ok(())
+    }
+}
+
+fn with_scale_context<T>(run: impl FnOnce(&Context<'_>) -> T) -> T {
+    let at = Catalog::builtin()
+        .kind("autoscaling", "v1", "Scale")
+        .expect("Scale is a built-in kind");
+    run(&Context {
+        at,
+        built_in: true,
+        api_version: "autoscaling/v1",
+        kind: "Scale",
+        subresource: "scale",
+        ignored: &Ignored::nothing(),
+        empty: &apply::empty(at),
+        versions: &BuiltIn { kind: "Scale" },
+        now: &clock::now(),
+    })
+}
+
+/// Notes in a scale what this write changed.
+pub(super) fn note_scale(request: &Request, options: &WriteOptions, old: &Value, new: &mut Value) {
+    with_scale_context(|context| {
+        apply::update(context, Some(old), new, manager(request, options));
+    });
+}
+
+/// Applies a configuration to a scale.
+pub(super) fn applied_scale(
+    options: &WriteOptions,
+    live: &Value,
+    configuration: &Value,
+) -> Result<Value, Status> {
+    with_scale_context(|context| {
+        apply::apply(
+            context,
+            Some(live),
             configuration,
             &options.field_manager,
             options.force,

@@ -3,7 +3,7 @@
 use objects::invalid::Faults;
 use objects::status::Status;
 use objects::strategy::Strategy;
-use objects::{Value, defaults, strategy, validate};
+use objects::{Value, convert, defaults, strategy, validate};
 
 use crate::served::{Origin, Served};
 
@@ -44,8 +44,9 @@ pub(super) fn validate_update(
 ) -> Faults {
     let (group, kind) = (&served.resource.group, &served.resource.kind);
     match subresource {
+        "" | "scale" => validate::update(group, kind, new, old),
         "status" => validate::status_update(group, kind, new, old),
-        _ => validate::update(group, kind, new, old),
+        name => validate::subresource_update(group, kind, name, new, old),
     }
 }
 
@@ -56,6 +57,9 @@ pub(super) fn warnings(served: &Served, new: &Value, old: Option<&Value>) -> Vec
 /// An object in the version that is asked for. Objects are stored in one version of their kind.
 pub(super) fn convert(served: &Served, mut object: Value) -> Result<Value, Status> {
     let wanted = served.resource.api_version();
+    if !served.is_custom() {
+        return Ok(convert::convert(object, &wanted));
+    }
     if object.get("apiVersion").and_then(Value::as_str) != Some(&wanted) {
         object["apiVersion"] = Value::from(wanted);
     }
@@ -63,20 +67,22 @@ pub(super) fn convert(served: &Served, mut object: Value) -> Result<Value, Statu
 }
 
 /// An object in the version in which its kind is stored.
-pub(super) fn to_stored(_served: &Served, object: Value) -> Result<Value, Status> {
-    Ok(object)
+pub(super) fn to_stored(served: &Served, object: Value) -> Result<Value, Status> {
+    let resource = &served.resource;
+    let version = convert::stored_version(&resource.api_version(), &resource.kind);
+    Ok(match version {
+        Some(version) if !served.is_custom() => convert::convert(object, version),
+        _ => object,
+    })
 }
 
 /// Whether objects are stored in the version that is asked for.
 pub(super) fn is_stored_as_served(served: &Served) -> bool {
     match &served.origin {
-        Origin::Builtin => !matches!(
-            (
-                served.resource.group.as_str(),
-                served.resource.version.as_str()
-            ),
-            ("autoscaling", "v1") | ("events.k8s.io", _)
-        ),
+        Origin::Builtin => {
+            let resource = &served.resource;
+            convert::stored_version(&resource.api_version(), &resource.kind).is_none()
+        }
         Origin::Custom(custom) => custom.storage_version == served.resource.version,
     }
 }

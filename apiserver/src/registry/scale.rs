@@ -4,13 +4,14 @@ use objects::status::Status;
 use objects::{Value, catalog, meta, selector};
 use serde_json::json;
 
+use super::fields::{self, Replicas};
 use super::{Patch, Registry, Request, WriteOptions};
 
 impl Registry {
     /// The scale of an object.
     pub async fn get_scale(&self, request: &Request) -> Result<Value, Status> {
         let object = self.get(request, "").await?;
-        Ok(of(request, &object))
+        of(request, &object)
     }
 
     /// Changes the scale of an object.
@@ -20,8 +21,33 @@ impl Registry {
         patch: &Patch<'_>,
         options: &WriteOptions,
     ) -> Result<Value, Status> {
+        let noted = |before: &Value| {
+            let mut after = patch(before)?;
+            fields::note_scale(request, options, before, &mut after);
+            Ok(after)
+        };
+        self.change_scale(request, &noted, options).await
+    }
+
+    /// Applies a configuration to the scale of an object.
+    pub(super) async fn apply_scale(
+        &self,
+        request: &Request,
+        configuration: &Value,
+        options: &WriteOptions,
+    ) -> Result<Value, Status> {
+        let applied = |before: &Value| fields::applied_scale(options, before, configuration);
+        self.change_scale(request, &applied, options).await
+    }
+
+    async fn change_scale(
+        &self,
+        request: &Request,
+        patch: &Patch<'_>,
+        options: &WriteOptions,
+    ) -> Result<Value, Status> {
         let change = |object: &Value| {
-            let before = of(request, object);
+            let before = of(request, object)?;
             let after = patch(&before)?;
             let replicas = meta::at(&after, &["spec", "replicas"])
                 .and_then(Value::as_i64)
@@ -33,10 +59,11 @@ impl Registry {
             }
             let mut object = object.clone();
             meta::fields_mut(&mut object, "spec").insert("replicas".to_owned(), json!(replicas));
+            Replicas::of(request).write(&after, &mut object)?;
             Ok(object)
         };
-        let object = self.patch(request, &change, options).await?;
-        Ok(of(request, &object))
+        let object = self.patch_applied(request, &change, options).await?;
+        of(request, &object)
     }
 }
 
@@ -56,7 +83,7 @@ fn check(request: &Request, replicas: i64) -> Result<(), Status> {
 }
 
 /// The scale that an object has.
-fn of(request: &Request, object: &Value) -> Value {
+fn of(request: &Request, object: &Value) -> Result<Value, Status> {
     let (group, version) = request
         .served
         .subresource("scale")
@@ -75,6 +102,10 @@ fn of(request: &Request, object: &Value) -> Value {
             metadata[field] = value.clone();
         }
     }
+    let owners = Replicas::of(request).of_scale(object)?;
+    if !owners.is_empty() {
+        metadata["managedFields"] = owners.into();
+    }
     let number = |path: &[&str]| meta::at(object, path).and_then(Value::as_i64).unwrap_or(0);
     let mut scale = json!({
         "kind": "Scale",
@@ -91,7 +122,7 @@ fn of(request: &Request, object: &Value) -> Value {
     if !selector.is_empty() {
         scale["status"]["selector"] = json!(selector);
     }
-    scale
+    Ok(scale)
 }
 
 /// The selector of an object's pods as text: a `LabelSelector`, or a ReplicationController's map.

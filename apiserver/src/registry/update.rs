@@ -169,21 +169,25 @@ impl Registry {
             dry_run: options.dry_run,
             warnings: &request.warnings,
         };
-        let mut under_review = Some(new);
-        self.admission.mutate(&review, &mut under_review).await?;
-        let mut new = under_review.unwrap_or(Value::Null);
+        // What admission changes is nobody's: it is noted who owns what before.
         if change.owners == Owners::Noted {
             fields::note(request, options, Some(&old), &mut new);
         }
-        rules::prepare_update(served, &request.subresource, &mut new, &old);
-        let faults = rules::validate_update(served, &request.subresource, &new, &old);
+        let mut under_review = Some(new);
+        self.admission.mutate(&review, &mut under_review).await?;
+        let new = under_review.unwrap_or(Value::Null);
+        let mut new = rules::to_stored(served, new)?;
+        let stored = &current.value;
+        rules::prepare_update(served, &request.subresource, &mut new, stored);
+        let faults = rules::validate_update(served, &request.subresource, &new, stored);
         if !faults.is_empty() {
             return Err(request.invalid(&request.name, &faults));
         }
-        for warning in rules::warnings(served, &new, Some(&old)) {
+        for warning in rules::warnings(served, &new, Some(stored)) {
             request.warnings.add(warning);
         }
-        self.admission.validate(&review, Some(&new)).await?;
+        let shown = as_served(served, new.clone())?;
+        self.admission.validate(&review, Some(&shown)).await?;
         self.store_change(request, options, &current, new).await
     }
 
@@ -195,7 +199,7 @@ impl Registry {
         new: Value,
     ) -> Result<Try, Status> {
         let key = self.full_key(request, &request.name);
-        let mut stored = rules::to_stored(&request.served, new)?;
+        let mut stored = new;
         stamp(&mut stored, current.revision);
         if options.dry_run {
             return Ok(Try::Done(stored));

@@ -65,18 +65,7 @@ impl Admitted {
 
     /// The program that sent it: what stands before the slash of its `User-Agent`.
     pub(super) fn agent(&self) -> String {
-        const AGENT_BYTES_MAX: usize = 128;
-        let agent = self
-            .header(USER_AGENT)
-            .split('/')
-            .next()
-            .unwrap_or_default();
-        let end = agent
-            .char_indices()
-            .map(|(at, letter)| at + letter.len_utf8())
-            .take_while(|end| *end <= AGENT_BYTES_MAX)
-            .last();
-        agent[..end.unwrap_or(0)].to_owned()
+        objects::patch::apply::name_of_user_agent(self.header(USER_AGENT))
     }
 
     pub(super) fn wants_pretty(&self) -> bool {

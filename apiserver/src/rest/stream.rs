@@ -100,7 +100,10 @@ impl Encoder {
                     return value;
                 };
                 options.headers = std::mem::take(&mut self.columns);
-                printer(&self.served).table(value.get("metadata"), [&value], &options)
+                let Ok(stored) = crate::registry::as_stored(&self.served, value.clone()) else {
+                    return value;
+                };
+                printer(&self.served).table(value.get("metadata"), [&stored], &options)
             }
         }
     }

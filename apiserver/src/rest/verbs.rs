@@ -38,7 +38,9 @@ pub(super) fn shown(
         Form::Metadata { .. } => table::partial(object),
         Form::Table { .. } => {
             let options = table_options(include)?;
-            printer(&call.request.served).table(object.get("metadata"), [object], &options)
+            let served = &call.request.served;
+            let stored = crate::registry::as_stored(served, object.clone())?;
+            printer(served).table(object.get("metadata"), [&stored], &options)
         }
     };
     Ok(answer::object(code, &call.media, &value))
@@ -89,7 +91,11 @@ pub(super) async fn list(call: &Call<'_>, request: &Admitted) -> Result<Answer, 
         Form::Metadata { .. } => table::partial_list(Some(&metadata), &items),
         Form::Table { .. } => {
             let options = table_options(request.query("includeObject"))?;
-            printer(served).table(Some(&metadata), &items, &options)
+            let stored: Result<Vec<Value>, Status> = items
+                .into_iter()
+                .map(|item| crate::registry::as_stored(served, item))
+                .collect();
+            printer(served).table(Some(&metadata), &stored?, &options)
         }
     };
     Ok(answer::object(200, &call.media, &value))
