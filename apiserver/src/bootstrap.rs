@@ -107,7 +107,8 @@ async fn ensure(registry: &Registry, resource: (&str, &str), object: Value) -> R
     }
 }
 
-fn request(
+/// The server's own request for an object.
+pub(crate) fn request(
     registry: &Registry,
     (group, plural): (&str, &str),
     object: &Value,

@@ -5,6 +5,7 @@ mod act;
 mod apply;
 mod create;
 mod delete;
+mod evict;
 mod fields;
 mod options;
 mod read;

@@ -2,11 +2,14 @@
 
 mod answer;
 mod body;
+mod connect;
 mod front;
 mod media;
 mod objects_api;
+mod openapi;
 mod pages;
 mod path;
+mod reviews;
 mod stream;
 mod verbs;
 mod writes;

@@ -16,10 +16,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::admission::AdmitAll;
+use crate::authn::impersonation::Impersonation;
 use crate::authn::keys::{PrivateKey, PublicKey};
 use crate::authn::service_accounts::{ServiceAccountTokens, Settings};
 use crate::authn::{Authenticator, Clock, Options, StaticTokens};
-use crate::authz::{AlwaysAllow, AlwaysDeny, Authorizer, Mode, Union, rbac::Rbac};
+use crate::authz::{Authorizer, Mode, Union};
 use crate::cache::Feed;
 use crate::cached_objects::CachedObjects;
 use crate::config::Config;
@@ -28,7 +29,7 @@ use crate::registry::Registry;
 use crate::rest::{Front, Pages, Peer};
 use crate::served::Resources;
 use crate::storage::{Endpoints, Storage, Tls};
-use crate::{bootstrap, compaction, tls};
+use crate::{aggregation, bootstrap, compaction, tls};
 
 /// Time for a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -78,21 +79,29 @@ impl Server {
             prefix: config.etcd_prefix.clone(),
             event_ttl_seconds: u32::try_from(config.event_ttl.as_secs()).unwrap_or(u32::MAX),
         });
-        let front = Arc::new(Front {
-            registry: registry.clone(),
-            authenticator: Arc::new(Authenticator::new(authentication(config, &view)?)),
-            authorizer: authorizer(config, &view)?,
-            pages: Pages::default(),
-        });
+        let authentication = authentication(config, &view)?;
         let address = SocketAddr::new(config.bind_address, config.secure_port);
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("cannot listen on {address}"))?;
         let address = listener.local_addr()?;
+        let advertised = config.advertise_address.unwrap_or(address.ip());
+        let front = Arc::new(Front {
+            registry: registry.clone(),
+            tokens: authentication.service_accounts.clone(),
+            authenticator: Arc::new(Authenticator::new(authentication)),
+            authorizer: authorizer(config, &view)?,
+            impersonation: Impersonation::default(),
+            pages: Pages::new(SocketAddr::new(advertised, address.port()).to_string()),
+        });
         let tasks = Tasks::new();
         tasks.spawn("feed", OnFailure::Stop, |stop| until(stop, runner.run()));
         tasks.spawn("bootstrap", OnFailure::Stop, |stop| {
             until(stop, bootstrap::run(registry))
+        });
+        let registry = front.registry.clone();
+        tasks.spawn("aggregation", OnFailure::Stop, |stop| {
+            until(stop, aggregation::run(registry, view))
         });
         let interval = config.etcd_compaction_interval;
         tasks.spawn("compaction", OnFailure::Stop, |stop| {
@@ -227,16 +236,7 @@ fn service_accounts(
 
 fn authorizer(config: &Config, view: &Arc<dyn ObjectsView>) -> Result<Arc<dyn Authorizer>> {
     let modes = Mode::parse_list(&config.authorization_mode).map_err(|why| anyhow!(why))?;
-    let mut members: Vec<Box<dyn Authorizer>> = Vec::new();
-    for mode in modes {
-        match mode {
-            Mode::AlwaysAllow => members.push(Box::new(AlwaysAllow)),
-            Mode::AlwaysDeny => members.push(Box::new(AlwaysDeny)),
-            Mode::Rbac => members.push(Box::new(Rbac::new(view.clone()))),
-            Mode::Node => {}
-        }
-    }
-    Ok(Arc::new(Union::new(members)))
+    Ok(Arc::new(Union::of_modes(&modes, view)))
 }
 
 /// Takes connections. One that cannot be taken is one less, and no reason to end.

@@ -6,7 +6,7 @@ use objects::status::{Reason, Status};
 use objects::{Value, meta};
 use serde_json::json;
 
-use super::{DeleteOptions, Registry, Request, WriteOptions};
+use super::{Registry, Request, WriteOptions};
 use crate::clock;
 
 impl Registry {
@@ -22,7 +22,7 @@ impl Registry {
             request.subresource.as_str(),
         ) {
             ("pods", "binding") => self.bind(request, &object, options).await,
-            ("pods", "eviction") => self.evict(request, &object).await,
+            ("pods", "eviction") => self.evict(request, &object, options).await,
             _ => Err(Status::new(
                 Reason::MethodNotAllowed,
                 "the server does not allow this method on the requested resource",
@@ -83,22 +83,6 @@ impl Registry {
             Ok(pod)
         };
         self.patch(request, &change, options).await?;
-        Ok(
-            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}),
-        )
-    }
-
-    /// Deletes a pod, unless a disruption budget forbids that now.
-    async fn evict(&self, request: &Request, eviction: &Value) -> Result<Value, Status> {
-        if meta::name(eviction) != request.name {
-            return Err(Status::bad_request(format!(
-                "name in URL does not match name in Eviction object: \"{}\" != \"{}\"",
-                request.name,
-                meta::name(eviction)
-            )));
-        }
-        let options = DeleteOptions::from_body(&eviction["deleteOptions"])?;
-        self.delete(request, &options).await?;
         Ok(
             json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}),
         )

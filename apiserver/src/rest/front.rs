@@ -14,6 +14,8 @@ use super::answer::{self, Answer};
 use super::path::{self, ResourcePath};
 use super::{objects_api, pages};
 use crate::attributes::Attributes;
+use crate::authn::impersonation::{self, Impersonation};
+use crate::authn::service_accounts::ServiceAccountTokens;
 use crate::authn::{Authenticator, Credentials};
 use crate::authz::{Authorizer, forbidden};
 use crate::registry::Registry;
@@ -27,6 +29,9 @@ pub struct Front {
     pub registry: Arc<Registry>,
     pub authenticator: Arc<Authenticator>,
     pub authorizer: Arc<dyn Authorizer>,
+    pub impersonation: Impersonation,
+    /// None if this server issues no tokens.
+    pub tokens: Option<Arc<ServiceAccountTokens>>,
     pub pages: pages::Pages,
 }
 
@@ -110,7 +115,7 @@ impl Front {
     async fn try_answer(&self, request: Request<Incoming>, peer: &Peer) -> Result<Answer, Status> {
         let (parts, body) = request.into_parts();
         let user = self.authenticate(&parts.headers, peer)?;
-        let admitted = Admitted {
+        let mut admitted = Admitted {
             user: Arc::new(user),
             method: parts.method,
             path: parts.uri.path().to_owned(),
@@ -118,18 +123,22 @@ impl Front {
             headers: parts.headers,
             body,
         };
-        match path::resource(&admitted.path) {
+        let found = path::resource(&admitted.path);
+        let mut attributes = attributes(&admitted, found.as_ref());
+        let acted_as = self.impersonation.impersonate(
+            self.authorizer.as_ref(),
+            &attributes,
+            &admitted.headers,
+        )?;
+        if let Some(user) = acted_as {
+            admitted.user = Arc::new(user);
+            attributes.user = admitted.user.clone();
+        }
+        impersonation::strip(&mut admitted.headers);
+        self.authorize(&attributes)?;
+        match found {
             Some(found) => self.resource(admitted, found).await,
-            None => {
-                let attributes = Attributes {
-                    user: admitted.user.clone(),
-                    verb: admitted.method.as_str().to_ascii_lowercase(),
-                    path: admitted.path.clone(),
-                    ..Attributes::default()
-                };
-                self.authorize(&attributes)?;
-                pages::answer(self, &admitted).await
-            }
+            None => pages::answer(self, &admitted).await,
         }
     }
 
@@ -154,25 +163,6 @@ impl Front {
 
     async fn resource(&self, request: Admitted, found: ResourcePath) -> Result<Answer, Status> {
         let verb = objects_api::verb(&request, &found);
-        let attributes = Attributes {
-            user: request.user.clone(),
-            verb: verb.to_owned(),
-            group: found.group.clone(),
-            version: found.version.clone(),
-            resource: found.resource.clone(),
-            subresource: found
-                .subresource
-                .split('/')
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
-            namespace: found.namespace.clone(),
-            name: found.name.clone(),
-            path: request.path.clone(),
-            field_selector: request.query("fieldSelector").to_owned(),
-            label_selector: request.query("labelSelector").to_owned(),
-        };
-        self.authorize(&attributes)?;
         let answering = objects_api::answer(self, request, found, verb);
         if verb == "watch" {
             return answering.await;
@@ -187,5 +177,31 @@ impl Front {
                 status.retry_after_seconds = 1;
                 Err(status)
             })
+    }
+}
+
+/// What a request wants to do, in the words of authorization.
+fn attributes(request: &Admitted, found: Option<&ResourcePath>) -> Attributes {
+    let Some(found) = found else {
+        return Attributes {
+            user: request.user.clone(),
+            verb: request.method.as_str().to_ascii_lowercase(),
+            path: request.path.clone(),
+            ..Attributes::default()
+        };
+    };
+    let part = found.subresource.split('/').next().unwrap_or_default();
+    Attributes {
+        user: request.user.clone(),
+        verb: objects_api::verb(request, found).to_owned(),
+        group: found.group.clone(),
+        version: found.version.clone(),
+        resource: found.resource.clone(),
+        subresource: part.to_owned(),
+        namespace: found.namespace.clone(),
+        name: found.name.clone(),
+        path: request.path.clone(),
+        field_selector: request.query("fieldSelector").to_owned(),
+        label_selector: request.query("labelSelector").to_owned(),
     }
 }

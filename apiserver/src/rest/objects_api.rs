@@ -10,7 +10,7 @@ use super::answer::{self, Answer};
 use super::front::{Admitted, Front};
 use super::media::{self, Media};
 use super::path::ResourcePath;
-use super::{stream, verbs, writes};
+use super::{connect, stream, verbs, writes};
 use crate::admission::Warnings;
 use crate::registry::{ListOptions, Request};
 use crate::served::Served;
@@ -91,6 +91,9 @@ async fn dispatch(
     request: Admitted,
     verb: &'static str,
 ) -> Result<Answer, Status> {
+    if connect::is_stream(&call.request.subresource) {
+        return connect::answer(call).await;
+    }
     match verb {
         "get" => verbs::get(call, &request).await,
         "list" => verbs::list(call, &request).await,
@@ -116,7 +119,7 @@ pub(super) fn not_served() -> Status {
     )
 }
 
-fn method_not_allowed() -> Status {
+pub(super) fn method_not_allowed() -> Status {
     Status::new(
         Reason::MethodNotAllowed,
         "the server does not allow this method on the requested resource",

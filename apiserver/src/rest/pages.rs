@@ -12,6 +12,8 @@ use parking_lot::Mutex;
 use super::answer::{self, Answer};
 use super::front::{Admitted, Front};
 use super::media::{DiscoveryForm, discovery_form};
+use super::openapi::{self, OpenApi};
+use crate::authn::service_accounts::discovery::MAX_AGE_SECONDS;
 use crate::served::{Origin, Table};
 
 /// The release of Kubernetes whose API is served.
@@ -22,6 +24,7 @@ pub const VERSION: &str = "v1.36.3";
 pub struct Pages {
     /// The address that clients inside a cluster are told.
     pub advertised: String,
+    openapi: Arc<OpenApi>,
     /// Encoded discovery documents of one generation of the resource table.
     documents: Mutex<Documents>,
 }
@@ -45,12 +48,52 @@ pub(super) async fn answer(front: &Front, request: &Admitted) -> Result<Answer, 
         "" => return Ok(answer::json(&index(&front.registry.resources.table()))),
         "/version" => return Ok(answer::json(&version())),
         "/healthz" | "/livez" | "/readyz" => return Ok(health(front, path, request)),
+        "/.well-known/openid-configuration" | "/openid/v1/jwks" => return keys(front, path),
         _ => {}
+    }
+    if let Some((word, name)) = path[1..].split_once('/')
+        && matches!(word, "healthz" | "livez" | "readyz")
+    {
+        return Ok(check(front, name));
+    }
+    if path.starts_with("/openapi/") {
+        let table = front.registry.resources.table();
+        let found = openapi::answer(&front.pages.openapi, table, request).await?;
+        return Ok(found.unwrap_or_else(|| answer::bytes(404, "", "")));
     }
     if path == "/api" || path.starts_with("/apis") || path.starts_with("/api/") {
         return discover(front, request, path);
     }
     Err(missing())
+}
+
+/// The documents by which others check tokens of this cluster.
+fn keys(front: &Front, path: &str) -> Result<Answer, Status> {
+    let tokens = front.tokens.as_ref().ok_or_else(missing)?;
+    let mut answer = if path == "/openid/v1/jwks" {
+        let keys = tokens.keys_document().to_string();
+        answer::bytes(200, "application/jwk-set+json", keys)
+    } else {
+        let url = format!("https://{}/openid/v1/jwks", front.pages.advertised);
+        let document = tokens.issuer_document(&url).ok_or_else(missing)?;
+        answer::bytes(200, "application/json", document.to_string())
+    };
+    let age = format!("public, max-age={MAX_AGE_SECONDS}");
+    let age = HeaderValue::from_str(&age).expect("a number is a header");
+    answer
+        .headers_mut()
+        .insert(http::header::CACHE_CONTROL, age);
+    Ok(answer)
+}
+
+/// One check of health.
+fn check(front: &Front, name: &str) -> Answer {
+    let found = checks(front).into_iter().find(|(known, _)| *known == name);
+    match found {
+        Some((_, true)) => answer::text(200, "ok"),
+        Some((_, false)) => answer::text(500, "internal server error: reason withheld\n"),
+        None => answer::text(404, "404 page not found\n"),
+    }
 }
 
 fn missing() -> Status {
@@ -74,6 +117,8 @@ fn index(table: &Table) -> Value {
     let mut paths: Vec<String> = [
         "/api",
         "/api/v1",
+        "/.well-known/openid-configuration",
+        "/openid/v1/jwks",
         "/apis",
         "/healthz",
         "/livez",
@@ -198,6 +243,15 @@ fn aggregated(front: &Front, request: &Admitted, table: &Table, beta: bool) -> A
 }
 
 impl Pages {
+    /// The pages of a server that clients are told this address of.
+    #[must_use]
+    pub fn new(advertised: String) -> Pages {
+        Pages {
+            advertised,
+            ..Pages::default()
+        }
+    }
+
     fn aggregated(&self, table: &Table, path: &str) -> Arc<Aggregated> {
         let mut documents = self.documents.lock();
         if documents.generation != table.generation {

@@ -19,11 +19,20 @@ use crate::served::Served;
 pub(super) async fn get(call: &Call<'_>, request: &Admitted) -> Result<Answer, Status> {
     let version = request.query("resourceVersion");
     let object = match call.request.subresource.as_str() {
-        "" | "status" => call.front.registry.get(&call.request, version).await?,
+        "" => call.front.registry.get(&call.request, version).await?,
         "scale" => call.front.registry.get_scale(&call.request).await?,
+        // Other parts that have the kind of the object are the object.
+        name if is_whole(&call.request.served, name) => {
+            call.front.registry.get(&call.request, version).await?
+        }
         _ => return Err(super::objects_api::not_served()),
     };
     shown(call, 200, &object, request.query("includeObject"))
+}
+
+fn is_whole(served: &Served, subresource: &str) -> bool {
+    let part = served.subresource(subresource);
+    part.is_some_and(|part| part.kind == served.resource.kind)
 }
 
 /// An object in the form that was asked for.

@@ -10,6 +10,7 @@ use super::answer::{self, Answer};
 use super::body::{self, Wanted};
 use super::front::Admitted;
 use super::objects_api::Call;
+use super::reviews;
 use super::verbs::shown;
 use crate::registry::{DeleteOptions, Deleted, ListOptions, WriteOptions};
 
@@ -23,7 +24,11 @@ pub(super) async fn create(call: &Call<'_>, request: Admitted) -> Result<Answer,
     let bytes = body::read(request.body).await?;
     let object = body::decode(&bytes, &headers, &wanted(call, &options))?;
     let registry = &call.front.registry;
-    let made = if call.request.subresource.is_empty() {
+    let made = if !call.request.served.is_stored() {
+        reviews::answer(call, object, &options).await?
+    } else if call.request.subresource == "token" {
+        reviews::token(call, &object).await?
+    } else if call.request.subresource.is_empty() {
         registry.create(&call.request, object, &options).await?
     } else {
         registry.act(&call.request, object, &options).await?

@@ -1,0 +1,68 @@
+//! Questions that are answered and never stored: reviews of tokens and permissions, tokens of service accounts.
+
+use objects::status::Status;
+use objects::{Value, meta};
+
+use super::objects_api::{Call, method_not_allowed, not_served};
+use crate::authn::{self, Clock};
+use crate::authz;
+use crate::registry::{Request, WriteOptions};
+
+/// The answer to what was sent to a resource whose objects are not stored.
+pub(super) async fn answer(
+    call: &Call<'_>,
+    body: Value,
+    options: &WriteOptions,
+) -> Result<Value, Status> {
+    let (front, request) = (call.front, &call.request);
+    let authorizer = front.authorizer.as_ref();
+    // Who asks knows what was written before: roles and accounts are as new as that.
+    front.registry.feed.barrier().await?;
+    match request.served.resource.plural.as_str() {
+        "bindings" => bind(call, &body, options).await,
+        "tokenreviews" => authn::review::token(&front.authenticator, &body),
+        "selfsubjectreviews" => Ok(authn::review::self_subject(&request.user, &Clock::system())),
+        "subjectaccessreviews" => authz::review::subject_access(authorizer, &body),
+        "selfsubjectaccessreviews" => {
+            authz::review::self_subject_access(authorizer, &request.user, &body)
+        }
+        "localsubjectaccessreviews" => {
+            authz::review::local_subject_access(authorizer, &request.namespace, &body)
+        }
+        "selfsubjectrulesreviews" => {
+            authz::review::self_subject_rules(authorizer, &request.user, &body)
+        }
+        _ => Err(method_not_allowed()),
+    }
+}
+
+/// A token for a service account.
+pub(super) async fn token(call: &Call<'_>, body: &Value) -> Result<Value, Status> {
+    let (front, request) = (call.front, &call.request);
+    let tokens = front.tokens.as_ref().ok_or_else(not_served)?;
+    front.registry.feed.barrier().await?;
+    let answer = tokens.request(&request.namespace, &request.name, body)?;
+    for warning in answer.warnings {
+        request.warnings.add(warning);
+    }
+    tracing::debug!(credential = answer.credential_id, "a token was issued");
+    Ok(answer.object)
+}
+
+/// The old way to give a pod its node, with the pod's name in the body alone.
+async fn bind(call: &Call<'_>, body: &Value, options: &WriteOptions) -> Result<Value, Status> {
+    let request = &call.request;
+    let registry = &call.front.registry;
+    let table = registry.resources.table();
+    let pods = table.any_version("", "pods").ok_or_else(not_served)?;
+    let pod = Request {
+        user: request.user.clone(),
+        served: pods.clone(),
+        subresource: "binding".to_owned(),
+        namespace: request.namespace.clone(),
+        name: meta::name(body).to_owned(),
+        agent: request.agent.clone(),
+        warnings: crate::admission::Warnings::default(),
+    };
+    registry.bind(&pod, body, options).await
+}
