@@ -15,7 +15,12 @@ pub struct Defaults {
 }
 
 /// The tables of all rooms.
-const TABLES: [&[Defaults]; 3] = [pod::DEFAULTS, workloads::DEFAULTS, kinds::DEFAULTS];
+const TABLES: [&[Defaults]; 4] = [
+    pod::DEFAULTS,
+    workloads::DEFAULTS,
+    kinds::DEFAULTS,
+    crate::crd::DEFAULTS,
+];
 
 /// Fills in what an object of a kind does not say.
 pub fn apply(group: &str, kind: &str, object: &mut Value) {

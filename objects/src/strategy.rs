@@ -60,7 +60,12 @@ impl Strategy {
 }
 
 /// The tables of all rooms.
-const TABLES: [&[Strategy]; 3] = [pod::STRATEGIES, workloads::STRATEGIES, kinds::STRATEGIES];
+const TABLES: [&[Strategy]; 4] = [
+    pod::STRATEGIES,
+    workloads::STRATEGIES,
+    kinds::STRATEGIES,
+    crate::crd::STRATEGIES,
+];
 
 /// A kind that no table names.
 static OTHER: Strategy = Strategy::plain("", "");

@@ -69,7 +69,12 @@ impl Rules {
 }
 
 /// The tables of all rooms.
-const TABLES: [&[Rules]; 3] = [pod::RULES, workloads::RULES, kinds::RULES];
+const TABLES: [&[Rules]; 4] = [
+    pod::RULES,
+    workloads::RULES,
+    kinds::RULES,
+    crate::crd::RULES,
+];
 
 /// The rules of a kind; none for a kind that has no rules of its own here.
 #[must_use]
