@@ -17,9 +17,9 @@ const CLIENT_PORT: &[&str] = &[
     "mainstay/pipeline.proto",
 ];
 
-/// Services between our own processes, and of collectors of spans. Both sides share one set of
-/// types; `src/lib.rs` names each package once, with `"own"` as its side.
-const OWN: &[&str] = &["peer/peer.proto", "otlp/trace.proto"];
+/// Services between our own processes, of collectors of spans, and of the apiserver. Both sides share
+/// one set of types; `src/lib.rs` names each package once, with `"own"` as its side.
+const OWN: &[&str] = &["peer/peer.proto", "otlp/trace.proto", "mainstay/api.proto"];
 
 /// Messages the server writes from stored bytes, and the hand-written types that do it.
 const ENCODED: &[(&str, &str)] = &[

@@ -11,6 +11,7 @@ pub mod cached_objects;
 pub mod clock;
 mod compaction;
 pub mod config;
+pub mod grpc;
 pub mod objects_view;
 pub mod registry;
 pub mod rest;

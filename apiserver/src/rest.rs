@@ -15,5 +15,9 @@ mod verbs;
 mod writes;
 
 pub use self::answer::{Answer, Body};
+pub(crate) use self::body::{decode_json, decode_patched};
+pub(crate) use self::front::agent;
 pub use self::front::{Front, Peer};
+pub(crate) use self::objects_api::{check_served, not_served};
 pub use self::pages::{Pages, VERSION};
+pub(crate) use self::writes::wanted;

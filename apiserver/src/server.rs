@@ -8,12 +8,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use daemon::{CancellationToken, OnFailure, Tasks};
+use http_body_util::Either;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use objects::catalog::Catalog;
+use proto::api::objects_server::ObjectsServer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tonic::codegen::Service;
 
 use crate::admission::AdmitAll;
 use crate::authn::impersonation::Impersonation;
@@ -26,10 +30,10 @@ use crate::cached_objects::CachedObjects;
 use crate::config::Config;
 use crate::objects_view::ObjectsView;
 use crate::registry::Registry;
-use crate::rest::{Front, Pages, Peer};
+use crate::rest::{self, Front, Pages, Peer};
 use crate::served::Resources;
 use crate::storage::{Endpoints, Storage, Tls};
-use crate::{aggregation, bootstrap, compaction, tls};
+use crate::{aggregation, bootstrap, compaction, grpc, tls};
 
 /// Time for a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -107,9 +111,12 @@ impl Server {
         tasks.spawn("compaction", OnFailure::Stop, |stop| {
             until(stop, compaction::run(storage, interval))
         });
-        let accepting = front.clone();
+        let doors = Doors {
+            rest: front.clone(),
+            grpc: grpc::service(front.clone()),
+        };
         tasks.spawn("port", OnFailure::Stop, |stop| {
-            until(stop, accept(listener, tls, accepting))
+            until(stop, accept(listener, tls, doors))
         });
         Ok(Server {
             address,
@@ -239,8 +246,31 @@ fn authorizer(config: &Config, view: &Arc<dyn ObjectsView>) -> Result<Arc<dyn Au
     Ok(Arc::new(Union::of_modes(&modes, view)))
 }
 
+/// The two ways in that the port has.
+#[derive(Clone)]
+struct Doors {
+    rest: Arc<Front>,
+    grpc: ObjectsServer<grpc::Api>,
+}
+
+impl Doors {
+    async fn answer(
+        &self,
+        mut request: http::Request<Incoming>,
+        peer: &Peer,
+    ) -> http::Response<Either<rest::Body, tonic::body::Body>> {
+        if !grpc::is_call(&request) {
+            return self.rest.answer(request, peer).await.map(Either::Left);
+        }
+        request.extensions_mut().insert(peer.clone());
+        let answer = self.grpc.clone().call(request).await;
+        let answer = answer.unwrap_or_else(|never| match never {});
+        answer.map(Either::Right)
+    }
+}
+
 /// Takes connections. One that cannot be taken is one less, and no reason to end.
-async fn accept(listener: TcpListener, tls: Arc<rustls::ServerConfig>, front: Arc<Front>) {
+async fn accept(listener: TcpListener, tls: Arc<rustls::ServerConfig>, doors: Doors) {
     let acceptor = TlsAcceptor::from(tls);
     let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     let connections = tokio_util::task::TaskTracker::new();
@@ -252,9 +282,9 @@ async fn accept(listener: TcpListener, tls: Arc<rustls::ServerConfig>, front: Ar
             .expect("the semaphore is never closed");
         match listener.accept().await {
             Ok((stream, from)) => {
-                let (acceptor, front) = (acceptor.clone(), front.clone());
+                let (acceptor, doors) = (acceptor.clone(), doors.clone());
                 connections.spawn(async move {
-                    serve(stream, from, acceptor, front).await;
+                    serve(stream, from, acceptor, doors).await;
                     drop(place);
                 });
             }
@@ -266,7 +296,7 @@ async fn accept(listener: TcpListener, tls: Arc<rustls::ServerConfig>, front: Ar
     }
 }
 
-async fn serve(stream: TcpStream, from: SocketAddr, acceptor: TlsAcceptor, front: Arc<Front>) {
+async fn serve(stream: TcpStream, from: SocketAddr, acceptor: TlsAcceptor, doors: Doors) {
     // A connection without it is slow and works.
     let _ = stream.set_nodelay(true);
     let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
@@ -286,8 +316,8 @@ async fn serve(stream: TcpStream, from: SocketAddr, acceptor: TlsAcceptor, front
         certificates: certificates.collect(),
     };
     let service = service_fn(move |request| {
-        let (front, peer) = (front.clone(), peer.clone());
-        async move { Ok::<_, std::convert::Infallible>(front.answer(request, &peer).await) }
+        let (doors, peer) = (doors.clone(), peer.clone());
+        async move { Ok::<_, std::convert::Infallible>(doors.answer(request, &peer).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder

@@ -64,6 +64,11 @@ generated!(
 );
 
 generated!(
+    /// Kubernetes objects, as the apiserver serves them beside REST.
+    api, "own", "mainstay.api.v1"
+);
+
+generated!(
     /// Spans for a collector that speaks OpenTelemetry's protocol.
     otlp, "own", "opentelemetry.proto.collector.trace.v1"
 );

@@ -33,7 +33,7 @@ pub(super) async fn read(body: Incoming) -> Result<Bytes, Status> {
 }
 
 /// What decoding needs to know of a request.
-pub(super) struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     pub(super) served: &'a Served,
     /// The kind of the body: the resource's own, or a subresource's.
     pub(super) group: &'a str,
@@ -78,8 +78,13 @@ pub(super) fn decode(
     Ok(value)
 }
 
+/// The object in JSON, of the kind that is wanted.
+pub(crate) fn decode_json(bytes: &[u8], wanted: &Wanted<'_>) -> Result<Value, Status> {
+    decode(bytes, &HeaderMap::new(), wanted)
+}
+
 /// An object after a patch: as if it had been sent whole.
-pub(super) fn decode_patched(value: Value, wanted: &Wanted<'_>) -> Result<Value, Status> {
+pub(crate) fn decode_patched(value: Value, wanted: &Wanted<'_>) -> Result<Value, Status> {
     let value = checked(
         json::Read {
             value,

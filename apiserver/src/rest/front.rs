@@ -68,7 +68,7 @@ impl Admitted {
             .map_or("", |(_, value)| value)
     }
 
-    /// The program that sent it: what stands before the slash of its `User-Agent`.
+    /// The program that sent it.
     pub(super) fn agent(&self) -> String {
         objects::patch::apply::name_of_user_agent(self.header(USER_AGENT))
     }
@@ -84,6 +84,14 @@ impl Admitted {
             text => !matches!(text, "false" | "0"),
         }
     }
+}
+
+/// The program that sent a request: what stands before the slash of its `User-Agent`.
+pub(crate) fn agent(user_agent: Option<&str>) -> String {
+    const AGENT_BYTES_MAX: usize = 128;
+    let agent = user_agent.unwrap_or_default();
+    let agent = agent.split('/').next().unwrap_or_default();
+    agent[..agent.floor_char_boundary(AGENT_BYTES_MAX)].to_owned()
 }
 
 impl Front {
@@ -142,7 +150,8 @@ impl Front {
         }
     }
 
-    fn authenticate(&self, headers: &HeaderMap, peer: &Peer) -> Result<User, Status> {
+    /// Who sends a request, by its connection and its headers.
+    pub(crate) fn authenticate(&self, headers: &HeaderMap, peer: &Peer) -> Result<User, Status> {
         let identity = self
             .authenticator
             .authenticate(&Credentials::of(&peer.certificates, headers))?;
@@ -152,7 +161,7 @@ impl Front {
     }
 
     /// Lets pass what is allowed.
-    pub(super) fn authorize(&self, attributes: &Attributes) -> Result<(), Status> {
+    pub(crate) fn authorize(&self, attributes: &Attributes) -> Result<(), Status> {
         let decision = self.authorizer.authorize(attributes);
         if decision.is_allowed() {
             Ok(())

@@ -1,7 +1,5 @@
 //! Requests to resources: which verb a method and a path are, and who answers it.
 
-use std::sync::Arc;
-
 use http::Method;
 use http::header::ACCEPT;
 use objects::status::{Reason, Status};
@@ -57,7 +55,7 @@ pub(super) async fn answer(
         .get(&found.group, &found.version, &found.resource)
         .ok_or_else(not_served)?
         .clone();
-    check_served(&served, &found, verb)?;
+    check_served(&served, &found.namespace, &found.subresource, verb)?;
     let media = media::negotiate(
         request.header(ACCEPT),
         !served.is_custom(),
@@ -112,7 +110,7 @@ async fn dispatch(
 }
 
 /// The answer to a path under which nothing is served.
-pub(super) fn not_served() -> Status {
+pub(crate) fn not_served() -> Status {
     Status::new(
         Reason::NotFound,
         "the server could not find the requested resource",
@@ -127,20 +125,24 @@ pub(super) fn method_not_allowed() -> Status {
 }
 
 /// Whether a resource has the part and the verb that a request wants.
-fn check_served(served: &Arc<Served>, found: &ResourcePath, verb: &str) -> Result<(), Status> {
+pub(crate) fn check_served(
+    served: &Served,
+    namespace: &str,
+    subresource: &str,
+    verb: &str,
+) -> Result<(), Status> {
     let resource = &served.resource;
-    if !found.namespace.is_empty() && !resource.namespaced && resource.plural != "namespaces" {
+    if !namespace.is_empty() && !resource.namespaced && resource.plural != "namespaces" {
         return Err(not_served());
     }
-    let first = found.subresource.split('/').next().unwrap_or_default();
+    let first = subresource.split('/').next().unwrap_or_default();
     let verbs = if first.is_empty() {
         &resource.verbs
     } else {
         &resource.subresource(first).ok_or_else(not_served)?.verbs
     };
     // An object in a namespace is written where it is; a list may span all of them.
-    let spans =
-        resource.namespaced && found.namespace.is_empty() && !matches!(verb, "list" | "watch");
+    let spans = resource.namespaced && namespace.is_empty() && !matches!(verb, "list" | "watch");
     if verbs.iter().any(|known| known == verb)
         && !(spans && resource.verbs.iter().any(|known| known == "get"))
     {

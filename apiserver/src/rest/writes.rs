@@ -12,7 +12,7 @@ use super::front::Admitted;
 use super::objects_api::Call;
 use super::reviews;
 use super::verbs::shown;
-use crate::registry::{DeleteOptions, Deleted, ListOptions, WriteOptions};
+use crate::registry::{DeleteOptions, Deleted, ListOptions, Request, WriteOptions};
 
 /// The media type of a configuration that is applied.
 const APPLY: &str = "application/apply-patch+yaml";
@@ -22,7 +22,7 @@ pub(super) async fn create(call: &Call<'_>, request: Admitted) -> Result<Answer,
     let options = WriteOptions::from_query(&request.query, "CreateOptions")?;
     let headers = request.headers.clone();
     let bytes = body::read(request.body).await?;
-    let object = body::decode(&bytes, &headers, &wanted(call, &options))?;
+    let object = body::decode(&bytes, &headers, &wanted(&call.request, &options))?;
     let registry = &call.front.registry;
     let made = if !call.request.served.is_stored() {
         reviews::answer(call, object, &options).await?
@@ -41,7 +41,7 @@ pub(super) async fn update(call: &Call<'_>, request: Admitted) -> Result<Answer,
     let options = WriteOptions::from_query(&request.query, "UpdateOptions")?;
     let headers = request.headers.clone();
     let bytes = body::read(request.body).await?;
-    let object = body::decode(&bytes, &headers, &wanted(call, &options))?;
+    let object = body::decode(&bytes, &headers, &wanted(&call.request, &options))?;
     let registry = &call.front.registry;
     if call.request.subresource == "scale" {
         let changed = registry
@@ -74,7 +74,7 @@ pub(super) async fn patch(call: &Call<'_>, request: Admitted) -> Result<Answer, 
     };
     let change = |current: &Value| {
         let patched = patch::apply_patch(kind, at, current, &bytes)?;
-        body::decode_patched(patched, &wanted(call, &options))
+        body::decode_patched(patched, &wanted(&call.request, &options))
     };
     let object = if call.request.subresource == "scale" {
         registry.set_scale(&call.request, &change, &options).await?
@@ -85,9 +85,9 @@ pub(super) async fn patch(call: &Call<'_>, request: Admitted) -> Result<Answer, 
 }
 
 /// The kind that the body of a request has.
-fn wanted<'a>(call: &'a Call<'_>, options: &WriteOptions) -> Wanted<'a> {
-    let resource = &call.request.served.resource;
-    let (group, version, kind) = match resource.subresource(&call.request.subresource) {
+pub(crate) fn wanted<'a>(request: &'a Request, options: &WriteOptions) -> Wanted<'a> {
+    let resource = &request.served.resource;
+    let (group, version, kind) = match resource.subresource(&request.subresource) {
         Some(part) => (
             part.group.as_str(),
             part.version.as_str(),
@@ -100,12 +100,12 @@ fn wanted<'a>(call: &'a Call<'_>, options: &WriteOptions) -> Wanted<'a> {
         ),
     };
     Wanted {
-        served: &call.request.served,
+        served: &request.served,
         group,
         version,
         kind,
         validation: options.validation,
-        warnings: &call.request.warnings,
+        warnings: &request.warnings,
     }
 }
 

@@ -1,0 +1,126 @@
+//! The gRPC service `mainstay.api.v1.Objects`: the registry's way for programs that want less work per object than REST is.
+
+mod batch;
+mod caller;
+mod failure;
+mod options;
+mod reads;
+mod writes;
+
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use proto::api;
+use proto::api::objects_server::{Objects, ObjectsServer};
+use tonic::{Request, Response};
+
+use self::caller::Caller;
+use self::failure::Failed;
+use crate::authn::impersonation::Impersonation;
+use crate::rest::Front;
+
+/// Largest request, as REST's.
+const REQUEST_BYTES_MAX: usize = 3 << 20;
+
+/// Answers calls with what REST answers with.
+pub struct Api {
+    front: Arc<Front>,
+    impersonation: Impersonation,
+}
+
+/// The service over a front. Its requests carry the peer of their connection as an extension.
+#[must_use]
+pub fn service(front: Arc<Front>) -> ObjectsServer<Api> {
+    let api = Api {
+        front,
+        impersonation: Impersonation::default(),
+    };
+    ObjectsServer::new(api).max_decoding_message_size(REQUEST_BYTES_MAX)
+}
+
+/// Whether a request is a gRPC call and not one of REST.
+#[must_use]
+pub fn is_call<B>(request: &http::Request<B>) -> bool {
+    request.version() == http::Version::HTTP_2
+        && request
+            .headers()
+            .get(http::header::CONTENT_TYPE)
+            .is_some_and(|name| name.as_bytes().starts_with(b"application/grpc"))
+}
+
+impl Api {
+    /// Who calls, and what with.
+    fn open<T>(&self, request: Request<T>) -> Result<(Caller<'_>, T), tonic::Status> {
+        let (metadata, extensions, message) = request.into_parts();
+        let caller =
+            Caller::of(self, metadata.into_headers(), &extensions).map_err(Failed::from)?;
+        Ok((caller, message))
+    }
+}
+
+type Answer<T> = Result<Response<T>, tonic::Status>;
+
+#[tonic::async_trait]
+impl Objects for Api {
+    type ListStream = BoxStream<'static, Result<api::ListChunk, tonic::Status>>;
+    type WatchStream = BoxStream<'static, Result<api::WatchResponse, tonic::Status>>;
+
+    async fn get(&self, request: Request<api::GetRequest>) -> Answer<api::GetResponse> {
+        let (caller, message) = self.open(request)?;
+        Ok(Response::new(reads::get(&caller, &message).await?))
+    }
+
+    async fn list(&self, request: Request<api::ListRequest>) -> Answer<Self::ListStream> {
+        let (caller, message) = self.open(request)?;
+        Ok(Response::new(reads::list(&caller, &message).await?))
+    }
+
+    async fn watch(&self, request: Request<api::WatchRequest>) -> Answer<Self::WatchStream> {
+        let (caller, message) = self.open(request)?;
+        Ok(Response::new(reads::watch(&caller, &message).await?))
+    }
+
+    async fn create(&self, request: Request<api::CreateRequest>) -> Answer<api::WriteResponse> {
+        let (caller, message) = self.open(request)?;
+        Ok(Response::new(writes::create(&caller, &message).await?))
+    }
+
+    async fn update(&self, request: Request<api::UpdateRequest>) -> Answer<api::WriteResponse> {
+        let (caller, message) = self.open(request)?;
+        Ok(Response::new(writes::update(&caller, &message).await?))
+    }
+
+    async fn patch(&self, request: Request<api::PatchRequest>) -> Answer<api::WriteResponse> {
+        let (caller, message) = self.open(request)?;
+        Ok(Response::new(writes::patch(&caller, &message).await?))
+    }
+
+    async fn apply(&self, request: Request<api::ApplyRequest>) -> Answer<api::WriteResponse> {
+        let (caller, message) = self.open(request)?;
+        Ok(Response::new(writes::apply(&caller, &message).await?))
+    }
+
+    async fn delete(&self, request: Request<api::DeleteRequest>) -> Answer<api::DeleteResponse> {
+        let (caller, message) = self.open(request)?;
+        Ok(Response::new(writes::delete(&caller, &message).await?))
+    }
+
+    async fn delete_collection(
+        &self,
+        request: Request<api::DeleteCollectionRequest>,
+    ) -> Answer<api::DeleteCollectionResponse> {
+        let (caller, message) = self.open(request)?;
+        let answer = writes::delete_collection(&caller, &message).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn batch(&self, request: Request<api::BatchRequest>) -> Answer<api::BatchResponse> {
+        let (caller, message) = self.open(request)?;
+        Ok(Response::new(batch::batch(&caller, message).await?))
+    }
+
+    async fn bind(&self, request: Request<api::BindRequest>) -> Answer<api::BindResponse> {
+        let (caller, message) = self.open(request)?;
+        Ok(Response::new(batch::bind(&caller, message).await?))
+    }
+}

@@ -1,0 +1,183 @@
+//! Who calls, and whether that one may do what the call asks for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::USER_AGENT;
+use http::{Extensions, HeaderMap};
+use objects::status::{Reason, Status};
+use proto::api::Target;
+
+use super::Api;
+use crate::admission::Warnings;
+use crate::attributes::Attributes;
+use crate::registry::{self, Registry};
+use crate::rest::{Front, Peer, agent, check_served, not_served};
+use crate::user::User;
+
+/// Time that everything has but watches.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Somebody who is known, at a call.
+pub(super) struct Caller<'a> {
+    api: &'a Api,
+    headers: HeaderMap,
+    user: Arc<User>,
+}
+
+/// The selectors of what is asked for, which authorization looks at.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Selectors<'a> {
+    pub(super) labels: &'a str,
+    pub(super) fields: &'a str,
+}
+
+impl<'a> Caller<'a> {
+    pub(super) fn of(
+        api: &'a Api,
+        headers: HeaderMap,
+        extensions: &Extensions,
+    ) -> Result<Caller<'a>, Status> {
+        let peer = extensions
+            .get::<Peer>()
+            .ok_or_else(|| Status::internal("the call has no connection"))?;
+        let user = Arc::new(api.front.authenticate(&headers, peer)?);
+        Ok(Caller { api, headers, user })
+    }
+
+    pub(super) fn front(&self) -> &'a Front {
+        &self.api.front
+    }
+
+    pub(super) fn registry(&self) -> &'a Registry {
+        &self.api.front.registry
+    }
+
+    /// The request that a call is, if the caller may make it.
+    pub(super) fn request(
+        &self,
+        target: Option<&Target>,
+        verb: &str,
+        selectors: Selectors<'_>,
+    ) -> Result<registry::Request, Status> {
+        let target = target.ok_or_else(|| Status::bad_request("target: Required value"))?;
+        check_names(target)?;
+        check_named(target, verb)?;
+        let is_namespace = target.group.is_empty() && target.resource == "namespaces";
+        let mut attributes = Attributes {
+            user: self.user.clone(),
+            verb: verb.to_owned(),
+            group: target.group.clone(),
+            version: target.version.clone(),
+            resource: target.resource.clone(),
+            subresource: target.subresource.clone(),
+            // Rules inside a namespace are also about the namespace itself.
+            namespace: if is_namespace {
+                target.name.clone()
+            } else {
+                target.namespace.clone()
+            },
+            name: target.name.clone(),
+            path: String::new(),
+            field_selector: selectors.fields.to_owned(),
+            label_selector: selectors.labels.to_owned(),
+        };
+        let authorizer = self.front().authorizer.as_ref();
+        let other = self
+            .api
+            .impersonation
+            .impersonate(authorizer, &attributes, &self.headers)?;
+        if let Some(user) = other {
+            attributes.user = Arc::new(user);
+        }
+        self.front().authorize(&attributes)?;
+        let table = self.registry().resources.table();
+        let served = table
+            .get(&target.group, &target.version, &target.resource)
+            .ok_or_else(not_served)?
+            .clone();
+        check_served(&served, &attributes.namespace, &target.subresource, verb)?;
+        let user_agent = self.headers.get(USER_AGENT);
+        Ok(registry::Request {
+            user: attributes.user,
+            served,
+            subresource: attributes.subresource,
+            namespace: attributes.namespace,
+            name: attributes.name,
+            agent: agent(user_agent.and_then(|value| value.to_str().ok())),
+            warnings: Warnings::default(),
+        })
+    }
+}
+
+/// Names are parts of keys, and what separates those is no part of a name.
+fn check_names(target: &Target) -> Result<(), Status> {
+    for (what, name) in [("name", &target.name), ("namespace", &target.namespace)] {
+        let fault = if name == "." || name == ".." {
+            format!("may not be '{name}'")
+        } else if let Some(letter) = name.chars().find(|letter| matches!(letter, '/' | '%')) {
+            format!("may not contain '{letter}'")
+        } else if name.chars().any(char::is_control) {
+            "may not contain control characters".to_owned()
+        } else {
+            continue;
+        };
+        return Err(Status::bad_request(format!(
+            "invalid resource {what} {name:?}: [{fault}]"
+        )));
+    }
+    Ok(())
+}
+
+/// What is done to one object, or with a part of it, needs its name: without one, many would be meant.
+fn check_named(target: &Target, verb: &str) -> Result<(), Status> {
+    let one = matches!(verb, "get" | "update" | "patch" | "delete");
+    if target.name.is_empty() && (one || !target.subresource.is_empty()) {
+        return Err(Status::bad_request("target.name: Required value"));
+    }
+    Ok(())
+}
+
+/// What a call comes to if it does so in time.
+pub(super) async fn in_time<T>(
+    answering: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    tokio::time::timeout(REQUEST_TIMEOUT, answering)
+        .await
+        .unwrap_or_else(|_elapsed| {
+            let mut status = Status::new(
+                Reason::Timeout,
+                "Timeout: request did not complete within the allotted timeout",
+            );
+            status.retry_after_seconds = 1;
+            Err(status)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_reach_another_key() {
+        let named = |name: &str, namespace: &str| {
+            check_names(&Target {
+                name: name.to_owned(),
+                namespace: namespace.to_owned(),
+                ..Target::default()
+            })
+        };
+        named("a.b-c:d", "ns").unwrap();
+        for (name, namespace) in [
+            ("a/b", "ns"),
+            ("..", "ns"),
+            (".", ""),
+            ("a%2f", ""),
+            ("a", "b/c"),
+            ("a\0", ""),
+        ] {
+            let status = named(name, namespace).unwrap_err();
+            assert_eq!(status.reason, Reason::BadRequest, "{name:?} {namespace:?}");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Reading and watching. Streams are made as they are taken: what a slow client has not taken is not there yet.
+
+use std::sync::Arc;
+use std::vec;
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt};
+use objects::Value;
+use objects::status::Status;
+use proto::api::{self, EventType};
+
+use super::caller::{Caller, Selectors, in_time};
+use super::failure::Failed;
+use super::options;
+use crate::cache::{EventKind, Object};
+use crate::registry::{Registry, Told, Watcher, as_served};
+use crate::rest::not_served;
+use crate::served::Served;
+
+/// Most bytes of objects in one message of a stream, if there is more than one object in it.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// Most objects or events of one message.
+const MESSAGE_ITEMS_MAX: usize = 8_192;
+
+/// One object.
+pub(super) async fn get(
+    caller: &Caller<'_>,
+    message: &api::GetRequest,
+) -> Result<api::GetResponse, Failed> {
+    let request = caller.request(message.target.as_ref(), "get", Selectors::default())?;
+    let registry = caller.registry();
+    let object = match request.subresource.as_str() {
+        "" | "status" => in_time(registry.get(&request, &message.resource_version)).await?,
+        "scale" => in_time(registry.get_scale(&request)).await?,
+        _ => return Err(not_served().into()),
+    };
+    Ok(api::GetResponse {
+        object: encoded(&object),
+    })
+}
+
+/// An object in JSON.
+pub(super) fn encoded(object: &Value) -> Bytes {
+    serde_json::to_vec(object).expect("a tree is JSON").into()
+}
+
+/// How the objects of one resource are sent.
+struct Encoder {
+    served: Arc<Served>,
+    /// Whether objects go out as they were encoded for all.
+    shared: bool,
+}
+
+impl Encoder {
+    fn new(registry: &Registry, served: &Arc<Served>) -> Encoder {
+        Encoder {
+            shared: registry.is_stored_as_served(served),
+            served: served.clone(),
+        }
+    }
+
+    fn object(&self, object: &Object) -> Result<Bytes, Status> {
+        if self.shared {
+            return Ok(object.json.clone());
+        }
+        Ok(encoded(&as_served(&self.served, object.value())?))
+    }
+}
+
+/// A list in chunks.
+pub(super) async fn list(
+    caller: &Caller<'_>,
+    message: &api::ListRequest,
+) -> Result<BoxStream<'static, Result<api::ListChunk, tonic::Status>>, Failed> {
+    let mut target = message.target.clone();
+    if let Some(target) = &mut target {
+        target.name.clear();
+    }
+    let selectors = Selectors {
+        labels: &message.label_selector,
+        fields: &message.field_selector,
+    };
+    let request = caller.request(target.as_ref(), "list", selectors)?;
+    let options = options::list(message)?;
+    let list = in_time(caller.registry().list(&request, &options)).await?;
+    let chunks = Chunks {
+        encoder: Encoder::new(caller.registry(), &request.served),
+        objects: list.items.into_iter(),
+        behind: None,
+        resource_version: list.revision.to_string(),
+        continuation: list.continuation,
+        remaining: list.remaining.and_then(|count| i64::try_from(count).ok()),
+        done: false,
+    };
+    let chunks = chunks.map(|chunk| chunk.map_err(|status| Failed::from(status).into()));
+    Ok(stream::iter(chunks).boxed())
+}
+
+/// The chunks of a list that are still to be made.
+struct Chunks {
+    encoder: Encoder,
+    objects: vec::IntoIter<Arc<Object>>,
+    /// An object that the last chunk had no room for.
+    behind: Option<Bytes>,
+    resource_version: String,
+    continuation: String,
+    remaining: Option<i64>,
+    done: bool,
+}
+
+impl Iterator for Chunks {
+    type Item = Result<api::ListChunk, Status>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let chunk = self.chunk();
+        self.done |= chunk.is_err();
+        Some(chunk)
+    }
+}
+
+impl Chunks {
+    fn chunk(&mut self) -> Result<api::ListChunk, Status> {
+        let mut chunk = api::ListChunk {
+            resource_version: self.resource_version.clone(),
+            ..api::ListChunk::default()
+        };
+        let mut size = 0;
+        loop {
+            let object = match self.behind.take() {
+                Some(object) => object,
+                None => match self.objects.next() {
+                    Some(object) => self.encoder.object(&object)?,
+                    None => break,
+                },
+            };
+            let full =
+                size + object.len() > MESSAGE_BYTES_MAX || chunk.objects.len() == MESSAGE_ITEMS_MAX;
+            if full && !chunk.objects.is_empty() {
+                self.behind = Some(object);
+                return Ok(chunk);
+            }
+            size += object.len();
+            chunk.objects.push(object);
+        }
+        self.done = true;
+        chunk.continue_token = std::mem::take(&mut self.continuation);
+        chunk.remaining = self.remaining;
+        Ok(chunk)
+    }
+}
+
+/// A watch.
+pub(super) async fn watch(
+    caller: &Caller<'_>,
+    message: &api::WatchRequest,
+) -> Result<BoxStream<'static, Result<api::WatchResponse, tonic::Status>>, Failed> {
+    let selectors = Selectors {
+        labels: &message.label_selector,
+        fields: &message.field_selector,
+    };
+    let request = caller.request(message.target.as_ref(), "watch", selectors)?;
+    let mut options = options::watch(message)?;
+    options.watch = true;
+    let watcher = in_time(caller.registry().watch(&request, &options)).await?;
+    let events = Events {
+        encoder: Encoder::new(caller.registry(), &request.served),
+        watcher,
+        behind: None,
+        failed: false,
+    };
+    let messages = stream::unfold(events, |mut events| async {
+        let message = events.next().await?;
+        Some((Ok(message), events))
+    });
+    Ok(messages.boxed())
+}
+
+/// The events of a watch that are still to be told.
+struct Events {
+    encoder: Encoder,
+    watcher: Watcher,
+    /// An event that the last message had no room for.
+    behind: Option<api::Event>,
+    failed: bool,
+}
+
+impl Events {
+    /// The events that are there, at least one; none at the end.
+    async fn next(&mut self) -> Option<api::WatchResponse> {
+        let first = match self.behind.take() {
+            Some(event) => event,
+            None if self.failed => return None,
+            None => {
+                let told = self.watcher.next().await?;
+                self.event(told)
+            }
+        };
+        let mut size = first.object.len();
+        let mut events = vec![first];
+        while events.len() < MESSAGE_ITEMS_MAX && !self.failed {
+            // A watcher loses nothing when it is not waited for.
+            let Some(Some(told)) = self.watcher.next().now_or_never() else {
+                break;
+            };
+            let event = self.event(told);
+            size += event.object.len();
+            if size > MESSAGE_BYTES_MAX {
+                self.behind = Some(event);
+                break;
+            }
+            events.push(event);
+        }
+        Some(api::WatchResponse { events })
+    }
+
+    fn event(&mut self, told: Told) -> api::Event {
+        match told {
+            Told::Initial(object) => self.object(EventKind::Added, &object),
+            Told::Change(event, kind) => self.object(kind, event.told(kind)),
+            Told::Bookmark {
+                revision,
+                initial_end,
+            } => api::Event {
+                r#type: EventType::Bookmark.into(),
+                resource_version: revision.to_string(),
+                initial_events_end: initial_end,
+                ..api::Event::default()
+            },
+            Told::Failed(status) => self.fail(status),
+        }
+    }
+
+    fn object(&mut self, kind: EventKind, object: &Object) -> api::Event {
+        let kind = match kind {
+            EventKind::Added => EventType::Added,
+            EventKind::Modified => EventType::Modified,
+            EventKind::Deleted => EventType::Deleted,
+        };
+        match self.encoder.object(object) {
+            Ok(json) => api::Event {
+                r#type: kind.into(),
+                object: json,
+                resource_version: object.revision.to_string(),
+                ..api::Event::default()
+            },
+            Err(status) => self.fail(status),
+        }
+    }
+
+    fn fail(&mut self, status: Status) -> api::Event {
+        self.failed = true;
+        api::Event {
+            r#type: EventType::Error.into(),
+            failure: Some(Failed::from(status).into()),
+            ..api::Event::default()
+        }
+    }
+}

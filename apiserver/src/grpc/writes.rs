@@ -1,0 +1,194 @@
+//! Writing one object, or deleting many.
+
+use objects::catalog::Catalog;
+use objects::patch::{self, PatchKind};
+use objects::status::Status;
+use objects::{Value, meta};
+use proto::api::{self, PatchType};
+
+use super::caller::{Caller, Selectors, in_time};
+use super::failure::Failed;
+use super::options;
+use super::reads::encoded;
+use crate::registry::{Deleted, Request, WriteOptions};
+use crate::rest::{decode_json, decode_patched, wanted};
+
+/// What a write made, and whether there was nothing before.
+type Written = (Value, bool);
+
+/// A new object, or what stands for an action on one.
+pub(super) async fn create(
+    caller: &Caller<'_>,
+    message: &api::CreateRequest,
+) -> Result<api::WriteResponse, Failed> {
+    let target = message.target.clone().map(|mut target| {
+        if target.subresource.is_empty() {
+            target.name.clear();
+        }
+        target
+    });
+    let request = caller.request(target.as_ref(), "create", Selectors::default())?;
+    let registry = caller.registry();
+    let creating = async {
+        let options = options::write(message.options.as_ref(), "CreateOptions", false)?;
+        let object = decode_json(&message.object, &wanted(&request, &options))?;
+        if request.subresource.is_empty() {
+            Ok((registry.create(&request, object, &options).await?, true))
+        } else {
+            Ok((registry.act(&request, object, &options).await?, false))
+        }
+    };
+    told(in_time(creating).await, &request)
+}
+
+/// A whole object in the place of the one that is there.
+pub(super) async fn update(
+    caller: &Caller<'_>,
+    message: &api::UpdateRequest,
+) -> Result<api::WriteResponse, Failed> {
+    let request = caller.request(message.target.as_ref(), "update", Selectors::default())?;
+    let registry = caller.registry();
+    let updating = async {
+        let options = options::write(message.options.as_ref(), "UpdateOptions", false)?;
+        let object = decode_json(&message.object, &wanted(&request, &options))?;
+        if request.subresource == "scale" {
+            let set = |_: &Value| Ok(object.clone());
+            return Ok((registry.set_scale(&request, &set, &options).await?, false));
+        }
+        registry.update(&request, object, &options).await
+    };
+    told(in_time(updating).await, &request)
+}
+
+/// A part of an object.
+pub(super) async fn patch(
+    caller: &Caller<'_>,
+    message: &api::PatchRequest,
+) -> Result<api::WriteResponse, Failed> {
+    let request = caller.request(message.target.as_ref(), "patch", Selectors::default())?;
+    let patching = async {
+        let options = options::write(message.options.as_ref(), "PatchOptions", false)?;
+        let kind = match PatchType::try_from(message.r#type) {
+            Ok(PatchType::Json) => PatchKind::Json,
+            Ok(PatchType::Merge) => PatchKind::Merge,
+            Ok(PatchType::Strategic) => PatchKind::Strategic,
+            Ok(PatchType::Unspecified) | Err(_) => {
+                return Err(patch::unsupported_media_type(!request.served.is_custom()));
+            }
+        };
+        patch_as(caller, &request, &options, (kind, &message.patch)).await
+    };
+    told(in_time(patching).await, &request)
+}
+
+async fn patch_as(
+    caller: &Caller<'_>,
+    request: &Request,
+    options: &WriteOptions,
+    (kind, bytes): (PatchKind, &[u8]),
+) -> Result<Written, Status> {
+    let scale = request.subresource == "scale";
+    let at = if scale {
+        Catalog::builtin().kind("autoscaling", "v1", "Scale")
+    } else {
+        (!request.served.is_custom()).then(|| request.served.at())
+    };
+    let change = |current: &Value| {
+        let patched = patch::apply_patch(kind, at, current, bytes)?;
+        decode_patched(patched, &wanted(request, options))
+    };
+    let registry = caller.registry();
+    let object = if scale {
+        registry.set_scale(request, &change, options).await?
+    } else {
+        registry.patch(request, &change, options).await?
+    };
+    Ok((object, false))
+}
+
+/// A configuration that is merged with what others own.
+pub(super) async fn apply(
+    caller: &Caller<'_>,
+    message: &api::ApplyRequest,
+) -> Result<api::WriteResponse, Failed> {
+    let request = caller.request(message.target.as_ref(), "patch", Selectors::default())?;
+    let applying = async {
+        let options = options::write(message.options.as_ref(), "PatchOptions", message.force)?;
+        let registry = caller.registry();
+        registry
+            .apply(&request, &message.configuration, &options)
+            .await
+    };
+    told(in_time(applying).await, &request)
+}
+
+/// What a client is told of a write.
+fn told(result: Result<Written, Status>, request: &Request) -> Result<api::WriteResponse, Failed> {
+    let warnings = request.warnings.take();
+    match result {
+        Ok((object, created)) => Ok(api::WriteResponse {
+            object: encoded(&object),
+            resource_version: meta::resource_version(&object).to_owned(),
+            name: meta::name(&object).to_owned(),
+            uid: meta::uid(&object).to_owned(),
+            created,
+            warnings,
+        }),
+        Err(status) => Err(Failed {
+            status: Box::new(status),
+            warnings,
+        }),
+    }
+}
+
+/// Deletes one object.
+pub(super) async fn delete(
+    caller: &Caller<'_>,
+    message: &api::DeleteRequest,
+) -> Result<api::DeleteResponse, Failed> {
+    let request = caller.request(message.target.as_ref(), "delete", Selectors::default())?;
+    let options = options::delete(message.options.as_ref())?;
+    let result = in_time(caller.registry().delete(&request, &options)).await;
+    let warnings = request.warnings.take();
+    let (object, gone) = match result {
+        Ok(Deleted::Gone(object)) => (object, true),
+        Ok(Deleted::Begun(object)) => (object, false),
+        Err(status) => {
+            return Err(Failed {
+                status: Box::new(status),
+                warnings,
+            });
+        }
+    };
+    Ok(api::DeleteResponse {
+        object: encoded(&object),
+        gone,
+        warnings,
+    })
+}
+
+/// Deletes what a list would show.
+pub(super) async fn delete_collection(
+    caller: &Caller<'_>,
+    message: &api::DeleteCollectionRequest,
+) -> Result<api::DeleteCollectionResponse, Failed> {
+    let target = message.target.clone().map(|mut target| {
+        target.name.clear();
+        target
+    });
+    let selectors = Selectors {
+        labels: &message.label_selector,
+        fields: &message.field_selector,
+    };
+    let request = caller.request(target.as_ref(), "deletecollection", selectors)?;
+    let list = options::selected(message)?;
+    let options = options::delete(message.options.as_ref())?;
+    let deleting = caller
+        .registry()
+        .delete_collection(&request, &options, &list);
+    let (gone, revision) = in_time(deleting).await?;
+    Ok(api::DeleteCollectionResponse {
+        count: i64::try_from(gone.len()).unwrap_or(i64::MAX),
+        resource_version: revision.to_string(),
+    })
+}
