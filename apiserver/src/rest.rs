@@ -16,7 +16,6 @@ mod writes;
 
 pub use self::answer::{Answer, Body};
 pub(crate) use self::body::{decode_json, decode_patched};
-pub(crate) use self::front::agent;
 pub use self::front::{Front, Peer};
 pub(crate) use self::objects_api::{check_served, not_served};
 pub use self::pages::{Pages, VERSION};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::header::USER_AGENT;
 use http::{Extensions, HeaderMap};
+use objects::patch::apply::name_of_user_agent;
 use objects::status::{Reason, Status};
 use proto::api::Target;
 
@@ -12,7 +13,7 @@ use super::Api;
 use crate::admission::Warnings;
 use crate::attributes::Attributes;
 use crate::registry::{self, Registry};
-use crate::rest::{Front, Peer, agent, check_served, not_served};
+use crate::rest::{Front, Peer, check_served, not_served};
 use crate::user::User;
 
 /// Time that everything has but watches.
@@ -104,7 +105,11 @@ impl<'a> Caller<'a> {
             subresource: attributes.subresource,
             namespace: attributes.namespace,
             name: attributes.name,
-            agent: agent(user_agent.and_then(|value| value.to_str().ok())),
+            agent: name_of_user_agent(
+                user_agent
+                    .and_then(|value| value.to_str().ok())
+                    .unwrap_or_default(),
+            ),
             warnings: Warnings::default(),
         })
     }

@@ -46,6 +46,8 @@ pub(super) fn validate_update(
     match subresource {
         "" | "scale" => validate::update(group, kind, new, old),
         "status" => validate::status_update(group, kind, new, old),
+        // A binding changes what no update may, and has rules of its own.
+        "binding" => Faults::new(),
         name => validate::subresource_update(group, kind, name, new, old),
     }
 }

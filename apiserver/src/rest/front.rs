@@ -86,14 +86,6 @@ impl Admitted {
     }
 }
 
-/// The program that sent a request: what stands before the slash of its `User-Agent`.
-pub(crate) fn agent(user_agent: Option<&str>) -> String {
-    const AGENT_BYTES_MAX: usize = 128;
-    let agent = user_agent.unwrap_or_default();
-    let agent = agent.split('/').next().unwrap_or_default();
-    agent[..agent.floor_char_boundary(AGENT_BYTES_MAX)].to_owned()
-}
-
 impl Front {
     /// Answers a request.
     pub async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Answer {
