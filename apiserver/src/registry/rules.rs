@@ -22,6 +22,10 @@ pub(super) fn prepare_create(served: &Served, object: &mut Value) {
 }
 
 pub(super) fn prepare_update(served: &Served, subresource: &str, new: &mut Value, old: &Value) {
+    if subresource == "binding" {
+        // It is made of the old object, and changes parts of its status too.
+        return;
+    }
     let subresource = Some(subresource).filter(|name| !name.is_empty());
     strategy::prepare_update(
         &served.resource.group,

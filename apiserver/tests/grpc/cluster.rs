@@ -1,0 +1,195 @@
+//! An etcd and an apiserver over it, for one test.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use apiserver::{Config, Server};
+use proto::api::objects_client::ObjectsClient;
+use proto::api::{Event, Target, WatchResponse};
+use proto::etcdserverpb::PutRequest;
+use proto::etcdserverpb::kv_client::KvClient;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tonic::Streaming;
+use tonic::metadata::MetadataValue;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+
+/// Time until everything answers, or a stream tells its next event.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Pause between two looks at whether the server is ready.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+
+/// The processes and files of one test.
+pub(crate) struct Cluster {
+    server: Server,
+    _etcd: Etcd,
+    files: TempDir,
+}
+
+/// A process that ends with its test.
+struct Etcd(Child);
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// Puts a token into every call.
+#[derive(Clone)]
+pub(crate) struct Token(String);
+
+impl Interceptor for Token {
+    fn call(
+        &mut self,
+        mut request: tonic::Request<()>,
+    ) -> Result<tonic::Request<()>, tonic::Status> {
+        let value = MetadataValue::try_from(format!("Bearer {}", self.0)).unwrap();
+        request.metadata_mut().insert("authorization", value);
+        Ok(request)
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+impl Cluster {
+    pub(crate) async fn start() -> Cluster {
+        let files = tempfile::tempdir().unwrap();
+        let (client, peer) = (free_port(), free_port());
+        let client = format!("http://127.0.0.1:{client}");
+        let peer = format!("http://127.0.0.1:{peer}");
+        let etcd =
+            Command::new(std::env::var("ETCD").unwrap_or_else(|_| "/usr/bin/etcd".to_owned()))
+                .arg("--data-dir")
+                .arg(files.path().join("etcd"))
+                .args([
+                    "--listen-client-urls",
+                    &client,
+                    "--advertise-client-urls",
+                    &client,
+                ])
+                .args([
+                    "--listen-peer-urls",
+                    &peer,
+                    "--initial-advertise-peer-urls",
+                    &peer,
+                ])
+                .arg(format!("--initial-cluster=default={peer}"))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+        let etcd = Etcd(etcd);
+        write_before(&client).await;
+        let tokens = files.path().join("tokens.csv");
+        std::fs::write(
+            &tokens,
+            "admin-token,admin,1,\"system:masters\"\nalice-token,alice,2,\"devs\"\n",
+        )
+        .unwrap();
+        let words = [
+            format!("--etcd-servers={client}"),
+            format!("--cert-dir={}", files.path().join("certs").display()),
+            format!("--token-auth-file={}", tokens.display()),
+            "--bind-address=127.0.0.1".to_owned(),
+            "--secure-port=0".to_owned(),
+            "--api-audiences=test".to_owned(),
+            "--authorization-mode=RBAC".to_owned(),
+        ];
+        let config = Config::parse_words(words.to_vec()).unwrap();
+        let server = Server::start(&config).await.unwrap();
+        let feed = server.front.registry.feed.clone();
+        let ready = async {
+            while !feed.is_loaded() || !has_default_namespace(&feed) {
+                tokio::time::sleep(LOOK_PAUSE).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ready).await.unwrap();
+        Cluster {
+            server,
+            _etcd: etcd,
+            files,
+        }
+    }
+
+    pub(crate) async fn client(
+        &self,
+        token: &str,
+    ) -> ObjectsClient<InterceptedService<Channel, Token>> {
+        let certificate = std::fs::read(self.files.path().join("certs/apiserver.crt")).unwrap();
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(certificate))
+            .domain_name("localhost");
+        let channel = Endpoint::from_shared(format!("https://{}", self.server.address))
+            .unwrap()
+            .tls_config(tls)
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
+        ObjectsClient::with_interceptor(channel, Token(token.to_owned()))
+    }
+
+    pub(crate) async fn stop(self) {
+        self.server.stop().await.unwrap();
+    }
+}
+
+/// Writes to the store what no server has seen, so that there are versions older than what it remembers.
+async fn write_before(address: &str) {
+    let endpoint = Endpoint::from_shared(address.to_owned()).unwrap();
+    let connecting = async {
+        loop {
+            match endpoint.connect().await {
+                Ok(channel) => break channel,
+                Err(_) => tokio::time::sleep(LOOK_PAUSE).await,
+            }
+        }
+    };
+    let channel = tokio::time::timeout(PATIENCE, connecting).await.unwrap();
+    let request = PutRequest {
+        key: "other".into(),
+        ..PutRequest::default()
+    };
+    KvClient::new(channel).put(request).await.unwrap();
+}
+
+fn has_default_namespace(feed: &apiserver::cache::Feed) -> bool {
+    feed.cache("/namespaces/")
+        .is_some_and(|cache| cache.get("default").is_some())
+}
+
+pub(crate) fn pods(name: &str) -> Target {
+    Target {
+        version: "v1".to_owned(),
+        resource: "pods".to_owned(),
+        namespace: "default".to_owned(),
+        name: name.to_owned(),
+        ..Target::default()
+    }
+}
+
+pub(crate) fn pod(name: &str) -> Value {
+    json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "web", "image": "nginx"}]}})
+}
+
+/// The next event of a watch.
+pub(crate) async fn event(
+    stream: &mut Streaming<WatchResponse>,
+    waiting: &mut Vec<Event>,
+) -> Event {
+    while waiting.is_empty() {
+        let message = tokio::time::timeout(PATIENCE, stream.message())
+            .await
+            .unwrap();
+        waiting.extend(message.unwrap().unwrap().events);
+    }
+    waiting.remove(0)
+}
