@@ -11,6 +11,7 @@ pub mod cached_objects;
 pub mod clock;
 mod compaction;
 pub mod config;
+mod crd;
 pub mod grpc;
 pub mod objects_view;
 pub mod registry;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use objects::catalog::{Catalog, Resource, Subresource};
-use objects::schema::{At, NodeId, Schema};
+use objects::crd::Version;
+use objects::schema::{At, NodeId};
 use parking_lot::RwLock;
 
 /// A resource in one version, and where it came from.
@@ -25,11 +26,9 @@ pub enum Origin {
 /// What a CRD says of one of its versions.
 #[derive(Debug)]
 pub struct Custom {
-    pub schema: Arc<Schema>,
+    pub version: Version,
     /// The version that is stored.
     pub storage_version: String,
-    /// The definition's own object.
-    pub definition: Arc<objects::Value>,
 }
 
 impl Served {
@@ -38,13 +37,22 @@ impl Served {
     pub fn at(&self) -> At<'_> {
         match &self.origin {
             Origin::Builtin => Catalog::builtin().schema.at(self.resource.node),
-            Origin::Custom(custom) => custom.schema.at(self.resource.node),
+            Origin::Custom(custom) => custom.version.schema.at(self.resource.node),
         }
     }
 
     #[must_use]
     pub fn is_custom(&self) -> bool {
         matches!(self.origin, Origin::Custom(_))
+    }
+
+    /// The version of a definition that it is, if it is no built-in one.
+    #[must_use]
+    pub fn custom(&self) -> Option<&Version> {
+        match &self.origin {
+            Origin::Builtin => None,
+            Origin::Custom(custom) => Some(&custom.version),
+        }
     }
 
     /// Whether requests of a kind are only answered and never stored: reviews.

@@ -33,7 +33,7 @@ use crate::registry::Registry;
 use crate::rest::{self, Front, Pages, Peer};
 use crate::served::Resources;
 use crate::storage::{Endpoints, Storage, Tls};
-use crate::{aggregation, bootstrap, compaction, grpc, tls};
+use crate::{aggregation, bootstrap, compaction, crd, grpc, tls};
 
 /// Time for a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -100,12 +100,16 @@ impl Server {
         });
         let tasks = Tasks::new();
         tasks.spawn("feed", OnFailure::Stop, |stop| until(stop, runner.run()));
+        let defined = registry.clone();
         tasks.spawn("bootstrap", OnFailure::Stop, |stop| {
             until(stop, bootstrap::run(registry))
         });
         let registry = front.registry.clone();
         tasks.spawn("aggregation", OnFailure::Stop, |stop| {
             until(stop, aggregation::run(registry, view))
+        });
+        tasks.spawn("custom resources", OnFailure::Stop, |stop| {
+            until(stop, crd::run(defined))
         });
         let interval = config.etcd_compaction_interval;
         tasks.spawn("compaction", OnFailure::Stop, |stop| {

@@ -18,7 +18,7 @@ use crate::{
     catalog::{Catalog, Resource, Subresource},
     cel::{Budget, rules},
     invalid::{Fault, Faults, Invalid},
-    meta,
+    jsonpath, meta,
     path::Path,
     schema::{At, NodeId, Schema},
     strategy,
@@ -134,10 +134,15 @@ impl Version {
     pub fn validate(&self, new: &Value, old: Option<&Value>) -> Faults {
         let mut faults = check::check(&self.text, &self.patterns, new, old);
         lists::check(self.at(), new, &Path::root(), &mut faults);
+        self.check_scale(new, &mut faults);
         let blocks = |fault: &Invalid| {
             matches!(
                 fault.fault,
-                Fault::Required | Fault::TooLong | Fault::TooMany | Fault::TypeInvalid
+                Fault::Required
+                    | Fault::TooLong
+                    | Fault::TooMany
+                    | Fault::NotSupported
+                    | Fault::TypeInvalid
             )
         };
         let Some(rules) = &self.rules else {
@@ -150,6 +155,41 @@ impl Version {
             faults.extend(rules.validate(self.at(), new, old, &mut Budget::default()));
         }
         faults
+    }
+
+    /// What `scale` asks of the two numbers that it is made of.
+    fn check_scale(&self, object: &Value, faults: &mut Faults) {
+        for field in ["specReplicasPath", "statusReplicasPath"] {
+            let Some(path) = self.scale_path(field) else {
+                continue;
+            };
+            let found = jsonpath::dotted(object, path).filter(|found| !found.is_null());
+            let at = Path::new(path);
+            match found.map(|found| (found, found.as_i64())) {
+                Some((_, Some(number))) if number < 0 => {
+                    let detail = "should be a non-negative integer";
+                    faults.push(Invalid::value(&at, number, detail));
+                }
+                Some((_, Some(number))) if number > i64::from(i32::MAX) => {
+                    let detail = format!("should be less than or equal to {}", i32::MAX);
+                    faults.push(Invalid::value(&at, number, detail));
+                }
+                Some((found, None)) => {
+                    let (shown, kind) = match found {
+                        Value::String(text) => (text.clone(), "string"),
+                        Value::Bool(_) => (found.to_string(), "bool"),
+                        Value::Number(_) => (found.to_string(), "float64"),
+                        Value::Array(_) => (found.to_string(), "[]interface {}"),
+                        _ => (found.to_string(), "map[string]interface {}"),
+                    };
+                    let detail = format!(
+                        "{path} accessor error: {shown} is of the type {kind}, expected int64"
+                    );
+                    faults.push(Invalid::value(&at, 0, detail));
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Makes a new object ready.

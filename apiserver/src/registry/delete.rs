@@ -1,7 +1,7 @@
 //! Ending objects: at once, or when their grace period is over and their finalizers are done.
 
 use objects::status::Status;
-use objects::{Value, meta};
+use objects::{Value, crd, meta};
 use serde_json::json;
 
 use super::store::{Current, encode, stamp};
@@ -184,6 +184,11 @@ fn check_preconditions(
 fn mark(request: &Request, options: &DeleteOptions, object: &mut Value) -> bool {
     let traits = rules::traits(&request.served);
     set_finalizers(options, traits.orphans_dependents, object);
+    let resource = &request.served.resource;
+    let is_definition = resource.group == crd::GROUP && resource.plural == crd::PLURAL;
+    if is_definition && !meta::is_deleting(object) {
+        crd::begin_deletion(object, &clock::now());
+    }
     let grace = grace_period_seconds(request, options, object);
     let has_finalizers = !meta::list(object, &["metadata", "finalizers"]).is_empty();
     let is_namespace =

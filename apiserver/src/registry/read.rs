@@ -7,6 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use objects::Value;
+use objects::crd::Version;
+use objects::jsonpath;
 use objects::selector::{field, label, selectable};
 use objects::status::{Cause, Reason, Status};
 use serde_json::json;
@@ -311,6 +313,19 @@ impl Continuation {
     }
 }
 
+/// A selector of the fields that a definition lets it name.
+fn custom_fields(version: &Version, text: &str) -> Result<field::Selector, String> {
+    field::Selector::parse(text)?.rename(|name| {
+        let known = matches!(name, "metadata.name" | "metadata.namespace")
+            || version.selectable_fields().any(|field| field == name);
+        if known {
+            Ok(name.to_owned())
+        } else {
+            Err(format!("field label not supported: {name}"))
+        }
+    })
+}
+
 /// Which objects of a list or watch are meant.
 #[derive(Debug)]
 pub(super) struct Selection {
@@ -324,12 +339,15 @@ impl Selection {
         let resource = &served.resource;
         let labels = label::Selector::parse(&options.label_selector)
             .map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?;
-        let fields = selectable::parse(
-            &resource.group,
-            &resource.version,
-            &resource.kind,
-            &options.field_selector,
-        )
+        let fields = match served.custom() {
+            Some(version) => custom_fields(version, &options.field_selector),
+            None => selectable::parse(
+                &resource.group,
+                &resource.version,
+                &resource.kind,
+                &options.field_selector,
+            ),
+        }
         .map_err(Status::bad_request)?;
         Ok(Selection {
             labels,
@@ -362,6 +380,15 @@ impl Selection {
             return false;
         };
         self.fields
-            .matches(&|field| selectable::value(&value, field))
+            .matches(&|field| match (self.served.custom(), field) {
+                (Some(_), "metadata.name" | "metadata.namespace") | (None, _) => {
+                    selectable::value(&value, field)
+                }
+                (Some(_), _) => match jsonpath::dotted(&value, field) {
+                    Some(Value::String(text)) => text.clone(),
+                    None | Some(Value::Null) => String::new(),
+                    Some(other) => other.to_string(),
+                },
+            })
     }
 }

@@ -1,7 +1,7 @@
 //! The `scale` of an object: its number of replicas, in a form that is the same for every kind.
 
 use objects::status::Status;
-use objects::{Value, catalog, meta, selector};
+use objects::{Value, catalog, jsonpath, meta, selector};
 use serde_json::json;
 
 use super::fields::{self, Replicas};
@@ -58,7 +58,18 @@ impl Registry {
                 return Err(request.conflict(super::CHANGED));
             }
             let mut object = object.clone();
-            meta::fields_mut(&mut object, "spec").insert("replicas".to_owned(), json!(replicas));
+            match path(request, "specReplicasPath") {
+                Some(path) => {
+                    let place = jsonpath::dotted_mut(&mut object, path).ok_or_else(|| {
+                        Status::internal(format!("{path} is no path of the object"))
+                    })?;
+                    *place = json!(replicas);
+                }
+                None => {
+                    meta::fields_mut(&mut object, "spec")
+                        .insert("replicas".to_owned(), json!(replicas));
+                }
+            }
             Replicas::of(request).write(&after, &mut object)?;
             Ok(object)
         };
@@ -80,6 +91,11 @@ fn check(request: &Request, replicas: i64) -> Result<(), Status> {
         &request.name,
         &vec![fault],
     ))
+}
+
+/// The path in a custom kind's objects of a part of the scale.
+fn path<'a>(request: &'a Request, field: &str) -> Option<&'a str> {
+    request.served.custom()?.scale_path(field)
 }
 
 /// The scale that an object has.
@@ -106,15 +122,21 @@ fn of(request: &Request, object: &Value) -> Result<Value, Status> {
     if !owners.is_empty() {
         metadata["managedFields"] = owners.into();
     }
-    let number = |path: &[&str]| meta::at(object, path).and_then(Value::as_i64).unwrap_or(0);
+    let number = |field: &str, own: &[&str]| {
+        let found = match path(request, field) {
+            Some(path) => jsonpath::dotted(object, path),
+            None => meta::at(object, own),
+        };
+        found.and_then(Value::as_i64).unwrap_or(0)
+    };
     let mut scale = json!({
         "kind": "Scale",
         "apiVersion": catalog::api_version(group, version),
         "metadata": metadata,
         "spec": {},
-        "status": {"replicas": number(&["status", "replicas"])},
+        "status": {"replicas": number("statusReplicasPath", &["status", "replicas"])},
     });
-    let replicas = number(&["spec", "replicas"]);
+    let replicas = number("specReplicasPath", &["spec", "replicas"]);
     if replicas > 0 {
         scale["spec"]["replicas"] = json!(replicas);
     }
@@ -127,6 +149,12 @@ fn of(request: &Request, object: &Value) -> Result<Value, Status> {
 
 /// The selector of an object's pods as text: a `LabelSelector`, or a ReplicationController's map.
 fn selector_text(request: &Request, object: &Value) -> String {
+    if request.served.is_custom() {
+        let found = path(request, "labelSelectorPath")
+            .and_then(|path| jsonpath::dotted(object, path))
+            .and_then(Value::as_str);
+        return found.unwrap_or_default().to_owned();
+    }
     let Some(selector) = meta::at(object, &["spec", "selector"]) else {
         return String::new();
     };

@@ -202,12 +202,15 @@ impl Registry {
         let mut stored = new;
         stamp(&mut stored, current.revision);
         if options.dry_run {
-            return Ok(Try::Done(stored));
+            return Ok(Try::Done(as_served(&request.served, stored)?));
         }
         if apply::is_same_but_times(&current.value, &stored) {
             // Nothing to write says something of the object only if it is the newest one.
             if current.is_newest || self.is_newest(&key, current.revision).await? {
-                return Ok(Try::Done(current.value.clone()));
+                return Ok(Try::Done(as_served(
+                    &request.served,
+                    current.value.clone(),
+                )?));
             }
             return Ok(Try::Changed(self.load(request, &request.name).await?));
         }
@@ -229,7 +232,7 @@ impl Registry {
         match written {
             Written::At(revision) => {
                 stamp(&mut stored, revision);
-                Ok(Try::Done(stored))
+                Ok(Try::Done(as_served(&request.served, stored)?))
             }
             Written::Changed(found) => {
                 let found = found

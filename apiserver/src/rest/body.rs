@@ -129,8 +129,21 @@ fn checked(read: json::Read, wanted: &Wanted<'_>) -> Result<Value, Status> {
     } else {
         Catalog::builtin().kind(wanted.group, wanted.version, wanted.kind)
     };
+    let custom = wanted
+        .served
+        .custom()
+        .filter(|_| wanted.served.resource.kind == wanted.kind);
     let value = match at {
-        Some(at) if !wanted.served.is_custom() => {
+        _ if custom.is_some_and(|_| read.value.is_object()) => {
+            let mut value = read.value;
+            let metadata = objects::crd::check_metadata(&mut value)
+                .map_err(|error| unreadable(wanted, &error))?;
+            strict.extend(metadata);
+            let gone = custom.map_or_else(Vec::new, |version| version.prune(&mut value));
+            strict.extend(gone.iter().map(|path| format!("unknown field \"{path}\"")));
+            value
+        }
+        Some(at) => {
             let typed = json::check(&read.value, at)
                 .map_err(|error| unreadable(wanted, &error.to_string()))?;
             strict.extend(typed.strict);

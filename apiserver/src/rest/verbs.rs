@@ -57,7 +57,10 @@ pub(super) fn shown(
 
 /// The printer of a resource.
 pub(super) fn printer(served: &Served) -> Printer {
-    Printer::builtin(&served.resource.group, &served.resource.kind)
+    match served.custom() {
+        Some(version) => Printer::custom(&version.declaration),
+        None => Printer::builtin(&served.resource.group, &served.resource.kind),
+    }
 }
 
 /// How a table is made.

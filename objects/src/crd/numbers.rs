@@ -33,6 +33,10 @@ fn text(number: &Number) -> String {
 /// The faults of a number.
 pub(super) fn check(schema: &Value, path: &Path, number: &Number) -> Faults {
     let mut faults = Faults::new();
+    if word(schema, "type") == "integer" && !is_integer(number) {
+        let detail = format!("Checked value must be of type integer (default format) in {path}");
+        faults.push(Invalid::value(&Path::root(), "", detail));
+    }
     let mut tell = |detail: String| {
         let detail = format!("{path} in body {detail}");
         faults.push(Invalid::value(path, number.clone(), detail));

@@ -1,0 +1,241 @@
+//! Makes the kinds of CustomResourceDefinitions served, and ends those whose definitions go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use objects::crd::{self, Names, Version};
+use objects::status::{Reason, Status};
+use objects::{Value, meta};
+
+use crate::admission::Warnings;
+use crate::cache::{Cache, Scope};
+use crate::clock;
+use crate::registry::{DeleteOptions, ListOptions, Registry, Request, WriteOptions};
+use crate::served::{Custom, Origin, Served};
+use crate::user::User;
+
+/// Pause before definitions are looked at again that could not be seen to, or that wait for objects with finalizers.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Who writes the status of definitions.
+const AGENT: &str = "kube-apiserver";
+
+/// What is served for one definition, and the state of it that this was made from.
+struct Known {
+    state: Value,
+    served: Vec<Arc<Served>>,
+}
+
+/// Follows the definitions until it is dropped.
+pub(crate) async fn run(registry: Arc<Registry>) {
+    let table = registry.resources.table();
+    let Some(definitions) = table.any_version(crd::GROUP, crd::PLURAL).cloned() else {
+        return;
+    };
+    let Ok(cache) = registry.feed.add(&definitions.resource.storage).await else {
+        return;
+    };
+    let mut changes = cache.changes();
+    let mut controller = Controller {
+        registry,
+        definitions,
+        known: HashMap::new(),
+    };
+    loop {
+        changes.borrow_and_update();
+        let done = if cache.is_loaded() {
+            controller.round(&cache).await
+        } else {
+            false
+        };
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(RETRY_PAUSE), if !done => {}
+        }
+    }
+}
+
+struct Controller {
+    registry: Arc<Registry>,
+    definitions: Arc<Served>,
+    known: HashMap<String, Known>,
+}
+
+impl Controller {
+    /// Sees to all definitions. False if something is left to be tried again.
+    async fn round(&mut self, cache: &Cache) -> bool {
+        let scope = Scope {
+            namespace: "",
+            limit: 0,
+        };
+        let all: Vec<Value> = cache
+            .snapshot(scope)
+            .objects
+            .iter()
+            .map(|object| object.value())
+            .collect();
+        let mut done = self.serve(&all).await;
+        for definition in &all {
+            let seen = if meta::is_deleting(definition) {
+                self.finish(definition).await
+            } else {
+                self.accept(definition, &all).await
+            };
+            match seen {
+                Ok(seen) => done &= seen,
+                Err(status) => {
+                    tracing::debug!(error = %status, "cannot see to a CustomResourceDefinition; trying again");
+                    done = false;
+                }
+            }
+        }
+        done
+    }
+
+    /// Puts what the definitions bring into the table of resources.
+    async fn serve(&mut self, all: &[Value]) -> bool {
+        let mut changed = false;
+        let mut done = true;
+        for definition in all
+            .iter()
+            .filter(|definition| crd::is_established(definition))
+        {
+            let state = serde_json::json!([
+                meta::uid(definition),
+                definition["spec"],
+                definition["status"]["acceptedNames"]
+            ]);
+            let name = meta::name(definition);
+            if self
+                .known
+                .get(name)
+                .is_some_and(|known| known.state == state)
+            {
+                continue;
+            }
+            let served = served(definition);
+            let Some(folder) = served.first().map(|first| first.resource.storage.clone()) else {
+                continue;
+            };
+            done &= self.registry.feed.add(&folder).await.is_ok();
+            self.known.insert(name.to_owned(), Known { state, served });
+            changed = true;
+        }
+        let is_there = |name: &String| {
+            all.iter()
+                .any(|definition| meta::name(definition) == name && crd::is_established(definition))
+        };
+        let gone: Vec<String> = self
+            .known
+            .keys()
+            .filter(|name| !is_there(name))
+            .cloned()
+            .collect();
+        for name in gone {
+            changed = true;
+            if let Some(known) = self.known.remove(&name)
+                && let Some(first) = known.served.first()
+            {
+                self.registry.feed.remove(&first.resource.storage);
+            }
+        }
+        if changed {
+            let mut names: Vec<&String> = self.known.keys().collect();
+            names.sort();
+            let custom = names
+                .iter()
+                .flat_map(|name| self.known[*name].served.clone());
+            self.registry.resources.set_custom(custom.collect());
+        }
+        done
+    }
+
+    /// Writes into a definition which names it gets.
+    async fn accept(&self, definition: &Value, all: &[Value]) -> Result<bool, Status> {
+        let mut accepted = definition.clone();
+        if !crd::accept(
+            &mut accepted,
+            &Names::of_others(definition, all),
+            &clock::now(),
+        ) {
+            return Ok(true);
+        }
+        self.write(accepted).await
+    }
+
+    /// Ends the objects of a definition that is being deleted, and then the definition.
+    async fn finish(&self, definition: &Value) -> Result<bool, Status> {
+        let waits = meta::list(definition, &["metadata", "finalizers"])
+            .iter()
+            .any(|name| name == crd::FINALIZER);
+        if !waits {
+            return Ok(true);
+        }
+        let group = meta::text(definition, &["spec", "group"]);
+        let plural = meta::text(definition, &["spec", "names", "plural"]);
+        let table = self.registry.resources.table();
+        if let Some(served) = table.any_version(group, plural) {
+            let request = request(served, "");
+            let options = DeleteOptions::default();
+            let list = ListOptions::default();
+            self.registry
+                .delete_collection(&request, &options, &list)
+                .await?;
+            if !self.registry.list(&request, &list).await?.items.is_empty() {
+                return Ok(false);
+            }
+        }
+        let mut finished = definition.clone();
+        crd::finished_deletion(&mut finished, &clock::now());
+        self.write(finished).await
+    }
+
+    /// Writes the status of a definition, unless another server was faster.
+    async fn write(&self, definition: Value) -> Result<bool, Status> {
+        let mut request = request(&self.definitions, meta::name(&definition));
+        "status".clone_into(&mut request.subresource);
+        match self
+            .registry
+            .update(&request, definition, &WriteOptions::default())
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(status) if matches!(status.reason, Reason::Conflict | Reason::NotFound) => Ok(true),
+            Err(status) => Err(status),
+        }
+    }
+}
+
+fn request(served: &Arc<Served>, name: &str) -> Request {
+    Request {
+        user: Arc::new(User::apiserver()),
+        served: served.clone(),
+        subresource: String::new(),
+        namespace: String::new(),
+        name: name.to_owned(),
+        agent: AGENT.to_owned(),
+        warnings: Warnings::default(),
+    }
+}
+
+/// What a definition brings: a resource for every version that is served.
+fn served(definition: &Value) -> Vec<Arc<Served>> {
+    let storage_version = crd::storage_version(definition);
+    meta::list(definition, &["spec", "versions"])
+        .iter()
+        .filter(|version| version["served"] == true)
+        .map(|declaration| {
+            let version = Version::new(declaration);
+            let resource = crd::resource(definition, &version);
+            let custom = Custom {
+                version,
+                storage_version: storage_version.to_owned(),
+            };
+            Arc::new(Served {
+                resource,
+                origin: Origin::Custom(custom),
+            })
+        })
+        .collect()
+}
