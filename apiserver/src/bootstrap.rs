@@ -23,9 +23,9 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Makes what is missing, at once and again when it was deleted, until it is dropped.
-pub(crate) async fn run(registry: Arc<Registry>) {
+pub(crate) async fn run(registry: Arc<Registry>, port: u16) {
     loop {
-        let pause = match round(&registry).await {
+        let pause = match round(&registry, port).await {
             Ok(()) => CHECK_INTERVAL,
             Err(status) => {
                 tracing::debug!(error = %status, "cannot make what every cluster begins with; trying again");
@@ -36,7 +36,7 @@ pub(crate) async fn run(registry: Arc<Registry>) {
     }
 }
 
-async fn round(registry: &Registry) -> Result<(), Status> {
+async fn round(registry: &Registry, port: u16) -> Result<(), Status> {
     for name in NAMESPACES {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         ensure(registry, ("", "namespaces"), object).await?;
@@ -44,6 +44,24 @@ async fn round(registry: &Registry) -> Result<(), Status> {
     for (name, value) in PRIORITY_CLASSES {
         let object = json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": value});
         ensure(registry, ("scheduling.k8s.io", "priorityclasses"), object).await?;
+    }
+    if let Some(address) = registry.services.first_address() {
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {
+                "name": "kubernetes",
+                "namespace": "default",
+                "labels": {"component": "apiserver", "provider": "kubernetes"},
+            },
+            "spec": {
+                "clusterIP": address.to_string(),
+                "ipFamilyPolicy": "SingleStack",
+                "sessionAffinity": "None",
+                "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": port}],
+            },
+        });
+        ensure(registry, ("", "services"), object).await?;
     }
     for expected in policy() {
         let request = request(

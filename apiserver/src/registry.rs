@@ -11,6 +11,7 @@ mod options;
 mod read;
 mod rules;
 mod scale;
+mod services;
 mod store;
 mod update;
 mod watch;
@@ -31,6 +32,7 @@ pub use self::create::uid;
 pub use self::delete::Deleted;
 pub use self::options::{DeleteOptions, ListOptions, Validation, VersionMatch, WriteOptions};
 pub use self::read::{Items, List};
+pub use self::services::Ranges;
 pub use self::store::decode;
 pub use self::update::Patch;
 pub use self::watch::{Told, Watcher};
@@ -45,6 +47,8 @@ pub struct Registry {
     pub prefix: String,
     /// Seconds that events are kept.
     pub event_ttl_seconds: u32,
+    /// What services may have.
+    pub services: Ranges,
 }
 
 /// Who does what to which object.

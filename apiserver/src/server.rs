@@ -29,8 +29,8 @@ use crate::cache::Feed;
 use crate::cached_objects::CachedObjects;
 use crate::config::Config;
 use crate::objects_view::ObjectsView;
-use crate::registry::Registry;
-use crate::rest::{self, Front, Pages, Peer};
+use crate::registry::{Ranges, Registry};
+use crate::rest::{self, Front, Load, Pages, Peer};
 use crate::served::Resources;
 use crate::storage::{Endpoints, Storage, Tls};
 use crate::{aggregation, bootstrap, compaction, crd, grpc, tls};
@@ -81,6 +81,11 @@ impl Server {
             resources,
             admission: Arc::new(AdmitAll),
             prefix: config.etcd_prefix.clone(),
+            services: Ranges::parse(
+                &config.service_cluster_ip_range,
+                &config.service_node_port_range,
+            )
+            .map_err(|why| anyhow!(why))?,
             event_ttl_seconds: u32::try_from(config.event_ttl.as_secs()).unwrap_or(u32::MAX),
         });
         let authentication = authentication(config, &view)?;
@@ -95,6 +100,10 @@ impl Server {
             tokens: authentication.service_accounts.clone(),
             authenticator: Arc::new(Authenticator::new(authentication)),
             authorizer: authorizer(config, &view)?,
+            load: Load::new(
+                config.max_requests_inflight,
+                config.max_mutating_requests_inflight,
+            ),
             impersonation: Impersonation::default(),
             pages: Pages::new(SocketAddr::new(advertised, address.port()).to_string()),
         });
@@ -102,7 +111,7 @@ impl Server {
         tasks.spawn("feed", OnFailure::Stop, |stop| until(stop, runner.run()));
         let defined = registry.clone();
         tasks.spawn("bootstrap", OnFailure::Stop, |stop| {
-            until(stop, bootstrap::run(registry))
+            until(stop, bootstrap::run(registry, address.port()))
         });
         let registry = front.registry.clone();
         tasks.spawn("aggregation", OnFailure::Stop, |stop| {

@@ -98,6 +98,26 @@ impl Registry {
         let object = under_review.unwrap_or(Value::Null);
         let mut object = rules::to_stored(served, object)?;
         rules::prepare_create(served, &mut object);
+        let claims = self
+            .claim(request, &mut object, None, options.dry_run)
+            .await?;
+        let made = self
+            .judge_and_store_new(&review, request, object, made_up)
+            .await;
+        if let Err(status) = &made {
+            self.release_after(&claims, status).await;
+        }
+        made
+    }
+
+    async fn judge_and_store_new(
+        &self,
+        review: &Review<'_>,
+        request: &Request,
+        object: Value,
+        made_up: bool,
+    ) -> Result<Value, Status> {
+        let served = &request.served;
         let name = meta::name(&object).to_owned();
         let faults = rules::validate_create(served, &object);
         if !faults.is_empty() {
@@ -107,8 +127,8 @@ impl Registry {
             request.warnings.add(warning);
         }
         let shown = as_served(served, object.clone())?;
-        self.admission.validate(&review, Some(&shown)).await?;
-        self.store_new(request, object, options.dry_run, made_up)
+        self.admission.validate(review, Some(&shown)).await?;
+        self.store_new(request, object, review.dry_run, made_up)
             .await
     }
 

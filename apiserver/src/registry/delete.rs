@@ -107,6 +107,9 @@ impl Registry {
         };
         Ok(match written {
             Written::At(revision) => {
+                if !waits {
+                    self.release_old(request, &current.value, None).await;
+                }
                 stamp(&mut marked, revision);
                 let shown = as_served(&request.served, marked)?;
                 Ok(if waits {

@@ -179,6 +179,32 @@ impl Registry {
         let mut new = rules::to_stored(served, new)?;
         let stored = &current.value;
         rules::prepare_update(served, &request.subresource, &mut new, stored);
+        let claims = self
+            .claim(request, &mut new, Some(stored), options.dry_run)
+            .await?;
+        let changed = self
+            .judge_and_store_change(&review, request, &current, new)
+            .await;
+        match &changed {
+            Ok(Try::Done(new)) if !options.dry_run => {
+                self.release_old(request, stored, Some(new)).await;
+            }
+            Ok(Try::Done(_)) => {}
+            Ok(Try::Changed(_)) => self.release(&claims).await,
+            Err(status) => self.release_after(&claims, status).await,
+        }
+        changed
+    }
+
+    async fn judge_and_store_change(
+        &self,
+        review: &Review<'_>,
+        request: &Request,
+        current: &Current,
+        new: Value,
+    ) -> Result<Try, Status> {
+        let served = &request.served;
+        let stored = &current.value;
         let faults = rules::validate_update(served, &request.subresource, &new, stored);
         if !faults.is_empty() {
             return Err(request.invalid(&request.name, &faults));
@@ -187,21 +213,22 @@ impl Registry {
             request.warnings.add(warning);
         }
         let shown = as_served(served, new.clone())?;
-        self.admission.validate(&review, Some(&shown)).await?;
-        self.store_change(request, options, &current, new).await
+        self.admission.validate(review, Some(&shown)).await?;
+        self.store_change(request, review.dry_run, current, new)
+            .await
     }
 
     async fn store_change(
         &self,
         request: &Request,
-        options: &WriteOptions,
+        dry_run: bool,
         current: &Current,
         new: Value,
     ) -> Result<Try, Status> {
         let key = self.full_key(request, &request.name);
         let mut stored = new;
         stamp(&mut stored, current.revision);
-        if options.dry_run {
+        if dry_run {
             return Ok(Try::Done(as_served(&request.served, stored)?));
         }
         if apply::is_same_but_times(&current.value, &stored) {
@@ -231,6 +258,9 @@ impl Registry {
         };
         match written {
             Written::At(revision) => {
+                if is_over(&stored) {
+                    self.release_old(request, &current.value, None).await;
+                }
                 stamp(&mut stored, revision);
                 Ok(Try::Done(as_served(&request.served, stored)?))
             }

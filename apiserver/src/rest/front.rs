@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
@@ -11,6 +11,7 @@ use objects::status::{Reason, Status};
 use rustls::pki_types::CertificateDer;
 
 use super::answer::{self, Answer};
+use super::load::Load;
 use super::path::{self, ResourcePath};
 use super::{objects_api, pages};
 use crate::attributes::Attributes;
@@ -30,6 +31,7 @@ pub struct Front {
     pub authenticator: Arc<Authenticator>,
     pub authorizer: Arc<dyn Authorizer>,
     pub impersonation: Impersonation,
+    pub load: Load,
     /// None if this server issues no tokens.
     pub tokens: Option<Arc<ServiceAccountTokens>>,
     pub pages: pages::Pages,
@@ -135,10 +137,30 @@ impl Front {
             attributes.user = admitted.user.clone();
         }
         impersonation::strip(&mut admitted.headers);
-        self.authorize(&attributes)?;
+        let place = self.load.enter(&attributes);
+        let began = Instant::now();
+        let result = match &place {
+            Ok(_) => self.judged(admitted, found, &attributes).await,
+            Err(status) => Err(status.clone()),
+        };
+        let code = match &result {
+            Ok(answer) => answer.status().as_u16(),
+            Err(status) => status.code,
+        };
+        self.load.count(&attributes, code, began.elapsed());
+        result
+    }
+
+    async fn judged(
+        &self,
+        request: Admitted,
+        found: Option<ResourcePath>,
+        attributes: &Attributes,
+    ) -> Result<Answer, Status> {
+        self.authorize(attributes)?;
         match found {
-            Some(found) => self.resource(admitted, found).await,
-            None => pages::answer(self, &admitted).await,
+            Some(found) => self.resource(request, found).await,
+            None => pages::answer(self, &request).await,
         }
     }
 

@@ -19,6 +19,9 @@ use crate::served::{Origin, Table};
 /// The release of Kubernetes whose API is served.
 pub const VERSION: &str = "v1.36.3";
 
+/// The media type of Prometheus' text form.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// What pages need beside the registry.
 #[derive(Debug, Default)]
 pub struct Pages {
@@ -48,6 +51,9 @@ pub(super) async fn answer(front: &Front, request: &Admitted) -> Result<Answer, 
         "" => return Ok(answer::json(&index(&front.registry.resources.table()))),
         "/version" => return Ok(answer::json(&version())),
         "/healthz" | "/livez" | "/readyz" => return Ok(health(front, path, request)),
+        "/metrics" => {
+            return Ok(answer::bytes(200, METRICS, front.load.text()));
+        }
         "/.well-known/openid-configuration" | "/openid/v1/jwks" => return keys(front, path),
         _ => {}
     }
@@ -122,6 +128,7 @@ fn index(table: &Table) -> Value {
         "/apis",
         "/healthz",
         "/livez",
+        "/metrics",
         "/openapi/v2",
         "/openapi/v3",
         "/readyz",
