@@ -1,6 +1,7 @@
 //! A thin Kubernetes apiserver: REST and gRPC over one registry, whose only state is that of an etcd-v3 store.
 
 pub mod admission;
+mod advertise;
 mod aggregation;
 pub mod attributes;
 pub mod authn;

@@ -33,7 +33,7 @@ use crate::registry::{Ranges, Registry};
 use crate::rest::{self, Front, Load, Pages, Peer};
 use crate::served::Resources;
 use crate::storage::{Endpoints, Storage, Tls};
-use crate::{aggregation, bootstrap, compaction, crd, grpc, tls};
+use crate::{advertise, aggregation, bootstrap, compaction, crd, grpc, tls};
 
 /// Time for a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -112,6 +112,11 @@ impl Server {
         let defined = registry.clone();
         tasks.spawn("bootstrap", OnFailure::Stop, |stop| {
             until(stop, bootstrap::run(registry, address.port()))
+        });
+        let registry = front.registry.clone();
+        let reached_at = SocketAddr::new(advertised, address.port());
+        tasks.spawn("advertise", OnFailure::Stop, |stop| {
+            until(stop, advertise::run(registry, reached_at))
         });
         let registry = front.registry.clone();
         tasks.spawn("aggregation", OnFailure::Stop, |stop| {
