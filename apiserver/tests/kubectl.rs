@@ -91,7 +91,11 @@ fn kubectl_is_answered_as_a_kube_apiserver_answers() {
             }
         }
     }
-    wrong.extend(known.keys().map(|step| format!("{step} is listed and there is no such step")));
+    wrong.extend(
+        known
+            .keys()
+            .map(|step| format!("{step} is listed and there is no such step")),
+    );
     drop(cluster);
     assert!(
         wrong.is_empty(),

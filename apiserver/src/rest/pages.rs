@@ -1,8 +1,9 @@
 //! Pages that are about no resource: discovery, OpenAPI, version, health and metrics.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::header::{ACCEPT, ETAG, IF_NONE_MATCH, VARY};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderValue, Method};
 use objects::Value;
 use objects::discovery::{self, Aggregated, Build, Discovery, Entry};
@@ -226,8 +227,11 @@ fn aggregated(front: &Front, request: &Admitted, table: &Table, beta: bool) -> A
     let document = front.pages.aggregated(table, &path);
     let etag = HeaderValue::from_str(&document.etag).expect("a hash in quotes is a header");
     if request.headers.get(IF_NONE_MATCH) == Some(&etag) {
+        // Headers of such an answer replace those of the page that the client kept, so it has no content type.
         let mut answer = answer::bytes(304, "", "");
+        answer.headers_mut().remove(CONTENT_TYPE);
         answer.headers_mut().insert(ETAG, etag);
+        mark_shared(&mut answer);
         return answer;
     }
     let mut body = document.body.clone();
@@ -239,14 +243,15 @@ fn aggregated(front: &Front, request: &Admitted, table: &Table, beta: bool) -> A
     };
     let mut answer = answer::bytes(200, &content_type, body.to_string());
     answer.headers_mut().insert(ETAG, etag);
+    mark_shared(&mut answer);
     answer
-        .headers_mut()
-        .insert(VARY, HeaderValue::from_static("Accept"));
-    answer.headers_mut().insert(
-        http::header::CACHE_CONTROL,
-        HeaderValue::from_static("public"),
-    );
-    answer
+}
+
+/// Says that a page may be kept, for who asks with the same `Accept`.
+fn mark_shared(answer: &mut Answer) {
+    let headers = answer.headers_mut();
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
 }
 
 impl Pages {

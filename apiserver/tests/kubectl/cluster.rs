@@ -14,7 +14,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const ASK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What a story may be told by.
-const TOKENS: &str = "admin-token,admin,admin-uid,\"system:masters\"\nalice-token,alice,alice-uid,\"devs\"\n";
+const TOKENS: &str =
+    "admin-token,admin,admin-uid,\"system:masters\"\nalice-token,alice,alice-uid,\"devs\"\n";
 
 /// A server and its store, which end with it.
 pub(crate) struct Cluster {
@@ -61,7 +62,11 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         let (client, peer, secure) = (free_port(), free_port(), free_port());
         let endpoint = format!("http://127.0.0.1:{client}");
-        let etcd = etcd(folder.path(), &endpoint, &format!("http://127.0.0.1:{peer}"));
+        let etcd = etcd(
+            folder.path(),
+            &endpoint,
+            &format!("http://127.0.0.1:{peer}"),
+        );
         await_port(client);
         let key = folder.path().join("sa.key");
         fs::write(&key, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();

@@ -4,11 +4,17 @@ use regex::Regex;
 
 /// What is taken out, in order, and what stands for it.
 const RULES: &[(&str, &str)] = &[
-    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UID"),
+    (
+        r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+        "UID",
+    ),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
     (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "TIME"),
     (r#"(resourceVersion"?: ?)"\d+""#, "${1}\"VERSION\""),
-    (r"[EWI]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ([a-z_]+\.go):\d+\]", "LOG $1]"),
+    (
+        r"[EWI]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ([a-z_]+\.go):\d+\]",
+        "LOG $1]",
+    ),
     (r"eyJ[\w.-]{40,}", "TOKEN"),
     (r"127\.0\.0\.1:\d+", "SERVER"),
     (r"\b10\.0\.0\.\d+\b", "CLUSTERIP"),

@@ -36,7 +36,10 @@ impl Story {
         let mut files: Vec<PathBuf> = fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "story"))
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "story")
+            })
             .collect();
         files.sort();
         files.iter().map(|path| Story::read(path)).collect()
@@ -189,7 +192,8 @@ pub(crate) fn read_golden(text: &str) -> Vec<Said> {
             match line.strip_prefix("exit ") {
                 Some(exit) => last.exit = exit.to_owned(),
                 None => {
-                    last.output.push_str(line.strip_prefix("  ").unwrap_or(line));
+                    last.output
+                        .push_str(line.strip_prefix("  ").unwrap_or(line));
                     last.output.push('\n');
                 }
             }
