@@ -337,8 +337,8 @@ pub(super) struct Selection {
 impl Selection {
     pub(super) fn of(served: &Arc<Served>, options: &ListOptions) -> Result<Selection, Status> {
         let resource = &served.resource;
-        let labels = label::Selector::parse(&options.label_selector)
-            .map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?;
+        let labels =
+            label::Selector::parse(&options.label_selector).map_err(Status::bad_request)?;
         let fields = match served.custom() {
             Some(version) => custom_fields(version, &options.field_selector),
             None => selectable::parse(

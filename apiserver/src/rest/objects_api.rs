@@ -13,6 +13,20 @@ use crate::admission::Warnings;
 use crate::registry::{ListOptions, Request};
 use crate::served::Served;
 
+/// Kinds that every request to is warned of.
+const DEPRECATED: &[(&str, &str, &str)] = &[
+    (
+        "v1",
+        "ComponentStatus",
+        "v1 ComponentStatus is deprecated in v1.19+",
+    ),
+    (
+        "v1",
+        "Endpoints",
+        "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    ),
+];
+
 /// A request to a resource that is served.
 pub(super) struct Call<'a> {
     pub(super) front: &'a Front,
@@ -74,6 +88,12 @@ pub(super) async fn answer(
         },
         media,
     };
+    for (api_version, kind, warning) in DEPRECATED {
+        let resource = &call.request.served.resource;
+        if resource.kind == *kind && resource.api_version() == *api_version {
+            call.request.warnings.add(*warning);
+        }
+    }
     let result = dispatch(&call, request, verb).await;
     let warnings = call.request.warnings.take();
     let mut answer = match result {

@@ -47,9 +47,14 @@ pub(super) fn shown(
         Form::Metadata { .. } => table::partial(object),
         Form::Table { .. } => {
             let options = table_options(include)?;
-            let served = &call.request.served;
-            let stored = crate::registry::as_stored(served, object.clone())?;
-            printer(served).table(object.get("metadata"), [&stored], &options)
+            if call.request.subresource == "scale" {
+                let printer = Printer::builtin("autoscaling", "Scale");
+                printer.table(object.get("metadata"), [object], &options)
+            } else {
+                let served = &call.request.served;
+                let stored = crate::registry::as_stored(served, object.clone())?;
+                printer(served).table(object.get("metadata"), [&stored], &options)
+            }
         }
     };
     Ok(answer::object(code, &call.media, &value))
