@@ -1,12 +1,26 @@
 //! What is asked after authorization and before anything is stored: plugins that change an object, and plugins that only judge it.
 
+mod certificates;
+mod chain;
+mod classes;
+mod limits;
+mod namespaces;
+mod nodes;
+mod pods;
+mod priority;
+mod runtime_class;
+mod service_account;
+mod storage_claims;
+
 use futures::future::BoxFuture;
-use objects::Value;
 use objects::status::Status;
+use objects::{Value, meta};
 use parking_lot::Mutex;
 
 use crate::attributes::Attributes;
 use crate::served::Served;
+
+pub use self::chain::{Chain, Parts, Plugin};
 
 /// What a request does to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +43,33 @@ pub struct Review<'a> {
     pub options: &'a Value,
     pub dry_run: bool,
     pub warnings: &'a Warnings,
+}
+
+impl Review<'_> {
+    /// Whether it is about objects of a resource themselves, and not about a part of them.
+    #[must_use]
+    pub fn is_of(&self, group: &str, plural: &str) -> bool {
+        self.is_of_part(group, plural, "")
+    }
+
+    /// Whether it is about a part of objects.
+    #[must_use]
+    pub fn is_of_part(&self, group: &str, plural: &str, part: &str) -> bool {
+        let asked = self.attributes;
+        asked.group == group && asked.resource == plural && asked.subresource == part
+    }
+
+    /// A refusal; it names the object as the request did.
+    #[must_use]
+    pub fn forbidden(&self, object: Option<&Value>, why: impl std::fmt::Display) -> Status {
+        let asked = self.attributes;
+        let name = match object {
+            _ if !asked.name.is_empty() => asked.name.as_str(),
+            Some(object) if !meta::name(object).is_empty() => meta::name(object),
+            _ => "Unknown",
+        };
+        Status::forbidden(&asked.group, &asked.resource, name, why)
+    }
 }
 
 /// A plugin, or a chain of them.
@@ -70,27 +111,5 @@ impl Warnings {
     #[must_use]
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.texts.lock())
-    }
-}
-
-/// Admits everything.
-#[derive(Debug, Default)]
-pub struct AdmitAll;
-
-impl Admission for AdmitAll {
-    fn mutate<'a>(
-        &'a self,
-        _: &'a Review<'a>,
-        _: &'a mut Option<Value>,
-    ) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn validate<'a>(
-        &'a self,
-        _: &'a Review<'a>,
-        _: Option<&'a Value>,
-    ) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(async { Ok(()) })
     }
 }

@@ -28,6 +28,7 @@ use crate::served::{Resources, Served};
 use crate::storage::Storage;
 use crate::user::User;
 
+pub(crate) use self::create::suffix;
 pub use self::create::uid;
 pub use self::delete::Deleted;
 pub use self::options::{DeleteOptions, ListOptions, Validation, VersionMatch, WriteOptions};

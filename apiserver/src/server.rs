@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tonic::codegen::Service;
 
-use crate::admission::AdmitAll;
+use crate::admission::{Chain, Parts, Plugin};
 use crate::authn::impersonation::Impersonation;
 use crate::authn::keys::{PrivateKey, PublicKey};
 use crate::authn::service_accounts::{ServiceAccountTokens, Settings};
@@ -75,11 +75,24 @@ impl Server {
         let (feed, runner) = Feed::new(storage.clone(), &config.etcd_prefix, &folders, decode);
         let view: Arc<dyn ObjectsView> =
             Arc::new(CachedObjects::new(feed.clone(), resources.clone()));
+        let authorizer = authorizer(config, &view)?;
+        let plugins = Plugin::enabled(
+            &config.enable_admission_plugins,
+            &config.disable_admission_plugins,
+        )
+        .map_err(|why| anyhow!(why))?;
+        let parts = Parts {
+            view: view.clone(),
+            storage: storage.clone(),
+            resources: resources.clone(),
+            prefix: config.etcd_prefix.clone(),
+            authorizer: authorizer.clone(),
+        };
         let registry = Arc::new(Registry {
             storage: storage.clone(),
             feed,
             resources,
-            admission: Arc::new(AdmitAll),
+            admission: Arc::new(Chain::new(parts, plugins)),
             prefix: config.etcd_prefix.clone(),
             services: Ranges::parse(
                 &config.service_cluster_ip_range,
@@ -99,7 +112,7 @@ impl Server {
             registry: registry.clone(),
             tokens: authentication.service_accounts.clone(),
             authenticator: Arc::new(Authenticator::new(authentication)),
-            authorizer: authorizer(config, &view)?,
+            authorizer,
             load: Load::new(
                 config.max_requests_inflight,
                 config.max_mutating_requests_inflight,

@@ -1,5 +1,6 @@
 //! Who a client certificate says somebody is: the common name is the user, the organizations are the groups.
 
+use rustls::pki_types::pem::{PemObject, SectionKind};
 use sha2::{Digest, Sha256};
 use time::{Date, Month, Time, UtcDateTime};
 
@@ -75,7 +76,26 @@ fn read(certificate: &[u8]) -> Option<Parts> {
         not_after_seconds: seconds(validity.any()?)?,
         ..Parts::default()
     };
-    let mut subject = signed.enter(tag::SEQUENCE)?;
+    read_subject(signed.enter(tag::SEQUENCE)?, &mut parts)?;
+    Some(parts)
+}
+
+/// The organizations that a request for a certificate asks for, as PEM.
+pub(crate) fn request_organizations(pem: &[u8]) -> Option<Vec<String>> {
+    let (kind, request) = <(SectionKind, Vec<u8>)>::from_pem_slice(pem).ok()?;
+    if kind != SectionKind::Csr {
+        return None;
+    }
+    let mut asked = Reader::new(&request)
+        .enter(tag::SEQUENCE)?
+        .enter(tag::SEQUENCE)?;
+    let _version = asked.take(tag::INTEGER)?;
+    let mut parts = Parts::default();
+    read_subject(asked.enter(tag::SEQUENCE)?, &mut parts)?;
+    Some(parts.organizations)
+}
+
+fn read_subject(mut subject: Reader<'_>, parts: &mut Parts) -> Option<()> {
     while !subject.is_empty() {
         let mut set = subject.enter(tag::SET)?;
         while !set.is_empty() {
@@ -90,7 +110,7 @@ fn read(certificate: &[u8]) -> Option<Parts> {
             }
         }
     }
-    Some(parts)
+    Some(())
 }
 
 /// A text in one of DER's kinds of text.

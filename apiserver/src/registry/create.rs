@@ -234,7 +234,7 @@ fn name_and_stamp(request: &Request, object: &mut Value) -> Result<bool, Status>
 }
 
 /// Random letters behind a made-up name.
-fn suffix() -> String {
+pub(crate) fn suffix() -> String {
     let mut bytes = [0; SUFFIX_LETTERS];
     getrandom::fill(&mut bytes).expect("the system has randomness");
     bytes
