@@ -234,10 +234,10 @@ impl Runner {
             .watch(prefix.as_bytes(), *revision + 1)
             .await?;
         // Whoever waits may have asked the watch before this one.
-        watch.ask_progress();
+        watch.ask_progress().await?;
         loop {
             tokio::select! {
-                () = self.feed.position.asked.notified() => watch.ask_progress(),
+                () = self.feed.position.asked.notified() => watch.ask_progress().await?,
                 Some((cache, loaded)) = self.folders.recv() => {
                     let now = self.feed.storage.revision().await?;
                     self.load_folder(&cache, now).await?;

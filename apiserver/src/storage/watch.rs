@@ -4,13 +4,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use objects::status::Status;
+use proto::etcdserverpb::kv_client::KvClient;
+use proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use proto::etcdserverpb::watch_client::WatchClient;
 use proto::etcdserverpb::watch_request::RequestUnion;
-use proto::etcdserverpb::{WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse};
+use proto::etcdserverpb::{
+    PutRequest, StatusRequest, WatchCreateRequest, WatchProgressRequest, WatchRequest,
+    WatchResponse,
+};
 use proto::mvccpb::event::EventType;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
+use tonic::transport::Channel;
 
 use super::{ANSWER_BYTES_MAX, Endpoints, Stored, prefix_end, refusal};
 
@@ -18,6 +24,13 @@ use super::{ANSWER_BYTES_MAX, Endpoints, Stored, prefix_end, refusal};
 const REQUESTS_MAX: usize = 16;
 /// Time until the store says that it watches.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// The first patches of etcd's releases in which no answer about progress overtakes the changes that it speaks of; those of later
+/// releases are all good.
+const IN_ORDER_SINCE: [(u32, u32, u32); 2] = [(3, 4, 31), (3, 5, 13)];
+/// What a store that answers too early is given to tell, below the prefix of the watch: its place in the order of changes is the answer.
+const MARK_KEY: &[u8] = b"mainstay/progress";
+/// An object without anything, for whoever reads all keys.
+const MARK_VALUE: &[u8] = b"{}";
 
 /// What happened in the store.
 #[derive(Debug)]
@@ -47,6 +60,8 @@ pub struct Watch {
     responses: Streaming<WatchResponse>,
     endpoints: Endpoints,
     place: usize,
+    /// The key that is written for an answer about progress; none if the store can be asked.
+    mark: Option<Bytes>,
 }
 
 /// Opens a watch on the member in use.
@@ -66,6 +81,13 @@ pub(super) async fn open(endpoints: &Endpoints, prefix: &[u8], from: i64) -> Res
     requests
         .try_send(request)
         .map_err(|_full| Status::internal("the watch takes no request"))?;
+    let in_order = match answers_in_order(channel.clone()).await {
+        Ok(in_order) => in_order,
+        Err(status) => {
+            endpoints.leave(place);
+            return Err(refusal(&status));
+        }
+    };
     let mut client = WatchClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
     let opening =
         tokio::time::timeout(OPEN_TIMEOUT, client.watch(ReceiverStream::new(receiver))).await;
@@ -77,6 +99,7 @@ pub(super) async fn open(endpoints: &Endpoints, prefix: &[u8], from: i64) -> Res
             responses: answer.into_inner(),
             endpoints: endpoints.clone(),
             place,
+            mark: (!in_order).then(|| [prefix, MARK_KEY].concat().into()),
         }),
         Err(status) => {
             endpoints.leave(place);
@@ -85,14 +108,57 @@ pub(super) async fn open(endpoints: &Endpoints, prefix: &[u8], from: i64) -> Res
     }
 }
 
+/// Whether a member's answers about progress come behind the changes that they speak of.
+async fn answers_in_order(channel: Channel) -> Result<bool, tonic::Status> {
+    let mut client = MaintenanceClient::new(channel);
+    let asking = tokio::time::timeout(OPEN_TIMEOUT, client.status(StatusRequest {})).await;
+    let answer = asking.unwrap_or_else(|_elapsed| {
+        Err(tonic::Status::deadline_exceeded("no answer of a member"))
+    })?;
+    Ok(is_in_order(&answer.into_inner().version))
+}
+
+fn is_in_order(version: &str) -> bool {
+    let release = version.split(['-', '+']).next().unwrap_or_default();
+    let numbers: Result<Vec<u32>, _> = release.split('.').map(str::parse).collect();
+    let Ok(&[major, minor, patch]) = numbers.as_deref() else {
+        return false;
+    };
+    let good = IN_ORDER_SINCE
+        .iter()
+        .find(|since| (since.0, since.1) == (major, minor));
+    match good {
+        Some(since) => patch >= since.2,
+        None => (major, minor) > (3, 5),
+    }
+}
+
 impl Watch {
-    /// Asks the store to say how far it has come. Many questions may get one answer.
-    pub fn ask_progress(&self) {
+    /// Makes the store say how far it has come. Many questions may get one answer.
+    pub async fn ask_progress(&self) -> Result<(), Status> {
+        if let Some(key) = &self.mark {
+            return self.write_mark(key).await;
+        }
         let request = WatchRequest {
             request_union: Some(RequestUnion::ProgressRequest(WatchProgressRequest {})),
         };
         // A full queue means that it is asked already.
         let _ = self.requests.try_send(request);
+        Ok(())
+    }
+
+    async fn write_mark(&self, key: &Bytes) -> Result<(), Status> {
+        let request = PutRequest {
+            key: key.clone(),
+            value: Bytes::from_static(MARK_VALUE),
+            ..PutRequest::default()
+        };
+        let write = |channel| {
+            let request = request.clone();
+            async move { KvClient::new(channel).put(request).await }
+        };
+        self.endpoints.write(write).await?;
+        Ok(())
     }
 
     /// The next changes, all of each revision. Dropping the future loses nothing.
@@ -153,6 +219,29 @@ impl Change {
         match self {
             Change::Put(stored) => stored.revision,
             Change::Deleted { revision, .. } | Change::Progress(revision) => *revision,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_in_order;
+
+    #[test]
+    fn old_releases_are_not_asked_for_progress() {
+        let cases = [
+            ("3.4.23", false),
+            ("3.4.31", true),
+            ("3.5.12", false),
+            ("3.5.13", true),
+            ("3.6.0", true),
+            ("3.7.0-alpha.1", true),
+            ("3.3.99", false),
+            ("", false),
+            ("new", false),
+        ];
+        for (version, in_order) in cases {
+            assert_eq!(is_in_order(version), in_order, "{version}");
         }
     }
 }
