@@ -1,5 +1,6 @@
 //! Objects and their bytes in the store: JSON without a resource version, for that is the revision they are stored at.
 
+use objects::codec::protobuf;
 use objects::status::Status;
 use objects::{Value, meta};
 
@@ -35,6 +36,9 @@ pub(super) fn stamp(object: &mut Value, revision: i64) {
 ///
 /// If they are no object.
 pub fn decode(bytes: &[u8]) -> Result<Value, String> {
+    if protobuf::is_protobuf(bytes) {
+        return protobuf::decode(bytes).map_err(|error| error.to_string());
+    }
     serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }
 

@@ -107,7 +107,7 @@ fn served(resources: &[Arc<Served>]) -> Vec<openapi::Served<'_>> {
             resource: &served.resource,
             schema: match &served.origin {
                 Origin::Builtin => &Catalog::builtin().schema,
-                Origin::Custom(custom) => &custom.schema,
+                Origin::Custom(custom) => &custom.version.schema,
             },
         })
         .collect()

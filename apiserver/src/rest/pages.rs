@@ -1,6 +1,5 @@
 //! Pages that are about no resource: discovery, OpenAPI, version, health and metrics.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
@@ -89,7 +88,7 @@ fn keys(front: &Front, path: &str) -> Result<Answer, Status> {
     let age = HeaderValue::from_str(&age).expect("a number is a header");
     answer
         .headers_mut()
-        .insert(http::header::CACHE_CONTROL, age);
+        .insert(CACHE_CONTROL, age);
     Ok(answer)
 }
 
