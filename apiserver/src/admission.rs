@@ -6,6 +6,7 @@ mod classes;
 mod limits;
 mod namespaces;
 mod nodes;
+mod pod_security;
 mod pods;
 mod priority;
 mod runtime_class;

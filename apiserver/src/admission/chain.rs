@@ -7,8 +7,8 @@ use objects::Value;
 use objects::status::Status;
 
 use super::{
-    Admission, Operation, Review, certificates, classes, limits, namespaces, nodes, pods, priority,
-    runtime_class, service_account, storage_claims,
+    Admission, Operation, Review, certificates, classes, limits, namespaces, nodes, pod_security,
+    pods, priority, runtime_class, service_account, storage_claims,
 };
 use crate::authz::Authorizer;
 use crate::authz::escalation::{check_binding, check_role};
@@ -25,6 +25,7 @@ pub enum Plugin {
     ServiceAccount,
     TaintNodesByCondition,
     AlwaysPullImages,
+    PodSecurity,
     Priority,
     DefaultTolerationSeconds,
     DefaultStorageClass,
@@ -55,7 +56,7 @@ const PLUGINS: [(&str, Option<Plugin>, bool); 41] = [
     ),
     ("AlwaysPullImages", Some(Plugin::AlwaysPullImages), false),
     ("ImagePolicyWebhook", None, false),
-    ("PodSecurity", None, true),
+    ("PodSecurity", Some(Plugin::PodSecurity), true),
     ("PodNodeSelector", None, false),
     ("Priority", Some(Plugin::Priority), true),
     (
@@ -258,6 +259,7 @@ impl Chain {
         let authorizer = parts.authorizer.as_ref();
         match plugin {
             Plugin::LimitRanger => limits::validate(view, review, object),
+            Plugin::PodSecurity => pod_security::validate(parts, review, object).await,
             Plugin::Priority => priority::validate(view, review, object),
             Plugin::PersistentVolumeClaimResize => storage_claims::resize(view, review, object),
             Plugin::RuntimeClass => runtime_class::validate(parts, review, object).await,
