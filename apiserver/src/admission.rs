@@ -9,6 +9,7 @@ mod nodes;
 mod pod_security;
 mod pods;
 mod priority;
+mod quota;
 mod runtime_class;
 mod service_account;
 mod storage_claims;

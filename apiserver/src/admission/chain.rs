@@ -8,7 +8,7 @@ use objects::status::Status;
 
 use super::{
     Admission, Operation, Review, certificates, classes, limits, namespaces, nodes, pod_security,
-    pods, priority, runtime_class, service_account, storage_claims,
+    pods, priority, quota, runtime_class, service_account, storage_claims,
 };
 use crate::authz::Authorizer;
 use crate::authz::escalation::{check_binding, check_role};
@@ -36,6 +36,7 @@ pub enum Plugin {
     CertificateSigning,
     CertificateSubjectRestriction,
     DefaultIngressClass,
+    ResourceQuota,
     AlwaysDeny,
 }
 
@@ -112,7 +113,7 @@ const PLUGINS: [(&str, Option<Plugin>, bool); 41] = [
     ("MutatingAdmissionWebhook", None, true),
     ("ValidatingAdmissionPolicy", None, true),
     ("ValidatingAdmissionWebhook", None, true),
-    ("ResourceQuota", None, true),
+    ("ResourceQuota", Some(Plugin::ResourceQuota), true),
     ("AlwaysDeny", Some(Plugin::AlwaysDeny), false),
 ];
 
@@ -266,6 +267,7 @@ impl Chain {
             Plugin::CertificateApproval => certificates::approval(authorizer, review),
             Plugin::CertificateSigning => certificates::signing(authorizer, review, object),
             Plugin::CertificateSubjectRestriction => certificates::subject(review, object),
+            Plugin::ResourceQuota => quota::validate(parts, review, object).await,
             Plugin::AlwaysDeny => Err(review.forbidden(
                 Some(object),
                 "admission control is denying all modifications",

@@ -19,7 +19,7 @@ const CLAIMS: &str = "persistentvolumeclaims";
 const WHOLE_MAX: i64 = i64::MAX / 1000;
 
 /// Amounts by the name of what they are of.
-type Amounts = BTreeMap<String, Quantity>;
+pub(super) type Amounts = BTreeMap<String, Quantity>;
 
 fn ranges(view: &dyn ObjectsView, review: &Review<'_>) -> Vec<Arc<Value>> {
     let ending = review.old.is_some_and(meta::is_deleting);
@@ -115,7 +115,7 @@ fn fill(container: &mut Value, part: &str, defaults: &Map) -> Vec<String> {
     set
 }
 
-fn amounts(object: &Value, path: &[&str]) -> Amounts {
+pub(super) fn amounts(object: &Value, path: &[&str]) -> Amounts {
     let fields = meta::map(object, path).into_iter().flatten();
     fields
         .filter_map(|(name, value)| Some((name.clone(), Quantity::from_value(value).ok()?)))
@@ -180,7 +180,7 @@ fn judge_pod(range: &Value, pod: &Value) -> Vec<String> {
 }
 
 /// What a whole pod needs: its containers together, or an init container and the sidecars before it if that is more.
-fn pod_total(pod: &Value, part: &str) -> Amounts {
+pub(super) fn pod_total(pod: &Value, part: &str) -> Amounts {
     let of = |container: &Value| amounts(container, &["resources", part]);
     let mut total = Amounts::new();
     for container in meta::list(pod, &["spec", "containers"]) {
