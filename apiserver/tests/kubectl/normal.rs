@@ -10,7 +10,7 @@ const RULES: &[(&str, &str)] = &[
     ),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
     (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "TIME"),
-    (r#"(resourceVersion"?: ?)"\d+""#, "${1}\"VERSION\""),
+    (r"(resourceVersion\W{1,6})\d+", "${1}VERSION"),
     (
         r"[EWI]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ([a-z_]+\.go):\d+\]",
         "LOG $1]",
