@@ -125,7 +125,7 @@ fn duration(text: &str) -> Result<std::time::Duration, String> {
     let nanos = objects::codec::duration::parse(text)?;
     u64::try_from(nanos)
         .map(std::time::Duration::from_nanos)
-        .map_err(|_| format!("{text:?} is less than nothing"))
+        .map_err(|_malformed| format!("{text:?} is less than nothing"))
 }
 
 impl Config {

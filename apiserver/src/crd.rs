@@ -234,7 +234,7 @@ fn served(definition: &Value) -> Vec<Arc<Served>> {
             };
             Arc::new(Served {
                 resource,
-                origin: Origin::Custom(custom),
+                origin: Origin::Custom(Box::new(custom)),
             })
         })
         .collect()

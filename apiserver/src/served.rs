@@ -20,7 +20,7 @@ pub struct Served {
 pub enum Origin {
     Builtin,
     /// A CustomResourceDefinition, with the schema of this version.
-    Custom(Custom),
+    Custom(Box<Custom>),
 }
 
 /// What a CRD says of one of its versions.

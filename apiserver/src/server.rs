@@ -13,19 +13,19 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use objects::catalog::Catalog;
+use objects::catalog::{Catalog, Resource};
 use proto::api::objects_server::ObjectsServer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tonic::codegen::Service;
 
-use crate::admission::{Chain, Parts, Plugin};
+use crate::admission::{self, Chain, Plugin};
 use crate::authn::impersonation::Impersonation;
 use crate::authn::keys::{PrivateKey, PublicKey};
 use crate::authn::service_accounts::{ServiceAccountTokens, Settings};
 use crate::authn::{Authenticator, Clock, Options, StaticTokens};
 use crate::authz::{Authorizer, Mode, Union};
-use crate::cache::Feed;
+use crate::cache::{Decode, Feed, Runner};
 use crate::cached_objects::CachedObjects;
 use crate::config::Config;
 use crate::objects_view::ObjectsView;
@@ -61,53 +61,22 @@ impl Server {
         // The provider is that of the whole process; another part may have set it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let tls = tls::server_config(config)?;
-        let storage = Storage::new(endpoints(config)?);
-        let resources = Arc::new(Resources::default());
-        let mut folders: Vec<&str> = Catalog::builtin()
-            .resources
-            .iter()
-            .filter(|resource| resource.verbs.iter().any(|verb| verb == "list"))
-            .map(|resource| resource.storage.as_str())
-            .collect();
-        folders.sort_unstable();
-        folders.dedup();
-        let decode: crate::cache::Decode = Arc::new(|_, bytes| crate::registry::decode(bytes));
-        let (feed, runner) = Feed::new(storage.clone(), &config.etcd_prefix, &folders, decode);
-        let view: Arc<dyn ObjectsView> =
-            Arc::new(CachedObjects::new(feed.clone(), resources.clone()));
-        let authorizer = authorizer(config, &view)?;
-        let plugins = Plugin::enabled(
-            &config.enable_admission_plugins,
-            &config.disable_admission_plugins,
-        )
-        .map_err(|why| anyhow!(why))?;
-        let parts = Parts {
-            view: view.clone(),
-            storage: storage.clone(),
-            resources: resources.clone(),
-            prefix: config.etcd_prefix.clone(),
-            authorizer: authorizer.clone(),
-        };
-        let registry = Arc::new(Registry {
-            storage: storage.clone(),
-            feed,
-            resources,
-            admission: Arc::new(Chain::new(parts, plugins)),
-            prefix: config.etcd_prefix.clone(),
-            services: Ranges::parse(
-                &config.service_cluster_ip_range,
-                &config.service_node_port_range,
-            )
-            .map_err(|why| anyhow!(why))?,
-            event_ttl_seconds: u32::try_from(config.event_ttl.as_secs()).unwrap_or(u32::MAX),
-        });
+        let Parts {
+            registry,
+            runner,
+            view,
+            authorizer,
+        } = parts(config)?;
         let authentication = authentication(config, &view)?;
         let address = SocketAddr::new(config.bind_address, config.secure_port);
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("cannot listen on {address}"))?;
         let address = listener.local_addr()?;
-        let advertised = config.advertise_address.unwrap_or(address.ip());
+        let advertised = SocketAddr::new(
+            config.advertise_address.unwrap_or(address.ip()),
+            address.port(),
+        );
         let front = Arc::new(Front {
             registry: registry.clone(),
             tokens: authentication.service_accounts.clone(),
@@ -118,27 +87,12 @@ impl Server {
                 config.max_mutating_requests_inflight,
             ),
             impersonation: Impersonation::default(),
-            pages: Pages::new(SocketAddr::new(advertised, address.port()).to_string()),
+            pages: Pages::new(advertised.to_string()),
         });
         let tasks = Tasks::new();
         tasks.spawn("feed", OnFailure::Stop, |stop| until(stop, runner.run()));
-        let defined = registry.clone();
-        tasks.spawn("bootstrap", OnFailure::Stop, |stop| {
-            until(stop, bootstrap::run(registry, address.port()))
-        });
-        let registry = front.registry.clone();
-        let reached_at = SocketAddr::new(advertised, address.port());
-        tasks.spawn("advertise", OnFailure::Stop, |stop| {
-            until(stop, advertise::run(registry, reached_at))
-        });
-        let registry = front.registry.clone();
-        tasks.spawn("aggregation", OnFailure::Stop, |stop| {
-            until(stop, aggregation::run(registry, view))
-        });
-        tasks.spawn("custom resources", OnFailure::Stop, |stop| {
-            until(stop, crd::run(defined))
-        });
-        let interval = config.etcd_compaction_interval;
+        start_loops(&tasks, &registry, view, advertised);
+        let (storage, interval) = (registry.storage.clone(), config.etcd_compaction_interval);
         tasks.spawn("compaction", OnFailure::Stop, |stop| {
             until(stop, compaction::run(storage, interval))
         });
@@ -173,6 +127,88 @@ impl Server {
             None => Ok(()),
         }
     }
+}
+
+/// What there is before anything runs.
+struct Parts {
+    registry: Arc<Registry>,
+    runner: Runner,
+    view: Arc<dyn ObjectsView>,
+    authorizer: Arc<dyn Authorizer>,
+}
+
+fn parts(config: &Config) -> Result<Parts> {
+    let storage = Storage::new(endpoints(config)?);
+    let resources = Arc::new(Resources::default());
+    let lists = |resource: &&Resource| resource.verbs.iter().any(|verb| verb == "list");
+    let mut folders: Vec<&str> = Catalog::builtin()
+        .resources
+        .iter()
+        .filter(lists)
+        .map(|resource| resource.storage.as_str())
+        .collect();
+    folders.sort_unstable();
+    folders.dedup();
+    let decode: Decode = Arc::new(|_, bytes| crate::registry::decode(bytes));
+    let (feed, runner) = Feed::new(storage.clone(), &config.etcd_prefix, &folders, decode);
+    let view: Arc<dyn ObjectsView> = Arc::new(CachedObjects::new(feed.clone(), resources.clone()));
+    let authorizer = authorizer(config, &view)?;
+    let plugins = Plugin::enabled(
+        &config.enable_admission_plugins,
+        &config.disable_admission_plugins,
+    )
+    .map_err(|why| anyhow!(why))?;
+    let admission = admission::Parts {
+        view: view.clone(),
+        storage: storage.clone(),
+        resources: resources.clone(),
+        prefix: config.etcd_prefix.clone(),
+        authorizer: authorizer.clone(),
+    };
+    let services = Ranges::parse(
+        &config.service_cluster_ip_range,
+        &config.service_node_port_range,
+    );
+    let registry = Arc::new(Registry {
+        storage,
+        feed,
+        resources,
+        admission: Arc::new(Chain::new(admission, plugins)),
+        prefix: config.etcd_prefix.clone(),
+        services: services.map_err(|why| anyhow!(why))?,
+        event_ttl_seconds: u32::try_from(config.event_ttl.as_secs()).unwrap_or(u32::MAX),
+    });
+    Ok(Parts {
+        registry,
+        runner,
+        view,
+        authorizer,
+    })
+}
+
+/// Starts what looks after objects of the server's own.
+fn start_loops(
+    tasks: &Tasks,
+    registry: &Arc<Registry>,
+    view: Arc<dyn ObjectsView>,
+    advertised: SocketAddr,
+) {
+    let own = registry.clone();
+    tasks.spawn("bootstrap", OnFailure::Stop, |stop| {
+        until(stop, bootstrap::run(own, advertised.port()))
+    });
+    let own = registry.clone();
+    tasks.spawn("advertise", OnFailure::Stop, |stop| {
+        until(stop, advertise::run(own, advertised))
+    });
+    let own = registry.clone();
+    tasks.spawn("aggregation", OnFailure::Stop, |stop| {
+        until(stop, aggregation::run(own, view))
+    });
+    let own = registry.clone();
+    tasks.spawn("custom resources", OnFailure::Stop, |stop| {
+        until(stop, crd::run(own))
+    });
 }
 
 /// Runs what never ends by itself until it has to stop.

@@ -1,5 +1,7 @@
 //! The gRPC service as its clients see it: over TLS, on a server whose store is a stock etcd.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
+
 #[path = "grpc/cluster.rs"]
 mod cluster;
 
@@ -74,8 +76,36 @@ async fn an_object_is_made_read_changed_and_deleted() {
     assert_eq!(conflict.code(), Code::Aborted);
     assert_eq!(failure(&conflict).reason, "Conflict");
 
+    let delete = DeleteRequest {
+        target: Some(pods("a")),
+        options: Some(DeleteOptions {
+            grace_period_seconds: Some(0),
+            ..DeleteOptions::default()
+        }),
+    };
+    assert!(
+        client
+            .delete(delete.clone())
+            .await
+            .unwrap()
+            .into_inner()
+            .gone
+    );
+    let gone = client.delete(delete).await.unwrap_err();
+    assert_eq!(gone.code(), Code::NotFound);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_is_patched_and_applied_to() {
+    let cluster = Cluster::start().await;
+    let mut client = cluster.client("admin-token").await;
+    client.create(create("a")).await.unwrap();
     for (kind, patch) in [
-        (PatchType::Merge, r#"{"metadata":{"labels":{"b":"1"}}}"#),
+        (
+            PatchType::Merge,
+            r#"{"metadata":{"labels":{"app":"web","b":"1"}}}"#,
+        ),
         (PatchType::Strategic, r#"{"metadata":{"labels":{"c":"1"}}}"#),
         (
             PatchType::Json,
@@ -106,24 +136,6 @@ async fn an_object_is_made_read_changed_and_deleted() {
     assert!(!applied.created);
     let labels = tree(&applied.object)["metadata"]["labels"].clone();
     assert_eq!(labels, json!({"b": "1", "c": "1", "d": "1"}));
-
-    let delete = DeleteRequest {
-        target: Some(pods("a")),
-        options: Some(DeleteOptions {
-            grace_period_seconds: Some(0),
-            ..DeleteOptions::default()
-        }),
-    };
-    assert!(
-        client
-            .delete(delete.clone())
-            .await
-            .unwrap()
-            .into_inner()
-            .gone
-    );
-    let gone = client.delete(delete).await.unwrap_err();
-    assert_eq!(gone.code(), Code::NotFound);
     cluster.stop().await;
 }
 

@@ -60,6 +60,7 @@ fn known() -> BTreeMap<String, String> {
 }
 
 #[test]
+#[ignore = "its answers are those of one release of kubectl, which `cargo xtask test` builds"]
 fn kubectl_is_answered_as_a_kube_apiserver_answers() {
     if let Ok(kubeconfig) = std::env::var(CAPTURE) {
         for (name, said) in told(Path::new(&kubeconfig)) {

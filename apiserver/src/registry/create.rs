@@ -180,9 +180,9 @@ pub(super) fn check_place(request: &Request, object: &mut Value) -> Result<(), S
     if request.served.resource.namespaced {
         let own = meta::namespace(object);
         if !own.is_empty() && own != request.namespace {
-            return Err(Status::bad_request(format!(
-                "the namespace of the provided object does not match the namespace sent on the request"
-            )));
+            return Err(Status::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
         }
         meta::metadata_mut(object)
             .insert("namespace".to_owned(), request.namespace.as_str().into());

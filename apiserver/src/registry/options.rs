@@ -62,7 +62,7 @@ pub struct DeleteOptions {
 }
 
 /// Pairs of a query.
-pub type Query = [(String, String)];
+pub(super) type Query = [(String, String)];
 
 fn get<'a>(query: &'a Query, key: &str) -> &'a str {
     query
@@ -85,7 +85,7 @@ fn number<T: std::str::FromStr>(query: &Query, key: &str) -> Result<Option<T>, S
         return Ok(None);
     }
     let value = text.parse();
-    value.map(Some).map_err(|_| {
+    value.map(Some).map_err(|_malformed| {
         Status::bad_request(format!(
             "strconv.ParseInt: parsing {text:?}: invalid syntax"
         ))

@@ -289,8 +289,8 @@ impl Continuation {
         };
         let bytes = URL_SAFE_NO_PAD
             .decode(text.trim_end_matches('='))
-            .map_err(|_| bad())?;
-        let token: Value = serde_json::from_slice(&bytes).map_err(|_| bad())?;
+            .map_err(|_malformed| bad())?;
+        let token: Value = serde_json::from_slice(&bytes).map_err(|_malformed| bad())?;
         let start = token["start"]
             .as_str()
             .and_then(|start| start.strip_prefix('/'));

@@ -86,9 +86,7 @@ fn keys(front: &Front, path: &str) -> Result<Answer, Status> {
     };
     let age = format!("public, max-age={MAX_AGE_SECONDS}");
     let age = HeaderValue::from_str(&age).expect("a number is a header");
-    answer
-        .headers_mut()
-        .insert(CACHE_CONTROL, age);
+    answer.headers_mut().insert(CACHE_CONTROL, age);
     Ok(answer)
 }
 

@@ -1,5 +1,7 @@
 //! An etcd and an apiserver over it, for one test.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
+
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -101,6 +103,7 @@ impl Cluster {
             "--bind-address=127.0.0.1".to_owned(),
             "--secure-port=0".to_owned(),
             "--api-audiences=test".to_owned(),
+            "--disable-admission-plugins=ServiceAccount".to_owned(),
             "--authorization-mode=RBAC".to_owned(),
         ];
         let config = Config::parse_words(words.to_vec()).unwrap();

@@ -85,6 +85,8 @@ impl Apiservers {
             ("--service-cluster-ip-range", SERVICE_RANGE.to_owned()),
             ("--authorization-mode", "Node,RBAC".to_owned()),
             ("--allow-privileged", "true".to_owned()),
+            // Nothing here makes the service accounts that pods would be given.
+            ("--disable-admission-plugins", "ServiceAccount".to_owned()),
         ] {
             command.arg(format!("{flag}={value}"));
         }

@@ -75,7 +75,8 @@ pub fn accept(definition: &mut Value, others: &Names, now: &str) -> bool {
         .collect();
     if refused.is_empty() {
         copy_list(&wanted, &mut accepted, "shortNames");
-    } else {
+    } else if !matches!(conflict, Some(("KindConflict" | "ListKindConflict", _))) {
+        // Upstream tells the last of several conflicts, and looks at the kinds last.
         conflict = Some(("ShortNamesConflict", aggregate(&refused)));
     }
     copy_list(&wanted, &mut accepted, "categories");

@@ -92,8 +92,7 @@ fn place(schema: &Value, level: Level, path: &Path, depth: usize, faults: &mut F
     }
     types(schema, level, path, faults);
     extensions(schema, path, faults);
-    let text_or_number = json!([{"type": "integer"}, {"type": "string"}]);
-    junctions(schema, schema, path, &text_or_number, depth, faults);
+    junctions(schema, schema, path, depth, faults);
 }
 
 fn types(schema: &Value, level: Level, path: &Path, faults: &mut Faults) {
@@ -198,15 +197,13 @@ fn extensions(schema: &Value, path: &Path, faults: &mut Faults) {
     }
 }
 
+/// The alternatives that a text or number may have.
+fn text_or_number() -> Value {
+    json!([{"type": "integer"}, {"type": "string"}])
+}
+
 /// Looks below `allOf`, `anyOf`, `oneOf` and `not` of a schema, whose counterpart outside of them is given.
-fn junctions(
-    schema: &Value,
-    outer: &Value,
-    path: &Path,
-    text_or_number: &Value,
-    depth: usize,
-    faults: &mut Faults,
-) {
+fn junctions(schema: &Value, outer: &Value, path: &Path, depth: usize, faults: &mut Faults) {
     if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
         && let Err(why) = regex::Regex::new(pattern)
     {
@@ -216,38 +213,24 @@ fn junctions(
     for name in ["anyOf", "allOf", "oneOf"] {
         let list = schema.get(name).filter(|list| {
             // The two types of a text or number may be told apart so.
-            name != "anyOf" || list != &text_or_number
+            name != "anyOf" || **list != text_or_number()
         });
         let list = list.and_then(Value::as_array);
         for (index, inner) in list.into_iter().flatten().enumerate() {
             let at = path.child(name).index(index);
-            nested(inner, outer, &at, text_or_number, depth + 1, faults);
+            nested(inner, outer, &at, depth + 1, faults);
         }
     }
     if let Some(inner) = schema.get("not") {
-        nested(
-            inner,
-            outer,
-            &path.child("not"),
-            text_or_number,
-            depth + 1,
-            faults,
-        );
+        nested(inner, outer, &path.child("not"), depth + 1, faults);
     }
 }
 
-fn nested(
-    schema: &Value,
-    outer: &Value,
-    path: &Path,
-    text_or_number: &Value,
-    depth: usize,
-    faults: &mut Faults,
-) {
+fn nested(schema: &Value, outer: &Value, path: &Path, depth: usize, faults: &mut Faults) {
     if depth > DEPTH_MAX || !schema.is_object() {
         return;
     }
-    junctions(schema, outer, path, text_or_number, depth, faults);
+    junctions(schema, outer, path, depth, faults);
     for (name, detail) in FORBIDDEN {
         let is_empty =
             |value: &Value| value.is_null() || value == false || value == "" || value == &json!([]);
@@ -258,7 +241,7 @@ fn nested(
     if let Some(items) = schema.get("items") {
         let at = path.child("items");
         let counterpart = outer.get("items").unwrap_or(&Value::Null);
-        nested(items, counterpart, &at, text_or_number, depth + 1, faults);
+        nested(items, counterpart, &at, depth + 1, faults);
     }
     let properties = schema.get("properties").and_then(Value::as_object);
     for (name, inner) in properties.into_iter().flatten() {
@@ -269,6 +252,6 @@ fn nested(
             faults.push(Invalid::forbidden(&at, detail));
         }
         let counterpart = counterpart.unwrap_or(&Value::Null);
-        nested(inner, counterpart, &at, text_or_number, depth + 1, faults);
+        nested(inner, counterpart, &at, depth + 1, faults);
     }
 }

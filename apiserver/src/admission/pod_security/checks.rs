@@ -154,7 +154,7 @@ fn host_namespaces(_: &Standard, pod: &Value) -> Option<Violation> {
 }
 
 /// The names of the volumes that something is true of.
-fn volumes<'a>(pod: &'a Value, test: impl Fn(&Value) -> bool) -> Vec<&'a str> {
+fn volumes(pod: &Value, test: impl Fn(&Value) -> bool) -> Vec<&str> {
     meta::list(pod, &["spec", "volumes"])
         .iter()
         .filter(|volume| test(volume))

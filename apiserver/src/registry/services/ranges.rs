@@ -18,8 +18,8 @@ impl Range {
     fn parse(text: &str) -> Result<Range, String> {
         let bad = || format!("{text:?} is no range of addresses");
         let (address, length) = text.split_once('/').ok_or_else(bad)?;
-        let address: IpAddr = address.parse().map_err(|_| bad())?;
-        let length: u32 = length.parse().map_err(|_| bad())?;
+        let address: IpAddr = address.parse().map_err(|_malformed| bad())?;
+        let length: u32 = length.parse().map_err(|_malformed| bad())?;
         let (number, width, is_v6) = match address {
             IpAddr::V4(address) => (u128::from(u32::from(address)), 32, false),
             IpAddr::V6(address) => (u128::from(address), 128, true),
@@ -93,8 +93,8 @@ impl Ranges {
             .collect::<Result<_, _>>()?;
         let bad = || format!("{ports:?} is no range of ports");
         let (first, last) = ports.split_once('-').ok_or_else(bad)?;
-        let first: u16 = first.parse().map_err(|_| bad())?;
-        let last: u16 = last.parse().map_err(|_| bad())?;
+        let first: u16 = first.parse().map_err(|_malformed| bad())?;
+        let last: u16 = last.parse().map_err(|_malformed| bad())?;
         if first == 0 || first > last {
             return Err(bad());
         }
