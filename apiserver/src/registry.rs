@@ -23,6 +23,7 @@ use objects::status::{Reason, Status};
 
 use crate::admission::{Admission, Warnings};
 use crate::attributes::Attributes;
+use crate::authz::{Authorizer, forbidden};
 use crate::cache::Feed;
 use crate::served::{Resources, Served};
 use crate::storage::Storage;
@@ -44,6 +45,8 @@ pub struct Registry {
     pub feed: Arc<Feed>,
     pub resources: Arc<Resources>,
     pub admission: Arc<dyn Admission>,
+    /// Asked when a request turns out to do more than its verb says: an update or an application that creates.
+    pub authorizer: Arc<dyn Authorizer>,
     /// What all keys begin with: `/registry`.
     pub prefix: String,
     /// Seconds that events are kept.
@@ -126,6 +129,17 @@ const CHANGED: &str =
     "the object has been modified; please apply your changes to the latest version and try again";
 
 impl Registry {
+    /// Whether the sender of a request may do something else to its object.
+    fn authorize(&self, request: &Request, verb: &str) -> Result<(), Status> {
+        let attributes = request.attributes(verb);
+        let decision = self.authorizer.authorize(&attributes);
+        if decision.is_allowed() {
+            Ok(())
+        } else {
+            Err(forbidden(&attributes, decision.reason()))
+        }
+    }
+
     /// The cache of a resource.
     fn cache(&self, served: &Served) -> Result<Arc<crate::cache::Cache>, Status> {
         self.feed

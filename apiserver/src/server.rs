@@ -174,6 +174,7 @@ fn parts(config: &Config) -> Result<Parts> {
         feed,
         resources,
         admission: Arc::new(Chain::new(admission, plugins)),
+        authorizer: authorizer.clone(),
         prefix: config.etcd_prefix.clone(),
         services: services.map_err(|why| anyhow!(why))?,
         event_ttl_seconds: u32::try_from(config.event_ttl.as_secs()).unwrap_or(u32::MAX),

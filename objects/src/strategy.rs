@@ -108,6 +108,8 @@ pub fn prepare_update(
         Some("status") => {
             reset(new, "spec", old);
         }
+        // An approval is a condition, and the kind's own function takes nothing else.
+        Some("approval") => {}
         _ if strategy.has_status => reset(new, "status", old),
         _ => {}
     }

@@ -114,9 +114,10 @@ pub(super) async fn apply(
     let request = caller.request(message.target.as_ref(), "patch", Selectors::default())?;
     let applying = async {
         let options = options::write(message.options.as_ref(), "PatchOptions", message.force)?;
+        let decode = |applied| decode_patched(applied, &wanted(&request, &options));
         let registry = caller.registry();
         registry
-            .apply(&request, &message.configuration, &options)
+            .apply(&request, &message.configuration, &decode, &options)
             .await
     };
     told(in_time(applying).await, &request)

@@ -8,12 +8,16 @@ use objects::{Value, meta};
 
 use super::{Registry, Request, WriteOptions, fields};
 
+/// Reads an object as if it had been sent whole.
+pub type Decode<'a> = dyn Fn(Value) -> Result<Value, Status> + Send + Sync + 'a;
+
 impl Registry {
-    /// Applies a configuration, in YAML or JSON. Tells whether it made the object.
+    /// Applies a configuration, in YAML or JSON, and reads the result as a body of the kind. Tells whether it made the object.
     pub async fn apply(
         &self,
         request: &Request,
         body: &[u8],
+        decode: &Decode<'_>,
         options: &WriteOptions,
     ) -> Result<(Value, bool), Status> {
         let configuration = read(request, body, options)?;
@@ -21,8 +25,10 @@ impl Registry {
             let scale = self.apply_scale(request, &configuration, options).await?;
             return Ok((scale, false));
         }
-        let making = |_: &Value| fields::applied(request, options, None, &configuration);
-        let changing = |live: &Value| fields::applied(request, options, Some(live), &configuration);
+        let applied = |live: Option<&Value>| {
+            fields::applied(request, options, live, &configuration).and_then(decode)
+        };
+        let changing = |live: &Value| applied(Some(live));
         let exists = self.glance(request, &request.name).is_some()
             || self.load(request, &request.name).await?.is_some();
         if exists || !request.subresource.is_empty() {
@@ -34,7 +40,8 @@ impl Registry {
         if !meta::resource_version(&configuration).is_empty() {
             return Err(request.not_found());
         }
-        let object = making(&Value::Null)?;
+        self.authorize(request, "create")?;
+        let object = applied(None)?;
         Ok((self.create_applied(request, object, options).await?, true))
     }
 }

@@ -5,6 +5,8 @@ use objects::path::Path;
 use objects::status::{Reason, Status};
 use objects::{Value, meta};
 
+use serde_json::json;
+
 use super::store::{encode, stamp};
 use super::update::Owners;
 use super::{Registry, Request, WriteOptions, as_served, fields, rules};
@@ -97,6 +99,7 @@ impl Registry {
         self.admission.mutate(&review, &mut under_review).await?;
         let object = under_review.unwrap_or(Value::Null);
         let mut object = rules::to_stored(served, object)?;
+        stamp_requester(request, &mut object);
         rules::prepare_create(served, &mut object);
         let claims = self
             .claim(request, &mut object, None, options.dry_run)
@@ -172,6 +175,27 @@ impl Registry {
             }
             Written::Changed(_) => Err(exists()),
         }
+    }
+}
+
+/// Who asks for a certificate is written down by the server, and nobody says it of another.
+fn stamp_requester(request: &Request, object: &mut Value) {
+    let resource = &request.served.resource;
+    if resource.kind != "CertificateSigningRequest" || resource.group != "certificates.k8s.io" {
+        return;
+    }
+    let spec = meta::fields_mut(object, "spec");
+    for field in ["username", "uid", "groups", "extra"] {
+        spec.remove(field);
+    }
+    let user = &request.user;
+    spec.insert("username".to_owned(), user.name.as_str().into());
+    spec.insert("groups".to_owned(), user.groups.clone().into());
+    if !user.uid.is_empty() {
+        spec.insert("uid".to_owned(), user.uid.as_str().into());
+    }
+    if !user.extra.is_empty() {
+        spec.insert("extra".to_owned(), json!(user.extra));
     }
 }
 

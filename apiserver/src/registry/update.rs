@@ -63,6 +63,7 @@ impl Registry {
         }
         let current = self.load(request, &request.name).await?;
         if current.is_none() && traits.allow_create_on_update && request.subresource.is_empty() {
+            self.authorize(request, "create")?;
             meta::metadata_mut(&mut object).remove("resourceVersion");
             return Ok((self.create(request, object, options).await?, true));
         }

@@ -66,11 +66,11 @@ pub(super) fn decode(
         }
         Encoding::Yaml => {
             let read = yaml::read(bytes).map_err(|error| Status::bad_request(error.to_string()))?;
-            checked(read, wanted)?
+            whole(read, wanted)?
         }
         Encoding::Json => {
             let read = json::read(bytes).map_err(|error| unreadable(wanted, &error.to_string()))?;
-            checked(read, wanted)?
+            whole(read, wanted)?
         }
     };
     let value = with_kind(value, wanted);
@@ -85,15 +85,11 @@ pub(crate) fn decode_json(bytes: &[u8], wanted: &Wanted<'_>) -> Result<Value, St
 
 /// An object after a patch: as if it had been sent whole.
 pub(crate) fn decode_patched(value: Value, wanted: &Wanted<'_>) -> Result<Value, Status> {
-    let value = checked(
-        json::Read {
-            value,
-            strict: Vec::new(),
-        },
-        wanted,
-    )?;
-    check_kind(&value, wanted)?;
-    Ok(value)
+    let strict = Vec::new();
+    let read = checked(json::Read { value, strict }, wanted)?;
+    tell(&read.strict, wanted, Status::bad_request)?;
+    check_kind(&read.value, wanted)?;
+    Ok(read.value)
 }
 
 /// Options in a body, which are of a kind of their own.
@@ -121,8 +117,15 @@ fn unreadable(wanted: &Wanted<'_>, why: &str) -> Status {
     ))
 }
 
-/// What a tree says against its kind, told as the request wants it told.
-fn checked(read: json::Read, wanted: &Wanted<'_>) -> Result<Value, Status> {
+/// An object that was sent whole.
+fn whole(read: json::Read, wanted: &Wanted<'_>) -> Result<Value, Status> {
+    let read = checked(read, wanted)?;
+    tell(&read.strict, wanted, |why| unreadable(wanted, &why))?;
+    Ok(read.value)
+}
+
+/// A tree as its kind has it, and what a strict reader has against it.
+fn checked(read: json::Read, wanted: &Wanted<'_>) -> Result<json::Read, Status> {
     let mut strict = read.strict;
     let at = if wanted.served.resource.kind == wanted.kind {
         Some(wanted.served.at())
@@ -151,22 +154,19 @@ fn checked(read: json::Read, wanted: &Wanted<'_>) -> Result<Value, Status> {
         }
         _ => read.value,
     };
-    tell(&strict, wanted.validation, wanted.warnings)?;
-    Ok(value)
+    Ok(json::Read { value, strict })
 }
 
 /// Refuses, warns of or ignores what is unknown or said twice.
-pub(super) fn tell(
+fn tell(
     strict: &[String],
-    validation: Validation,
-    warnings: &Warnings,
+    wanted: &Wanted<'_>,
+    refusal: impl Fn(String) -> Status,
 ) -> Result<(), Status> {
-    match validation {
-        Validation::Strict if !strict.is_empty() => {
-            Err(Status::bad_request(json::strict_message(strict)))
-        }
+    match wanted.validation {
+        Validation::Strict if !strict.is_empty() => Err(refusal(json::strict_message(strict))),
         Validation::Warn => {
-            strict.iter().for_each(|text| warnings.add(text));
+            strict.iter().for_each(|text| wanted.warnings.add(text));
             Ok(())
         }
         _ => Ok(()),

@@ -16,7 +16,9 @@ pub(super) struct ResourcePath {
 
 /// Reads a path. None if it names no resource.
 pub(super) fn resource(path: &str) -> Option<ResourcePath> {
-    let mut parts = path.trim_matches('/').split('/').map(decoded);
+    // Escapes are read first, as upstream does: `%2F` ends a part as `/` does, and no name has one in it.
+    let path = decoded(path);
+    let mut parts = path.trim_matches('/').split('/').map(str::to_owned);
     let (group, version) = match parts.next()?.as_str() {
         "api" => (String::new(), parts.next()?),
         "apis" => (parts.next()?, parts.next()?),
@@ -142,6 +144,11 @@ mod tests {
             assert_eq!(resource(path), None, "{path}");
         }
         assert!(resource("/api/v1/watch/namespaces/a/pods").unwrap().watch);
+        let escaped = resource("/api/v1/namespaces/a/pods/b%2Flog").unwrap();
+        assert_eq!(
+            (escaped.name.as_str(), escaped.subresource.as_str()),
+            ("b", "log")
+        );
     }
 
     #[test]

@@ -61,7 +61,9 @@ pub(super) async fn patch(call: &Call<'_>, request: Admitted) -> Result<Answer, 
     let bytes = body::read(request.body).await?;
     let registry = &call.front.registry;
     if form == APPLY {
-        let (object, made) = registry.apply(&call.request, &bytes, &options).await?;
+        let decode = |applied| body::decode_patched(applied, &wanted(&call.request, &options));
+        let applying = registry.apply(&call.request, &bytes, &decode, &options);
+        let (object, made) = applying.await?;
         return shown(call, if made { 201 } else { 200 }, &object, "");
     }
     let served = &call.request.served;

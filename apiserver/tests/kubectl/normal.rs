@@ -9,6 +9,7 @@ const RULES: &[(&str, &str)] = &[
         "UID",
     ),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} UTC", "TIME"),
     (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "TIME"),
     (r"(resourceVersion\W{1,6})\d+", "${1}VERSION"),
     (
