@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use parking_lot::{RwLock, RwLockReadGuard};
 use tokio::sync::{Notify, watch};
@@ -16,6 +17,9 @@ use self::events::Ring;
 pub use self::events::{Event, EventKind, Gone, frame};
 pub use self::feed::{Feed, Runner};
 pub use self::object::{Decode, Object};
+
+/// How often the store is asked how far it has come while somebody waits.
+const ASK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The objects of one folder of the store.
 #[derive(Debug)]
@@ -191,7 +195,17 @@ impl Cache {
             };
             state.ring.push(Arc::new(event));
         }
-        drop(state);
+        // Before the lock goes: who reads the new revision knows of the event as well.
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Ends all watches: the folder is nobody's any more.
+    fn close(&self) {
+        let mut state = self.state.write();
+        state.objects.clear();
+        let revision = state.revision;
+        state.ring.restart(revision);
+        state.loaded_at = 0;
         self.changed.send_modify(|count| *count += 1);
     }
 
@@ -202,7 +216,7 @@ impl Cache {
         state.ring.restart(revision);
         state.revision = revision;
         state.loaded_at = revision;
-        drop(state);
+        // Before the lock goes: who reads the new revision knows of the event as well.
         self.changed.send_modify(|count| *count += 1);
     }
 }
@@ -232,10 +246,12 @@ impl Position {
     /// Waits until all caches have come to a revision.
     pub async fn reach(&self, revision: i64) {
         let mut moved = self.moved.subscribe();
-        if self.get() < revision {
+        while self.get() < revision {
+            // A store that is asked may not answer, as while it opens a watch.
             self.asked.notify_one();
+            let reached = moved.wait_for(|now| *now >= revision);
+            // The sender lives as long as we do, and the time is up only to ask again.
+            let _ = tokio::time::timeout(ASK_INTERVAL, reached).await;
         }
-        // The sender lives as long as we do.
-        let _ = moved.wait_for(|now| *now >= revision).await;
     }
 }

@@ -91,7 +91,7 @@ pub struct Config {
     /// Admission plugins to switch off
     #[arg(long, value_delimiter = ',')]
     pub disable_admission_plugins: Vec<String>,
-    /// Whether pods may be privileged
+    /// Taken and without effect: whether pods may be privileged is for the labels of their namespace (PodSecurity)
     #[arg(long, default_value = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
     pub allow_privileged: bool,
 
@@ -108,10 +108,6 @@ pub struct Config {
     /// Requests that are written at a time
     #[arg(long, default_value_t = 200)]
     pub max_mutating_requests_inflight: usize,
-    /// File that says which resources are encrypted in the store
-    #[arg(long, value_name = "FILE")]
-    pub encryption_provider_config: Option<PathBuf>,
-
     /// More is logged; 4 and above is debug
     #[arg(short = 'v', long = "v", default_value_t = 2)]
     pub verbosity: u8,

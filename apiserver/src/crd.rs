@@ -118,7 +118,10 @@ impl Controller {
             let Some(folder) = served.first().map(|first| first.resource.storage.clone()) else {
                 continue;
             };
-            done &= self.registry.feed.add(&folder).await.is_ok();
+            if self.registry.feed.add(&folder).await.is_err() {
+                done = false;
+                continue;
+            }
             self.known.insert(name.to_owned(), Known { state, served });
             changed = true;
         }

@@ -16,7 +16,6 @@ use tonic::{Request, Response};
 
 use self::caller::Caller;
 use self::failure::Failed;
-use crate::authn::impersonation::Impersonation;
 use crate::rest::Front;
 
 /// Largest request, as REST's.
@@ -25,16 +24,12 @@ const REQUEST_BYTES_MAX: usize = 3 << 20;
 /// Answers calls with what REST answers with.
 pub struct Api {
     front: Arc<Front>,
-    impersonation: Impersonation,
 }
 
 /// The service over a front. Its requests carry the peer of their connection as an extension.
 #[must_use]
 pub fn service(front: Arc<Front>) -> ObjectsServer<Api> {
-    let api = Api {
-        front,
-        impersonation: Impersonation::default(),
-    };
+    let api = Api { front };
     ObjectsServer::new(api).max_decoding_message_size(REQUEST_BYTES_MAX)
 }
 

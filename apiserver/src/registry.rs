@@ -29,6 +29,7 @@ use crate::served::{Resources, Served};
 use crate::storage::Storage;
 use crate::user::User;
 
+pub use self::apply::Decode;
 pub(crate) use self::create::suffix;
 pub use self::create::uid;
 pub use self::delete::Deleted;

@@ -10,12 +10,13 @@ use anyhow::{Context, Result, anyhow};
 use daemon::{CancellationToken, OnFailure, Tasks};
 use http_body_util::Either;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use objects::catalog::{Catalog, Resource};
 use proto::api::objects_server::ObjectsServer;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tonic::codegen::Service;
 
@@ -41,6 +42,14 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Streams of one HTTP/2 connection, as upstream's.
 const STREAMS_MAX: u32 = 250;
+/// How long a connection may be silent: until it asks something, and until an HTTP/2 client shows that it is still there.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// gRPC calls whose message is read or that are answered with one, at a time.
+const CALLS_MAX: usize = 256;
+/// Time for such a call; streams last longer once they have begun.
+const CALL_TIMEOUT: Duration = Duration::from_secs(90);
+/// Pause after a connection could not be taken.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// Connections that are served at a time.
 const CONNECTIONS_MAX: usize = 16_384;
 
@@ -99,6 +108,7 @@ impl Server {
         let doors = Doors {
             rest: front.clone(),
             grpc: grpc::service(front.clone()),
+            calls: Arc::new(Semaphore::new(CALLS_MAX)),
         };
         tasks.spawn("port", OnFailure::Stop, |stop| {
             until(stop, accept(listener, tls, doors))
@@ -248,6 +258,8 @@ fn authentication(config: &Config, view: &Arc<dyn ObjectsView>) -> Result<Option
         }
         None => StaticTokens::default(),
     };
+    let modes = Mode::parse_list(&config.authorization_mode).map_err(|why| anyhow!(why))?;
+    let is_open = modes.contains(&Mode::AlwaysAllow);
     let audiences = if config.api_audiences.is_empty() {
         config
             .service_account_issuer
@@ -262,7 +274,8 @@ fn authentication(config: &Config, view: &Arc<dyn ObjectsView>) -> Result<Option
         static_tokens,
         service_accounts: service_accounts(config, view, &audiences)?,
         bootstrap_secrets: config.enable_bootstrap_token_auth.then(|| view.clone()),
-        anonymous: config.anonymous_auth,
+        // Where everybody may do everything, everybody has to say who it is.
+        anonymous: config.anonymous_auth && !is_open,
         api_audiences: audiences,
         clock: Clock::system(),
     })
@@ -319,6 +332,7 @@ fn authorizer(config: &Config, view: &Arc<dyn ObjectsView>) -> Result<Arc<dyn Au
 struct Doors {
     rest: Arc<Front>,
     grpc: ObjectsServer<grpc::Api>,
+    calls: Arc<Semaphore>,
 }
 
 impl Doors {
@@ -331,16 +345,33 @@ impl Doors {
             return self.rest.answer(request, peer).await.map(Either::Left);
         }
         request.extensions_mut().insert(peer.clone());
-        let answer = self.grpc.clone().call(request).await;
-        let answer = answer.unwrap_or_else(|never| match never {});
-        answer.map(Either::Right)
+        self.call(request).await.map(Either::Right)
+    }
+}
+
+impl Doors {
+    /// Answers a gRPC call. Its message is read before anybody is asked who sends it, so few are read at a time, and none for long.
+    async fn call(&self, request: http::Request<Incoming>) -> http::Response<tonic::body::Body> {
+        let Ok(_place) = self.calls.try_acquire() else {
+            return tonic::Status::resource_exhausted(
+                "too many calls are being read; try again later",
+            )
+            .into_http();
+        };
+        let answering = self.grpc.clone().call(request);
+        match tokio::time::timeout(CALL_TIMEOUT, answering).await {
+            Ok(answer) => answer.unwrap_or_else(|never| match never {}),
+            Err(_elapsed) => {
+                tonic::Status::deadline_exceeded("the call was not answered in time").into_http()
+            }
+        }
     }
 }
 
 /// Takes connections. One that cannot be taken is one less, and no reason to end.
 async fn accept(listener: TcpListener, tls: Arc<rustls::ServerConfig>, doors: Doors) {
     let acceptor = TlsAcceptor::from(tls);
-    let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let connections = tokio_util::task::TaskTracker::new();
     loop {
         let place = places
@@ -358,7 +389,7 @@ async fn accept(listener: TcpListener, tls: Arc<rustls::ServerConfig>, doors: Do
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot take a connection");
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
@@ -387,16 +418,26 @@ async fn serve(stream: TcpStream, from: SocketAddr, acceptor: TlsAcceptor, doors
         let (doors, peer) = (doors.clone(), peer.clone());
         async move { Ok::<_, std::convert::Infallible>(doors.answer(request, &peer).await) }
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http2()
-        .max_concurrent_streams(STREAMS_MAX)
-        .keep_alive_interval(Some(Duration::from_secs(30)))
-        .timer(hyper_util::rt::TokioTimer::new());
-    if let Err(error) = builder
-        .serve_connection_with_upgrades(TokioIo::new(stream), service)
-        .await
-    {
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let stream = TokioIo::new(stream);
+    let ended = if is_http2 {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .max_concurrent_streams(STREAMS_MAX)
+            .keep_alive_interval(Some(SILENCE_MAX))
+            .timer(TokioTimer::new());
+        builder.serve_connection(stream, service).await
+    } else {
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(SILENCE_MAX);
+        builder
+            .serve_connection(stream, service)
+            .with_upgrades()
+            .await
+    };
+    if let Err(error) = ended {
         tracing::debug!(%from, %error, "a connection ended");
     }
 }

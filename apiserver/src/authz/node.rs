@@ -227,7 +227,9 @@ impl Request<'_> {
     fn own_node(&self) -> Judged {
         let (asked, node) = (self.asked, self.node);
         match (asked.subresource.as_str(), asked.verb.as_str()) {
-            ("", "create" | "update" | "patch") | ("status", "update" | "patch") => Ok(()),
+            ("", "create") => Ok(()),
+            ("" | "status", "update" | "patch") if asked.name == node => Ok(()),
+            ("" | "status", "update" | "patch") => refuse("can only write its own Node object"),
             ("", "get" | "list" | "watch") => match asked.name.as_str() {
                 name if name == node => Ok(()),
                 "" => Err(format!(
@@ -244,8 +246,11 @@ impl Request<'_> {
     fn pod(&self) -> Judged {
         let asked = self.asked;
         match (asked.subresource.as_str(), asked.verb.as_str()) {
-            ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => {
-                Ok(())
+            ("", "create") => {
+                refuse("can create no pods, for nothing keeps them from naming secrets of others")
+            }
+            ("", "delete") | ("status", "update" | "patch") | ("eviction", "create") => {
+                self.related(Request::is_on_node)
             }
             ("", "get") => self.get(Request::is_on_node),
             ("", "list" | "watch") if self.selects_own() => Ok(()),

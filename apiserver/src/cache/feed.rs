@@ -110,14 +110,17 @@ impl Feed {
         let (sender, loaded) = oneshot::channel();
         let sent = self.folders.send((cache.clone(), sender)).await;
         if sent.is_err() || loaded.await.is_err() {
-            return Err(Status::internal("the server is stopping"));
+            return Err(Status::internal(format!("{folder} cannot be read now")));
         }
         Ok(cache)
     }
 
-    /// Forgets a folder.
+    /// Forgets a folder. Its watches end.
     pub fn remove(&self, folder: &str) {
-        self.caches.write().remove(folder);
+        let removed = self.caches.write().remove(folder);
+        if let Some(cache) = removed {
+            cache.close();
+        }
     }
 
     /// Waits until everything that was acknowledged before this call is in the caches.
@@ -172,6 +175,16 @@ impl Runner {
         }
         self.feed.position.advance(revision);
         Ok(revision)
+    }
+
+    /// Reads the folders whose reading was interrupted.
+    async fn load_missing(&self) -> Result<(), Status> {
+        let caches: Vec<Arc<Cache>> = self.feed.caches.read().values().cloned().collect();
+        for cache in caches.iter().filter(|cache| !cache.is_loaded()) {
+            let now = self.feed.storage.revision().await?;
+            self.load_folder(cache, now).await?;
+        }
+        Ok(())
     }
 
     async fn load_folder(&self, cache: &Cache, revision: i64) -> Result<(), Status> {
@@ -233,6 +246,7 @@ impl Runner {
             .storage
             .watch(prefix.as_bytes(), *revision + 1)
             .await?;
+        self.load_missing().await?;
         // Whoever waits may have asked the watch before this one.
         watch.ask_progress().await?;
         loop {

@@ -84,10 +84,10 @@ impl<'a> Caller<'a> {
             label_selector: selectors.labels.to_owned(),
         };
         let authorizer = self.front().authorizer.as_ref();
-        let other = self
-            .api
-            .impersonation
-            .impersonate(authorizer, &attributes, &self.headers)?;
+        let other =
+            self.front()
+                .impersonation
+                .impersonate(authorizer, &attributes, &self.headers)?;
         if let Some(user) = other {
             attributes.user = Arc::new(user);
         }
@@ -97,7 +97,8 @@ impl<'a> Caller<'a> {
             .get(&target.group, &target.version, &target.resource)
             .ok_or_else(not_served)?
             .clone();
-        check_served(&served, &attributes.namespace, &target.subresource, verb)?;
+        let place = (attributes.namespace.as_str(), attributes.name.as_str());
+        check_served(&served, place, &target.subresource, verb)?;
         let user_agent = self.headers.get(USER_AGENT);
         Ok(registry::Request {
             user: attributes.user,
@@ -150,12 +151,10 @@ pub(super) async fn in_time<T>(
     tokio::time::timeout(REQUEST_TIMEOUT, answering)
         .await
         .unwrap_or_else(|_elapsed| {
-            let mut status = Status::new(
+            Err(Status::new(
                 Reason::Timeout,
                 "Timeout: request did not complete within the allotted timeout",
-            );
-            status.retry_after_seconds = 1;
-            Err(status)
+            ))
         })
 }
 

@@ -13,12 +13,20 @@ use super::{Registry, Request, WriteOptions, as_served, fields, rules};
 use crate::admission::{Operation, Review};
 use crate::clock;
 use crate::storage::Written;
+use crate::user::APISERVER;
 
 /// How often a made-up name is made up again when it is taken.
 const NAMES_MAX: usize = 8;
 /// Letters of made-up names: without vowels, and without what looks like another one.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 const SUFFIX_LETTERS: usize = 5;
+/// Kinds that ask others for leave, which this server does not do.
+const UNASKED: [&str; 4] = [
+    "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
+    "ValidatingAdmissionPolicy",
+    "MutatingAdmissionPolicy",
+];
 /// A made-up name is at most a DNS label.
 const BASE_LETTERS_MAX: usize = 63 - SUFFIX_LETTERS;
 
@@ -52,6 +60,18 @@ impl Registry {
         options: &WriteOptions,
         owners: Owners,
     ) -> Result<Value, Status> {
+        if !request.served.is_stored() {
+            return Err(Status::new(
+                Reason::MethodNotAllowed,
+                "the server does not allow this method on the requested resource",
+            ));
+        }
+        self.ready_to_judge(request)?;
+        if UNASKED.contains(&request.served.resource.kind.as_str()) {
+            request
+                .warnings
+                .add("this server keeps admission webhooks and policies, and asks none of them");
+        }
         let mut name_tries = 0;
         loop {
             let result = self
@@ -68,6 +88,19 @@ impl Registry {
                 other => return other,
             }
         }
+    }
+
+    /// Admission reads what is in memory, so nothing is made for others before that is there.
+    fn ready_to_judge(&self, request: &Request) -> Result<(), Status> {
+        if self.feed.position().get() > 0 || request.user.name == APISERVER {
+            return Ok(());
+        }
+        let mut status = Status::new(
+            Reason::ServiceUnavailable,
+            "the server has not read the store yet",
+        );
+        status.retry_after_seconds = 1;
+        Err(status)
     }
 
     async fn create_once(

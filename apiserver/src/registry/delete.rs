@@ -13,6 +13,9 @@ use crate::storage::Written;
 /// How often a deletion is tried on an object that is changed meanwhile.
 const CONFLICTS_MAX: usize = 8;
 
+/// The longest grace period; what asks for more gets this.
+const GRACE_SECONDS_MAX: i64 = i32::MAX as i64;
+
 /// Finalizers that stand for what becomes of dependents.
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
@@ -211,7 +214,7 @@ fn mark(request: &Request, options: &DeleteOptions, object: &mut Value) -> bool 
         (true, Some(running)) => {
             clock::seconds(meta::text(object, &["metadata", "deletionTimestamp"]))
                 .unwrap_or_else(clock::now_seconds)
-                - running
+                .saturating_sub(running)
         }
         _ => clock::now_seconds(),
     };
@@ -242,7 +245,7 @@ fn grace_period_seconds(request: &Request, options: &DeleteOptions, object: &Val
         .grace_period_seconds
         .or(own)
         .unwrap_or(default)
-        .max(0);
+        .clamp(0, GRACE_SECONDS_MAX);
     let unscheduled = meta::text(object, &["spec", "nodeName"]).is_empty();
     let ended = matches!(
         meta::text(object, &["status", "phase"]),

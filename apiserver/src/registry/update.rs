@@ -120,6 +120,8 @@ impl Registry {
         if glanced.is_some() {
             match self.change(request, change, glanced).await {
                 Ok(done) => return Ok(done),
+                // What became of the write is not known: making it once more could do it twice.
+                Err(status) if status.code >= 500 || status.code == 429 => return Err(status),
                 Err(status) => refused = Some(status),
             }
         }

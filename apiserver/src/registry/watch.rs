@@ -17,6 +17,8 @@ const EVENTS_MAX: usize = 256;
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// A watch without a time of its own lasts between once and twice as long.
 const WATCH_SECONDS_MIN: u64 = 1_800;
+/// The longest watch, whatever its client asks for.
+const WATCH_SECONDS_MAX: u64 = 86_400;
 
 /// What a watcher is told.
 #[derive(Debug)]
@@ -131,7 +133,7 @@ fn lifetime(seconds: Option<u64>) -> Duration {
         getrandom::fill(&mut bytes).expect("the system has randomness");
         WATCH_SECONDS_MIN + u64::from(u16::from_le_bytes(bytes)) % WATCH_SECONDS_MIN
     });
-    Duration::from_secs(seconds)
+    Duration::from_secs(seconds.min(WATCH_SECONDS_MAX))
 }
 
 impl Watcher {
@@ -220,5 +222,21 @@ async fn tick(interval: &mut Option<tokio::time::Interval>) {
             interval.tick().await;
         }
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_has_an_end_whatever_its_client_asks_for() {
+        assert_eq!(lifetime(Some(u64::MAX)).as_secs(), WATCH_SECONDS_MAX);
+        assert_eq!(lifetime(Some(7)).as_secs(), 7);
+        let own = lifetime(None).as_secs();
+        assert!(
+            (WATCH_SECONDS_MIN..2 * WATCH_SECONDS_MIN).contains(&own),
+            "{own}"
+        );
     }
 }

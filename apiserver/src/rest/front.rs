@@ -197,13 +197,22 @@ impl Front {
                     Reason::Timeout,
                     "Timeout: request did not complete within the allotted timeout",
                 );
-                status.retry_after_seconds = 1;
+                // A client sends again what it may try later, and what became of a write is not known.
+                if matches!(verb, "get" | "list") {
+                    status.retry_after_seconds = 1;
+                }
                 Err(status)
             })
     }
 }
 
 /// What a request wants to do, in the words of authorization.
+/// The one name that a field selector lets through.
+fn name_selected(selector: &str) -> Option<String> {
+    let selector = objects::selector::field::Selector::parse(selector).ok()?;
+    selector.exact("metadata.name").map(str::to_owned)
+}
+
 fn attributes(request: &Admitted, found: Option<&ResourcePath>) -> Attributes {
     let Some(found) = found else {
         return Attributes {
@@ -214,17 +223,24 @@ fn attributes(request: &Admitted, found: Option<&ResourcePath>) -> Attributes {
         };
     };
     let part = found.subresource.split('/').next().unwrap_or_default();
+    let verb = objects_api::verb(request, found);
+    let selector = request.query("fieldSelector");
+    // A list or watch of one object by its name is judged as that object's.
+    let selected = match verb {
+        "list" | "watch" if found.name.is_empty() => name_selected(selector),
+        _ => None,
+    };
     Attributes {
         user: request.user.clone(),
-        verb: objects_api::verb(request, found).to_owned(),
+        verb: verb.to_owned(),
         group: found.group.clone(),
         version: found.version.clone(),
         resource: found.resource.clone(),
         subresource: part.to_owned(),
         namespace: found.namespace.clone(),
-        name: found.name.clone(),
+        name: selected.unwrap_or_else(|| found.name.clone()),
         path: request.path.clone(),
-        field_selector: request.query("fieldSelector").to_owned(),
+        field_selector: selector.to_owned(),
         label_selector: request.query("labelSelector").to_owned(),
     }
 }

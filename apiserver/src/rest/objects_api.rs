@@ -69,7 +69,12 @@ pub(super) async fn answer(
         .get(&found.group, &found.version, &found.resource)
         .ok_or_else(not_served)?
         .clone();
-    check_served(&served, &found.namespace, &found.subresource, verb)?;
+    check_served(
+        &served,
+        (&found.namespace, &found.name),
+        &found.subresource,
+        verb,
+    )?;
     let media = media::negotiate(
         request.header(ACCEPT),
         !served.is_custom(),
@@ -147,15 +152,24 @@ pub(super) fn method_not_allowed() -> Status {
 /// Whether a resource has the part and the verb that a request wants.
 pub(crate) fn check_served(
     served: &Served,
-    namespace: &str,
+    (namespace, name): (&str, &str),
     subresource: &str,
     verb: &str,
 ) -> Result<(), Status> {
     let resource = &served.resource;
-    if !namespace.is_empty() && !resource.namespaced && resource.plural != "namespaces" {
+    // A namespace is inside itself, and nothing else without a namespace is inside of any.
+    let is_itself =
+        resource.group.is_empty() && resource.plural == "namespaces" && namespace == name;
+    if !namespace.is_empty() && !resource.namespaced && !is_itself {
         return Err(not_served());
     }
     let first = subresource.split('/').next().unwrap_or_default();
+    if subresource != first && first != "proxy" {
+        return Err(not_served());
+    }
+    if verb == "create" && first.is_empty() && !name.is_empty() {
+        return Err(method_not_allowed());
+    }
     let verbs = if first.is_empty() {
         &resource.verbs
     } else {
@@ -169,4 +183,36 @@ pub(crate) fn check_served(
         return Ok(());
     }
     Err(method_not_allowed())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::served::Resources;
+
+    use super::check_served;
+
+    fn code(resource: (&str, &str), place: (&str, &str), subresource: &str, verb: &str) -> u16 {
+        let table = Resources::default().table();
+        let served = table.get(resource.0, "v1", resource.1).unwrap();
+        check_served(served, place, subresource, verb).map_or_else(|status| status.code, |()| 200)
+    }
+
+    #[test]
+    fn nothing_without_a_namespace_is_reached_through_one() {
+        let namespaces = ("", "namespaces");
+        assert_eq!(code(namespaces, ("a", "a"), "", "delete"), 200);
+        assert_eq!(code(namespaces, ("a", "b"), "", "delete"), 404);
+        assert_eq!(code(namespaces, ("a", ""), "", "create"), 404);
+        assert_eq!(code(("", "nodes"), ("a", "a"), "", "get"), 404);
+    }
+
+    #[test]
+    fn a_part_has_nothing_behind_it_and_a_new_object_no_name_in_its_path() {
+        let deployments = ("apps", "deployments");
+        assert_eq!(code(deployments, ("a", "d"), "scale", "update"), 200);
+        assert_eq!(code(deployments, ("a", "d"), "scale/x", "update"), 404);
+        assert_eq!(code(("", "services"), ("a", "s"), "proxy/x/y", "get"), 200);
+        assert_eq!(code(deployments, ("a", "d"), "", "create"), 405);
+        assert_eq!(code(deployments, ("a", ""), "", "create"), 200);
+    }
 }

@@ -97,7 +97,7 @@ impl Endpoints {
             match self.attempt(&ask).await {
                 Ok(answer) => return Ok(answer),
                 Err(status) if was_never_sent(&status) => last = Some(status),
-                Err(status) => return Err(refusal(&status)),
+                Err(status) => return Err(unclear(&status)),
             }
         }
         Err(last.as_ref().map_or_else(
@@ -123,6 +123,16 @@ impl Endpoints {
         }
         answer
     }
+}
+
+/// A write that failed after it was sent. Clients send again by themselves what they are told to try later, so they are told that only
+/// where the store refused to look at it.
+fn unclear(status: &tonic::Status) -> Status {
+    let mut told = refusal(status);
+    if status.code() != tonic::Code::ResourceExhausted {
+        told.retry_after_seconds = 0;
+    }
+    told
 }
 
 /// Whether another member may be able to do what this one could not.

@@ -16,6 +16,7 @@ use proto::mvccpb::event::EventType;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
+use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 
 use super::{ANSWER_BYTES_MAX, Endpoints, Stored, prefix_end, refusal};
@@ -89,8 +90,12 @@ pub(super) async fn open(endpoints: &Endpoints, prefix: &[u8], from: i64) -> Res
         }
     };
     let mut client = WatchClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
-    let opening =
-        tokio::time::timeout(OPEN_TIMEOUT, client.watch(ReceiverStream::new(receiver))).await;
+    let mut stream = tonic::Request::new(ReceiverStream::new(receiver));
+    // A member that is cut off from the others ends the watch instead of going on without news.
+    stream
+        .metadata_mut()
+        .insert("hasleader", MetadataValue::from_static("true"));
+    let opening = tokio::time::timeout(OPEN_TIMEOUT, client.watch(stream)).await;
     let answer = opening
         .unwrap_or_else(|_elapsed| Err(tonic::Status::deadline_exceeded("the watch did not open")));
     match answer {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -11,6 +11,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType,
 };
+use time::OffsetDateTime;
 
 /// Names under which clients know the apiserver.
 const SERVER_NAMES: [&str; 4] = [
@@ -21,6 +22,8 @@ const SERVER_NAMES: [&str; 4] = [
 ];
 /// The first address of services, which is the apiserver's own.
 const SERVICE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+/// How long certificates are good.
+const LIFETIME: time::Duration = time::Duration::days(3_650);
 /// The group that may do everything.
 const MASTERS: &str = "system:masters";
 /// The last of the files that are made: where it is, all are.
@@ -53,11 +56,13 @@ impl Pki {
 
     fn make(&self) -> Result<()> {
         fs::create_dir_all(&self.folder)?;
+        fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o700))?;
         let authority_key = KeyPair::generate()?;
         let mut authority = CertificateParams::new(Vec::new())?;
         authority
             .distinguished_name
             .push(DnType::CommonName, "mainstay");
+        authority.not_after = end();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages = vec![
             KeyUsagePurpose::KeyCertSign,
@@ -105,9 +110,10 @@ impl Pki {
     fn sign(
         &self,
         name: &str,
-        params: CertificateParams,
+        mut params: CertificateParams,
         authority: &Issuer<'_, KeyPair>,
     ) -> Result<()> {
+        params.not_after = end();
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, authority)?;
         write(
@@ -121,6 +127,11 @@ impl Pki {
     }
 }
 
+/// When the certificates end.
+fn end() -> OffsetDateTime {
+    OffsetDateTime::now_utc() + LIFETIME
+}
+
 /// Writes a file that its owner alone may read.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut options = fs::OpenOptions::new();
@@ -128,6 +139,9 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = options
         .open(path)
         .with_context(|| format!("cannot write {}", path.display()))?;
+    // A file that was there before has kept its mode.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+        .with_context(|| format!("cannot protect {}", path.display()))?;
     file.write_all(bytes)
         .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -44,9 +44,16 @@ pub fn write(value: &Value) -> String {
     serde_yaml_ng::to_string(value).unwrap_or_default()
 }
 
+/// Bytes of text that a document may come to with its aliases followed: a few of them can stand for very much.
+const TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Keys set twice that are told of one document.
+const TWICE_MAX: usize = 100;
+
 #[derive(Default)]
 struct Context {
     values: usize,
+    text_bytes: usize,
     /// `key "a" already set in map`
     twice: Vec<String>,
 }
@@ -107,6 +114,12 @@ impl<'de> Visitor<'de> for Place<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        self.context.text_bytes += value.len();
+        if self.context.text_bytes > TEXT_BYTES_MAX {
+            return Err(E::custom(format!(
+                "a document of more than {TEXT_BYTES_MAX} bytes of text"
+            )));
+        }
         Ok(value.into())
     }
 
@@ -137,7 +150,7 @@ impl<'de> Visitor<'de> for Place<'_> {
                 }
             };
             let value = access.next_value_seed(self.within())?;
-            if fields.contains_key(&key) {
+            if fields.contains_key(&key) && self.context.twice.len() < TWICE_MAX {
                 let quoted = Value::from(key.as_str());
                 self.context
                     .twice
@@ -205,5 +218,14 @@ mod tests {
             let value = json!({"text": text, "list": [number, text]});
             prop_assert_eq!(read(write(&value).as_bytes()).unwrap().value, value);
         }
+    }
+
+    #[test]
+    fn aliases_do_not_stand_for_more_than_a_document_may_be() {
+        let long = "x".repeat(1024 * 1024);
+        let small = format!("a: &a {long}\nb: [{}]\n", ["*a"; 8].join(","));
+        assert!(read(small.as_bytes()).is_ok());
+        let large = format!("a: &a {long}\nb: [{}]\n", ["*a"; 80].join(","));
+        assert!(read(large.as_bytes()).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! JSON patches (RFC 6902), with what upstream's library adds: indices from the end, and `replace` of a field that is not there yet.
 
 use super::{PatchKind, UNPROCESSABLE, go, undecodable};
+use crate::codec::{DEPTH_MAX, VALUES_MAX};
 use crate::{
     Map, Value,
     status::{Reason, Status},
@@ -75,34 +76,66 @@ fn operation(row: Value) -> Result<Operation, Status> {
 /// The object after all operations, or the one answer that upstream has for every operation that does not apply.
 pub(super) fn apply(current: &Value, operations: &[Operation]) -> Result<Value, Status> {
     let mut document = current.clone();
-    let mut copied_bytes = 0;
+    let mut spent = Spent::default();
     for operation in operations {
-        step(&mut document, operation, &mut copied_bytes)
+        step(&mut document, operation, &mut spent)
             .ok_or_else(|| Status::new(Reason::Invalid, UNPROCESSABLE))?;
     }
     Ok(document)
 }
 
+/// What the operations of one patch have cost.
+#[derive(Debug, Default)]
+struct Spent {
+    copied_bytes: usize,
+    /// Values that were looked at to know how deep what is added is.
+    values: usize,
+}
+
+impl Spent {
+    /// Whether a value may be added where so many words lead: neither too deep, nor after too much was looked at.
+    fn allows(&mut self, path: &str, value: &Value) -> bool {
+        let words = path.split('/').count();
+        words < DEPTH_MAX && self.fits(value, DEPTH_MAX - words)
+    }
+
+    fn fits(&mut self, value: &Value, depth_left: usize) -> bool {
+        self.values += 1;
+        if depth_left == 0 || self.values > VALUES_MAX {
+            return false;
+        }
+        match value {
+            Value::Object(fields) => fields
+                .values()
+                .all(|value| self.fits(value, depth_left - 1)),
+            Value::Array(elements) => elements
+                .iter()
+                .all(|value| self.fits(value, depth_left - 1)),
+            _ => true,
+        }
+    }
+}
+
 /// Does one operation; none if it does not apply.
-fn step(document: &mut Value, operation: &Operation, copied_bytes: &mut usize) -> Option<()> {
+fn step(document: &mut Value, operation: &Operation, spent: &mut Spent) -> Option<()> {
     let path = operation.path.as_deref()?;
     let from = operation.from.as_deref();
     let value = || operation.value.clone().unwrap_or_default();
     match operation.op.as_deref()? {
-        "add" => add(document, path, value()),
+        "add" => add(document, path, value(), spent),
         "remove" => remove(document, path).map(|_| ()),
-        "replace" => replace(document, path, value()),
+        "replace" => replace(document, path, value(), spent),
         "move" => {
             let value = remove(document, from?)?;
-            add(document, path, value)
+            add(document, path, value, spent)
         }
         "copy" => {
             let value = get(document, from?)?.cloned().unwrap_or_default();
-            *copied_bytes += value.to_string().len();
-            if *copied_bytes > COPIED_BYTES_MAX {
+            spent.copied_bytes += value.to_string().len();
+            if spent.copied_bytes > COPIED_BYTES_MAX {
                 return None;
             }
-            add(document, path, value)
+            add(document, path, value, spent)
         }
         "test" if path.is_empty() => (operation.value.as_ref()? == document).then_some(()),
         // A field that is not there is null.
@@ -155,7 +188,10 @@ fn get<'a>(document: &'a mut Value, path: &str) -> Option<Option<&'a Value>> {
     }
 }
 
-fn add(document: &mut Value, path: &str, value: Value) -> Option<()> {
+fn add(document: &mut Value, path: &str, value: Value, spent: &mut Spent) -> Option<()> {
+    if !spent.allows(path, &value) {
+        return None;
+    }
     let (holder, word) = holder(document, path)?;
     match holder {
         Value::Object(fields) => {
@@ -183,7 +219,10 @@ fn remove(document: &mut Value, path: &str) -> Option<Value> {
     }
 }
 
-fn replace(document: &mut Value, path: &str, value: Value) -> Option<()> {
+fn replace(document: &mut Value, path: &str, value: Value, spent: &mut Spent) -> Option<()> {
+    if !spent.allows(path, &value) {
+        return None;
+    }
     if path.is_empty() {
         if !value.is_object() && !value.is_array() {
             return None;
@@ -203,4 +242,25 @@ fn replace(document: &mut Value, path: &str, value: Value) -> Option<()> {
         _ => return None,
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nested_too_deep_is_not_built_by_many_small_steps() {
+        let deep = (0..60).fold(
+            serde_json::json!({}),
+            |inner, _| serde_json::json!({"a": inner}),
+        );
+        let path = |words: usize| "/a".repeat(words);
+        let add = |path: String| serde_json::json!({"op": "add", "path": path, "value": deep});
+        let shallow = serde_json::json!([add("/a".to_owned())]);
+        let both = serde_json::json!([add("/a".to_owned()), add(path(60))]);
+        let run =
+            |patch: serde_json::Value| apply(&serde_json::json!({}), &operations(patch).unwrap());
+        assert!(run(shallow).is_ok());
+        assert_eq!(run(both).unwrap_err().code, 422);
+    }
 }
