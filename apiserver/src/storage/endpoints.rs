@@ -1,12 +1,20 @@
 //! Connections to the members of the store: one is used until it fails, then the next.
 
 use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
 use objects::status::Status;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::{ANSWER_TIMEOUT, refusal};
 
@@ -14,6 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How the end of a connection is noticed while nothing is sent. grpc-go's servers do not want to be asked more often.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Of a URL without a port.
+const ETCD_PORT: u16 = 2379;
 /// How often a read goes round all members before it fails.
 const READ_ROUNDS_MAX: usize = 2;
 
@@ -45,8 +55,18 @@ impl Endpoints {
         if urls.is_empty() {
             return Err("no etcd server is named; say --etcd-servers=URL[,URL...]".to_owned());
         }
-        let channels: Result<Vec<Channel>, String> =
-            urls.iter().map(|url| channel(url, tls)).collect();
+        let client = tls.client()?;
+        if client.is_none()
+            && let Some(url) = urls.iter().find(|url| url.starts_with("https://"))
+        {
+            return Err(format!(
+                "{url} is spoken to in TLS: say whom to trust with --etcd-cafile"
+            ));
+        }
+        let channels: Result<Vec<Channel>, String> = urls
+            .iter()
+            .map(|url| channel(url, client.as_ref()))
+            .collect();
         Ok(Endpoints {
             channels: channels?.into(),
             current: Arc::new(AtomicUsize::new(0)),
@@ -155,29 +175,75 @@ fn was_never_sent(status: &tonic::Status) -> bool {
     false
 }
 
-fn channel(url: &str, tls: &Tls) -> Result<Channel, String> {
-    let url = if url.contains("://") {
-        url.to_owned()
-    } else {
-        format!("http://{url}")
-    };
-    let mut endpoint = Endpoint::from_shared(url.clone())
-        .map_err(|error| format!("{url:?} is not a URL of an etcd server: {error}"))?
+/// A connection to a member, made when it is first used. TLS is done here: the URL that tonic sees is a plain one, for with its own
+/// support for TLS it would refuse the connections of others in this program that secure themselves.
+fn channel(url: &str, client: Option<&Arc<ClientConfig>>) -> Result<Channel, String> {
+    let (scheme, place) = url.split_once("://").unwrap_or(("http", url));
+    let place = place.trim_end_matches('/');
+    let wrong =
+        |why: &dyn std::fmt::Display| format!("{url:?} is not a URL of an etcd server: {why}");
+    if !matches!(scheme, "http" | "https") {
+        return Err(wrong(&format!("its scheme is {scheme}")));
+    }
+    let endpoint = Endpoint::from_shared(format!("http://{place}"))
+        .map_err(|error| wrong(&error))?
         .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .tcp_nodelay(true);
-    if url.starts_with("https://") {
-        let mut config = ClientTlsConfig::new();
-        if let Some(ca) = &tls.ca {
-            config = config.ca_certificate(Certificate::from_pem(ca));
+    let Some(client) = client.filter(|_| scheme == "https") else {
+        return Ok(endpoint.connect_lazy());
+    };
+    let connector = TlsConnector::from(client.clone());
+    Ok(
+        endpoint.connect_with_connector_lazy(tower::service_fn(move |uri: Uri| {
+            secured(uri, connector.clone())
+        })),
+    )
+}
+
+async fn secured(uri: Uri, connector: TlsConnector) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
+    let host = uri
+        .host()
+        .unwrap_or_default()
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
+    let port = uri.port_u16().unwrap_or(ETCD_PORT);
+    let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+    let stream = TcpStream::connect((host.as_str(), port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(TokioIo::new(connector.connect(name, stream).await?))
+}
+
+impl Tls {
+    /// How a member is connected with in TLS; none if nothing says whom to trust.
+    fn client(&self) -> Result<Option<Arc<ClientConfig>>, String> {
+        let Some(ca) = &self.ca else { return Ok(None) };
+        let mut roots = RootCertStore::empty();
+        for root in CertificateDer::pem_slice_iter(ca) {
+            let root =
+                root.map_err(|error| format!("the file of --etcd-cafile is no PEM: {error}"))?;
+            roots
+                .add(root)
+                .map_err(|error| format!("--etcd-cafile: {error}"))?;
         }
-        if let Some((certificate, key)) = &tls.identity {
-            config = config.identity(Identity::from_pem(certificate, key));
-        }
-        endpoint = endpoint
-            .tls_config(config)
-            .map_err(|error| format!("cannot use the certificates for {url}: {error}"))?;
+        let builder = ClientConfig::builder().with_root_certificates(roots);
+        let mut client = match &self.identity {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let chain: Result<Vec<_>, _> =
+                    CertificateDer::pem_slice_iter(certificate).collect();
+                let chain = chain
+                    .map_err(|error| format!("the file of --etcd-certfile is no PEM: {error}"))?;
+                let key = PrivateKeyDer::from_pem_slice(key)
+                    .map_err(|error| format!("the file of --etcd-keyfile is no key: {error}"))?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| format!("--etcd-certfile: {error}"))?
+            }
+        };
+        client.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Some(Arc::new(client)))
     }
-    Ok(endpoint.connect_lazy())
 }

@@ -4,20 +4,27 @@
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use apiserver::{Config, Server};
+use hyper_util::rt::TokioIo;
 use proto::api::objects_client::ObjectsClient;
 use proto::api::{Event, Target, WatchResponse};
 use proto::etcdserverpb::PutRequest;
 use proto::etcdserverpb::kv_client::KvClient;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tonic::Streaming;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, Endpoint, Uri};
 
 /// Time until everything answers, or a stream tells its next event.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -127,14 +134,27 @@ impl Cluster {
         token: &str,
     ) -> ObjectsClient<InterceptedService<Channel, Token>> {
         let certificate = std::fs::read(self.files.path().join("certs/apiserver.crt")).unwrap();
-        let tls = ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(certificate))
-            .domain_name("localhost");
-        let channel = Endpoint::from_shared(format!("https://{}", self.server.address))
-            .unwrap()
-            .tls_config(tls)
-            .unwrap()
-            .connect()
+        // TLS of our own: tonic's would change how the whole program connects.
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(&certificate).unwrap())
+            .unwrap();
+        let mut tls = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        let (connector, address) = (TlsConnector::from(Arc::new(tls)), self.server.address);
+        let connect = move |_: Uri| {
+            let connector = connector.clone();
+            async move {
+                let stream = TcpStream::connect(address).await?;
+                let name = ServerName::try_from("localhost").expect("a name");
+                std::io::Result::Ok(TokioIo::new(connector.connect(name, stream).await?))
+            }
+        };
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        let channel = endpoint
+            .connect_with_connector(tower::service_fn(connect))
             .await
             .unwrap();
         ObjectsClient::with_interceptor(channel, Token(token.to_owned()))
