@@ -257,6 +257,13 @@ fn kv(channel: tonic::transport::Channel) -> KvClient<tonic::transport::Channel>
     KvClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
 }
 
+/// The first key behind a key.
+pub(crate) fn after(key: &[u8]) -> Bytes {
+    let mut next = key.to_vec();
+    next.push(0);
+    next.into()
+}
+
 /// The key behind all keys with a prefix.
 fn prefix_end(prefix: &[u8]) -> Bytes {
     let mut end = prefix.to_vec();

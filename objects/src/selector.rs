@@ -3,5 +3,3 @@
 pub mod field;
 pub mod label;
 pub mod selectable;
-
-mod names;

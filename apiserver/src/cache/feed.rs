@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Cache, Decode, Object, Position};
-use crate::storage::{Change, Part, Storage, WatchEnd};
+use crate::storage::{Change, Part, Storage, WatchEnd, after};
 
 /// Objects of one page while a folder is read.
 const PAGE_OBJECTS: i64 = 1_000;
@@ -323,11 +323,4 @@ impl Runner {
             }
         }
     }
-}
-
-/// The first key behind a key.
-fn after(key: &[u8]) -> Bytes {
-    let mut next = key.to_vec();
-    next.push(0);
-    next.into()
 }

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{ListOptions, Registry, Request, VersionMatch, as_served, rules};
 use crate::cache::{Cache, Object, Scope};
 use crate::served::Served;
-use crate::storage::Part;
+use crate::storage::{Part, after};
 
 /// How long a read waits for a version that the caches have not seen yet.
 const VERSION_WAIT_MAX: Duration = Duration::from_secs(3);
@@ -245,12 +245,6 @@ fn folder(prefix: &str, request: &Request) -> String {
     } else {
         format!("{prefix}{folder}{}/", request.namespace)
     }
-}
-
-fn after(key: &[u8]) -> Bytes {
-    let mut next = key.to_vec();
-    next.push(0);
-    next.into()
 }
 
 /// A revision from the text of a resource version.

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::names;
 use crate::invalid::{Invalid, aggregate};
 use crate::path::Path;
+use crate::validate::names;
 use crate::{Map, Value, meta};
 
 mod parse;
@@ -47,7 +47,7 @@ impl Requirement {
     /// If the key or a value is none of a label's, or the operator takes other values.
     pub fn new(key: &str, operator: Operator, values: Vec<String>) -> Result<Requirement, String> {
         let mut faults = Vec::new();
-        let broken = names::key_faults(key);
+        let broken = names::qualified(key);
         if !broken.is_empty() {
             faults.push(Invalid::value(&Path::new("key"), key, broken.join("; ")));
         }
@@ -80,7 +80,7 @@ impl Requirement {
             }
         }
         for (index, value) in values.iter().enumerate() {
-            let broken = names::value_faults(value);
+            let broken = names::label_value(value);
             if !broken.is_empty() {
                 let path = path.index(index).key(key);
                 faults.push(Invalid::value(&path, value.as_str(), broken.join("; ")));

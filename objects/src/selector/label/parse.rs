@@ -93,7 +93,7 @@ impl<'a> Parser<'a> {
         if !is_identifier(key) {
             return Err(format!("found '{key}', expected: identifier"));
         }
-        let broken = names::key_faults(key);
+        let broken = names::qualified(key);
         if !broken.is_empty() {
             return Err(Invalid::value(&Path::root(), key, broken.join("; ")).to_string());
         }
