@@ -8,7 +8,6 @@ use objects::Value;
 use objects::status::{Reason, Status};
 use serde_json::json;
 
-use crate::bootstrap::request;
 use crate::registry::{Registry, WriteOptions};
 use crate::storage::Part;
 
@@ -123,7 +122,7 @@ async fn write(
     object: Value,
     field: &str,
 ) -> Result<(), Status> {
-    let request = request(registry, resource, &object)?;
+    let request = registry.own_request(resource, &object)?;
     let options = WriteOptions::default();
     let live = match registry.get(&request, "").await {
         Err(status) if status.reason == Reason::NotFound => {

@@ -8,7 +8,6 @@ use objects::status::{Reason, Status};
 
 use crate::authz::Rule;
 use crate::authz::aggregation::aggregate;
-use crate::bootstrap::request;
 use crate::objects_view::ObjectsView;
 use crate::registry::{Registry, WriteOptions};
 
@@ -57,7 +56,7 @@ async fn round(registry: &Registry, view: &dyn ObjectsView) -> Result<(), Status
             role["rules"] = rules.clone();
             Ok(role)
         };
-        let request = request(registry, (GROUP, PLURAL), role)?;
+        let request = registry.own_request((GROUP, PLURAL), role)?;
         match registry
             .patch(&request, &change, &WriteOptions::default())
             .await

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use objects::Value;
 use objects::status::{Reason, Status};
-use objects::{Value, meta};
 use serde_json::json;
 
-use crate::admission::Warnings;
 use crate::authz::bootstrap::{Step, policy, reconcile};
 use crate::registry::{DeleteOptions, Registry, Request, WriteOptions};
-use crate::user::User;
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 /// Classes of pods that a cluster cannot do without, and their priorities.
@@ -64,11 +62,8 @@ async fn round(registry: &Registry, port: u16) -> Result<(), Status> {
         ensure(registry, ("", "services"), object).await?;
     }
     for expected in policy() {
-        let request = request(
-            registry,
-            ("rbac.authorization.k8s.io", expected.plural),
-            &expected.object,
-        )?;
+        let resource = ("rbac.authorization.k8s.io", expected.plural);
+        let request = registry.own_request(resource, &expected.object)?;
         let current = match registry.get(&request, "").await {
             Ok(current) => Some(current),
             Err(status) if status.reason == Reason::NotFound => None,
@@ -78,21 +73,11 @@ async fn round(registry: &Registry, port: u16) -> Result<(), Status> {
             // What a role refers to cannot change: the binding is made anew.
             Some(Step::Recreate(object)) => {
                 registry.delete(&request, &DeleteOptions::default()).await?;
-                made(
-                    registry
-                        .create(&request, object, &WriteOptions::default())
-                        .await
-                        .map(|_| ()),
-                )?;
+                make(registry, &request, object).await?;
             }
             None => {}
             Some(Step::Create(object)) => {
-                made(
-                    registry
-                        .create(&request, object, &WriteOptions::default())
-                        .await
-                        .map(|_| ()),
-                )?;
+                make(registry, &request, object).await?;
             }
             Some(Step::Update(object)) => {
                 registry
@@ -104,44 +89,19 @@ async fn round(registry: &Registry, port: u16) -> Result<(), Status> {
     Ok(())
 }
 
-/// Another server may have made it meanwhile.
-fn made(result: Result<(), Status>) -> Result<(), Status> {
-    match result {
-        Err(status) if status.reason == Reason::AlreadyExists => Ok(()),
-        other => other,
+/// Makes an object, unless another server made it meanwhile.
+async fn make(registry: &Registry, request: &Request, object: Value) -> Result<(), Status> {
+    let options = WriteOptions::default();
+    match registry.create(request, object, &options).await {
+        Err(status) if status.reason != Reason::AlreadyExists => Err(status),
+        _ => Ok(()),
     }
 }
 
 async fn ensure(registry: &Registry, resource: (&str, &str), object: Value) -> Result<(), Status> {
-    let request = request(registry, resource, &object)?;
+    let request = registry.own_request(resource, &object)?;
     match registry.get(&request, "").await {
-        Err(status) if status.reason == Reason::NotFound => made(
-            registry
-                .create(&request, object, &WriteOptions::default())
-                .await
-                .map(|_| ()),
-        ),
+        Err(status) if status.reason == Reason::NotFound => make(registry, &request, object).await,
         other => other.map(|_| ()),
     }
-}
-
-/// The server's own request for an object.
-pub(crate) fn request(
-    registry: &Registry,
-    (group, plural): (&str, &str),
-    object: &Value,
-) -> Result<Request, Status> {
-    let table = registry.resources.table();
-    let served = table
-        .any_version(group, plural)
-        .ok_or_else(|| Status::internal(format!("{plural} are not served")))?;
-    Ok(Request {
-        user: Arc::new(User::apiserver()),
-        served: served.clone(),
-        subresource: String::new(),
-        namespace: meta::namespace(object).to_owned(),
-        name: meta::name(object).to_owned(),
-        agent: "mainstay".to_owned(),
-        warnings: Warnings::default(),
-    })
 }

@@ -8,12 +8,10 @@ use objects::crd::{self, Names, Version};
 use objects::status::{Reason, Status};
 use objects::{Value, meta};
 
-use crate::admission::Warnings;
 use crate::cache::{Cache, Scope};
 use crate::clock;
 use crate::registry::{DeleteOptions, ListOptions, Registry, Request, WriteOptions};
 use crate::served::{Custom, Origin, Served};
-use crate::user::User;
 
 /// Pause before definitions are looked at again that could not be seen to, or that wait for objects with finalizers.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -179,7 +177,7 @@ impl Controller {
         let plural = meta::text(definition, &["spec", "names", "plural"]);
         let table = self.registry.resources.table();
         if let Some(served) = table.any_version(group, plural) {
-            let request = request(served, "");
+            let request = Request::own(served, "", "", AGENT);
             let options = DeleteOptions::default();
             let list = ListOptions::default();
             self.registry
@@ -196,7 +194,7 @@ impl Controller {
 
     /// Writes the status of a definition, unless another server was faster.
     async fn write(&self, definition: Value) -> Result<bool, Status> {
-        let mut request = request(&self.definitions, meta::name(&definition));
+        let mut request = Request::own(&self.definitions, "", meta::name(&definition), AGENT);
         "status".clone_into(&mut request.subresource);
         match self
             .registry
@@ -207,18 +205,6 @@ impl Controller {
             Err(status) if matches!(status.reason, Reason::Conflict | Reason::NotFound) => Ok(true),
             Err(status) => Err(status),
         }
-    }
-}
-
-fn request(served: &Arc<Served>, name: &str) -> Request {
-    Request {
-        user: Arc::new(User::apiserver()),
-        served: served.clone(),
-        subresource: String::new(),
-        namespace: String::new(),
-        name: name.to_owned(),
-        agent: AGENT.to_owned(),
-        warnings: Warnings::default(),
     }
 }
 

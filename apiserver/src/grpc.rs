@@ -16,10 +16,7 @@ use tonic::{Request, Response};
 
 use self::caller::Caller;
 use self::failure::Failed;
-use crate::rest::Front;
-
-/// Largest request, as REST's.
-const REQUEST_BYTES_MAX: usize = 3 << 20;
+use crate::rest::{BODY_BYTES_MAX, Front};
 
 /// Answers calls with what REST answers with.
 pub struct Api {
@@ -30,7 +27,7 @@ pub struct Api {
 #[must_use]
 pub fn service(front: Arc<Front>) -> ObjectsServer<Api> {
     let api = Api { front };
-    ObjectsServer::new(api).max_decoding_message_size(REQUEST_BYTES_MAX)
+    ObjectsServer::new(api).max_decoding_message_size(BODY_BYTES_MAX)
 }
 
 /// Whether a request is a gRPC call and not one of REST.

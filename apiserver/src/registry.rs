@@ -18,8 +18,8 @@ mod watch;
 
 use std::sync::Arc;
 
-use objects::Value;
 use objects::status::{Reason, Status};
+use objects::{Value, meta};
 
 use crate::admission::{Admission, Warnings};
 use crate::attributes::Attributes;
@@ -73,6 +73,19 @@ pub struct Request {
 }
 
 impl Request {
+    /// The server's own request for an object, or for a collection where the name is empty.
+    pub(crate) fn own(served: &Arc<Served>, namespace: &str, name: &str, agent: &str) -> Request {
+        Request {
+            user: Arc::new(User::apiserver()),
+            served: served.clone(),
+            subresource: String::new(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            agent: agent.to_owned(),
+            warnings: Warnings::default(),
+        }
+    }
+
     #[must_use]
     pub fn attributes(&self, verb: &str) -> Attributes {
         let resource = &self.served.resource;
@@ -125,11 +138,28 @@ impl Request {
     }
 }
 
+/// Who manages the fields of what every cluster begins with.
+const OWN_AGENT: &str = "mainstay";
+
 /// What a client is told whose object was changed by somebody else.
 const CHANGED: &str =
     "the object has been modified; please apply your changes to the latest version and try again";
 
 impl Registry {
+    /// The server's own request for the object that a tree says it is.
+    pub(crate) fn own_request(
+        &self,
+        (group, plural): (&str, &str),
+        object: &Value,
+    ) -> Result<Request, Status> {
+        let table = self.resources.table();
+        let served = table
+            .any_version(group, plural)
+            .ok_or_else(|| Status::internal(format!("{plural} are not served")))?;
+        let (namespace, name) = (meta::namespace(object), meta::name(object));
+        Ok(Request::own(served, namespace, name, OWN_AGENT))
+    }
+
     /// Whether the sender of a request may do something else to its object.
     fn authorize(&self, request: &Request, verb: &str) -> Result<(), Status> {
         let attributes = request.attributes(verb);

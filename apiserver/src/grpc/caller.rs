@@ -1,23 +1,19 @@
 //! Who calls, and whether that one may do what the call asks for.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::USER_AGENT;
 use http::{Extensions, HeaderMap};
 use objects::patch::apply::name_of_user_agent;
-use objects::status::{Reason, Status};
+use objects::status::Status;
 use proto::api::Target;
 
 use super::Api;
 use crate::admission::Warnings;
 use crate::attributes::Attributes;
 use crate::registry::{self, Registry};
-use crate::rest::{Front, Peer, check_served, not_served};
+use crate::rest::{Front, Peer, REQUEST_TIMEOUT, check_served, not_served, timed_out};
 use crate::user::User;
-
-/// Time that everything has but watches.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Somebody who is known, at a call.
 pub(super) struct Caller<'a> {
@@ -150,16 +146,13 @@ pub(super) async fn in_time<T>(
 ) -> Result<T, Status> {
     tokio::time::timeout(REQUEST_TIMEOUT, answering)
         .await
-        .unwrap_or_else(|_elapsed| {
-            Err(Status::new(
-                Reason::Timeout,
-                "Timeout: request did not complete within the allotted timeout",
-            ))
-        })
+        .unwrap_or_else(|_elapsed| Err(timed_out()))
 }
 
 #[cfg(test)]
 mod tests {
+    use objects::status::Reason;
+
     use super::*;
 
     #[test]

@@ -16,7 +16,7 @@ use crate::registry::Validation;
 use crate::served::Served;
 
 /// Largest body of a request, as upstream's.
-const BODY_BYTES_MAX: usize = 3 << 20;
+pub(crate) const BODY_BYTES_MAX: usize = 3 << 20;
 
 /// Reads a body.
 pub(super) async fn read(body: Incoming) -> Result<Bytes, Status> {

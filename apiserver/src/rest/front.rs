@@ -23,7 +23,7 @@ use crate::registry::Registry;
 use crate::user::User;
 
 /// Time that a request has that does not watch, unless it asks for less.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Everything that answers requests.
 pub struct Front {
@@ -193,10 +193,7 @@ impl Front {
         tokio::time::timeout(REQUEST_TIMEOUT, answering)
             .await
             .unwrap_or_else(|_elapsed| {
-                let mut status = Status::new(
-                    Reason::Timeout,
-                    "Timeout: request did not complete within the allotted timeout",
-                );
+                let mut status = timed_out();
                 // A client sends again what it may try later, and what became of a write is not known.
                 if matches!(verb, "get" | "list") {
                     status.retry_after_seconds = 1;
@@ -206,13 +203,21 @@ impl Front {
     }
 }
 
-/// What a request wants to do, in the words of authorization.
+/// What a client is told whose request took too long.
+pub(crate) fn timed_out() -> Status {
+    Status::new(
+        Reason::Timeout,
+        "Timeout: request did not complete within the allotted timeout",
+    )
+}
+
 /// The one name that a field selector lets through.
 fn name_selected(selector: &str) -> Option<String> {
     let selector = objects::selector::field::Selector::parse(selector).ok()?;
     selector.exact("metadata.name").map(str::to_owned)
 }
 
+/// What a request wants to do, in the words of authorization.
 fn attributes(request: &Admitted, found: Option<&ResourcePath>) -> Attributes {
     let Some(found) = found else {
         return Attributes {

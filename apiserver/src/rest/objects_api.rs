@@ -37,17 +37,11 @@ pub(super) struct Call<'a> {
 /// The verb of a request, in the words of authorization.
 pub(super) fn verb(request: &Admitted, found: &ResourcePath) -> &'static str {
     let one = !found.name.is_empty();
+    let watches = found.watch || !matches!(request.query("watch"), "" | "false" | "0");
     match request.method {
-        Method::GET | Method::HEAD => {
-            let watches = found.watch || !matches!(request.query("watch"), "" | "false" | "0");
-            // A name in the field selector is a list of one, and authorized as that.
-            match (one && found.subresource.is_empty(), watches) {
-                (_, true) if found.subresource.is_empty() => "watch",
-                (true, _) => "get",
-                (false, _) if one => "get",
-                _ => "list",
-            }
-        }
+        Method::GET | Method::HEAD if watches && found.subresource.is_empty() => "watch",
+        Method::GET | Method::HEAD if one => "get",
+        Method::GET | Method::HEAD => "list",
         Method::POST => "create",
         Method::PUT => "update",
         Method::PATCH => "patch",

@@ -28,8 +28,8 @@ pub struct Declared {
     pub(super) items: Option<Box<Declared>>,
 }
 
-/// Names that the language keeps for itself, so that fields of these names are escaped.
-const RESERVED: [&str; 21] = [
+/// Names that the language keeps for itself: no variable has one, and fields of these names are escaped.
+pub(crate) const RESERVED: [&str; 21] = [
     "true",
     "false",
     "null",

@@ -6,7 +6,7 @@ mod admission;
 mod amount;
 mod certificates;
 mod core;
-mod deprecations;
+pub(super) mod deprecations;
 mod endpoints;
 mod events;
 mod flow;

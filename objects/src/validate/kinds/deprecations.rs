@@ -4,7 +4,7 @@ use super::{amount, ip, view::View};
 use crate::{Value, meta};
 
 /// Labels of nodes that other labels took the place of.
-const NODE_LABELS: &[(&str, &str)] = &[
+pub(crate) const NODE_LABELS: &[(&str, &str)] = &[
     (
         "beta.kubernetes.io/arch",
         "deprecated since v1.14; use \"kubernetes.io/arch\" instead",

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     Value,
+    cel::declared::RESERVED,
     invalid::{Faults, Invalid},
     meta,
     path::Path,
@@ -21,30 +22,6 @@ use crate::{
 
 const AUDIT_ANNOTATIONS_MAX: usize = 20;
 const AUDIT_EXPRESSION_LENGTH_MAX: usize = 5 * 1024;
-/// Words that no variable can have as its name.
-const RESERVED: &[&str] = &[
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
 
 /// An expression of a policy, in the order in which upstream compiles them.
 #[derive(Debug, Clone, PartialEq, Eq)]
