@@ -1,12 +1,12 @@
 //! Members are killed under load; what was acknowledged stays.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use interop::client::Client;
 use interop::cluster::{Cluster, Options, POLL_INTERVAL, READY_TIMEOUT};
 use interop::load::{Load, PREFIX, check_nothing_missing};
 use interop::target::Target;
 use interop::text::prefix_end;
-use proto::etcdserverpb::{HashKvRequest, RangeRequest};
+use proto::etcdserverpb::{HashKvRequest, RangeRequest, StatusRequest};
 use tokio::time::Instant;
 
 const WRITERS: usize = 8;
@@ -15,6 +15,41 @@ const VALUE_BYTES: usize = 100;
 const SNAPSHOT_COUNT: usize = 200;
 /// Writes while the follower is away: more than any log keeps, etcd's 5,000 spare entries included.
 const WRITES_WHILE_AWAY: usize = 6_000;
+/// How members say up to which entry they let go of their log: Mainstay, and etcd 3.4.
+const LOG_COMPACTED: [&str; 2] = ["\"compact-index\":", "compacted raft log at "];
+
+/// The newest entry that a member has let go of, by its log.
+fn compacted_index(log: &str) -> Option<u64> {
+    let after = |line: &str, mark: &&str| {
+        let rest = line.split_once(*mark)?.1;
+        let end = rest.find(|c: char| !c.is_ascii_digit());
+        rest[..end.unwrap_or(rest.len())].parse().ok()
+    };
+    log.lines()
+        .rev()
+        .find_map(|line| LOG_COMPACTED.iter().find_map(|mark| after(line, mark)))
+}
+
+async fn applied_index(cluster: &Cluster, member: usize) -> Result<u64> {
+    let mut client = cluster.client(member).await?;
+    let status = client.maintenance.status(StatusRequest {}).await?;
+    Ok(status.into_inner().raft_applied_index)
+}
+
+/// Keeps the load going until a member has let go of every log entry up to this one.
+async fn wait_compacted(
+    cluster: &Cluster,
+    member: usize,
+    index: u64,
+    load: &mut Load,
+) -> Result<()> {
+    let deadline = Instant::now() + READY_TIMEOUT;
+    while compacted_index(&cluster.members[member].log()).is_none_or(|to| to <= index) {
+        ensure!(Instant::now() < deadline, "the leader keeps its log");
+        load.wait_for_more(100).await?;
+    }
+    Ok(())
+}
 
 /// Waits until all members have the same revision, and checks that their hashes are equal there.
 async fn assert_equal_hashes(cluster: &Cluster) -> Result<()> {
@@ -107,7 +142,9 @@ async fn a_follower_catches_up_by_snapshot(target: Target) -> Result<()> {
     let mut load = Load::start(&cluster.client_urls(), WRITERS, VALUE_BYTES)?;
     load.wait_for_more(200).await?;
     cluster.members[follower].kill()?;
+    let applied = applied_index(&cluster, leader).await?;
     load.wait_for_more(WRITES_WHILE_AWAY).await?;
+    wait_compacted(&cluster, leader, applied, &mut load).await?;
     // The load goes on while the follower comes back.
     cluster.members[follower].start()?;
     cluster.members[follower].wait_ready().await?;

@@ -255,7 +255,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         }
         let mark = codec::encode_log_id(&upto);
         self.wait(|done| self.wal.purge(upto.index, mark, done))
-            .await
+            .await?;
+        tracing::info!("compact-index" = upto.index, "compacted Raft logs");
+        Ok(())
     }
 }
 
