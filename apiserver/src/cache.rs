@@ -88,6 +88,12 @@ impl Cache {
         self.state.read().objects.get(key).cloned()
     }
 
+    /// How many objects there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.state.read().objects.len()
+    }
+
     /// Whether the folder was read.
     #[must_use]
     pub fn is_loaded(&self) -> bool {

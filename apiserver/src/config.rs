@@ -91,7 +91,7 @@ pub struct Config {
     /// Admission plugins to switch off
     #[arg(long, value_delimiter = ',')]
     pub disable_admission_plugins: Vec<String>,
-    /// Taken and without effect: whether pods may be privileged is for the labels of their namespace (PodSecurity)
+    /// Whether containers may be privileged
     #[arg(long, default_value = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
     pub allow_privileged: bool,
 
@@ -102,12 +102,24 @@ pub struct Config {
     #[arg(long, default_value = "30000-32767")]
     pub service_node_port_range: String,
 
-    /// Requests that are read at a time
+    /// Whether requests share the server fairly, by flow schemas and priority levels
+    #[arg(long, default_value = "true", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
+    pub enable_priority_and_fairness: bool,
+    /// Requests that read at a time; what is shared fairly is this and the next together
     #[arg(long, default_value_t = 400)]
     pub max_requests_inflight: usize,
-    /// Requests that are written at a time
+    /// Requests that write at a time
     #[arg(long, default_value_t = 200)]
     pub max_mutating_requests_inflight: usize,
+    /// Time for a request that does not watch
+    #[arg(long, default_value = "1m", value_parser = duration)]
+    pub request_timeout: std::time::Duration,
+    /// Seconds that a watch lasts at least which says no time itself; it lasts less than twice as long
+    #[arg(long, default_value_t = 1_800, value_name = "SECONDS")]
+    pub min_request_timeout: u64,
+    /// Time between the moment at which the server says that it is not ready any more, and that at which it stops listening
+    #[arg(long, default_value = "0s", value_parser = duration)]
+    pub shutdown_delay_duration: std::time::Duration,
     /// More is logged; 4 and above is debug
     #[arg(short = 'v', long = "v", default_value_t = 2)]
     pub verbosity: u8,

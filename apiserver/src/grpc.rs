@@ -8,6 +8,7 @@ mod reads;
 mod writes;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::stream::BoxStream;
 use proto::api;
@@ -48,6 +49,23 @@ impl Api {
             Caller::of(self, metadata.into_headers(), &extensions).map_err(Failed::from)?;
         Ok((caller, message))
     }
+
+    /// The answer to a call, which is counted.
+    async fn counted<T>(
+        &self,
+        method: &'static str,
+        answering: impl Future<Output = Answer<T>>,
+    ) -> Answer<T> {
+        let began = Instant::now();
+        let answer = answering.await;
+        let code = answer
+            .as_ref()
+            .map_or_else(tonic::Status::code, |_| tonic::Code::Ok);
+        self.front
+            .load
+            .count_call(method, failure::name(code), began.elapsed());
+        answer
+    }
 }
 
 type Answer<T> = Result<Response<T>, tonic::Status>;
@@ -58,61 +76,94 @@ impl Objects for Api {
     type WatchStream = BoxStream<'static, Result<api::WatchResponse, tonic::Status>>;
 
     async fn get(&self, request: Request<api::GetRequest>) -> Answer<api::GetResponse> {
-        let (caller, message) = self.open(request)?;
-        Ok(Response::new(reads::get(&caller, &message).await?))
+        let answering = async {
+            let (caller, message) = self.open(request)?;
+            Ok(Response::new(reads::get(&caller, &message).await?))
+        };
+        self.counted("Get", answering).await
     }
 
     async fn list(&self, request: Request<api::ListRequest>) -> Answer<Self::ListStream> {
-        let (caller, message) = self.open(request)?;
-        Ok(Response::new(reads::list(&caller, &message).await?))
+        let answering = async {
+            let (caller, message) = self.open(request)?;
+            Ok(Response::new(reads::list(&caller, &message).await?))
+        };
+        self.counted("List", answering).await
     }
 
     async fn watch(&self, request: Request<api::WatchRequest>) -> Answer<Self::WatchStream> {
-        let (caller, message) = self.open(request)?;
-        Ok(Response::new(reads::watch(&caller, &message).await?))
+        let answering = async {
+            let (caller, message) = self.open(request)?;
+            Ok(Response::new(reads::watch(&caller, &message).await?))
+        };
+        self.counted("Watch", answering).await
     }
 
     async fn create(&self, request: Request<api::CreateRequest>) -> Answer<api::WriteResponse> {
-        let (caller, message) = self.open(request)?;
-        Ok(Response::new(writes::create(&caller, &message).await?))
+        let answering = async {
+            let (caller, message) = self.open(request)?;
+            Ok(Response::new(writes::create(&caller, &message).await?))
+        };
+        self.counted("Create", answering).await
     }
 
     async fn update(&self, request: Request<api::UpdateRequest>) -> Answer<api::WriteResponse> {
-        let (caller, message) = self.open(request)?;
-        Ok(Response::new(writes::update(&caller, &message).await?))
+        let answering = async {
+            let (caller, message) = self.open(request)?;
+            Ok(Response::new(writes::update(&caller, &message).await?))
+        };
+        self.counted("Update", answering).await
     }
 
     async fn patch(&self, request: Request<api::PatchRequest>) -> Answer<api::WriteResponse> {
-        let (caller, message) = self.open(request)?;
-        Ok(Response::new(writes::patch(&caller, &message).await?))
+        let answering = async {
+            let (caller, message) = self.open(request)?;
+            Ok(Response::new(writes::patch(&caller, &message).await?))
+        };
+        self.counted("Patch", answering).await
     }
 
     async fn apply(&self, request: Request<api::ApplyRequest>) -> Answer<api::WriteResponse> {
-        let (caller, message) = self.open(request)?;
-        Ok(Response::new(writes::apply(&caller, &message).await?))
+        let answering = async {
+            let (caller, message) = self.open(request)?;
+            Ok(Response::new(writes::apply(&caller, &message).await?))
+        };
+        self.counted("Apply", answering).await
     }
 
     async fn delete(&self, request: Request<api::DeleteRequest>) -> Answer<api::DeleteResponse> {
-        let (caller, message) = self.open(request)?;
-        Ok(Response::new(writes::delete(&caller, &message).await?))
+        let answering = async {
+            let (caller, message) = self.open(request)?;
+            Ok(Response::new(writes::delete(&caller, &message).await?))
+        };
+        self.counted("Delete", answering).await
     }
 
     async fn delete_collection(
         &self,
         request: Request<api::DeleteCollectionRequest>,
     ) -> Answer<api::DeleteCollectionResponse> {
-        let (caller, message) = self.open(request)?;
-        let answer = writes::delete_collection(&caller, &message).await?;
-        Ok(Response::new(answer))
+        let answering = async {
+            let (caller, message) = self.open(request)?;
+            let answer = writes::delete_collection(&caller, &message).await?;
+            Ok(Response::new(answer))
+        };
+        self.counted("DeleteCollection", answering).await
     }
 
     async fn batch(&self, request: Request<api::BatchRequest>) -> Answer<api::BatchResponse> {
-        let (caller, message) = self.open(request)?;
-        Ok(Response::new(batch::batch(&caller, message).await?))
+        let answering = async {
+            let (caller, message) = self.open(request)?;
+            Ok(Response::new(batch::batch(&caller, message).await?))
+        };
+        self.counted("Batch", answering).await
     }
 
     async fn bind(&self, request: Request<api::BindRequest>) -> Answer<api::BindResponse> {
-        let (caller, message) = self.open(request)?;
-        Ok(Response::new(batch::bind(&caller, message).await?))
+        let answering = async {
+            let (caller, message) = self.open(request)?;
+            Ok(Response::new(batch::bind(&caller, message).await?))
+        };
+        self.counted("Bind", answering).await
     }
 }

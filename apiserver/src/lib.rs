@@ -3,6 +3,7 @@
 pub mod admission;
 mod advertise;
 mod aggregation;
+mod api_services;
 pub mod attributes;
 pub mod authn;
 pub mod authz;
@@ -13,8 +14,10 @@ pub mod clock;
 mod compaction;
 pub mod config;
 mod crd;
+pub mod fairness;
 pub mod grpc;
 pub mod objects_view;
+mod port;
 pub mod registry;
 pub mod rest;
 mod run;

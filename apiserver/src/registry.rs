@@ -8,6 +8,7 @@ mod delete;
 mod evict;
 mod fields;
 mod options;
+mod privileged;
 mod read;
 mod rules;
 mod scale;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use objects::status::{Reason, Status};
 use objects::{Value, meta};
+use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Admission, Warnings};
 use crate::attributes::Attributes;
@@ -52,8 +54,14 @@ pub struct Registry {
     pub prefix: String,
     /// Seconds that events are kept.
     pub event_ttl_seconds: u32,
+    /// Whether containers may be privileged.
+    pub allow_privileged: bool,
     /// What services may have.
     pub services: Ranges,
+    /// A watch without a time of its own lasts between once and twice as long.
+    pub watch_seconds_min: u64,
+    /// Cancelled when all watches have to end.
+    pub draining: CancellationToken,
 }
 
 /// Who does what to which object.

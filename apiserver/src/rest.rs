@@ -17,8 +17,8 @@ mod writes;
 
 pub use self::answer::{Answer, Body};
 pub(crate) use self::body::{BODY_BYTES_MAX, decode_json, decode_patched};
+pub(crate) use self::front::timed_out;
 pub use self::front::{Front, Peer};
-pub(crate) use self::front::{REQUEST_TIMEOUT, timed_out};
 pub use self::load::Load;
 pub(crate) use self::objects_api::{check_served, not_served};
 pub use self::pages::{Pages, VERSION};

@@ -8,17 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use daemon::{CancellationToken, OnFailure, Tasks};
-use http_body_util::Either;
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use objects::catalog::{Catalog, Resource};
-use proto::api::objects_server::ObjectsServer;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
-use tonic::codegen::Service;
+use tokio::net::TcpListener;
 
 use crate::admission::{self, Chain, Plugin};
 use crate::authn::impersonation::Impersonation;
@@ -29,35 +20,25 @@ use crate::authz::{Authorizer, Mode, Union};
 use crate::cache::{Decode, Feed, Runner};
 use crate::cached_objects::CachedObjects;
 use crate::config::Config;
+use crate::fairness::{self, Gate};
 use crate::objects_view::ObjectsView;
+use crate::port::{DRAIN_MAX, Port};
 use crate::registry::{Ranges, Registry};
-use crate::rest::{self, Front, Load, Pages, Peer};
+use crate::rest::{Front, Load, Pages};
 use crate::served::Resources;
 use crate::storage::{Endpoints, Storage, Tls};
-use crate::{advertise, aggregation, bootstrap, compaction, crd, grpc, tls};
+use crate::{advertise, aggregation, api_services, bootstrap, compaction, crd, tls};
 
-/// Time for a handshake.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for running requests when the server stops.
+/// Time for what is left when all requests are answered.
 const STOP_GRACE: Duration = Duration::from_secs(5);
-/// Streams of one HTTP/2 connection, as upstream's.
-const STREAMS_MAX: u32 = 250;
-/// How long a connection may be silent: until it asks something, and until an HTTP/2 client shows that it is still there.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// gRPC calls whose message is read or that are answered with one, at a time.
-const CALLS_MAX: usize = 256;
-/// Time for such a call; streams last longer once they have begun.
-const CALL_TIMEOUT: Duration = Duration::from_secs(90);
-/// Pause after a connection could not be taken.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
-/// Connections that are served at a time.
-const CONNECTIONS_MAX: usize = 16_384;
 
 /// A server that listens.
 pub struct Server {
     pub address: SocketAddr,
     pub front: Arc<Front>,
     tasks: Tasks,
+    /// How long it still takes connections when it says already that it is not ready.
+    stop_delay: Duration,
 }
 
 impl Server {
@@ -86,37 +67,37 @@ impl Server {
             config.advertise_address.unwrap_or(address.ip()),
             address.port(),
         );
+        let gate = Arc::new(gate(config)?);
         let front = Arc::new(Front {
             registry: registry.clone(),
             tokens: authentication.service_accounts.clone(),
             authenticator: Arc::new(Authenticator::new(authentication)),
             authorizer,
-            load: Load::new(
-                config.max_requests_inflight,
-                config.max_mutating_requests_inflight,
-            ),
+            load: Load::default(),
+            gate: gate.clone(),
+            request_timeout: config.request_timeout,
+            stopping: CancellationToken::new(),
             impersonation: Impersonation::default(),
             pages: Pages::new(advertised.to_string()),
         });
         let tasks = Tasks::new();
         tasks.spawn("feed", OnFailure::Stop, |stop| until(stop, runner.run()));
-        start_loops(&tasks, &registry, view, advertised);
+        start_loops(&tasks, &registry, view.clone(), advertised);
+        let own = registry.clone();
+        tasks.spawn("fairness", OnFailure::Stop, |stop| {
+            until(stop, fairness::run(own, view, gate))
+        });
         let (storage, interval) = (registry.storage.clone(), config.etcd_compaction_interval);
         tasks.spawn("compaction", OnFailure::Stop, |stop| {
             until(stop, compaction::run(storage, interval))
         });
-        let doors = Doors {
-            rest: front.clone(),
-            grpc: grpc::service(front.clone()),
-            calls: Arc::new(Semaphore::new(CALLS_MAX)),
-        };
-        tasks.spawn("port", OnFailure::Stop, |stop| {
-            until(stop, accept(listener, tls, doors))
-        });
+        let port = Port::new(listener, tls, front.clone());
+        tasks.spawn("port", OnFailure::Stop, |stop| port.run(stop));
         Ok(Server {
             address,
             front,
             tasks,
+            stop_delay: config.shutdown_delay_duration,
         })
     }
 
@@ -125,13 +106,16 @@ impl Server {
         self.tasks.stop_asked().await;
     }
 
-    /// Stops the server.
+    /// Stops the server: it says that it is not ready, after a while it takes no more connections and ends its watches, and when all
+    /// requests are answered, or after some time, it ends.
     ///
     /// # Errors
     ///
     /// What failed while it ran.
     pub async fn stop(self) -> Result<()> {
-        let report = self.tasks.stop(STOP_GRACE).await;
+        self.front.stopping.cancel();
+        tokio::time::sleep(self.stop_delay).await;
+        let report = self.tasks.stop(DRAIN_MAX + STOP_GRACE).await;
         match report.failure {
             Some(failure) => Err(anyhow!("{failure}")),
             None => Ok(()),
@@ -187,6 +171,9 @@ fn parts(config: &Config) -> Result<Parts> {
         authorizer: authorizer.clone(),
         prefix: config.etcd_prefix.clone(),
         services: services.map_err(|why| anyhow!(why))?,
+        allow_privileged: config.allow_privileged,
+        watch_seconds_min: config.min_request_timeout,
+        draining: CancellationToken::new(),
         event_ttl_seconds: u32::try_from(config.event_ttl.as_secs()).unwrap_or(u32::MAX),
     });
     Ok(Parts {
@@ -212,14 +199,35 @@ fn start_loops(
     tasks.spawn("advertise", OnFailure::Stop, |stop| {
         until(stop, advertise::run(own, advertised))
     });
-    let own = registry.clone();
+    let (own, of_roles) = (registry.clone(), view.clone());
     tasks.spawn("aggregation", OnFailure::Stop, |stop| {
-        until(stop, aggregation::run(own, view))
+        until(stop, aggregation::run(own, of_roles))
+    });
+    let own = registry.clone();
+    tasks.spawn("api services", OnFailure::Stop, |stop| {
+        until(stop, api_services::run(own, view))
     });
     let own = registry.clone();
     tasks.spawn("custom resources", OnFailure::Stop, |stop| {
         until(stop, crd::run(own))
     });
+}
+
+/// The gate that requests pass.
+fn gate(config: &Config) -> Result<Gate> {
+    let (reading, writing) = (
+        config.max_requests_inflight,
+        config.max_mutating_requests_inflight,
+    );
+    if !config.enable_priority_and_fairness {
+        return Ok(Gate::limits(reading, writing));
+    }
+    let seats = reading.saturating_add(writing);
+    anyhow::ensure!(
+        seats > 0,
+        "invalid configuration: MaxRequestsInFlight={reading} and MaxMutatingRequestsInFlight={writing}; they must add up to something positive"
+    );
+    Ok(Gate::fair(seats, config.request_timeout))
 }
 
 /// Runs what never ends by itself until it has to stop.
@@ -325,119 +333,4 @@ fn service_accounts(
 fn authorizer(config: &Config, view: &Arc<dyn ObjectsView>) -> Result<Arc<dyn Authorizer>> {
     let modes = Mode::parse_list(&config.authorization_mode).map_err(|why| anyhow!(why))?;
     Ok(Arc::new(Union::of_modes(&modes, view)))
-}
-
-/// The two ways in that the port has.
-#[derive(Clone)]
-struct Doors {
-    rest: Arc<Front>,
-    grpc: ObjectsServer<grpc::Api>,
-    calls: Arc<Semaphore>,
-}
-
-impl Doors {
-    async fn answer(
-        &self,
-        mut request: http::Request<Incoming>,
-        peer: &Peer,
-    ) -> http::Response<Either<rest::Body, tonic::body::Body>> {
-        if !grpc::is_call(&request) {
-            return self.rest.answer(request, peer).await.map(Either::Left);
-        }
-        request.extensions_mut().insert(peer.clone());
-        self.call(request).await.map(Either::Right)
-    }
-}
-
-impl Doors {
-    /// Answers a gRPC call. Its message is read before anybody is asked who sends it, so few are read at a time, and none for long.
-    async fn call(&self, request: http::Request<Incoming>) -> http::Response<tonic::body::Body> {
-        let Ok(_place) = self.calls.try_acquire() else {
-            return tonic::Status::resource_exhausted(
-                "too many calls are being read; try again later",
-            )
-            .into_http();
-        };
-        let answering = self.grpc.clone().call(request);
-        match tokio::time::timeout(CALL_TIMEOUT, answering).await {
-            Ok(answer) => answer.unwrap_or_else(|never| match never {}),
-            Err(_elapsed) => {
-                tonic::Status::deadline_exceeded("the call was not answered in time").into_http()
-            }
-        }
-    }
-}
-
-/// Takes connections. One that cannot be taken is one less, and no reason to end.
-async fn accept(listener: TcpListener, tls: Arc<rustls::ServerConfig>, doors: Doors) {
-    let acceptor = TlsAcceptor::from(tls);
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let connections = tokio_util::task::TaskTracker::new();
-    loop {
-        let place = places
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
-        match listener.accept().await {
-            Ok((stream, from)) => {
-                let (acceptor, doors) = (acceptor.clone(), doors.clone());
-                connections.spawn(async move {
-                    serve(stream, from, acceptor, doors).await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot take a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-async fn serve(stream: TcpStream, from: SocketAddr, acceptor: TlsAcceptor, doors: Doors) {
-    // A connection without it is slow and works.
-    let _ = stream.set_nodelay(true);
-    let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::debug!(%from, %error, "a handshake failed"),
-        Err(_elapsed) => return tracing::debug!(%from, "a handshake took too long"),
-    };
-    let certificates = stream
-        .get_ref()
-        .1
-        .peer_certificates()
-        .unwrap_or_default()
-        .iter()
-        .map(|one| one.clone().into_owned());
-    let peer = Peer {
-        address: from,
-        certificates: certificates.collect(),
-    };
-    let service = service_fn(move |request| {
-        let (doors, peer) = (doors.clone(), peer.clone());
-        async move { Ok::<_, std::convert::Infallible>(doors.answer(request, &peer).await) }
-    });
-    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let stream = TokioIo::new(stream);
-    let ended = if is_http2 {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder
-            .max_concurrent_streams(STREAMS_MAX)
-            .keep_alive_interval(Some(SILENCE_MAX))
-            .timer(TokioTimer::new());
-        builder.serve_connection(stream, service).await
-    } else {
-        let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(SILENCE_MAX);
-        builder
-            .serve_connection(stream, service)
-            .with_upgrades()
-            .await
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%from, %error, "a connection ended");
-    }
 }

@@ -6,7 +6,7 @@ use objects::status::{Reason, Status};
 use proto::api::{self, Outcome, Target, outcome, write};
 use serde_json::json;
 
-use super::caller::{Caller, Selectors, in_time};
+use super::caller::{Caller, Selectors};
 use super::failure::Failed;
 use super::{options, writes};
 
@@ -134,9 +134,13 @@ async fn bind_one(
     });
     let mut warnings = Vec::new();
     let result = async {
-        let request = caller.request(Some(&target), "create", Selectors::default())?;
+        let request = caller
+            .request(Some(&target), "create", Selectors::default())
+            .await?;
         let options = options::write(Some(options), "CreateOptions", false)?;
-        let result = in_time(caller.registry().bind(&request, &object, &options)).await;
+        let result = caller
+            .in_time(caller.registry().bind(&request, &object, &options))
+            .await;
         warnings = request.warnings.take();
         result
     }

@@ -1,5 +1,6 @@
 //! Who calls, and whether that one may do what the call asks for.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use http::header::USER_AGENT;
@@ -11,8 +12,9 @@ use proto::api::Target;
 use super::Api;
 use crate::admission::Warnings;
 use crate::attributes::Attributes;
+use crate::fairness::{Asked, Place};
 use crate::registry::{self, Registry};
-use crate::rest::{Front, Peer, REQUEST_TIMEOUT, check_served, not_served, timed_out};
+use crate::rest::{Front, Peer, check_served, not_served, timed_out};
 use crate::user::User;
 
 /// Somebody who is known, at a call.
@@ -22,11 +24,33 @@ pub(super) struct Caller<'a> {
     user: Arc<User>,
 }
 
-/// The selectors of what is asked for, which authorization looks at.
+/// The selectors of what is asked for, which authorization looks at, and how much that is.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Selectors<'a> {
     pub(super) labels: &'a str,
     pub(super) fields: &'a str,
+    pub(super) asked: Asked,
+}
+
+/// A request that may be made, and has its place until this is dropped.
+pub(super) struct Granted {
+    request: registry::Request,
+    place: Option<Place>,
+}
+
+impl Granted {
+    /// The place by itself: a stream keeps it longer than its request is needed.
+    pub(super) fn take_place(&mut self) -> Option<Place> {
+        self.place.take()
+    }
+}
+
+impl Deref for Granted {
+    type Target = registry::Request;
+
+    fn deref(&self) -> &registry::Request {
+        &self.request
+    }
 }
 
 impl<'a> Caller<'a> {
@@ -50,13 +74,13 @@ impl<'a> Caller<'a> {
         &self.api.front.registry
     }
 
-    /// The request that a call is, if the caller may make it.
-    pub(super) fn request(
+    /// The request that a call is, if the caller may make it, once there is a place for it.
+    pub(super) async fn request(
         &self,
         target: Option<&Target>,
         verb: &str,
         selectors: Selectors<'_>,
-    ) -> Result<registry::Request, Status> {
+    ) -> Result<Granted, Status> {
         let target = target.ok_or_else(|| Status::bad_request("target: Required value"))?;
         check_names(target)?;
         check_named(target, verb)?;
@@ -87,16 +111,20 @@ impl<'a> Caller<'a> {
         if let Some(user) = other {
             attributes.user = Arc::new(user);
         }
+        let entering =
+            self.front()
+                .enter(&attributes, selectors.asked, self.front().request_timeout);
+        let place = entering.await.map_err(|refused| refused.status())?;
         self.front().authorize(&attributes)?;
         let table = self.registry().resources.table();
         let served = table
             .get(&target.group, &target.version, &target.resource)
             .ok_or_else(not_served)?
             .clone();
-        let place = (attributes.namespace.as_str(), attributes.name.as_str());
-        check_served(&served, place, &target.subresource, verb)?;
+        let at = (attributes.namespace.as_str(), attributes.name.as_str());
+        check_served(&served, at, &target.subresource, verb)?;
         let user_agent = self.headers.get(USER_AGENT);
-        Ok(registry::Request {
+        let request = registry::Request {
             user: attributes.user,
             served,
             subresource: attributes.subresource,
@@ -108,7 +136,18 @@ impl<'a> Caller<'a> {
                     .unwrap_or_default(),
             ),
             warnings: Warnings::default(),
-        })
+        };
+        Ok(Granted { request, place })
+    }
+
+    /// What a call comes to if it does so in time.
+    pub(super) async fn in_time<T>(
+        &self,
+        answering: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        tokio::time::timeout(self.front().request_timeout, answering)
+            .await
+            .unwrap_or_else(|_elapsed| Err(timed_out()))
     }
 }
 
@@ -138,15 +177,6 @@ fn check_named(target: &Target, verb: &str) -> Result<(), Status> {
         return Err(Status::bad_request("target.name: Required value"));
     }
     Ok(())
-}
-
-/// What a call comes to if it does so in time.
-pub(super) async fn in_time<T>(
-    answering: impl Future<Output = Result<T, Status>>,
-) -> Result<T, Status> {
-    tokio::time::timeout(REQUEST_TIMEOUT, answering)
-        .await
-        .unwrap_or_else(|_elapsed| Err(timed_out()))
 }
 
 #[cfg(test)]

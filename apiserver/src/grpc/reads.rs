@@ -10,10 +10,11 @@ use objects::Value;
 use objects::status::Status;
 use proto::api::{self, EventType};
 
-use super::caller::{Caller, Selectors, in_time};
+use super::caller::{Caller, Selectors};
 use super::failure::Failed;
 use super::options;
 use crate::cache::{EventKind, Object};
+use crate::fairness::{Asked, Place};
 use crate::registry::{Registry, Told, Watcher, as_served};
 use crate::rest::not_served;
 use crate::served::Served;
@@ -28,11 +29,17 @@ pub(super) async fn get(
     caller: &Caller<'_>,
     message: &api::GetRequest,
 ) -> Result<api::GetResponse, Failed> {
-    let request = caller.request(message.target.as_ref(), "get", Selectors::default())?;
+    let request = caller
+        .request(message.target.as_ref(), "get", Selectors::default())
+        .await?;
     let registry = caller.registry();
     let object = match request.subresource.as_str() {
-        "" | "status" => in_time(registry.get(&request, &message.resource_version)).await?,
-        "scale" => in_time(registry.get_scale(&request)).await?,
+        "" | "status" => {
+            caller
+                .in_time(registry.get(&request, &message.resource_version))
+                .await?
+        }
+        "scale" => caller.in_time(registry.get_scale(&request)).await?,
         _ => return Err(not_served().into()),
     };
     Ok(api::GetResponse {
@@ -80,10 +87,16 @@ pub(super) async fn list(
     let selectors = Selectors {
         labels: &message.label_selector,
         fields: &message.field_selector,
+        asked: Asked {
+            limit: usize::try_from(message.limit).unwrap_or_default(),
+            initial: false,
+        },
     };
-    let request = caller.request(target.as_ref(), "list", selectors)?;
+    let mut request = caller.request(target.as_ref(), "list", selectors).await?;
     let options = options::list(message)?;
-    let list = in_time(caller.registry().list(&request, &options)).await?;
+    let list = caller
+        .in_time(caller.registry().list(&request, &options))
+        .await?;
     let chunks = Chunks {
         encoder: Encoder::new(caller.registry(), &request.served),
         objects: list.items.into_iter(),
@@ -92,6 +105,7 @@ pub(super) async fn list(
         continuation: list.continuation,
         remaining: list.remaining.and_then(|count| i64::try_from(count).ok()),
         done: false,
+        _place: request.take_place(),
     };
     let chunks = chunks.map(|chunk| chunk.map_err(|status| Failed::from(status).into()));
     Ok(stream::iter(chunks).boxed())
@@ -107,6 +121,8 @@ struct Chunks {
     continuation: String,
     remaining: Option<i64>,
     done: bool,
+    /// Kept until all is sent.
+    _place: Option<Place>,
 }
 
 impl Iterator for Chunks {
@@ -161,16 +177,26 @@ pub(super) async fn watch(
     let selectors = Selectors {
         labels: &message.label_selector,
         fields: &message.field_selector,
+        asked: Asked {
+            limit: 0,
+            initial: message.initial_events == Some(true)
+                || matches!(message.resource_version.as_str(), "" | "0"),
+        },
     };
-    let request = caller.request(message.target.as_ref(), "watch", selectors)?;
+    let mut request = caller
+        .request(message.target.as_ref(), "watch", selectors)
+        .await?;
     let mut options = options::watch(message)?;
     options.watch = true;
-    let watcher = in_time(caller.registry().watch(&request, &options)).await?;
+    let watcher = caller
+        .in_time(caller.registry().watch(&request, &options))
+        .await?;
     let events = Events {
         encoder: Encoder::new(caller.registry(), &request.served),
         watcher,
         behind: None,
         failed: false,
+        place: request.take_place(),
     };
     let messages = stream::unfold(events, |mut events| async {
         let message = events.next().await?;
@@ -186,11 +212,16 @@ struct Events {
     /// An event that the last message had no room for.
     behind: Option<api::Event>,
     failed: bool,
+    /// Kept until all was told that was there in the beginning.
+    place: Option<Place>,
 }
 
 impl Events {
     /// The events that are there, at least one; none at the end.
     async fn next(&mut self) -> Option<api::WatchResponse> {
+        if self.watcher.has_begun() {
+            self.place = None;
+        }
         let first = match self.behind.take() {
             Some(event) => event,
             None if self.failed => return None,

@@ -6,7 +6,7 @@ use objects::status::Status;
 use objects::{Value, meta};
 use proto::api::{self, PatchType};
 
-use super::caller::{Caller, Selectors, in_time};
+use super::caller::{Caller, Selectors};
 use super::failure::Failed;
 use super::options;
 use super::reads::encoded;
@@ -27,7 +27,9 @@ pub(super) async fn create(
         }
         target
     });
-    let request = caller.request(target.as_ref(), "create", Selectors::default())?;
+    let request = caller
+        .request(target.as_ref(), "create", Selectors::default())
+        .await?;
     let registry = caller.registry();
     let creating = async {
         let options = options::write(message.options.as_ref(), "CreateOptions", false)?;
@@ -38,7 +40,7 @@ pub(super) async fn create(
             Ok((registry.act(&request, object, &options).await?, false))
         }
     };
-    told(in_time(creating).await, &request)
+    told(caller.in_time(creating).await, &request)
 }
 
 /// A whole object in the place of the one that is there.
@@ -46,7 +48,9 @@ pub(super) async fn update(
     caller: &Caller<'_>,
     message: &api::UpdateRequest,
 ) -> Result<api::WriteResponse, Failed> {
-    let request = caller.request(message.target.as_ref(), "update", Selectors::default())?;
+    let request = caller
+        .request(message.target.as_ref(), "update", Selectors::default())
+        .await?;
     let registry = caller.registry();
     let updating = async {
         let options = options::write(message.options.as_ref(), "UpdateOptions", false)?;
@@ -57,7 +61,7 @@ pub(super) async fn update(
         }
         registry.update(&request, object, &options).await
     };
-    told(in_time(updating).await, &request)
+    told(caller.in_time(updating).await, &request)
 }
 
 /// A part of an object.
@@ -65,7 +69,9 @@ pub(super) async fn patch(
     caller: &Caller<'_>,
     message: &api::PatchRequest,
 ) -> Result<api::WriteResponse, Failed> {
-    let request = caller.request(message.target.as_ref(), "patch", Selectors::default())?;
+    let request = caller
+        .request(message.target.as_ref(), "patch", Selectors::default())
+        .await?;
     let patching = async {
         let options = options::write(message.options.as_ref(), "PatchOptions", false)?;
         let kind = match PatchType::try_from(message.r#type) {
@@ -78,7 +84,7 @@ pub(super) async fn patch(
         };
         patch_as(caller, &request, &options, (kind, &message.patch)).await
     };
-    told(in_time(patching).await, &request)
+    told(caller.in_time(patching).await, &request)
 }
 
 async fn patch_as(
@@ -111,7 +117,9 @@ pub(super) async fn apply(
     caller: &Caller<'_>,
     message: &api::ApplyRequest,
 ) -> Result<api::WriteResponse, Failed> {
-    let request = caller.request(message.target.as_ref(), "patch", Selectors::default())?;
+    let request = caller
+        .request(message.target.as_ref(), "patch", Selectors::default())
+        .await?;
     let applying = async {
         let options = options::write(message.options.as_ref(), "PatchOptions", message.force)?;
         let decode = |applied| decode_patched(applied, &wanted(&request, &options));
@@ -120,7 +128,7 @@ pub(super) async fn apply(
             .apply(&request, &message.configuration, &decode, &options)
             .await
     };
-    told(in_time(applying).await, &request)
+    told(caller.in_time(applying).await, &request)
 }
 
 /// What a client is told of a write.
@@ -147,9 +155,13 @@ pub(super) async fn delete(
     caller: &Caller<'_>,
     message: &api::DeleteRequest,
 ) -> Result<api::DeleteResponse, Failed> {
-    let request = caller.request(message.target.as_ref(), "delete", Selectors::default())?;
+    let request = caller
+        .request(message.target.as_ref(), "delete", Selectors::default())
+        .await?;
     let options = options::delete(message.options.as_ref())?;
-    let result = in_time(caller.registry().delete(&request, &options)).await;
+    let result = caller
+        .in_time(caller.registry().delete(&request, &options))
+        .await;
     let warnings = request.warnings.take();
     let (object, gone) = match result {
         Ok(Deleted::Gone(object)) => (object, true),
@@ -180,14 +192,17 @@ pub(super) async fn delete_collection(
     let selectors = Selectors {
         labels: &message.label_selector,
         fields: &message.field_selector,
+        ..Selectors::default()
     };
-    let request = caller.request(target.as_ref(), "deletecollection", selectors)?;
+    let request = caller
+        .request(target.as_ref(), "deletecollection", selectors)
+        .await?;
     let list = options::selected(message)?;
     let options = options::delete(message.options.as_ref())?;
     let deleting = caller
         .registry()
         .delete_collection(&request, &options, &list);
-    let (gone, revision) = in_time(deleting).await?;
+    let (gone, revision) = caller.in_time(deleting).await?;
     Ok(api::DeleteCollectionResponse {
         count: i64::try_from(gone.len()).unwrap_or(i64::MAX),
         resource_version: revision.to_string(),

@@ -155,7 +155,8 @@ impl Registry {
     ) -> Result<Value, Status> {
         let served = &request.served;
         let name = meta::name(&object).to_owned();
-        let faults = rules::validate_create(served, &object);
+        let mut faults = rules::validate_create(served, &object);
+        self.check_privileged(request, &object, &mut faults);
         if !faults.is_empty() {
             return Err(request.invalid(&name, &faults));
         }

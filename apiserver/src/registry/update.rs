@@ -208,7 +208,8 @@ impl Registry {
     ) -> Result<Try, Status> {
         let served = &request.served;
         let stored = &current.value;
-        let faults = rules::validate_update(served, &request.subresource, &new, stored);
+        let mut faults = rules::validate_update(served, &request.subresource, &new, stored);
+        self.check_privileged(request, &new, &mut faults);
         if !faults.is_empty() {
             return Err(request.invalid(&request.name, &faults));
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use objects::status::{Reason, Status};
 use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
 
 use super::read::{Selection, parse_version};
 use super::{ListOptions, Registry, Request};
@@ -15,8 +16,6 @@ use crate::cache::{Cache, Event, EventKind, Object, Scope};
 const EVENTS_MAX: usize = 256;
 /// How often a watcher is told how far it has come.
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
-/// A watch without a time of its own lasts between once and twice as long.
-const WATCH_SECONDS_MIN: u64 = 1_800;
 /// The longest watch, whatever its client asks for.
 const WATCH_SECONDS_MAX: u64 = 86_400;
 
@@ -50,6 +49,7 @@ pub struct Watcher {
     /// The newest revision that was told.
     told: i64,
     deadline: Instant,
+    draining: CancellationToken,
     failed: bool,
 }
 
@@ -102,7 +102,8 @@ impl Registry {
             changes,
             bookmarks: options.bookmarks.then(bookmarks),
             told,
-            deadline: Instant::now() + lifetime(options.timeout_seconds),
+            deadline: Instant::now() + lifetime(options.timeout_seconds, self.watch_seconds_min),
+            draining: self.draining.clone(),
             failed: false,
         };
         watcher.initial = objects
@@ -127,11 +128,11 @@ fn bookmarks() -> tokio::time::Interval {
 }
 
 /// Watches of one moment do not all end at another.
-fn lifetime(seconds: Option<u64>) -> Duration {
+fn lifetime(seconds: Option<u64>, seconds_min: u64) -> Duration {
     let seconds = seconds.filter(|seconds| *seconds > 0).unwrap_or_else(|| {
         let mut bytes = [0; 2];
         getrandom::fill(&mut bytes).expect("the system has randomness");
-        WATCH_SECONDS_MIN + u64::from(u16::from_le_bytes(bytes)) % WATCH_SECONDS_MIN
+        seconds_min + u64::from(u16::from_le_bytes(bytes)) % seconds_min.max(1)
     });
     Duration::from_secs(seconds.min(WATCH_SECONDS_MAX))
 }
@@ -177,6 +178,7 @@ impl Watcher {
             tokio::select! {
                 changed = self.changes.changed() => changed.ok()?,
                 () = tokio::time::sleep_until(deadline) => return None,
+                () = self.draining.cancelled() => return None,
                 () = tick(&mut self.bookmarks) => {
                     let revision = self.cache.revision();
                     // Events that came meanwhile are told first.
@@ -186,6 +188,12 @@ impl Watcher {
                 }
             }
         }
+    }
+
+    /// Whether all was told that was there when it began.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.initial.is_empty() && self.initial_end.is_none()
     }
 
     fn take(&mut self, events: Vec<Arc<Event>>) {
@@ -231,12 +239,10 @@ mod tests {
 
     #[test]
     fn a_watch_has_an_end_whatever_its_client_asks_for() {
-        assert_eq!(lifetime(Some(u64::MAX)).as_secs(), WATCH_SECONDS_MAX);
-        assert_eq!(lifetime(Some(7)).as_secs(), 7);
-        let own = lifetime(None).as_secs();
-        assert!(
-            (WATCH_SECONDS_MIN..2 * WATCH_SECONDS_MIN).contains(&own),
-            "{own}"
-        );
+        assert_eq!(lifetime(Some(u64::MAX), 1_800).as_secs(), WATCH_SECONDS_MAX);
+        assert_eq!(lifetime(Some(7), 1_800).as_secs(), 7);
+        let own = lifetime(None, 1_800).as_secs();
+        assert!((1_800..3_600).contains(&own), "{own}");
+        assert_eq!(lifetime(None, 0).as_secs(), 0);
     }
 }

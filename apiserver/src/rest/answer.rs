@@ -6,7 +6,9 @@ use std::io::Write;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY, WARNING};
+use http::header::{
+    CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY, WARNING, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -15,6 +17,7 @@ use objects::codec::{protobuf, yaml};
 use objects::status::Status;
 
 use super::media::{Encoding, Media};
+use crate::fairness::Refused;
 
 /// The bytes of an answer, at once or as they come.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -81,6 +84,19 @@ fn to_json(value: &Value, pretty: bool) -> Vec<u8> {
     let mut body = written.expect("a tree is JSON");
     body.push(b'\n');
     body
+}
+
+/// The answer to a request that there is no place for: a page, as no server has the time to look what its client reads.
+pub(super) fn refused(refused: &Refused) -> Answer {
+    let status = refused.status();
+    let mut answer = text(status.code, format!("{}\n", status.message));
+    let headers = answer.headers_mut();
+    headers.insert(RETRY_AFTER, status.retry_after_seconds.into());
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(marks) = &refused.marks {
+        marks.write(headers);
+    }
+    answer
 }
 
 /// Puts warnings into the headers of an answer.

@@ -10,12 +10,6 @@ use crate::registry::Request;
 /// What a server says that has no way to a node.
 const NO_WAY: &str = "error dialing backend: this server opens no connections to nodes";
 
-/// Whether a part of an object is a stream, and no document.
-pub(super) fn is_stream(subresource: &str) -> bool {
-    let first = subresource.split('/').next().unwrap_or_default();
-    matches!(first, "log" | "exec" | "attach" | "portforward" | "proxy")
-}
-
 /// Answers a request for a stream.
 pub(super) async fn answer(call: &Call<'_>) -> Result<Answer, Status> {
     let request = &call.request;

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use hyper::body::Incoming;
 use objects::status::{Reason, Status};
 use rustls::pki_types::CertificateDer;
+use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, Answer};
 use super::load::Load;
@@ -19,11 +20,9 @@ use crate::authn::impersonation::{self, Impersonation};
 use crate::authn::service_accounts::ServiceAccountTokens;
 use crate::authn::{Authenticator, Credentials};
 use crate::authz::{Authorizer, forbidden};
+use crate::fairness::{self, Asked, Gate, Place, Refused};
 use crate::registry::Registry;
 use crate::user::User;
-
-/// Time that a request has that does not watch, unless it asks for less.
-pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Everything that answers requests.
 pub struct Front {
@@ -32,6 +31,12 @@ pub struct Front {
     pub authorizer: Arc<dyn Authorizer>,
     pub impersonation: Impersonation,
     pub load: Load,
+    /// What every request passes.
+    pub gate: Arc<Gate>,
+    /// Time that a request has that does not watch, unless it asks for less.
+    pub request_timeout: Duration,
+    /// Cancelled when the server is about to stop, so that no new clients are sent to it.
+    pub stopping: CancellationToken,
     /// None if this server issues no tokens.
     pub tokens: Option<Arc<ServiceAccountTokens>>,
     pub pages: pages::Pages,
@@ -93,7 +98,8 @@ impl Front {
     pub async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Answer {
         let audit_id = request.headers().get("audit-id").cloned();
         let accept = request.headers().get(ACCEPT).cloned();
-        let result = Box::pin(self.try_answer(request, peer)).await;
+        let mut place = None;
+        let result = Box::pin(self.try_answer(request, peer, &mut place)).await;
         let mut answer = result.unwrap_or_else(|status| {
             let accept = accept
                 .as_ref()
@@ -111,10 +117,22 @@ impl Front {
             .headers_mut()
             .entry(http::header::CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("no-cache, private"));
-        answer
+        let Some(place) = place else {
+            return answer;
+        };
+        if let Some(marks) = &place.marks {
+            marks.write(answer.headers_mut());
+        }
+        fairness::hold(answer, place)
     }
 
-    async fn try_answer(&self, request: Request<Incoming>, peer: &Peer) -> Result<Answer, Status> {
+    async fn try_answer(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+        place: &mut Option<Place>,
+    ) -> Result<Answer, Status> {
+        let began = Instant::now();
         let (parts, body) = request.into_parts();
         let user = self.authenticate(&parts.headers, peer)?;
         let mut admitted = Admitted {
@@ -137,11 +155,15 @@ impl Front {
             attributes.user = admitted.user.clone();
         }
         impersonation::strip(&mut admitted.headers);
-        let place = self.load.enter(&attributes);
-        let began = Instant::now();
-        let result = match &place {
-            Ok(_) => self.judged(admitted, found, &attributes).await,
-            Err(status) => Err(status.clone()),
+        let time = self.time(&admitted, &attributes)?;
+        let asked = Asked::of_query(&admitted.query);
+        let result = match self.enter(&attributes, asked, time).await {
+            Ok(entered) => {
+                *place = entered;
+                let deadline = began + time;
+                self.judged(admitted, found, &attributes, deadline).await
+            }
+            Err(refused) => Ok(answer::refused(&refused)),
         };
         let code = match &result {
             Ok(answer) => answer.status().as_u16(),
@@ -151,15 +173,46 @@ impl Front {
         result
     }
 
+    /// A place for a request that has so much time; none for what takes no place.
+    pub(crate) async fn enter(
+        &self,
+        attributes: &Attributes,
+        asked: Asked,
+        time: Duration,
+    ) -> Result<Option<Place>, Refused> {
+        let seats = fairness::seats(&self.registry, attributes, asked);
+        self.gate.enter(attributes, seats, time).await
+    }
+
+    /// The time that a request has: no more than all have, and less if its client wants that.
+    fn time(&self, request: &Admitted, attributes: &Attributes) -> Result<Duration, Status> {
+        let text = request.query("timeout");
+        let is_long = attributes.verb == "watch" || fairness::is_stream(&attributes.subresource);
+        if text.is_empty() || is_long {
+            return Ok(self.request_timeout);
+        }
+        let nanos = objects::codec::duration::parse(text).map_err(|why| {
+            Status::bad_request(format!(
+                "invalid timeout specified in the request URL - {why}"
+            ))
+        })?;
+        let wanted = u64::try_from(nanos).map(Duration::from_nanos);
+        Ok(match wanted {
+            Ok(wanted) if !wanted.is_zero() => wanted.min(self.request_timeout),
+            _ => self.request_timeout,
+        })
+    }
+
     async fn judged(
         &self,
         request: Admitted,
         found: Option<ResourcePath>,
         attributes: &Attributes,
+        deadline: Instant,
     ) -> Result<Answer, Status> {
         self.authorize(attributes)?;
         match found {
-            Some(found) => self.resource(request, found).await,
+            Some(found) => self.resource(request, found, deadline).await,
             None => pages::answer(self, &request).await,
         }
     }
@@ -184,13 +237,18 @@ impl Front {
         }
     }
 
-    async fn resource(&self, request: Admitted, found: ResourcePath) -> Result<Answer, Status> {
+    async fn resource(
+        &self,
+        request: Admitted,
+        found: ResourcePath,
+        deadline: Instant,
+    ) -> Result<Answer, Status> {
         let verb = objects_api::verb(&request, &found);
         let answering = objects_api::answer(self, request, found, verb);
         if verb == "watch" {
             return answering.await;
         }
-        tokio::time::timeout(REQUEST_TIMEOUT, answering)
+        tokio::time::timeout_at(deadline.into(), answering)
             .await
             .unwrap_or_else(|_elapsed| {
                 let mut status = timed_out();

@@ -1,16 +1,13 @@
-//! How much is asked of the server: limits on requests at a time, and the counts that `/metrics` shows.
+//! How much is asked of the server: the counts that `/metrics` shows.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use objects::status::{Reason, Status};
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::attributes::Attributes;
-use crate::user::MASTERS;
+use crate::fairness::is_stream;
 
 /// The most combinations of labels that are counted; requests with others are counted as one.
 const SERIES_MAX: usize = 10_000;
@@ -21,15 +18,15 @@ const BUCKETS_SECONDS: [f64; 23] = [
 ];
 
 /// The requests of one server.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Load {
-    reading: Semaphore,
-    reading_max: usize,
-    writing: Semaphore,
-    writing_max: usize,
-    refused: AtomicU64,
     counts: Mutex<BTreeMap<Labels, Count>>,
+    calls: Mutex<BTreeMap<CallLabels, (u64, f64)>>,
 }
+
+/// Calls of gRPC are told apart by their method and the code that they were answered with, and counted with the seconds that they
+/// took.
+type CallLabels = (&'static str, &'static str);
 
 /// What tells requests apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,73 +47,7 @@ struct Count {
     seconds: f64,
 }
 
-/// Whether a request lasts as long as its client wants, and so has no place among those that are limited.
-fn is_long(attributes: &Attributes) -> bool {
-    attributes.verb == "watch" || super::connect::is_stream(&attributes.subresource)
-}
-
-fn is_reading(attributes: &Attributes) -> bool {
-    matches!(
-        attributes.verb.as_str(),
-        "get" | "list" | "head" | "options"
-    )
-}
-
 impl Load {
-    /// Limits of requests that read and that write; 0 for none.
-    #[must_use]
-    pub fn new(reading_max: usize, writing_max: usize) -> Load {
-        let places = |most: usize| {
-            let most = if most == 0 {
-                Semaphore::MAX_PERMITS
-            } else {
-                most
-            };
-            most.min(Semaphore::MAX_PERMITS)
-        };
-        let (reading_max, writing_max) = (places(reading_max), places(writing_max));
-        Load {
-            reading: Semaphore::new(reading_max),
-            reading_max,
-            writing: Semaphore::new(writing_max),
-            writing_max,
-            refused: AtomicU64::new(0),
-            counts: Mutex::new(BTreeMap::new()),
-        }
-    }
-
-    /// A place for a request, which it keeps until it is answered. The masters come in when all places are taken too.
-    ///
-    /// # Errors
-    ///
-    /// 429 when all places are taken.
-    pub(super) fn enter(
-        &self,
-        attributes: &Attributes,
-    ) -> Result<Option<SemaphorePermit<'_>>, Status> {
-        if is_long(attributes) {
-            return Ok(None);
-        }
-        let places = if is_reading(attributes) {
-            &self.reading
-        } else {
-            &self.writing
-        };
-        match places.try_acquire() {
-            Ok(place) => Ok(Some(place)),
-            Err(_) if attributes.user.is_in(MASTERS) => Ok(None),
-            Err(_) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                let mut status = Status::new(
-                    Reason::TooManyRequests,
-                    "Too many requests, please try again later.",
-                );
-                status.retry_after_seconds = 1;
-                Err(status)
-            }
-        }
-    }
-
     /// Counts an answer.
     pub(super) fn count(&self, attributes: &Attributes, code: u16, took: Duration) {
         let mut counts = self.counts.lock();
@@ -126,7 +57,7 @@ impl Load {
             .entry(if known { labels } else { Labels::default() })
             .or_default();
         *count.by_code.entry(code).or_default() += 1;
-        if is_long(attributes) {
+        if attributes.verb == "watch" || is_stream(&attributes.subresource) {
             return;
         }
         let seconds = took.as_secs_f64();
@@ -137,29 +68,18 @@ impl Load {
         }
     }
 
+    /// Counts a call of gRPC; a stream counts when it begins.
+    pub(crate) fn count_call(&self, method: &'static str, code: &'static str, took: Duration) {
+        let mut calls = self.calls.lock();
+        let (count, seconds) = calls.entry((method, code)).or_default();
+        *count += 1;
+        *seconds += took.as_secs_f64();
+    }
+
     /// The counts in Prometheus' text form.
     pub(super) fn text(&self) -> String {
         let mut out = String::new();
-        let in_use = |most: usize, places: &Semaphore| most - places.available_permits().min(most);
-        let reading = in_use(self.reading_max, &self.reading);
-        let writing = in_use(self.writing_max, &self.writing);
-        let refused = self.refused.load(Ordering::Relaxed);
         let counts = self.counts.lock();
-        out.push_str("# TYPE apiserver_current_inflight_requests gauge\n");
-        let name = "apiserver_current_inflight_requests";
-        line(
-            &mut out,
-            &format!("{name}{{request_kind=\"readOnly\"}} {reading}"),
-        );
-        line(
-            &mut out,
-            &format!("{name}{{request_kind=\"mutating\"}} {writing}"),
-        );
-        out.push_str("# TYPE apiserver_dropped_requests_total counter\n");
-        line(
-            &mut out,
-            &format!("apiserver_dropped_requests_total {refused}"),
-        );
         out.push_str("# TYPE apiserver_request_total counter\n");
         for (labels, count) in counts.iter() {
             for (code, number) in &count.by_code {
@@ -187,7 +107,32 @@ impl Load {
             line(&mut out, &format!("{name}_sum{{{own}}} {seconds}"));
             line(&mut out, &format!("{name}_count{{{own}}} {timed}"));
         }
+        self.write_calls(&mut out);
         out
+    }
+}
+
+impl Load {
+    fn write_calls(&self, out: &mut String) {
+        let calls = self.calls.lock();
+        let service = "mainstay.api.v1.Objects";
+        for (name, seconds_too) in [
+            ("grpc_server_handled_total", false),
+            ("grpc_server_handling_seconds_total", true),
+        ] {
+            line(out, &format!("# TYPE {name} counter"));
+            for ((method, code), (count, seconds)) in calls.iter() {
+                let value = if seconds_too {
+                    seconds.to_string()
+                } else {
+                    count.to_string()
+                };
+                let labels = format!(
+                    "grpc_code=\"{code}\",grpc_method=\"{method}\",grpc_service=\"{service}\""
+                );
+                line(out, &format!("{name}{{{labels}}} {value}"));
+            }
+        }
     }
 }
 
@@ -197,7 +142,7 @@ fn line(out: &mut String, text: &str) {
 
 fn labels(attributes: &Attributes) -> Labels {
     let verb = match attributes.verb.as_str() {
-        _ if super::connect::is_stream(&attributes.subresource) => "CONNECT",
+        _ if is_stream(&attributes.subresource) => "CONNECT",
         "get" => "GET",
         "list" => "LIST",
         "watch" => "WATCH",
@@ -245,12 +190,10 @@ fn shown(labels: &Labels) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::Load;
     use crate::attributes::Attributes;
-    use crate::user::User;
 
     fn listing() -> Attributes {
         Attributes {
@@ -262,23 +205,8 @@ mod tests {
     }
 
     #[test]
-    fn a_full_server_lets_in_watches_and_masters_alone() {
-        let load = Load::new(1, 1);
-        let place = load.enter(&listing()).unwrap();
-        assert_eq!(load.enter(&listing()).unwrap_err().code, 429);
-        let mut watch = listing();
-        "watch".clone_into(&mut watch.verb);
-        assert!(load.enter(&watch).is_ok());
-        let mut master = listing();
-        master.user = Arc::new(User::apiserver());
-        assert!(load.enter(&master).is_ok());
-        drop(place);
-        assert!(load.enter(&listing()).is_ok());
-    }
-
-    #[test]
     fn answers_are_counted_by_code_and_time() {
-        let load = Load::new(0, 0);
+        let load = Load::default();
         load.count(&listing(), 200, Duration::from_millis(30));
         load.count(&listing(), 403, Duration::from_secs(70));
         let text = load.text();

@@ -10,6 +10,7 @@ use super::media::{self, Media};
 use super::path::ResourcePath;
 use super::{connect, stream, verbs, writes};
 use crate::admission::Warnings;
+use crate::fairness::is_stream;
 use crate::registry::{ListOptions, Request};
 use crate::served::Served;
 
@@ -108,7 +109,7 @@ async fn dispatch(
     request: Admitted,
     verb: &'static str,
 ) -> Result<Answer, Status> {
-    if connect::is_stream(&call.request.subresource) {
+    if is_stream(&call.request.subresource) {
         return connect::answer(call).await;
     }
     match verb {

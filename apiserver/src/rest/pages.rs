@@ -52,7 +52,7 @@ pub(super) async fn answer(front: &Front, request: &Admitted) -> Result<Answer, 
         "/version" => return Ok(answer::json(&version())),
         "/healthz" | "/livez" | "/readyz" => return Ok(health(front, path, request)),
         "/metrics" => {
-            return Ok(answer::bytes(200, METRICS, front.load.text()));
+            return Ok(answer::bytes(200, METRICS, metrics(front)));
         }
         "/.well-known/openid-configuration" | "/openid/v1/jwks" => return keys(front, path),
         _ => {}
@@ -146,12 +146,19 @@ fn index(table: &Table) -> Value {
     serde_json::json!({"paths": paths})
 }
 
+fn metrics(front: &Front) -> String {
+    let mut text = front.gate.text();
+    text.push_str(&front.load.text());
+    text
+}
+
 /// One check and what it says: every server has a line for each when it is asked `verbose`.
-fn checks(front: &Front) -> [(&'static str, bool); 3] {
+fn checks(front: &Front) -> [(&'static str, bool); 4] {
     [
         ("ping", true),
         ("etcd", front.registry.feed.position().get() > 0),
         ("informer-sync", front.registry.feed.is_loaded()),
+        ("shutdown", !front.stopping.is_cancelled()),
     ]
 }
 
@@ -167,7 +174,8 @@ fn health(front: &Front, path: &str, request: &Admitted) -> Answer {
     let verbose = request.query.iter().any(|(key, _)| key == "verbose");
     let mut lines = String::new();
     let mut healthy = true;
-    for (name, good) in checks(front) {
+    let is_asked = |(name, _): &(&str, bool)| *name != "shutdown" || path == "/readyz";
+    for (name, good) in checks(front).into_iter().filter(is_asked) {
         let good = good || !needs_all;
         if excluded(name) {
             lines.push_str(&format!("[+]{name} excluded: ok\n"));

@@ -19,6 +19,7 @@ use super::media::{Encoding, Form};
 use super::objects_api::Call;
 use super::verbs::{printer, table_options};
 use crate::cache::{EventKind, Object};
+use crate::fairness::Begun;
 use crate::registry::{ListOptions, Registry, Told, Watcher};
 use crate::served::Served;
 
@@ -55,11 +56,19 @@ pub(super) async fn watch(call: &Call<'_>, options: &ListOptions) -> Result<Answ
         Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
         _ => "application/json",
     };
-    let frames = stream::unfold((watcher, encoder), |(mut watcher, mut encoder)| async {
-        let frame = next(&mut watcher, &mut encoder).await?;
-        Some((Ok::<_, Infallible>(Frame::data(frame)), (watcher, encoder)))
+    let begun = Begun::default();
+    let mark = begun.clone();
+    let frames = stream::unfold((watcher, encoder), move |(mut watcher, mut encoder)| {
+        if watcher.has_begun() {
+            mark.set();
+        }
+        async {
+            let frame = next(&mut watcher, &mut encoder).await?;
+            Some((Ok::<_, Infallible>(Frame::data(frame)), (watcher, encoder)))
+        }
     });
     let mut answer = Response::new(StreamBody::new(frames).boxed_unsync());
+    answer.extensions_mut().insert(begun);
     answer
         .headers_mut()
         .insert(CONTENT_TYPE, content_type.parse().expect("a media type"));

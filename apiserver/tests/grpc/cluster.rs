@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tonic::Streaming;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
@@ -70,6 +71,11 @@ fn free_port() -> u16 {
 
 impl Cluster {
     pub(crate) async fn start() -> Cluster {
+        Cluster::start_with(&[]).await
+    }
+
+    /// Starts a server with more flags.
+    pub(crate) async fn start_with(flags: &[&str]) -> Cluster {
         let files = tempfile::tempdir().unwrap();
         let (client, peer) = (free_port(), free_port());
         let client = format!("http://127.0.0.1:{client}");
@@ -113,7 +119,8 @@ impl Cluster {
             "--disable-admission-plugins=ServiceAccount".to_owned(),
             "--authorization-mode=RBAC".to_owned(),
         ];
-        let config = Config::parse_words(words.to_vec()).unwrap();
+        let flags = flags.iter().map(|flag| (*flag).to_owned());
+        let config = Config::parse_words(words.into_iter().chain(flags).collect()).unwrap();
         let server = Server::start(&config).await.unwrap();
         let feed = server.front.registry.feed.clone();
         let ready = async {
@@ -129,12 +136,9 @@ impl Cluster {
         }
     }
 
-    pub(crate) async fn client(
-        &self,
-        token: &str,
-    ) -> ObjectsClient<InterceptedService<Channel, Token>> {
+    /// TLS of our own: tonic's would change how the whole program connects.
+    fn tls(&self, protocol: &[u8]) -> TlsConnector {
         let certificate = std::fs::read(self.files.path().join("certs/apiserver.crt")).unwrap();
-        // TLS of our own: tonic's would change how the whole program connects.
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_slice(&certificate).unwrap())
@@ -142,8 +146,23 @@ impl Cluster {
         let mut tls = ClientConfig::builder()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        tls.alpn_protocols = vec![b"h2".to_vec()];
-        let (connector, address) = (TlsConnector::from(Arc::new(tls)), self.server.address);
+        tls.alpn_protocols = vec![protocol.to_vec()];
+        TlsConnector::from(Arc::new(tls))
+    }
+
+    /// A connection for HTTP/1.1, whose bytes a test writes itself.
+    #[allow(dead_code, reason = "tests of gRPC alone need none")]
+    pub(crate) async fn connect(&self) -> TlsStream<TcpStream> {
+        let stream = TcpStream::connect(self.server.address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        self.tls(b"http/1.1").connect(name, stream).await.unwrap()
+    }
+
+    pub(crate) async fn client(
+        &self,
+        token: &str,
+    ) -> ObjectsClient<InterceptedService<Channel, Token>> {
+        let (connector, address) = (self.tls(b"h2"), self.server.address);
         let connect = move |_: Uri| {
             let connector = connector.clone();
             async move {

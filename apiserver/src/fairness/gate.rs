@@ -1,0 +1,209 @@
+//! The gate that every request passes, of REST and of gRPC alike: fair sharing, or two limits where that is switched off.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+use objects::Value;
+use objects::status::{Reason, Status};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::configuration::Configuration;
+use super::fair::{Fairness, Seat};
+use super::limits::Limits;
+use super::metrics;
+use crate::attributes::Attributes;
+
+/// The most seats that a request takes.
+pub(super) const SEATS_MAX: usize = 10;
+/// The longest that a request waits for its seats.
+const PATIENCE_MAX: Duration = Duration::from_secs(60);
+/// What a client is told that asks too much.
+const TOO_MANY: &str = "Too many requests, please try again later.";
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// The gate of one server.
+#[derive(Debug)]
+pub struct Gate {
+    way: Way,
+    inflight: Arc<Inflight>,
+    refused: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Way {
+    Fair(Arc<Fairness>),
+    Limits(Limits),
+}
+
+/// How many requests run.
+#[derive(Debug, Default)]
+pub(super) struct Inflight {
+    pub(super) reading: AtomicUsize,
+    pub(super) writing: AtomicUsize,
+}
+
+/// Which schema and level a request is of: the UIDs of their objects.
+#[derive(Debug, Clone)]
+pub(crate) struct Marks {
+    pub(super) schema: Arc<str>,
+    pub(super) level: Arc<str>,
+}
+
+impl Marks {
+    /// Tells a client of them.
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        for (name, uid) in [
+            ("x-kubernetes-pf-flowschema-uid", &self.schema),
+            ("x-kubernetes-pf-prioritylevel-uid", &self.level),
+        ] {
+            if let Ok(uid) = HeaderValue::from_str(uid) {
+                headers.insert(name, uid);
+            }
+        }
+    }
+}
+
+/// The place of a request, which is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) marks: Option<Marks>,
+    inflight: Arc<Inflight>,
+    reads: bool,
+    _seat: Option<Seat>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.inflight.of(self.reads).fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// There is no place for a request.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) marks: Option<Marks>,
+}
+
+impl Refused {
+    /// What its client is told.
+    pub(crate) fn status(&self) -> Status {
+        let mut status = Status::new(Reason::TooManyRequests, TOO_MANY);
+        status.retry_after_seconds = RETRY_AFTER_SECONDS;
+        status
+    }
+}
+
+impl Inflight {
+    fn of(&self, reads: bool) -> &AtomicUsize {
+        if reads { &self.reading } else { &self.writing }
+    }
+}
+
+/// Whether a request is a stream to a container: it lasts as long as its client wants, and takes no place.
+pub(crate) fn is_stream(subresource: &str) -> bool {
+    let first = subresource.split('/').next().unwrap_or_default();
+    matches!(first, "log" | "exec" | "attach" | "portforward" | "proxy")
+}
+
+/// Whether a request changes nothing.
+pub(super) fn is_reading(attributes: &Attributes) -> bool {
+    matches!(
+        attributes.verb.as_str(),
+        "get" | "list" | "watch" | "head" | "options"
+    )
+}
+
+impl Gate {
+    /// Requests share so many seats fairly, and keep theirs no longer than that.
+    #[must_use]
+    pub fn fair(seats: usize, hold_max: Duration) -> Gate {
+        Gate::new(Way::Fair(Fairness::new(seats, hold_max)))
+    }
+
+    /// So many requests read at a time, and so many write.
+    #[must_use]
+    pub fn limits(reading_max: usize, writing_max: usize) -> Gate {
+        Gate::new(Way::Limits(Limits::new(reading_max, writing_max)))
+    }
+
+    fn new(way: Way) -> Gate {
+        Gate {
+            way,
+            inflight: Arc::default(),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// A place for a request that has so much time, of which it waits a quarter. None for what takes no place.
+    pub(crate) async fn enter(
+        &self,
+        attributes: &Attributes,
+        seats: usize,
+        time: Duration,
+    ) -> Result<Option<Place>, Refused> {
+        if is_stream(&attributes.subresource) {
+            return Ok(None);
+        }
+        let place = |marks, seat, permit| {
+            let reads = is_reading(attributes);
+            self.inflight.of(reads).fetch_add(1, Ordering::Relaxed);
+            Place {
+                marks,
+                inflight: self.inflight.clone(),
+                reads,
+                _seat: seat,
+                _permit: permit,
+            }
+        };
+        let marks = match &self.way {
+            Way::Fair(fairness) => {
+                let patience = (time / 4).min(PATIENCE_MAX);
+                match fairness.enter(attributes, seats, patience).await {
+                    (Some(seat), marks) => return Ok(Some(place(marks, Some(seat), None))),
+                    (None, marks) => marks,
+                }
+            }
+            Way::Limits(limits) => match limits.enter(attributes) {
+                Ok(permit) => return Ok(permit.map(|permit| place(None, None, Some(permit)))),
+                Err(()) => None,
+            },
+        };
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Err(Refused { marks })
+    }
+
+    /// Takes the levels and schemas that there are now.
+    pub(super) fn configure<'a>(
+        &self,
+        levels: impl Iterator<Item = &'a Value>,
+        schemas: impl Iterator<Item = &'a Value>,
+    ) {
+        if let Way::Fair(fairness) = &self.way {
+            fairness.configure(Configuration::read(levels, schemas));
+        }
+    }
+
+    /// Does what is due from time to time.
+    pub(super) fn tick(&self) {
+        if let Way::Fair(fairness) = &self.way {
+            fairness.tick();
+        }
+    }
+
+    /// What is counted here, in Prometheus' text form.
+    pub(crate) fn text(&self) -> String {
+        let mut out = String::new();
+        metrics::inflight(
+            &mut out,
+            &self.inflight,
+            self.refused.load(Ordering::Relaxed),
+        );
+        if let Way::Fair(fairness) = &self.way {
+            fairness.look(|levels| metrics::levels(&mut out, levels));
+        }
+        out
+    }
+}
