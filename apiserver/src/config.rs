@@ -169,6 +169,21 @@ mod tests {
     }
 
     #[test]
+    fn requests_have_limits_and_a_stop_its_delay() {
+        let config = parse(
+            "--etcd-servers a --enable-priority-and-fairness=false --max-requests-inflight=7 --max-mutating-requests-inflight 8 \
+             --request-timeout=90s --min-request-timeout=60 --shutdown-delay-duration=5s",
+        );
+        assert!(!config.enable_priority_and_fairness);
+        assert_eq!(config.max_requests_inflight, 7);
+        assert_eq!(config.max_mutating_requests_inflight, 8);
+        assert_eq!(config.request_timeout.as_secs(), 90);
+        assert_eq!(config.min_request_timeout, 60);
+        assert_eq!(config.shutdown_delay_duration.as_secs(), 5);
+        assert!(parse("--etcd-servers a").enable_priority_and_fairness);
+    }
+
+    #[test]
     fn times_are_written_as_go_writes_them() {
         let config = parse("--etcd-servers a,b --event-ttl 1h30m --etcd-compaction-interval=0");
         assert_eq!(config.event_ttl.as_secs(), 5_400);

@@ -207,3 +207,78 @@ impl Gate {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Gate;
+    use crate::attributes::Attributes;
+
+    const TIME: Duration = Duration::from_secs(60);
+
+    fn asked(verb: &str, subresource: &str) -> Attributes {
+        Attributes {
+            verb: verb.to_owned(),
+            resource: "pods".to_owned(),
+            subresource: subresource.to_owned(),
+            ..Attributes::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn where_fair_sharing_is_switched_off_two_limits_hold_and_nobody_waits() {
+        let gate = Gate::limits(1, 1);
+        let place = gate.enter(&asked("list", ""), 1, TIME).await.unwrap();
+        assert!(place.as_ref().is_some_and(|place| place.marks.is_none()));
+        assert_eq!(
+            gate.enter(&asked("get", ""), 1, TIME)
+                .await
+                .unwrap_err()
+                .status()
+                .code,
+            429
+        );
+        assert!(
+            gate.enter(&asked("watch", ""), 1, TIME)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        let reading = "apiserver_current_inflight_requests{request_kind=\"readOnly\"}";
+        let text = gate.text();
+        assert!(text.contains(&format!("{reading} 1\n")), "{text}");
+        assert!(
+            text.contains("apiserver_dropped_requests_total 1\n"),
+            "{text}"
+        );
+        assert!(!text.contains("flowcontrol"), "{text}");
+        drop(place);
+        assert!(gate.text().contains(&format!("{reading} 0\n")));
+    }
+
+    #[tokio::test]
+    async fn streams_to_containers_take_no_place() {
+        let gate = Gate::fair(1, TIME);
+        assert!(
+            gate.enter(&asked("get", "log"), 1, TIME)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        assert!(
+            gate.enter(&asked("get", ""), 1, TIME)
+                .await
+                .unwrap()
+                .is_some()
+        );
+        let text = gate.text();
+        let of = "{priority_level=\"exempt\"}";
+        assert!(
+            text.contains(&format!(
+                "apiserver_flowcontrol_nominal_limit_seats{of} 0\n"
+            )),
+            "{text}"
+        );
+    }
+}

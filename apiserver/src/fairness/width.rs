@@ -54,3 +54,22 @@ pub(crate) fn seats(registry: &Registry, attributes: &Attributes, asked: Asked) 
     };
     read.div_ceil(OBJECTS_PER_SEAT).clamp(1, SEATS_MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Asked;
+
+    #[test]
+    fn a_watch_from_a_version_on_reads_nothing_that_is_there() {
+        let asked = |query: &[(&str, &str)]| {
+            let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+            Asked::of_query(&query.iter().map(owned).collect::<Vec<_>>())
+        };
+        assert!(asked(&[]).initial);
+        assert!(asked(&[("resourceVersion", "0")]).initial);
+        assert!(!asked(&[("resourceVersion", "7")]).initial);
+        assert!(asked(&[("resourceVersion", "7"), ("sendInitialEvents", "true")]).initial);
+        assert_eq!(asked(&[("limit", "500")]).limit, 500);
+        assert_eq!(asked(&[("limit", "-1")]).limit, 0);
+    }
+}
