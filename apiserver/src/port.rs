@@ -22,8 +22,8 @@ use tonic::codegen::Service;
 use crate::grpc;
 use crate::rest::{self, Front, Peer};
 
-/// Time for running requests when the server stops.
-pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// Time for running requests when the server stops; `mainstay up` waits two seconds longer for the process.
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(8);
 /// Time for a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Streams of one HTTP/2 connection, as upstream's.
