@@ -10,13 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use objects::status::Status;
 use parking_lot::{RwLock, RwLockReadGuard};
 use tokio::sync::{Notify, watch};
 
 use self::events::Ring;
 pub use self::events::{Event, EventKind, Gone, frame};
+use self::feed::Seen;
 pub use self::feed::{Feed, Runner};
 pub use self::object::{Decode, Object};
+use crate::storage::Damaged;
 
 /// How often the store is asked how far it has come while somebody waits.
 const ASK_INTERVAL: Duration = Duration::from_millis(250);
@@ -34,12 +37,20 @@ pub struct Cache {
 
 #[derive(Debug, Default)]
 struct State {
-    objects: BTreeMap<Arc<str>, Arc<Object>>,
+    contents: Contents,
     ring: Ring,
     /// The newest revision that was applied here.
     revision: i64,
     /// The revision at which the folder was last read whole; 0 for never.
     loaded_at: i64,
+}
+
+/// What a folder holds.
+#[derive(Debug, Default)]
+struct Contents {
+    objects: BTreeMap<Arc<str>, Arc<Object>>,
+    /// What cannot be opened. It is in no object's way, and whoever lists is told of it.
+    damaged: BTreeMap<String, Damaged>,
 }
 
 /// How far all caches have come in the store's history.
@@ -85,7 +96,23 @@ impl Cache {
     /// An object by its key below the folder: `namespace/name`, or `name`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Arc<Object>> {
-        self.state.read().objects.get(key).cloned()
+        self.state.read().contents.objects.get(key).cloned()
+    }
+
+    /// What a client is told who lists a namespace, or all where that is empty, in which something cannot be opened.
+    #[must_use]
+    pub fn damaged(&self, namespace: &str) -> Option<Status> {
+        let state = self.state.read();
+        let within = |key: &str| {
+            namespace.is_empty()
+                || key
+                    .strip_prefix(namespace)
+                    .is_some_and(|rest| rest.starts_with('/'))
+        };
+        let mut damaged = state.contents.damaged.iter();
+        damaged
+            .find(|(key, _)| within(key))
+            .map(|(_, damaged)| damaged.status())
     }
 
     /// How many objects there are.
@@ -113,7 +140,7 @@ impl Cache {
         let revision = self.revision_of(&state);
         let cursor = state.ring.end();
         let mut objects: Vec<Arc<Object>> = if scope.namespace.is_empty() {
-            state.objects.values().cloned().collect()
+            state.contents.objects.values().cloned().collect()
         } else {
             let start = format!("{}/", scope.namespace);
             // The character behind `/` ends the namespace.
@@ -123,6 +150,7 @@ impl Cache {
                 Bound::Excluded(end.as_str()),
             );
             state
+                .contents
                 .objects
                 .range::<str, _>(range)
                 .map(|(_, object)| object.clone())
@@ -181,20 +209,31 @@ impl Cache {
     }
 
     /// Takes what the store told of some keys at one revision: objects, or that they are gone. All of it is seen at once.
-    fn apply(&self, changes: Vec<(String, Option<Object>)>, revision: i64) {
+    fn apply(&self, changes: Vec<(String, Seen)>, revision: i64) {
         let mut state = self.state.write();
         if revision <= state.loaded_at {
             return;
         }
         state.revision = state.revision.max(revision);
-        for (key, object) in changes {
-            let event = match object {
-                Some(object) => {
+        for (key, seen) in changes {
+            state.contents.damaged.remove(&key);
+            let event = match seen {
+                Seen::Object(object) => {
                     let object = Arc::new(object);
-                    let old = state.objects.insert(Arc::from(key), object.clone());
+                    let old = state
+                        .contents
+                        .objects
+                        .insert(Arc::from(key), object.clone());
                     Event::put(object, old)
                 }
-                None => match state.objects.remove(key.as_str()) {
+                Seen::Damaged(damaged) => {
+                    state.contents.damaged.insert(key.clone(), damaged);
+                    match state.contents.objects.remove(key.as_str()) {
+                        Some(old) => Event::deleted(&old, revision),
+                        None => continue,
+                    }
+                }
+                Seen::Nothing => match state.contents.objects.remove(key.as_str()) {
                     Some(old) => Event::deleted(&old, revision),
                     None => continue,
                 },
@@ -208,7 +247,7 @@ impl Cache {
     /// Ends all watches: the folder is nobody's any more.
     fn close(&self) {
         let mut state = self.state.write();
-        state.objects.clear();
+        state.contents = Contents::default();
         let revision = state.revision;
         state.ring.restart(revision);
         state.loaded_at = 0;
@@ -216,9 +255,9 @@ impl Cache {
     }
 
     /// Puts what was read of the whole folder in the place of what was known.
-    fn reset(&self, objects: BTreeMap<Arc<str>, Arc<Object>>, revision: i64) {
+    fn reset(&self, contents: Contents, revision: i64) {
         let mut state = self.state.write();
-        state.objects = objects;
+        state.contents = contents;
         state.ring.restart(revision);
         state.revision = revision;
         state.loaded_at = revision;

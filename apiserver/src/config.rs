@@ -35,6 +35,13 @@ pub struct Config {
     #[arg(long, default_value = "1h", value_parser = duration)]
     pub event_ttl: std::time::Duration,
 
+    /// How values are sealed before they are stored: an `EncryptionConfiguration`
+    #[arg(long, value_name = "FILE")]
+    pub encryption_provider_config: Option<PathBuf>,
+    /// Whether that file is read again when it changes
+    #[arg(long, default_value = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
+    pub encryption_provider_config_automatic_reload: bool,
+
     /// Address to listen on
     #[arg(long, default_value = "0.0.0.0")]
     pub bind_address: IpAddr,

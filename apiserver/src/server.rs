@@ -26,7 +26,7 @@ use crate::port::{DRAIN_MAX, Port};
 use crate::registry::{Ranges, Registry};
 use crate::rest::{Front, Load, Pages};
 use crate::served::Resources;
-use crate::storage::{Endpoints, Storage, Tls};
+use crate::storage::{Encryption, Endpoints, Source, Storage, Tls};
 use crate::{advertise, aggregation, api_services, bootstrap, compaction, crd, tls};
 
 /// Time for what is left when all requests are answered.
@@ -56,6 +56,7 @@ impl Server {
             runner,
             view,
             authorizer,
+            encryption_source,
         } = parts(config)?;
         let authentication = authentication(config, &view)?;
         let address = SocketAddr::new(config.bind_address, config.secure_port);
@@ -78,7 +79,7 @@ impl Server {
             request_timeout: config.request_timeout,
             stopping: CancellationToken::new(),
             impersonation: Impersonation::default(),
-            pages: Pages::new(advertised.to_string()),
+            pages: Pages::new(advertised.to_string(), encryption_source.is_some()),
         });
         let tasks = Tasks::new();
         tasks.spawn("feed", OnFailure::Stop, |stop| until(stop, runner.run()));
@@ -91,6 +92,12 @@ impl Server {
         tasks.spawn("compaction", OnFailure::Stop, |stop| {
             until(stop, compaction::run(storage, interval))
         });
+        if let Some(source) = encryption_source {
+            let encryption = registry.storage.encryption().clone();
+            tasks.spawn("encryption configuration", OnFailure::Stop, |stop| {
+                until(stop, async move { encryption.follow(source).await })
+            });
+        }
         let port = Port::new(listener, tls, front.clone());
         tasks.spawn("port", OnFailure::Stop, |stop| port.run(stop));
         Ok(Server {
@@ -129,10 +136,12 @@ struct Parts {
     runner: Runner,
     view: Arc<dyn ObjectsView>,
     authorizer: Arc<dyn Authorizer>,
+    encryption_source: Option<Source>,
 }
 
 fn parts(config: &Config) -> Result<Parts> {
-    let storage = Storage::new(endpoints(config)?);
+    let (encryption, encryption_source) = encryption(config)?;
+    let storage = Storage::new(endpoints(config)?, encryption);
     let resources = Arc::new(Resources::default());
     let lists = |resource: &&Resource| resource.verbs.iter().any(|verb| verb == "list");
     let mut folders: Vec<&str> = Catalog::builtin()
@@ -181,6 +190,7 @@ fn parts(config: &Config) -> Result<Parts> {
         runner,
         view,
         authorizer,
+        encryption_source,
     })
 }
 
@@ -240,6 +250,21 @@ async fn until(
         () = stop.cancelled() => {}
     }
     Ok(())
+}
+
+/// How values are sealed, and the file to follow where that says so.
+fn encryption(config: &Config) -> Result<(Encryption, Option<Source>)> {
+    let reload = config.encryption_provider_config_automatic_reload;
+    let Some(file) = &config.encryption_provider_config else {
+        anyhow::ensure!(
+            !reload,
+            "--encryption-provider-config-automatic-reload must be set with --encryption-provider-config"
+        );
+        return Ok((Encryption::none(&config.etcd_prefix), None));
+    };
+    let (encryption, source) =
+        Encryption::read(&config.etcd_prefix, file).map_err(|why| anyhow!(why))?;
+    Ok((encryption, reload.then_some(source)))
 }
 
 fn endpoints(config: &Config) -> Result<Endpoints> {

@@ -1,5 +1,6 @@
 //! The one door to the store: an etcd-v3 server's, ours or a stock etcd. What goes through it are keys, bytes and revisions.
 
+mod encryption;
 mod endpoints;
 mod leases;
 mod watch;
@@ -18,6 +19,7 @@ use proto::etcdserverpb::{
 };
 use proto::mvccpb::KeyValue;
 
+pub use self::encryption::{Encryption, Source};
 pub use self::endpoints::{Endpoints, Tls};
 pub use self::watch::{Change, Watch, WatchEnd};
 
@@ -31,21 +33,34 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 pub struct Storage {
     endpoints: Endpoints,
     leases: leases::Leases,
+    encryption: Encryption,
 }
 
-/// A value as the store has it.
+/// A value of the store, opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     pub key: Bytes,
     pub value: Bytes,
     /// The revision at which it was written.
     pub revision: i64,
+    /// Whether it is stored otherwise than it would be today: an update that changes nothing writes it all the same.
+    pub is_stale: bool,
+}
+
+/// A value that cannot be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damaged {
+    pub key: Bytes,
+    pub revision: i64,
+    pub why: String,
 }
 
 /// Part of a list, in the order of the keys.
 #[derive(Debug)]
 pub struct Page {
     pub items: Vec<Stored>,
+    /// Values that are no items, for they cannot be opened.
+    pub damaged: Vec<Damaged>,
     /// The revision that the list is of.
     pub revision: i64,
     pub more: bool,
@@ -75,11 +90,18 @@ pub struct Part {
 
 impl Storage {
     #[must_use]
-    pub fn new(endpoints: Endpoints) -> Storage {
+    pub fn new(endpoints: Endpoints, encryption: Encryption) -> Storage {
         Storage {
             endpoints,
             leases: leases::Leases::default(),
+            encryption,
         }
+    }
+
+    /// What values are sealed with.
+    #[must_use]
+    pub fn encryption(&self) -> &Encryption {
+        &self.encryption
     }
 
     /// The newest value of a key, and the revision it was read at.
@@ -90,7 +112,12 @@ impl Storage {
         };
         let answer = self.range(request).await?;
         let revision = answer.header.as_ref().map_or(0, |header| header.revision);
-        Ok((answer.kvs.into_iter().next().map(Stored::from), revision))
+        let found = answer.kvs.into_iter().next();
+        let found = found.map(|pair| self.open(pair)).transpose();
+        Ok((
+            found.map_err(|damaged| Status::internal(damaged.why))?,
+            revision,
+        ))
     }
 
     /// The newest revision of the store: whatever was acknowledged before this was called is at or below it.
@@ -121,8 +148,16 @@ impl Storage {
         };
         let answer = self.range(request).await?;
         let newest = answer.header.as_ref().map_or(0, |header| header.revision);
+        let (mut items, mut damaged) = (Vec::with_capacity(answer.kvs.len()), Vec::new());
+        for pair in answer.kvs {
+            match self.open(pair) {
+                Ok(stored) => items.push(stored),
+                Err(fault) => damaged.push(fault),
+            }
+        }
         Ok(Page {
-            items: answer.kvs.into_iter().map(Stored::from).collect(),
+            items,
+            damaged,
             revision: if part.revision > 0 {
                 part.revision
             } else {
@@ -155,9 +190,10 @@ impl Storage {
             0 => 0,
             seconds => self.leases.lease(&self.endpoints, seconds).await?,
         };
+        let sealed = self.encryption.seal(key, value);
         let put = PutRequest {
             key: Bytes::copy_from_slice(key),
-            value,
+            value: sealed.map_err(Status::internal)?,
             lease,
             ..PutRequest::default()
         };
@@ -221,12 +257,18 @@ impl Storage {
                 Some(Answer::ResponseRange(range)) => range.kvs.into_iter().next(),
                 _ => None,
             });
-        Ok(Written::Changed(found.map(Stored::from)))
+        let found = found.map(|pair| self.open(pair)).transpose();
+        let found = found.map_err(|damaged| Status::internal(damaged.why))?;
+        Ok(Written::Changed(found))
+    }
+
+    fn open(&self, pair: KeyValue) -> Result<Stored, Damaged> {
+        open(&self.encryption, pair)
     }
 
     /// Watches all keys below a prefix from a revision on.
     pub async fn watch(&self, prefix: &[u8], from: i64) -> Result<Watch, Status> {
-        watch::open(&self.endpoints, prefix, from).await
+        watch::open(&self.endpoints, &self.encryption, (prefix, from)).await
     }
 
     /// Forgets what is older than a revision.
@@ -276,13 +318,39 @@ fn prefix_end(prefix: &[u8]) -> Bytes {
     Bytes::from_static(b"\0")
 }
 
-impl From<KeyValue> for Stored {
-    fn from(pair: KeyValue) -> Stored {
-        Stored {
+/// What a pair of the store holds.
+fn open(encryption: &Encryption, pair: KeyValue) -> Result<Stored, Damaged> {
+    match encryption.open(&pair.key, pair.value) {
+        Ok(opened) => Ok(Stored {
             key: pair.key,
-            value: pair.value,
+            value: opened.value,
             revision: pair.mod_revision,
-        }
+            is_stale: opened.is_stale,
+        }),
+        Err(why) => Err(Damaged {
+            key: pair.key,
+            revision: pair.mod_revision,
+            why,
+        }),
+    }
+}
+
+impl Damaged {
+    /// What a client is told who lists it.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let key = String::from_utf8_lossy(&self.key);
+        Status::internal(format!("unable to transform key {key:?}: {}", self.why))
+    }
+}
+
+impl Page {
+    /// The key behind all that was read; none if nothing was.
+    #[must_use]
+    pub fn end(&self) -> Option<Bytes> {
+        let last = self.items.last().map(|stored| &stored.key);
+        let damaged = self.damaged.last().map(|damaged| &damaged.key);
+        last.max(damaged).map(|key| after(key))
     }
 }
 

@@ -11,8 +11,8 @@ use objects::status::Status;
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Cache, Decode, Object, Position};
-use crate::storage::{Change, Part, Storage, WatchEnd, after};
+use super::{Cache, Contents, Decode, Object, Position};
+use crate::storage::{Change, Damaged, Part, Storage, WatchEnd};
 
 /// Objects of one page while a folder is read.
 const PAGE_OBJECTS: i64 = 1_000;
@@ -34,7 +34,16 @@ pub struct Feed {
 }
 
 /// The changes of one revision, by their caches.
-type Parts = Vec<(Arc<Cache>, Vec<(String, Option<Object>)>)>;
+type Parts = Vec<(Arc<Cache>, Vec<(String, Seen)>)>;
+
+/// What is under a key now.
+#[derive(Debug)]
+pub(super) enum Seen {
+    Object(Object),
+    /// Something that cannot be opened.
+    Damaged(Damaged),
+    Nothing,
+}
 
 /// The part of the feed that runs.
 pub struct Runner {
@@ -187,9 +196,19 @@ impl Runner {
         Ok(())
     }
 
+    /// Reads the folders anew in which something could not be opened.
+    async fn load_damaged(&self) -> Result<(), Status> {
+        let caches: Vec<Arc<Cache>> = self.feed.caches.read().values().cloned().collect();
+        for cache in caches.iter().filter(|cache| cache.damaged("").is_some()) {
+            let now = self.feed.storage.revision().await?;
+            self.load_folder(cache, now).await?;
+        }
+        Ok(())
+    }
+
     async fn load_folder(&self, cache: &Cache, revision: i64) -> Result<(), Status> {
         let folder = format!("{}{}", self.feed.prefix, cache.folder);
-        let mut objects = BTreeMap::new();
+        let mut contents = Contents::default();
         let mut start = Bytes::new();
         loop {
             let part = Part {
@@ -204,15 +223,23 @@ impl Runner {
                     continue;
                 };
                 if let Some(object) = self.decode(&key, &stored.value, stored.revision) {
-                    objects.insert(Arc::from(rest), Arc::new(object));
+                    contents.objects.insert(Arc::from(rest), Arc::new(object));
                 }
             }
-            match page.items.last() {
-                Some(last) if page.more => start = after(&last.key),
-                _ => break,
+            let end = page.end().filter(|_| page.more);
+            for damaged in page.damaged {
+                let key = String::from_utf8_lossy(&damaged.key).into_owned();
+                if let Some(rest) = key.strip_prefix(folder.as_str()) {
+                    tell(&key, &damaged.why);
+                    contents.damaged.insert(rest.to_owned(), damaged);
+                }
+            }
+            match end {
+                Some(end) => start = end,
+                None => break,
             }
         }
-        cache.reset(objects, revision);
+        cache.reset(contents, revision);
         Ok(())
     }
 
@@ -252,6 +279,7 @@ impl Runner {
         loop {
             tokio::select! {
                 () = self.feed.position.asked.notified() => watch.ask_progress().await?,
+                () = self.feed.storage.encryption().replaced() => self.load_damaged().await?,
                 Some((cache, loaded)) = self.folders.recv() => {
                     let now = self.feed.storage.revision().await?;
                     self.load_folder(&cache, now).await?;
@@ -292,14 +320,21 @@ impl Runner {
 
     /// Puts a change to those of its cache.
     fn sort_in(&self, change: Change, parts: &mut Parts) {
-        let (key, object) = match change {
+        let (key, seen) = match change {
             Change::Progress(_) => return,
             Change::Put(stored) => {
                 let key = String::from_utf8_lossy(&stored.key).into_owned();
                 let object = self.decode(&key, &stored.value, stored.revision);
-                (key, object)
+                (key, object.map_or(Seen::Nothing, Seen::Object))
             }
-            Change::Deleted { key, .. } => (String::from_utf8_lossy(&key).into_owned(), None),
+            Change::Damaged(damaged) => {
+                let key = String::from_utf8_lossy(&damaged.key).into_owned();
+                tell(&key, &damaged.why);
+                (key, Seen::Damaged(damaged))
+            }
+            Change::Deleted { key, .. } => {
+                (String::from_utf8_lossy(&key).into_owned(), Seen::Nothing)
+            }
         };
         let Some((cache, rest)) = self.feed.place(&key) else {
             return;
@@ -308,8 +343,8 @@ impl Runner {
             .iter_mut()
             .find(|(other, _)| Arc::ptr_eq(other, &cache))
         {
-            Some((_, changes)) => changes.push((rest.to_owned(), object)),
-            None => parts.push((cache, vec![(rest.to_owned(), object)])),
+            Some((_, changes)) => changes.push((rest.to_owned(), seen)),
+            None => parts.push((cache, vec![(rest.to_owned(), seen)])),
         }
     }
 
@@ -318,9 +353,13 @@ impl Runner {
         match (self.decode)(key, value) {
             Ok(value) => Some(Object::new(value, revision)),
             Err(why) => {
-                tracing::error!(key, why, "an object in the store cannot be read");
+                tell(key, &why);
                 None
             }
         }
     }
+}
+
+fn tell(key: &str, why: &str) {
+    tracing::error!(key, why, "an object in the store cannot be read");
 }

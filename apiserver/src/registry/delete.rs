@@ -121,9 +121,9 @@ impl Registry {
                     Deleted::Gone(shown)
                 })
             }
-            Written::Changed(found) => Err(found
-                .map(|stored| self.current(&stored.value, stored.revision))
-                .transpose()?),
+            Written::Changed(found) => {
+                Err(found.map(|stored| self.current(&stored)).transpose()?)
+            }
         })
     }
 

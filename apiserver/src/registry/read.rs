@@ -94,6 +94,11 @@ impl Registry {
             "0" => {}
             version => self.wait_for(parse_version(version)?).await?,
         }
+        if options.resource_version != "0"
+            && let Some(damaged) = cache.damaged(&request.namespace)
+        {
+            return Err(damaged);
+        }
         // Any version will do, and then a limit is not for the server's sake.
         let limit = if options.resource_version == "0" {
             0
@@ -160,11 +165,14 @@ impl Registry {
                 .list(folder.as_bytes(), part)
                 .await
                 .map_err(|status| expired(status, &from))?;
+            if let Some(damaged) = page.damaged.first() {
+                return Err(damaged.status());
+            }
             revision = page.revision;
             let count = page.count - page.items.len() as i64;
             for (at, stored) in page.items.iter().enumerate() {
                 start = after(&stored.key);
-                let current = self.current(&stored.value, stored.revision)?;
+                let current = self.current(stored)?;
                 let object = Object::new(current.value, stored.revision);
                 if selection.matches(&object) {
                     items.push(Arc::new(object));

@@ -6,6 +6,7 @@ use objects::{Value, meta};
 
 use super::{Registry, Request};
 use crate::cache::Object;
+use crate::storage::Stored;
 
 /// An object, and the revision it was written at.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub(super) struct Current {
     pub(super) revision: i64,
     /// Whether it came from the store just now, and not from memory.
     pub(super) is_newest: bool,
+    /// Whether it has to be written even if nothing changes.
+    pub(super) is_stale: bool,
 }
 
 /// The bytes of an object for the store.
@@ -51,9 +54,7 @@ impl Registry {
     ) -> Result<Option<Current>, Status> {
         let key = self.full_key(request, name);
         let (stored, _) = self.storage.get(key.as_bytes()).await?;
-        stored
-            .map(|stored| self.current(&stored.value, stored.revision))
-            .transpose()
+        stored.map(|stored| self.current(&stored)).transpose()
     }
 
     /// The object as it was when the store was last heard of: good enough to begin with, for every write names the revision it is of.
@@ -64,28 +65,20 @@ impl Registry {
             value: object.value(),
             revision: object.revision,
             is_newest: false,
+            is_stale: false,
         })
     }
 
-    /// Whether a key's value is still the one of a revision.
-    pub(super) async fn is_newest(&self, key: &str, revision: i64) -> Result<bool, Status> {
-        Ok(self
-            .storage
-            .get(key.as_bytes())
-            .await?
-            .0
-            .is_some_and(|stored| stored.revision == revision))
-    }
-
-    pub(super) fn current(&self, bytes: &[u8], revision: i64) -> Result<Current, Status> {
-        let mut value = decode(bytes).map_err(|why| {
+    pub(super) fn current(&self, stored: &Stored) -> Result<Current, Status> {
+        let mut value = decode(&stored.value).map_err(|why| {
             Status::internal(format!("an object in the store cannot be read: {why}"))
         })?;
-        stamp(&mut value, revision);
+        stamp(&mut value, stored.revision);
         Ok(Current {
             value,
-            revision,
+            revision: stored.revision,
             is_newest: true,
+            is_stale: stored.is_stale,
         })
     }
 

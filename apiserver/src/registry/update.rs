@@ -237,13 +237,15 @@ impl Registry {
         }
         if apply::is_same_but_times(&current.value, &stored) {
             // Nothing to write says something of the object only if it is the newest one.
-            if current.is_newest || self.is_newest(&key, current.revision).await? {
+            if !current.is_newest {
+                return Ok(Try::Changed(self.load(request, &request.name).await?));
+            }
+            if !current.is_stale {
                 return Ok(Try::Done(as_served(
                     &request.served,
                     current.value.clone(),
                 )?));
             }
-            return Ok(Try::Changed(self.load(request, &request.name).await?));
         }
         let written = if is_over(&stored) {
             self.storage
@@ -269,9 +271,7 @@ impl Registry {
                 Ok(Try::Done(as_served(&request.served, stored)?))
             }
             Written::Changed(found) => {
-                let found = found
-                    .map(|stored| self.current(&stored.value, stored.revision))
-                    .transpose()?;
+                let found = found.map(|stored| self.current(&stored)).transpose()?;
                 Ok(Try::Changed(found))
             }
         }

@@ -27,6 +27,8 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub struct Pages {
     /// The address that clients inside a cluster are told.
     pub advertised: String,
+    /// Whether the encryption configuration is followed: upstream has a check then, which without key services is always good.
+    pub reloads_encryption: bool,
     openapi: Arc<OpenApi>,
     /// Encoded discovery documents of one generation of the resource table.
     documents: Mutex<Documents>,
@@ -153,13 +155,17 @@ fn metrics(front: &Front) -> String {
 }
 
 /// One check and what it says: every server has a line for each when it is asked `verbose`.
-fn checks(front: &Front) -> [(&'static str, bool); 4] {
-    [
+fn checks(front: &Front) -> Vec<(&'static str, bool)> {
+    let mut checks = vec![
         ("ping", true),
         ("etcd", front.registry.feed.position().get() > 0),
         ("informer-sync", front.registry.feed.is_loaded()),
         ("shutdown", !front.stopping.is_cancelled()),
-    ]
+    ];
+    if front.pages.reloads_encryption {
+        checks.push(("kms-providers", true));
+    }
+    checks
 }
 
 fn health(front: &Front, path: &str, request: &Admitted) -> Answer {
@@ -262,9 +268,10 @@ fn mark_shared(answer: &mut Answer) {
 impl Pages {
     /// The pages of a server that clients are told this address of.
     #[must_use]
-    pub fn new(advertised: String) -> Pages {
+    pub fn new(advertised: String, reloads_encryption: bool) -> Pages {
         Pages {
             advertised,
+            reloads_encryption,
             ..Pages::default()
         }
     }

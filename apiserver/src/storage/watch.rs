@@ -19,7 +19,7 @@ use tonic::Streaming;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 
-use super::{ANSWER_BYTES_MAX, Endpoints, Stored, prefix_end, refusal};
+use super::{ANSWER_BYTES_MAX, Damaged, Encryption, Endpoints, Stored, prefix_end, refusal};
 
 /// Requests on the way: the creation and a few questions for progress.
 const REQUESTS_MAX: usize = 16;
@@ -37,6 +37,8 @@ const MARK_VALUE: &[u8] = b"{}";
 #[derive(Debug)]
 pub enum Change {
     Put(Stored),
+    /// A value was written that cannot be opened.
+    Damaged(Damaged),
     Deleted {
         key: Bytes,
         revision: i64,
@@ -60,13 +62,18 @@ pub struct Watch {
     requests: mpsc::Sender<WatchRequest>,
     responses: Streaming<WatchResponse>,
     endpoints: Endpoints,
+    encryption: Encryption,
     place: usize,
     /// The key that is written for an answer about progress; none if the store can be asked.
     mark: Option<Bytes>,
 }
 
 /// Opens a watch on the member in use.
-pub(super) async fn open(endpoints: &Endpoints, prefix: &[u8], from: i64) -> Result<Watch, Status> {
+pub(super) async fn open(
+    endpoints: &Endpoints,
+    encryption: &Encryption,
+    (prefix, from): (&[u8], i64),
+) -> Result<Watch, Status> {
     let (place, channel) = endpoints.current();
     let (requests, receiver) = mpsc::channel(REQUESTS_MAX);
     let create = WatchCreateRequest {
@@ -103,6 +110,7 @@ pub(super) async fn open(endpoints: &Endpoints, prefix: &[u8], from: i64) -> Res
             requests,
             responses: answer.into_inner(),
             endpoints: endpoints.clone(),
+            encryption: encryption.clone(),
             place,
             mark: (!in_order).then(|| [prefix, MARK_KEY].concat().into()),
         }),
@@ -211,7 +219,10 @@ impl Watch {
                     revision: pair.mod_revision,
                 }
             } else {
-                Change::Put(Stored::from(pair))
+                match super::open(&self.encryption, pair) {
+                    Ok(stored) => Change::Put(stored),
+                    Err(damaged) => Change::Damaged(damaged),
+                }
             })
         });
         Ok(changes.collect())
@@ -223,6 +234,7 @@ impl Change {
     pub fn revision(&self) -> i64 {
         match self {
             Change::Put(stored) => stored.revision,
+            Change::Damaged(damaged) => damaged.revision,
             Change::Deleted { revision, .. } | Change::Progress(revision) => *revision,
         }
     }
