@@ -14,6 +14,8 @@ mod runtime_class;
 mod service_account;
 mod storage_claims;
 
+use std::collections::BTreeMap;
+
 use futures::future::BoxFuture;
 use objects::status::Status;
 use objects::{Value, meta};
@@ -91,10 +93,12 @@ pub trait Admission: Send + Sync {
     ) -> BoxFuture<'a, Result<(), Status>>;
 }
 
-/// Warnings that an answer carries in its headers; those beyond the most are dropped.
+/// What is said about a request besides its answer: warnings in the headers, of which those beyond the most are dropped, and
+/// annotations of its event in the audit log.
 #[derive(Debug, Default)]
 pub struct Warnings {
     texts: Mutex<Vec<String>>,
+    annotations: Mutex<BTreeMap<&'static str, String>>,
 }
 
 /// Warnings of one answer.
@@ -108,6 +112,16 @@ impl Warnings {
         if texts.len() < WARNINGS_MAX && !texts.contains(&text) {
             texts.push(text);
         }
+    }
+
+    /// Sets an annotation of the event.
+    pub fn annotate(&self, key: &'static str, text: impl Into<String>) {
+        self.annotations.lock().insert(key, text.into());
+    }
+
+    #[must_use]
+    pub fn take_annotations(&self) -> BTreeMap<&'static str, String> {
+        std::mem::take(&mut self.annotations.lock())
     }
 
     #[must_use]

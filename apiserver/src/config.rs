@@ -42,6 +42,25 @@ pub struct Config {
     #[arg(long, default_value = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
     pub encryption_provider_config_automatic_reload: bool,
 
+    /// Which requests are written down, and how much of them: a `Policy` of audit.k8s.io/v1
+    #[arg(long, value_name = "FILE")]
+    pub audit_policy_file: Option<PathBuf>,
+    /// Where requests are written down; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub audit_log_path: Option<PathBuf>,
+    /// Days that full files of that are kept; 0 is for ever
+    #[arg(long, default_value_t = 0)]
+    pub audit_log_maxage: u32,
+    /// How many full files are kept; 0 is all
+    #[arg(long, default_value_t = 0)]
+    pub audit_log_maxbackup: u32,
+    /// Mebibytes at which a file is full; 0 is never
+    #[arg(long, default_value_t = 0)]
+    pub audit_log_maxsize: u32,
+    /// How an event is a line
+    #[arg(long, value_enum, default_value_t = crate::audit::Format::Json)]
+    pub audit_log_format: crate::audit::Format,
+
     /// Address to listen on
     #[arg(long, default_value = "0.0.0.0")]
     pub bind_address: IpAddr,

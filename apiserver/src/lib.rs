@@ -5,6 +5,7 @@ mod advertise;
 mod aggregation;
 mod api_services;
 pub mod attributes;
+pub mod audit;
 pub mod authn;
 pub mod authz;
 mod bootstrap;

@@ -56,7 +56,9 @@ impl Doors {
         if !grpc::is_call(&request) {
             return self.rest.answer(request, peer).await.map(Either::Left);
         }
+        let uri = request.uri().clone();
         request.extensions_mut().insert(peer.clone());
+        request.extensions_mut().insert(uri);
         self.call(request).await.map(Either::Right)
     }
 

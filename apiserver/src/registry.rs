@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Admission, Warnings};
 use crate::attributes::Attributes;
+use crate::audit;
 use crate::authz::{Authorizer, forbidden};
 use crate::cache::Feed;
 use crate::served::{Resources, Served};
@@ -78,6 +79,7 @@ pub struct Request {
     /// Who changes fields, where a request does not say so itself: the program's name.
     pub agent: String,
     pub warnings: Warnings,
+    pub(crate) audit: audit::Record,
 }
 
 impl Request {
@@ -91,6 +93,7 @@ impl Request {
             name: name.to_owned(),
             agent: agent.to_owned(),
             warnings: Warnings::default(),
+            audit: audit::Record::default(),
         }
     }
 
@@ -207,6 +210,12 @@ impl Registry {
     pub fn is_stored_as_served(&self, served: &Served) -> bool {
         rules::is_stored_as_served(served)
     }
+}
+
+/// An object of a resource with the defaults of its kind.
+pub(crate) fn with_defaults(served: &Served, mut object: Value) -> Value {
+    rules::apply_defaults(served, &mut object);
+    object
 }
 
 /// Gives an object the version that tables are printed from.

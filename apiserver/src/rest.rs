@@ -1,6 +1,7 @@
 //! Kubernetes' REST API: who asks for what is found out, judged and answered.
 
 mod answer;
+mod audited;
 mod body;
 mod connect;
 mod front;
@@ -22,4 +23,4 @@ pub use self::front::{Front, Peer};
 pub use self::load::Load;
 pub(crate) use self::objects_api::{check_served, not_served};
 pub use self::pages::{Pages, VERSION};
-pub(crate) use self::writes::wanted;
+pub(crate) use self::writes::{note_object, wanted};

@@ -12,6 +12,7 @@ use objects::catalog::{Catalog, Resource};
 use tokio::net::TcpListener;
 
 use crate::admission::{self, Chain, Plugin};
+use crate::audit::{self, Auditor, Log, Rotation, Writer};
 use crate::authn::impersonation::Impersonation;
 use crate::authn::keys::{PrivateKey, PublicKey};
 use crate::authn::service_accounts::{ServiceAccountTokens, Settings};
@@ -69,6 +70,7 @@ impl Server {
             address.port(),
         );
         let gate = Arc::new(gate(config)?);
+        let (audit, audit_writer) = audit(config)?.unzip();
         let front = Arc::new(Front {
             registry: registry.clone(),
             tokens: authentication.service_accounts.clone(),
@@ -79,6 +81,7 @@ impl Server {
             request_timeout: config.request_timeout,
             stopping: CancellationToken::new(),
             impersonation: Impersonation::default(),
+            audit,
             pages: Pages::new(advertised.to_string(), encryption_source.is_some()),
         });
         let tasks = Tasks::new();
@@ -97,6 +100,9 @@ impl Server {
             tasks.spawn("encryption configuration", OnFailure::Stop, |stop| {
                 until(stop, async move { encryption.follow(source).await })
             });
+        }
+        if let Some(writer) = audit_writer {
+            tasks.spawn("audit log", OnFailure::Stop, |stop| writer.run(stop));
         }
         let port = Port::new(listener, tls, front.clone());
         tasks.spawn("port", OnFailure::Stop, |stop| port.run(stop));
@@ -265,6 +271,34 @@ fn encryption(config: &Config) -> Result<(Encryption, Option<Source>)> {
     let (encryption, source) =
         Encryption::read(&config.etcd_prefix, file).map_err(|why| anyhow!(why))?;
     Ok((encryption, reload.then_some(source)))
+}
+
+/// What writes requests down, if anything does.
+fn audit(config: &Config) -> Result<Option<(Auditor, Writer)>> {
+    let Some(file) = &config.audit_policy_file else {
+        if config.audit_log_path.is_some() {
+            tracing::warn!(
+                "no audit policy file provided, no events will be recorded for log backend"
+            );
+        }
+        return Ok(None);
+    };
+    let shown = file.display();
+    let bytes = fs::read(file)
+        .with_context(|| format!("loading audit policy file: failed to read file path {shown}"))?;
+    let policy = audit::Policy::parse(&bytes)
+        .map_err(|why| anyhow!("loading audit policy file: {why}: from file {shown}"))?;
+    let Some(path) = &config.audit_log_path else {
+        return Ok(None);
+    };
+    let rotation = Rotation {
+        age_days_max: config.audit_log_maxage,
+        backups_max: config.audit_log_maxbackup,
+        size_mebibytes_max: config.audit_log_maxsize,
+    };
+    let log = Log::open(path, rotation, config.audit_log_format)
+        .with_context(|| format!("cannot open the audit log {}", path.display()))?;
+    Ok(Some(Auditor::new(policy, log)))
 }
 
 fn endpoints(config: &Config) -> Result<Endpoints> {

@@ -22,6 +22,10 @@ const IGNORED_PARTS: [&str; 8] = [
     "status",
 ];
 
+/// What the audit log says of a pod: the standard that it had to keep to, and the one that it does not keep to.
+const ENFORCED: &str = "pod-security.kubernetes.io/enforce-policy";
+const VIOLATED: &str = "pod-security.kubernetes.io/audit-violations";
+
 pub(super) async fn validate(
     parts: &Parts,
     review: &Review<'_>,
@@ -53,9 +57,15 @@ pub(super) async fn validate(
         if review.old.is_some_and(|old| !changes_much(object, old)) {
             return Ok(());
         }
+        review
+            .warnings
+            .annotate(ENFORCED, policy.enforce.to_string());
         if let Some(why) = violation(&policy.enforce, template, "violates") {
             return Err(review.forbidden(Some(object), why));
         }
+    }
+    if let Some(noted) = violation(&policy.audit, template, "would violate") {
+        review.warnings.annotate(VIOLATED, noted);
     }
     if let Some(warning) = violation(&policy.warn, template, "would violate") {
         review.warnings.add(warning);

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::caller::{Caller, Selectors};
 use super::failure::Failed;
 use super::{options, writes};
+use crate::rest::note_object;
 
 /// Writes of one request.
 const ITEMS_MAX: usize = 1_024;
@@ -137,10 +138,12 @@ async fn bind_one(
         let request = caller
             .request(Some(&target), "create", Selectors::default())
             .await?;
-        let options = options::write(Some(options), "CreateOptions", false)?;
-        let result = caller
-            .in_time(caller.registry().bind(&request, &object, &options))
-            .await;
+        let binding = async {
+            note_object(&request, &object);
+            let options = options::write(Some(options), "CreateOptions", false)?;
+            caller.registry().bind(&request, &object, &options).await
+        };
+        let result = caller.in_time(&request, binding).await;
         warnings = request.warnings.take();
         result
     }

@@ -4,7 +4,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use http::header::USER_AGENT;
-use http::{Extensions, HeaderMap};
+use http::{Extensions, HeaderMap, StatusCode, Uri};
+use objects::Value;
 use objects::patch::apply::name_of_user_agent;
 use objects::status::Status;
 use proto::api::Target;
@@ -12,9 +13,11 @@ use proto::api::Target;
 use super::Api;
 use crate::admission::Warnings;
 use crate::attributes::Attributes;
+use crate::audit::{Arrival, Record};
 use crate::fairness::{Asked, Place};
-use crate::registry::{self, Registry};
+use crate::registry::{self, Deleted, List, Registry};
 use crate::rest::{Front, Peer, check_served, not_served, timed_out};
+use crate::served::Served;
 use crate::user::User;
 
 /// Somebody who is known, at a call.
@@ -22,6 +25,7 @@ pub(super) struct Caller<'a> {
     api: &'a Api,
     headers: HeaderMap,
     user: Arc<User>,
+    arrival: Arrival,
 }
 
 /// The selectors of what is asked for, which authorization looks at, and how much that is.
@@ -62,8 +66,15 @@ impl<'a> Caller<'a> {
         let peer = extensions
             .get::<Peer>()
             .ok_or_else(|| Status::internal("the call has no connection"))?;
+        let uri = extensions.get::<Uri>().cloned().unwrap_or_default();
+        let arrival = Arrival::of(&headers, &uri, peer.address.ip());
         let user = Arc::new(api.front.authenticate(&headers, peer)?);
-        Ok(Caller { api, headers, user })
+        Ok(Caller {
+            api,
+            headers,
+            user,
+            arrival,
+        })
     }
 
     pub(super) fn front(&self) -> &'a Front {
@@ -85,7 +96,7 @@ impl<'a> Caller<'a> {
         check_names(target)?;
         check_named(target, verb)?;
         let is_namespace = target.group.is_empty() && target.resource == "namespaces";
-        let mut attributes = Attributes {
+        let attributes = Attributes {
             user: self.user.clone(),
             verb: verb.to_owned(),
             group: target.group.clone(),
@@ -103,26 +114,15 @@ impl<'a> Caller<'a> {
             field_selector: selectors.fields.to_owned(),
             label_selector: selectors.labels.to_owned(),
         };
-        let authorizer = self.front().authorizer.as_ref();
-        let other =
-            self.front()
-                .impersonation
-                .impersonate(authorizer, &attributes, &self.headers)?;
-        if let Some(user) = other {
-            attributes.user = Arc::new(user);
+        let audit = match &self.front().audit {
+            Some(auditor) => auditor.begin(&self.arrival, &attributes).await,
+            None => Record::default(),
+        };
+        let admitted = self.admit(attributes, selectors.asked, &audit).await;
+        if let Err(status) = &admitted {
+            audit.failed(status).await;
         }
-        let entering =
-            self.front()
-                .enter(&attributes, selectors.asked, self.front().request_timeout);
-        let place = entering.await.map_err(|refused| refused.status())?;
-        self.front().authorize(&attributes)?;
-        let table = self.registry().resources.table();
-        let served = table
-            .get(&target.group, &target.version, &target.resource)
-            .ok_or_else(not_served)?
-            .clone();
-        let at = (attributes.namespace.as_str(), attributes.name.as_str());
-        check_served(&served, at, &target.subresource, verb)?;
+        let (attributes, served, place) = admitted?;
         let user_agent = self.headers.get(USER_AGENT);
         let request = registry::Request {
             user: attributes.user,
@@ -136,18 +136,82 @@ impl<'a> Caller<'a> {
                     .unwrap_or_default(),
             ),
             warnings: Warnings::default(),
+            audit,
         };
         Ok(Granted { request, place })
     }
 
-    /// What a call comes to if it does so in time.
-    pub(super) async fn in_time<T>(
+    /// What a call comes to if it does so in time, which ends its event in the audit log.
+    pub(super) async fn in_time<T: Outcome>(
+        &self,
+        request: &registry::Request,
+        answering: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let result = self.within(answering).await;
+        for (key, text) in request.warnings.take_annotations() {
+            request.audit.annotate(key, &text);
+        }
+        match &result {
+            Ok(outcome) => {
+                request
+                    .audit
+                    .answered(StatusCode::OK.as_u16(), outcome.object());
+                request.audit.end().await;
+            }
+            Err(status) => request.audit.failed(status).await,
+        }
+        result
+    }
+
+    /// The beginning of a watch if that comes in time. Its event goes on with it.
+    pub(super) async fn begun<T>(
+        &self,
+        request: &registry::Request,
+        answering: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let result = self.within(answering).await;
+        match &result {
+            Ok(_) => request.audit.started(StatusCode::OK.as_u16()).await,
+            Err(status) => request.audit.failed(status).await,
+        }
+        result
+    }
+
+    async fn within<T>(
         &self,
         answering: impl Future<Output = Result<T, Status>>,
     ) -> Result<T, Status> {
         tokio::time::timeout(self.front().request_timeout, answering)
             .await
             .unwrap_or_else(|_elapsed| Err(timed_out()))
+    }
+
+    /// Who acts on what, if that one may, once there is a place for it.
+    async fn admit(
+        &self,
+        mut attributes: Attributes,
+        asked: Asked,
+        audit: &Record,
+    ) -> Result<(Attributes, Arc<Served>, Option<Place>), Status> {
+        let front = self.front();
+        let authorizer = front.authorizer.as_ref();
+        let impersonation = &front.impersonation;
+        let other = impersonation.impersonate(authorizer, &attributes, &self.headers)?;
+        if let Some(user) = other {
+            audit.impersonated(&user);
+            attributes.user = Arc::new(user);
+        }
+        let entering = front.enter(&attributes, asked, front.request_timeout);
+        let place = entering.await.map_err(|refused| refused.status())?;
+        front.authorize(&attributes, audit)?;
+        let table = self.registry().resources.table();
+        let served = table
+            .get(&attributes.group, &attributes.version, &attributes.resource)
+            .ok_or_else(not_served)?
+            .clone();
+        let at = (attributes.namespace.as_str(), attributes.name.as_str());
+        check_served(&served, at, &attributes.subresource, &attributes.verb)?;
+        Ok((attributes, served, place))
     }
 }
 
@@ -178,6 +242,36 @@ fn check_named(target: &Target, verb: &str) -> Result<(), Status> {
     }
     Ok(())
 }
+
+/// What a call comes to, and the object of it that the audit log tells.
+pub(super) trait Outcome {
+    fn object(&self) -> Option<&Value> {
+        None
+    }
+}
+
+impl Outcome for Value {
+    fn object(&self) -> Option<&Value> {
+        Some(self)
+    }
+}
+
+impl Outcome for (Value, bool) {
+    fn object(&self) -> Option<&Value> {
+        Some(&self.0)
+    }
+}
+
+impl Outcome for Deleted {
+    fn object(&self) -> Option<&Value> {
+        match self {
+            Deleted::Begun(object) | Deleted::Gone(object) => Some(object),
+        }
+    }
+}
+
+impl Outcome for List {}
+impl Outcome for (Vec<Value>, i64) {}
 
 #[cfg(test)]
 mod tests {

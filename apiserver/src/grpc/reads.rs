@@ -13,6 +13,7 @@ use proto::api::{self, EventType};
 use super::caller::{Caller, Selectors};
 use super::failure::Failed;
 use super::options;
+use crate::audit::Record;
 use crate::cache::{EventKind, Object};
 use crate::fairness::{Asked, Place};
 use crate::registry::{Registry, Told, Watcher, as_served};
@@ -35,12 +36,10 @@ pub(super) async fn get(
     let registry = caller.registry();
     let object = match request.subresource.as_str() {
         "" | "status" => {
-            caller
-                .in_time(registry.get(&request, &message.resource_version))
-                .await?
+            caller.in_time(&request, registry.get(&request, &message.resource_version)).await?
         }
-        "scale" => caller.in_time(registry.get_scale(&request)).await?,
-        _ => return Err(not_served().into()),
+        "scale" => caller.in_time(&request, registry.get_scale(&request)).await?,
+        _ => caller.in_time(&request, async { Err::<Value, _>(not_served()) }).await?,
     };
     Ok(api::GetResponse {
         object: encoded(&object),
@@ -93,10 +92,11 @@ pub(super) async fn list(
         },
     };
     let mut request = caller.request(target.as_ref(), "list", selectors).await?;
-    let options = options::list(message)?;
-    let list = caller
-        .in_time(caller.registry().list(&request, &options))
-        .await?;
+    let listing = async {
+        let options = options::list(message)?;
+        caller.registry().list(&request, &options).await
+    };
+    let list = caller.in_time(&request, listing).await?;
     let chunks = Chunks {
         encoder: Encoder::new(caller.registry(), &request.served),
         objects: list.items.into_iter(),
@@ -186,17 +186,19 @@ pub(super) async fn watch(
     let mut request = caller
         .request(message.target.as_ref(), "watch", selectors)
         .await?;
-    let mut options = options::watch(message)?;
-    options.watch = true;
-    let watcher = caller
-        .in_time(caller.registry().watch(&request, &options))
-        .await?;
+    let watching = async {
+        let mut options = options::watch(message)?;
+        options.watch = true;
+        caller.registry().watch(&request, &options).await
+    };
+    let watcher = caller.begun(&request, watching).await?;
     let events = Events {
         encoder: Encoder::new(caller.registry(), &request.served),
         watcher,
         behind: None,
         failed: false,
         place: request.take_place(),
+        _audit: request.audit.clone(),
     };
     let messages = stream::unfold(events, |mut events| async {
         let message = events.next().await?;
@@ -214,6 +216,8 @@ struct Events {
     failed: bool,
     /// Kept until all was told that was there in the beginning.
     place: Option<Place>,
+    /// The event in the audit log, which ends with the stream.
+    _audit: Record,
 }
 
 impl Events {

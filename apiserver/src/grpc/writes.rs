@@ -11,7 +11,7 @@ use super::failure::Failed;
 use super::options;
 use super::reads::encoded;
 use crate::registry::{Deleted, Request, WriteOptions};
-use crate::rest::{decode_json, decode_patched, wanted};
+use crate::rest::{decode_json, decode_patched, note_object, wanted};
 
 /// What a write made, and whether there was nothing before.
 type Written = (Value, bool);
@@ -34,13 +34,14 @@ pub(super) async fn create(
     let creating = async {
         let options = options::write(message.options.as_ref(), "CreateOptions", false)?;
         let object = decode_json(&message.object, &wanted(&request, &options))?;
+        note_object(&request, &object);
         if request.subresource.is_empty() {
             Ok((registry.create(&request, object, &options).await?, true))
         } else {
             Ok((registry.act(&request, object, &options).await?, false))
         }
     };
-    told(caller.in_time(creating).await, &request)
+    told(caller.in_time(&request, creating).await, &request)
 }
 
 /// A whole object in the place of the one that is there.
@@ -55,13 +56,14 @@ pub(super) async fn update(
     let updating = async {
         let options = options::write(message.options.as_ref(), "UpdateOptions", false)?;
         let object = decode_json(&message.object, &wanted(&request, &options))?;
+        note_object(&request, &object);
         if request.subresource == "scale" {
             let set = |_: &Value| Ok(object.clone());
             return Ok((registry.set_scale(&request, &set, &options).await?, false));
         }
         registry.update(&request, object, &options).await
     };
-    told(caller.in_time(updating).await, &request)
+    told(caller.in_time(&request, updating).await, &request)
 }
 
 /// A part of an object.
@@ -82,9 +84,10 @@ pub(super) async fn patch(
                 return Err(patch::unsupported_media_type(!request.served.is_custom()));
             }
         };
+        request.audit.request_patch(&message.patch);
         patch_as(caller, &request, &options, (kind, &message.patch)).await
     };
-    told(caller.in_time(patching).await, &request)
+    told(caller.in_time(&request, patching).await, &request)
 }
 
 async fn patch_as(
@@ -122,13 +125,14 @@ pub(super) async fn apply(
         .await?;
     let applying = async {
         let options = options::write(message.options.as_ref(), "PatchOptions", message.force)?;
+        request.audit.request_patch(&message.configuration);
         let decode = |applied| decode_patched(applied, &wanted(&request, &options));
         let registry = caller.registry();
         registry
             .apply(&request, &message.configuration, &decode, &options)
             .await
     };
-    told(caller.in_time(applying).await, &request)
+    told(caller.in_time(&request, applying).await, &request)
 }
 
 /// What a client is told of a write.
@@ -158,10 +162,9 @@ pub(super) async fn delete(
     let request = caller
         .request(message.target.as_ref(), "delete", Selectors::default())
         .await?;
-    let options = options::delete(message.options.as_ref())?;
-    let result = caller
-        .in_time(caller.registry().delete(&request, &options))
-        .await;
+    let options = options::delete(message.options.as_ref());
+    let deleting = async { caller.registry().delete(&request, &options?).await };
+    let result = caller.in_time(&request, deleting).await;
     let warnings = request.warnings.take();
     let (object, gone) = match result {
         Ok(Deleted::Gone(object)) => (object, true),
@@ -197,12 +200,15 @@ pub(super) async fn delete_collection(
     let request = caller
         .request(target.as_ref(), "deletecollection", selectors)
         .await?;
-    let list = options::selected(message)?;
-    let options = options::delete(message.options.as_ref())?;
-    let deleting = caller
-        .registry()
-        .delete_collection(&request, &options, &list);
-    let (gone, revision) = caller.in_time(deleting).await?;
+    let list = options::selected(message);
+    let options = options::delete(message.options.as_ref());
+    let deleting = async {
+        let registry = caller.registry();
+        registry
+            .delete_collection(&request, &options?, &list?)
+            .await
+    };
+    let (gone, revision) = caller.in_time(&request, deleting).await?;
     Ok(api::DeleteCollectionResponse {
         count: i64::try_from(gone.len()).unwrap_or(i64::MAX),
         resource_version: revision.to_string(),

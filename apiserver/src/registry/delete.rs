@@ -150,6 +150,7 @@ impl Registry {
                 name: meta::name(&object).to_owned(),
                 agent: request.agent.clone(),
                 warnings: crate::admission::Warnings::default(),
+                audit: crate::audit::Record::default(),
             };
             match self.delete(&one, options).await {
                 Ok(_) => gone.push(object),

@@ -97,6 +97,7 @@ impl Registry {
             name: String::new(),
             agent: request.agent.clone(),
             warnings: Warnings::default(),
+            audit: crate::audit::Record::default(),
         })
     }
 }

@@ -53,6 +53,7 @@ async fn pod(call: &Call<'_>, part: &str, pod: &Value) -> Result<Answer, Status>
         name: node.to_owned(),
         agent: String::new(),
         warnings: crate::admission::Warnings::default(),
+        audit: crate::audit::Record::default(),
     };
     registry.get(&request, "").await?;
     Err(Status::internal(NO_WAY))

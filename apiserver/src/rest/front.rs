@@ -12,10 +12,12 @@ use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, Answer};
+use super::audited;
 use super::load::Load;
 use super::path::{self, ResourcePath};
 use super::{objects_api, pages};
 use crate::attributes::Attributes;
+use crate::audit::{Arrival, Auditor, Record};
 use crate::authn::impersonation::{self, Impersonation};
 use crate::authn::service_accounts::ServiceAccountTokens;
 use crate::authn::{Authenticator, Credentials};
@@ -40,6 +42,8 @@ pub struct Front {
     /// None if this server issues no tokens.
     pub tokens: Option<Arc<ServiceAccountTokens>>,
     pub pages: pages::Pages,
+    /// None if nothing is written down.
+    pub audit: Option<Auditor>,
 }
 
 /// The other end of a connection.
@@ -58,6 +62,7 @@ pub(super) struct Admitted {
     pub(super) query: Vec<(String, String)>,
     pub(super) headers: HeaderMap,
     pub(super) body: Incoming,
+    pub(super) audit: Record,
 }
 
 impl Admitted {
@@ -96,10 +101,12 @@ impl Admitted {
 impl Front {
     /// Answers a request.
     pub async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Answer {
-        let audit_id = request.headers().get("audit-id").cloned();
         let accept = request.headers().get(ACCEPT).cloned();
+        let arrival = Arrival::of(request.headers(), request.uri(), peer.address.ip());
+        let mut audit = Record::default();
         let mut place = None;
-        let result = Box::pin(self.try_answer(request, peer, &mut place)).await;
+        let answering = self.try_answer(request, peer, (&arrival, &mut audit), &mut place);
+        let result = Box::pin(answering).await;
         let mut answer = result.unwrap_or_else(|status| {
             let accept = accept
                 .as_ref()
@@ -109,14 +116,14 @@ impl Front {
             let media = super::media::negotiate(accept, true, false).ok();
             answer::failure(&status, media.as_ref())
         });
-        let audit_id = audit_id.unwrap_or_else(|| {
-            HeaderValue::from_str(&crate::registry::uid()).expect("a UUID is a header")
-        });
+        let audit_id =
+            HeaderValue::from_str(&arrival.id).expect("it came as a header, or is a UUID");
         answer.headers_mut().insert("audit-id", audit_id);
         answer
             .headers_mut()
             .entry(http::header::CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("no-cache, private"));
+        let mut answer = audited::end(audit, answer).await;
         let Some(place) = place else {
             return answer;
         };
@@ -130,11 +137,15 @@ impl Front {
         &self,
         request: Request<Incoming>,
         peer: &Peer,
+        (arrival, audit): (&Arrival, &mut Record),
         place: &mut Option<Place>,
     ) -> Result<Answer, Status> {
         let began = Instant::now();
         let (parts, body) = request.into_parts();
-        let user = self.authenticate(&parts.headers, peer)?;
+        let authenticated = self.authenticate(&parts.headers, peer);
+        let user = authenticated
+            .as_ref()
+            .map_or_else(|_refused| User::default(), Clone::clone);
         let mut admitted = Admitted {
             user: Arc::new(user),
             method: parts.method,
@@ -142,15 +153,27 @@ impl Front {
             query: path::query(parts.uri.query().unwrap_or_default()),
             headers: parts.headers,
             body,
+            audit: Record::default(),
         };
         let found = path::resource(&admitted.path);
         let mut attributes = attributes(&admitted, found.as_ref());
+        if let Err(status) = authenticated {
+            if let Some(auditor) = &self.audit {
+                auditor.refused(arrival, &attributes, &status).await;
+            }
+            return Err(status);
+        }
+        if let Some(auditor) = &self.audit {
+            *audit = auditor.begin(arrival, &attributes).await;
+            admitted.audit = audit.clone();
+        }
         let acted_as = self.impersonation.impersonate(
             self.authorizer.as_ref(),
             &attributes,
             &admitted.headers,
         )?;
         if let Some(user) = acted_as {
+            audit.impersonated(&user);
             admitted.user = Arc::new(user);
             attributes.user = admitted.user.clone();
         }
@@ -210,7 +233,7 @@ impl Front {
         attributes: &Attributes,
         deadline: Instant,
     ) -> Result<Answer, Status> {
-        self.authorize(attributes)?;
+        self.authorize(attributes, &request.audit)?;
         match found {
             Some(found) => self.resource(request, found, deadline).await,
             None => pages::answer(self, &request).await,
@@ -228,8 +251,9 @@ impl Front {
     }
 
     /// Lets pass what is allowed.
-    pub(crate) fn authorize(&self, attributes: &Attributes) -> Result<(), Status> {
+    pub(crate) fn authorize(&self, attributes: &Attributes, audit: &Record) -> Result<(), Status> {
         let decision = self.authorizer.authorize(attributes);
+        audit.decided(&decision);
         if decision.is_allowed() {
             Ok(())
         } else {

@@ -85,6 +85,7 @@ pub(super) async fn answer(
             name: found.name.clone(),
             agent: request.agent(),
             warnings: Warnings::default(),
+            audit: request.audit.clone(),
         },
         media,
     };
@@ -96,6 +97,9 @@ pub(super) async fn answer(
     }
     let result = dispatch(&call, request, verb).await;
     let warnings = call.request.warnings.take();
+    for (key, text) in call.request.warnings.take_annotations() {
+        call.request.audit.annotate(key, &text);
+    }
     let mut answer = match result {
         Ok(answer) => answer,
         Err(status) => answer::failure(&status, Some(&call.media)),

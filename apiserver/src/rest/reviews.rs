@@ -63,6 +63,7 @@ async fn bind(call: &Call<'_>, body: &Value, options: &WriteOptions) -> Result<V
         name: meta::name(body).to_owned(),
         agent: request.agent.clone(),
         warnings: crate::admission::Warnings::default(),
+        audit: crate::audit::Record::default(),
     };
     registry.bind(&pod, body, options).await
 }

@@ -12,7 +12,7 @@ use super::front::Admitted;
 use super::objects_api::Call;
 use super::reviews;
 use super::verbs::shown;
-use crate::registry::{DeleteOptions, Deleted, ListOptions, Request, WriteOptions};
+use crate::registry::{DeleteOptions, Deleted, ListOptions, Request, WriteOptions, with_defaults};
 
 /// The media type of a configuration that is applied.
 const APPLY: &str = "application/apply-patch+yaml";
@@ -23,6 +23,7 @@ pub(super) async fn create(call: &Call<'_>, request: Admitted) -> Result<Answer,
     let headers = request.headers.clone();
     let bytes = body::read(request.body).await?;
     let object = body::decode(&bytes, &headers, &wanted(&call.request, &options))?;
+    note_object(&call.request, &object);
     let registry = &call.front.registry;
     let made = if !call.request.served.is_stored() {
         reviews::answer(call, object, &options).await?
@@ -42,6 +43,7 @@ pub(super) async fn update(call: &Call<'_>, request: Admitted) -> Result<Answer,
     let headers = request.headers.clone();
     let bytes = body::read(request.body).await?;
     let object = body::decode(&bytes, &headers, &wanted(&call.request, &options))?;
+    note_object(&call.request, &object);
     let registry = &call.front.registry;
     if call.request.subresource == "scale" {
         let changed = registry
@@ -59,6 +61,7 @@ pub(super) async fn patch(call: &Call<'_>, request: Admitted) -> Result<Answer, 
     let content_type = request.header(CONTENT_TYPE).to_owned();
     let form = content_type.split(';').next().unwrap_or_default().trim();
     let bytes = body::read(request.body).await?;
+    call.request.audit.request_patch(&bytes);
     let registry = &call.front.registry;
     if form == APPLY {
         let decode = |applied| body::decode_patched(applied, &wanted(&call.request, &options));
@@ -84,6 +87,18 @@ pub(super) async fn patch(call: &Call<'_>, request: Admitted) -> Result<Answer, 
         registry.patch(&call.request, &change, &options).await?
     };
     shown(call, 200, &object, "")
+}
+
+/// Notes in the audit log what was sent, as its kind has it.
+pub(crate) fn note_object(request: &Request, object: &Value) {
+    request.audit.request_object(object, || {
+        let object = object.clone();
+        if object["kind"] == request.served.resource.kind.as_str() {
+            with_defaults(&request.served, object)
+        } else {
+            object
+        }
+    });
 }
 
 /// The kind that the body of a request has.
@@ -166,11 +181,20 @@ pub(super) async fn delete_collection(
 async fn delete_options(request: Admitted) -> Result<DeleteOptions, Status> {
     let headers = request.headers.clone();
     let query = request.query.clone();
+    let audit = request.audit.clone();
     let bytes = body::read(request.body).await?;
     if bytes.is_empty() {
         return DeleteOptions::from_query(&query);
     }
-    DeleteOptions::from_body(&body::decode_options(&bytes, &headers)?)
+    let mut sent = body::decode_options(&bytes, &headers)?;
+    let options = DeleteOptions::from_body(&sent)?;
+    audit.request_object(&Value::Null, move || {
+        // Options have no version of their own.
+        sent["kind"] = json!("DeleteOptions");
+        sent["apiVersion"] = json!("meta.k8s.io/__internal");
+        sent
+    });
+    Ok(options)
 }
 
 /// Whether the answer to a deletion is the object as it was and no `Status` (upstream's registries with `ReturnDeletedObject`).

@@ -45,11 +45,12 @@ impl fmt::Display for Standard {
     }
 }
 
-/// What is refused, and what is only warned of.
+/// What is refused, and what is only warned of or noted in the audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Policy {
     pub(super) enforce: Standard,
     pub(super) warn: Standard,
+    pub(super) audit: Standard,
 }
 
 impl Policy {
@@ -85,7 +86,7 @@ impl Policy {
             (standard, says_level, level.is_some(), version.is_some())
         };
         let (enforce, enforces, ..) = mode("enforce", Level::Restricted);
-        mode("audit", Level::Privileged);
+        let (audit, ..) = mode("audit", Level::Privileged);
         let (mut warn, _, warns, warns_version) = mode("warn", Level::Privileged);
         if !warns && enforces && enforce.level > warn.level {
             warn.level = enforce.level;
@@ -93,7 +94,12 @@ impl Policy {
                 warn.version = enforce.version;
             }
         }
-        (Policy { enforce, warn }, faults)
+        let policy = Policy {
+            enforce,
+            warn,
+            audit,
+        };
+        (policy, faults)
     }
 }
 

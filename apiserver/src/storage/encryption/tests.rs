@@ -165,7 +165,6 @@ fn a_value_is_bound_to_its_key() {
 
 #[test]
 fn rules_are_for_the_resources_that_they_name() {
-    let provider = |name| format!("[{{aesgcm: {{keys: [{{name: {name}, secret: {KEY_A}}}]}}}}]");
     let rules = [
         ("secrets", "one"),
         ("\"*.\"", "core"),
