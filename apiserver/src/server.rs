@@ -1,5 +1,7 @@
 //! Builds the parts, starts them in order, and stops them in reverse.
 
+mod files;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,7 +14,6 @@ use objects::catalog::{Catalog, Resource};
 use tokio::net::TcpListener;
 
 use crate::admission::{self, Chain, Plugin};
-use crate::audit::{self, Auditor, Log, Rotation, Writer};
 use crate::authn::impersonation::Impersonation;
 use crate::authn::keys::{PrivateKey, PublicKey};
 use crate::authn::service_accounts::{ServiceAccountTokens, Settings};
@@ -27,7 +28,7 @@ use crate::port::{DRAIN_MAX, Port};
 use crate::registry::{Ranges, Registry};
 use crate::rest::{Front, Load, Pages};
 use crate::served::Resources;
-use crate::storage::{Encryption, Endpoints, Source, Storage, Tls};
+use crate::storage::{Source, Storage};
 use crate::{advertise, aggregation, api_services, bootstrap, compaction, crd, tls};
 
 /// Time for what is left when all requests are answered.
@@ -70,7 +71,7 @@ impl Server {
             address.port(),
         );
         let gate = Arc::new(gate(config)?);
-        let (audit, audit_writer) = audit(config)?.unzip();
+        let (audit, audit_writer) = files::audit(config)?.unzip();
         let front = Arc::new(Front {
             registry: registry.clone(),
             tokens: authentication.service_accounts.clone(),
@@ -146,8 +147,8 @@ struct Parts {
 }
 
 fn parts(config: &Config) -> Result<Parts> {
-    let (encryption, encryption_source) = encryption(config)?;
-    let storage = Storage::new(endpoints(config)?, encryption);
+    let (encryption, encryption_source) = files::encryption(config)?;
+    let storage = Storage::new(files::endpoints(config)?, encryption);
     let resources = Arc::new(Resources::default());
     let lists = |resource: &&Resource| resource.verbs.iter().any(|verb| verb == "list");
     let mut folders: Vec<&str> = Catalog::builtin()
@@ -256,64 +257,6 @@ async fn until(
         () = stop.cancelled() => {}
     }
     Ok(())
-}
-
-/// How values are sealed, and the file to follow where that says so.
-fn encryption(config: &Config) -> Result<(Encryption, Option<Source>)> {
-    let reload = config.encryption_provider_config_automatic_reload;
-    let Some(file) = &config.encryption_provider_config else {
-        anyhow::ensure!(
-            !reload,
-            "--encryption-provider-config-automatic-reload must be set with --encryption-provider-config"
-        );
-        return Ok((Encryption::none(&config.etcd_prefix), None));
-    };
-    let (encryption, source) =
-        Encryption::read(&config.etcd_prefix, file).map_err(|why| anyhow!(why))?;
-    Ok((encryption, reload.then_some(source)))
-}
-
-/// What writes requests down, if anything does.
-fn audit(config: &Config) -> Result<Option<(Auditor, Writer)>> {
-    let Some(file) = &config.audit_policy_file else {
-        if config.audit_log_path.is_some() {
-            tracing::warn!(
-                "no audit policy file provided, no events will be recorded for log backend"
-            );
-        }
-        return Ok(None);
-    };
-    let shown = file.display();
-    let bytes = fs::read(file)
-        .with_context(|| format!("loading audit policy file: failed to read file path {shown}"))?;
-    let policy = audit::Policy::parse(&bytes)
-        .map_err(|why| anyhow!("loading audit policy file: {why}: from file {shown}"))?;
-    let Some(path) = &config.audit_log_path else {
-        return Ok(None);
-    };
-    let rotation = Rotation {
-        age_days_max: config.audit_log_maxage,
-        backups_max: config.audit_log_maxbackup,
-        size_mebibytes_max: config.audit_log_maxsize,
-    };
-    let log = Log::open(path, rotation, config.audit_log_format)
-        .with_context(|| format!("cannot open the audit log {}", path.display()))?;
-    Ok(Some(Auditor::new(policy, log)))
-}
-
-fn endpoints(config: &Config) -> Result<Endpoints> {
-    let read =
-        |file: &PathBuf| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
-    let identity = match (&config.etcd_certfile, &config.etcd_keyfile) {
-        (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
-        (None, None) => None,
-        _ => anyhow::bail!("--etcd-certfile and --etcd-keyfile go together"),
-    };
-    let tls = Tls {
-        ca: config.etcd_cafile.as_ref().map(read).transpose()?,
-        identity,
-    };
-    Endpoints::new(&config.etcd_servers, &tls).map_err(|why| anyhow!(why))
 }
 
 fn authentication(config: &Config, view: &Arc<dyn ObjectsView>) -> Result<Options> {

@@ -165,7 +165,8 @@ impl Rule {
         let mut omitted = stages(value, &path.child("omitStages"), faults);
         omitted.extend_from_slice(&otherwise.omitted);
         let namespaces = texts(value, "namespaces");
-        if !paths.is_empty() && !(resources.is_empty() && namespaces.is_empty()) {
+        let is_of_objects = !resources.is_empty() || !namespaces.is_empty();
+        if !paths.is_empty() && is_of_objects {
             let why = "rules cannot apply to both regular resources and non-resource URLs";
             faults.push(Invalid::value(&paths_path, paths.clone(), why));
         }

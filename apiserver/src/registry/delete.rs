@@ -168,19 +168,25 @@ fn check_preconditions(
     object: &Value,
     options: &DeleteOptions,
 ) -> Result<(), Status> {
+    // Upstream names the kind here and not the resource.
+    let resource = &request.served.resource;
+    let conflict =
+        |why: String| Status::conflict(&resource.group, &resource.kind, &request.name, why);
     if let Some(uid) = &options.uid
         && uid != meta::uid(object)
     {
-        return Err(request.conflict(format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+        return Err(conflict(format!(
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then \
+             recreated",
             meta::uid(object)
         )));
     }
     if let Some(version) = &options.resource_version
         && version != meta::resource_version(object)
     {
-        return Err(request.conflict(format!(
-            "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
+        return Err(conflict(format!(
+            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). The object might \
+             have been modified",
             meta::resource_version(object)
         )));
     }

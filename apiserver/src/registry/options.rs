@@ -102,8 +102,8 @@ fn dry_run(query: &Query, kind: &str) -> Result<bool, Status> {
 }
 
 fn check_dry_run(values: &[&str], kind: &str) -> Result<bool, Status> {
-    if let Some(bad) = values.iter().find(|value| **value != "All") {
-        let fault = Invalid::not_supported(&Path::new("dryRun"), *bad, &["All"]);
+    if values.iter().any(|value| *value != "All") {
+        let fault = Invalid::not_supported(&Path::new("dryRun"), values.to_vec(), &["All"]);
         return Err(Status::invalid("meta.k8s.io", kind, "", &vec![fault]));
     }
     Ok(!values.is_empty())
@@ -137,7 +137,7 @@ impl WriteOptions {
                 faults.push(Invalid::not_supported(
                     &Path::new("fieldValidation"),
                     other,
-                    &["Ignore", "Strict", "Warn"],
+                    &["", "Ignore", "Strict", "Warn"],
                 ));
                 Validation::Warn
             }
@@ -195,17 +195,30 @@ impl ListOptions {
         let forbid = |text: &str| Invalid::forbidden(&version_match, text);
         let initial = Path::new("sendInitialEvents");
         if self.watch {
-            if let Some(wanted) = self.send_initial_events {
+            if self.send_initial_events.is_some() {
                 if self.version_match != VersionMatch::NotOlderThan {
                     faults.push(forbid(
                         "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
                     ));
                 }
-                if wanted && !self.bookmarks && self.version_match == VersionMatch::NotOlderThan {
-                    // Bookmarks are a hint, and the one that ends the initial events comes all the same.
-                }
             } else if self.version_match != VersionMatch::Unset {
                 faults.push(forbid("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
+            }
+            if self.version_match == VersionMatch::Exact {
+                faults.push(Invalid::not_supported(
+                    &version_match,
+                    "Exact",
+                    &["NotOlderThan"],
+                ));
+            }
+            // A watch from any version is one with initial events.
+            let is_from_any = matches!(self.resource_version.as_str(), "" | "0");
+            if !self.continuation.is_empty()
+                && (is_from_any || self.version_match != VersionMatch::Unset)
+            {
+                faults.push(forbid(
+                    "resourceVersionMatch is forbidden when continue is provided",
+                ));
             }
         } else {
             if self.send_initial_events.is_some() {
@@ -240,17 +253,31 @@ impl ListOptions {
     }
 }
 
+/// What becomes of dependents, from the two fields that say it.
+fn propagation(policy: &str, orphan: Option<bool>) -> Result<Option<String>, Status> {
+    match (policy, orphan) {
+        ("", Some(true)) => Ok(Some("Orphan".to_owned())),
+        ("", _) => Ok(None),
+        (policy, None) => Ok(Some(policy.to_owned())),
+        (policy, Some(_)) => {
+            let path = Path::new("propagationPolicy");
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            let fault = Invalid::value(&path, policy, why);
+            Err(Status::invalid(
+                "meta.k8s.io",
+                "DeleteOptions",
+                "",
+                &vec![fault],
+            ))
+        }
+    }
+}
+
 impl DeleteOptions {
     /// The options of a query, for a request without a body.
     pub fn from_query(query: &Query) -> Result<DeleteOptions, Status> {
-        let propagation = match (
-            get(query, "propagationPolicy"),
-            flag(query, "orphanDependents"),
-        ) {
-            ("", Some(true)) => Some("Orphan".to_owned()),
-            ("", _) => None,
-            (policy, _) => Some(policy.to_owned()),
-        };
+        let policy = get(query, "propagationPolicy");
+        let propagation = propagation(policy, flag(query, "orphanDependents"))?;
         DeleteOptions {
             grace_period_seconds: number(query, "gracePeriodSeconds")?,
             propagation,
@@ -268,13 +295,12 @@ impl DeleteOptions {
             .iter()
             .filter_map(Value::as_str)
             .collect();
-        let orphan = body.get("orphanDependents").and_then(Value::as_bool) == Some(true);
+        let orphan = body.get("orphanDependents").and_then(Value::as_bool);
         DeleteOptions {
             grace_period_seconds: body.get("gracePeriodSeconds").and_then(Value::as_i64),
             uid: text(&["preconditions", "uid"]),
             resource_version: text(&["preconditions", "resourceVersion"]),
-            propagation: text(&["propagationPolicy"])
-                .or_else(|| orphan.then(|| "Orphan".to_owned())),
+            propagation: propagation(meta::text(body, &["propagationPolicy"]), orphan)?,
             dry_run: check_dry_run(&runs, "DeleteOptions")?,
         }
         .checked()
@@ -289,7 +315,7 @@ impl DeleteOptions {
             let fault = Invalid::not_supported(
                 &path,
                 policy.as_str(),
-                &["Background", "Foreground", "Orphan", "nil"],
+                &["Foreground", "Background", "Orphan", "nil"],
             );
             return Err(Status::invalid(
                 "meta.k8s.io",

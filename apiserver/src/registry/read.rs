@@ -83,7 +83,7 @@ impl Registry {
         }
         if options.version_match == VersionMatch::Exact {
             let from = Continuation {
-                revision: parse_version(&options.resource_version)?,
+                revision: listed_version(&options.resource_version)?,
                 start: String::new(),
             };
             return self.list_stored(request, options, &selection, from).await;
@@ -92,7 +92,7 @@ impl Registry {
         match options.resource_version.as_str() {
             "" => self.feed.barrier().await?,
             "0" => {}
-            version => self.wait_for(parse_version(version)?).await?,
+            version => self.wait_for(listed_version(version)?).await?,
         }
         if options.resource_version != "0"
             && let Some(damaged) = cache.damaged(&request.namespace)
@@ -259,10 +259,20 @@ fn folder(prefix: &str, request: &Request) -> String {
 pub(super) fn parse_version(text: &str) -> Result<i64, Status> {
     match text.parse::<i64>() {
         Ok(version) if version >= 0 => Ok(version),
-        _ => Err(Status::bad_request(format!(
-            "Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
-        ))),
+        _ => Err(Status::new(
+            Reason::Unknown,
+            format!(
+                "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+            ),
+        )),
     }
+}
+
+/// As `parse_version`, for a list, to whose client upstream says more of it.
+fn listed_version(text: &str) -> Result<i64, Status> {
+    parse_version(text).map_err(|status| {
+        Status::bad_request(format!("invalid resource version: {}", status.message))
+    })
 }
 
 /// A list that was interrupted for so long that its revision is gone may go on at the newest one.
@@ -284,28 +294,35 @@ fn expired(mut status: Status, from: &Continuation) -> Status {
 
 impl Continuation {
     fn parse(text: &str) -> Result<Continuation, Status> {
-        let bad = || {
-            Status::bad_request(
-                "continue key is not valid: illegal base64 data or an unknown version",
-            )
+        let bad = |why: &str| {
+            Status::bad_request(format!(
+                "invalid continue token: continue key is not valid: {why}"
+            ))
         };
         let bytes = URL_SAFE_NO_PAD
             .decode(text.trim_end_matches('='))
-            .map_err(|_malformed| bad())?;
-        let token: Value = serde_json::from_slice(&bytes).map_err(|_malformed| bad())?;
-        let start = token["start"]
-            .as_str()
-            .and_then(|start| start.strip_prefix('/'));
-        match (token["v"].as_str(), token["rv"].as_i64(), start) {
-            (Some("meta.k8s.io/v1"), Some(revision), Some(start))
-                if revision != 0 && !start.contains("..") =>
-            {
-                Ok(Continuation {
-                    revision,
-                    start: start.to_owned(),
-                })
-            }
-            _ => Err(bad()),
+            .map_err(|_malformed| bad("illegal base64 data"))?;
+        let read = objects::codec::json::read(&bytes);
+        let token = read.map_err(|fault| bad(&fault.to_string()))?.value;
+        let version = token["v"].as_str().unwrap_or_default();
+        if version != "meta.k8s.io/v1" {
+            return Err(bad(&format!(
+                "server does not recognize this encoded version {version}"
+            )));
+        }
+        let revision = token["rv"].as_i64().unwrap_or(0);
+        if revision == 0 {
+            return Err(bad(
+                "incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+            ));
+        }
+        let start = token["start"].as_str().unwrap_or_default();
+        match start.strip_prefix('/') {
+            Some(rest) if !rest.contains("..") => Ok(Continuation {
+                revision,
+                start: rest.to_owned(),
+            }),
+            _ => Err(bad(start)),
         }
     }
 

@@ -67,7 +67,18 @@ impl Registry {
             meta::metadata_mut(&mut object).remove("resourceVersion");
             return Ok((self.create(request, object, options).await?, true));
         }
-        let patch = |_: &Value| Ok(object.clone());
+        let wanted_uid = meta::uid(&object);
+        let patch = |old: &Value| {
+            let uid = meta::uid(old);
+            if wanted_uid.is_empty() || wanted_uid == uid {
+                return Ok(object.clone());
+            }
+            Err(request.conflict(format!(
+                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in \
+                 precondition: {wanted_uid}, UID in object meta: {uid}",
+                self.full_key(request, &request.name)
+            )))
+        };
         let change = Change {
             patch: &patch,
             options,
@@ -298,17 +309,15 @@ fn check_identity(request: &Request, new: &mut Value, old: &Value) -> Result<(),
     }
     let uid = meta::uid(new).to_owned();
     if !uid.is_empty() && uid != meta::uid(old) {
-        return Err(request.conflict(format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            meta::uid(old)
-        )));
+        let path = objects::path::Path::new("metadata.uid");
+        let fault = objects::invalid::Invalid::value(&path, uid, "field is immutable");
+        return Err(request.invalid(&request.name, &vec![fault.clone(), fault]));
     }
     let wanted = meta::resource_version(new);
     if !wanted.is_empty() && wanted != meta::resource_version(old) {
         if wanted.parse::<u64>().is_err() {
-            let path = objects::path::Path::new("metadata.resourceVersion");
-            let fault = objects::invalid::Invalid::value(&path, wanted, "must be a number");
-            return Err(request.invalid(&request.name, &vec![fault]));
+            let why = format!("strconv.ParseUint: parsing {wanted:?}: invalid syntax");
+            return Err(Status::new(Reason::Unknown, why));
         }
         return Err(request.conflict(CHANGED));
     }

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
-    CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY, WARNING, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, VARY, WARNING,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Body as _;
 use objects::Value;
 use objects::codec::{protobuf, yaml};
 use objects::status::Status;
@@ -73,6 +75,16 @@ pub(super) fn failure(status: &Status, media: Option<&Media>) -> Answer {
             .insert(RETRY_AFTER, status.retry_after_seconds.into());
     }
     answer
+}
+
+/// The head of an answer alone. It tells how long the body would have been, and over HTTP/2 nobody else leaves that out.
+pub(super) fn without_body(answer: Answer) -> Answer {
+    let length = answer.body().size_hint().exact();
+    let (mut head, _body) = answer.into_parts();
+    if let Some(length) = length {
+        head.headers.insert(CONTENT_LENGTH, length.into());
+    }
+    Response::from_parts(head, Full::new(Bytes::new()).boxed_unsync())
 }
 
 fn to_json(value: &Value, pretty: bool) -> Vec<u8> {

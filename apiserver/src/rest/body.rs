@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use objects::catalog::Catalog;
 use objects::codec::{json, protobuf, yaml};
+use objects::schema::At;
 use objects::status::{Reason, Status};
 use objects::{Value, meta};
 
@@ -62,15 +63,28 @@ pub(super) fn decode(
             ));
         }
         Encoding::Protobuf => {
-            protobuf::decode(bytes).map_err(|error| Status::bad_request(error.to_string()))?
+            protobuf::decode(bytes).map_err(|error| unrecognized(wanted, &error, bytes))?
         }
         Encoding::Yaml => {
-            let read = yaml::read(bytes).map_err(|error| Status::bad_request(error.to_string()))?;
+            let read = yaml::read(bytes).map_err(|error| unrecognized(wanted, &error, bytes))?;
             whole(read, wanted)?
         }
         Encoding::Json => {
-            let read = json::read(bytes).map_err(|error| unreadable(wanted, &error.to_string()))?;
-            whole(read, wanted)?
+            let own =
+                json::type_meta(bytes).map_err(|error| unrecognized(wanted, &error, bytes))?;
+            check_own_kind((&own.0, &own.1), wanted)?;
+            let read = match built_in(wanted) {
+                // One pass tells all that is wrong in the order of the text.
+                Some(at) => json::read_as(bytes, at),
+                None => json::read(bytes),
+            };
+            let read = read.map_err(|error| unreadable(wanted, &error.to_string()))?;
+            if built_in(wanted).is_some() {
+                tell(&read.strict, wanted, |why| unreadable(wanted, &why))?;
+                read.value
+            } else {
+                whole(read, wanted)?
+            }
         }
     };
     let value = with_kind(value, wanted);
@@ -99,15 +113,45 @@ pub(super) fn decode_options(bytes: &[u8], headers: &HeaderMap) -> Result<Value,
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let bad = |error: &dyn std::fmt::Display| Status::bad_request(error.to_string());
-    match media::of_body(content_type)? {
-        Encoding::Protobuf => protobuf::decode(bytes).map_err(|error| bad(&error)),
-        Encoding::Yaml => yaml::read(bytes)
-            .map(|read| read.value)
-            .map_err(|error| bad(&error)),
-        Encoding::Json => json::read(bytes)
-            .map(|read| read.value)
-            .map_err(|error| bad(&error)),
+    let value = match media::of_body(content_type)? {
+        Encoding::Protobuf => protobuf::decode(bytes).map_err(|error| bad(&error))?,
+        Encoding::Yaml => yaml::read(bytes).map_err(|error| bad(&error))?.value,
+        Encoding::Json => {
+            json::type_meta(bytes).map_err(|error| bad(&error))?;
+            json::read(bytes).map_err(|error| bad(&error))?.value
+        }
+    };
+    let (version, kind) = (
+        meta::text(&value, &["apiVersion"]),
+        meta::text(&value, &["kind"]),
+    );
+    if !matches!(kind, "" | "DeleteOptions") {
+        return Err(bad(&format!(
+            "no kind {kind:?} is registered for version {version:?} in scheme"
+        )));
     }
+    Ok(value)
+}
+
+/// The table of the kind that is wanted, if it is no custom one.
+fn built_in<'a>(wanted: &Wanted<'a>) -> Option<At<'a>> {
+    let is_own = wanted.served.resource.kind == wanted.kind;
+    if is_own && wanted.served.is_custom() {
+        return None;
+    }
+    if is_own {
+        return Some(wanted.served.at());
+    }
+    Catalog::builtin().kind(wanted.group, wanted.version, wanted.kind)
+}
+
+/// What is said of a body in which no object is to be seen.
+fn unrecognized(wanted: &Wanted<'_>, why: &dyn std::fmt::Display, bytes: &[u8]) -> Status {
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): {why} ({})",
+        wanted.kind,
+        json::excerpt(bytes)
+    ))
 }
 
 fn unreadable(wanted: &Wanted<'_>, why: &str) -> Status {
@@ -192,21 +236,62 @@ fn with_kind(mut value: Value, wanted: &Wanted<'_>) -> Value {
 }
 
 fn check_kind(value: &Value, wanted: &Wanted<'_>) -> Result<(), Status> {
-    let api_version = objects::catalog::api_version(wanted.group, wanted.version);
-    let (own_version, own_kind) = (
+    let own = (
         meta::text(value, &["apiVersion"]),
         meta::text(value, &["kind"]),
     );
-    if own_kind == wanted.kind && own_version == api_version {
+    check_own_kind(own, wanted)
+}
+
+/// Whether an object is of the kind that is wanted; what it does not say, the URL does.
+fn check_own_kind(
+    (own_version, own_kind): (&str, &str),
+    wanted: &Wanted<'_>,
+) -> Result<(), Status> {
+    let api_version = objects::catalog::api_version(wanted.group, wanted.version);
+    let said = |own: &str, other: &str| own.is_empty() || own == other;
+    if said(own_kind, wanted.kind) && said(own_version, &api_version) {
         return Ok(());
+    }
+    let full_version = if own_version.is_empty() {
+        api_version.as_str()
+    } else {
+        own_version
+    };
+    let own_kind = if own_kind.is_empty() {
+        wanted.kind
+    } else {
+        own_kind
+    };
+    let (own_group, version) = full_version.split_once('/').unwrap_or(("", full_version));
+    if Catalog::builtin()
+        .kind(own_group, version, own_kind)
+        .is_none()
+    {
+        return Err(Status::bad_request(format!(
+            "{own_kind} in version {version:?} cannot be handled as a {}: no kind {own_kind:?} is registered for version \
+             {full_version:?} in scheme",
+            wanted.kind
+        )));
     }
     if own_kind != wanted.kind {
         return Err(Status::bad_request(format!(
-            "{own_kind} in version {:?} cannot be handled as a {}: no kind {own_kind:?} is registered for version {own_version:?} in scheme",
-            wanted.version, wanted.kind
+            "{own_kind} in version {version:?} cannot be handled as a {}: converting ({version}.{own_kind}) to ({}.{}): unknown \
+             conversion",
+            wanted.kind,
+            package(wanted.group),
+            wanted.kind
         )));
     }
     Err(Status::bad_request(format!(
-        "the API version in the data ({own_version}) does not match the expected API version ({api_version})"
+        "the API version in the data ({full_version}) does not match the expected API version ({api_version})"
     )))
+}
+
+/// What upstream calls the home of a group's kinds.
+fn package(group: &str) -> &str {
+    match group.split('.').next() {
+        None | Some("") => "core",
+        Some(first) => first,
+    }
 }

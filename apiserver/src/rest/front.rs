@@ -102,6 +102,7 @@ impl Front {
     /// Answers a request.
     pub async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Answer {
         let accept = request.headers().get(ACCEPT).cloned();
+        let is_head = request.method() == Method::HEAD;
         let arrival = Arrival::of(request.headers(), request.uri(), peer.address.ip());
         let mut audit = Record::default();
         let mut place = None;
@@ -124,6 +125,9 @@ impl Front {
             .entry(http::header::CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("no-cache, private"));
         let mut answer = audited::end(audit, answer).await;
+        if is_head {
+            answer = answer::without_body(answer);
+        }
         let Some(place) = place else {
             return answer;
         };

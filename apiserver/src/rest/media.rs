@@ -2,6 +2,8 @@
 
 use objects::status::{Reason, Status};
 
+use crate::served::Served;
+
 /// The encoding of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
@@ -130,6 +132,29 @@ pub(super) fn negotiate(accept: &str, protobuf: bool, pretty: bool) -> Result<Me
         }
     }
     Err(not_acceptable())
+}
+
+/// What a client is told that nothing can be answered to. Of a built-in kind upstream looks at the names of media types first, and
+/// then says which there are for the verb.
+pub(super) fn refusal(accept: &str, (served, verb): (&Served, &str), otherwise: Status) -> Status {
+    let is_known = |clause: Clause<'_>| {
+        matches!(clause.name, "*/*" | "application/*") || Encoding::of(clause.name).is_some()
+    };
+    if served.is_custom() || clauses(accept).into_iter().any(is_known) {
+        return otherwise;
+    }
+    let streams = if verb == "list" {
+        ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+    } else {
+        ""
+    };
+    Status::new(
+        Reason::NotAcceptable,
+        format!(
+            "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, \
+             application/vnd.kubernetes.protobuf{streams}"
+        ),
+    )
 }
 
 fn form(clause: &Clause<'_>) -> Option<Form> {

@@ -1,5 +1,7 @@
 //! Requests to resources: which verb a method and a path are, and who answers it.
 
+use std::sync::Arc;
+
 use http::Method;
 use http::header::ACCEPT;
 use objects::status::{Reason, Status};
@@ -60,10 +62,14 @@ pub(super) async fn answer(
     verb: &'static str,
 ) -> Result<Answer, Status> {
     let table = front.registry.resources.table();
-    let served = table
-        .get(&found.group, &found.version, &found.resource)
-        .ok_or_else(not_served)?
-        .clone();
+    let Some(served) = table.get(&found.group, &found.version, &found.resource) else {
+        let is_group = |served: &Arc<Served>| served.resource.group == found.group;
+        if table.all.iter().any(is_group) {
+            return Err(not_served());
+        }
+        return Ok(answer::text(404, "404 page not found\n"));
+    };
+    let served = served.clone();
     check_served(
         &served,
         (&found.namespace, &found.name),
@@ -74,7 +80,11 @@ pub(super) async fn answer(
         request.header(ACCEPT),
         !served.is_custom(),
         request.wants_pretty(),
-    )?;
+    )
+    .map_err(|status| media::refusal(request.header(ACCEPT), (&served, verb), status))?;
+    if request.method == Method::HEAD {
+        return Err(method_not_allowed());
+    }
     let call = Call {
         front,
         request: Request {
@@ -166,7 +176,12 @@ pub(crate) fn check_served(
     if subresource != first && first != "proxy" {
         return Err(not_served());
     }
-    if verb == "create" && first.is_empty() && !name.is_empty() {
+    let is_misplaced = match verb {
+        "create" => first.is_empty() && !name.is_empty(),
+        "update" | "patch" => name.is_empty(),
+        _ => false,
+    };
+    if is_misplaced {
         return Err(method_not_allowed());
     }
     let verbs = if first.is_empty() {

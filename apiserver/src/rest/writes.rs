@@ -1,6 +1,7 @@
 //! Making, changing and deleting objects.
 
 use http::header::CONTENT_TYPE;
+use objects::invalid::Invalid;
 use objects::patch::{self, PatchKind};
 use objects::status::Status;
 use objects::{Value, meta};
@@ -60,6 +61,7 @@ pub(super) async fn patch(call: &Call<'_>, request: Admitted) -> Result<Answer, 
     let options = WriteOptions::from_query(&request.query, "PatchOptions")?;
     let content_type = request.header(CONTENT_TYPE).to_owned();
     let form = content_type.split(';').next().unwrap_or_default().trim();
+    let has_force = !request.query("force").is_empty();
     let bytes = body::read(request.body).await?;
     call.request.audit.request_patch(&bytes);
     let registry = &call.front.registry;
@@ -72,6 +74,16 @@ pub(super) async fn patch(call: &Call<'_>, request: Admitted) -> Result<Answer, 
     let served = &call.request.served;
     let kind = PatchKind::of_media_type(form)
         .ok_or_else(|| patch::unsupported_media_type(!served.is_custom()))?;
+    if has_force {
+        let path = objects::path::Path::new("force");
+        let fault = Invalid::forbidden(&path, "may not be specified for non-apply patch");
+        return Err(Status::invalid(
+            "meta.k8s.io",
+            "PatchOptions",
+            "",
+            &vec![fault],
+        ));
+    }
     let at = if call.request.subresource == "scale" {
         objects::catalog::Catalog::builtin().kind("autoscaling", "v1", "Scale")
     } else {

@@ -70,7 +70,7 @@ rules:
         ("a get /version", Level::None),
         ("a get /versions", Level::Metadata),
         ("a get -/pods a special", Level::RequestResponse),
-        ("a get -/pods a plain", Level::None),
+        ("a get -/pods a plain", Level::Request),
         ("a update -/nodes/status - special", Level::RequestResponse),
         ("a create -/pods/log a plain", Level::Request),
         ("a get -/pods/log a special", Level::Request),
