@@ -332,3 +332,65 @@ async fn who_may_not_is_refused_and_what_is_too_large_too() {
     );
     cluster.stop().await;
 }
+
+const POLICY: &str = r#"
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: None, users: ["system:apiserver"]}
+- {level: RequestResponse}
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_are_in_the_audit_log_and_each_write_of_a_batch_by_itself() {
+    let flags = [
+        "--audit-policy-file={}/policy.yaml",
+        "--audit-log-path={}/audit.log",
+    ];
+    let cluster = Cluster::start_from(&flags, &[("policy.yaml", POLICY)]).await;
+    let mut client = cluster.client("admin-token").await;
+    let writes = ["a", "b"].map(|name| Write {
+        write: Some(write::Write::Create(create(name))),
+    });
+    let batch = BatchRequest {
+        writes: writes.to_vec(),
+        return_objects: false,
+    };
+    client.batch(batch).await.unwrap();
+    let get = |name: &str| GetRequest {
+        target: Some(pods(name)),
+        resource_version: String::new(),
+    };
+    client.get(get("none")).await.unwrap_err();
+    let mut other = cluster.client("alice-token").await;
+    other.get(get("a")).await.unwrap_err();
+    drop((client, other));
+    let files = cluster.stopped().await;
+    let text = std::fs::read_to_string(files.path().join("audit.log")).unwrap();
+    let mut told: Vec<String> = text
+        .lines()
+        .map(|line| {
+            let event = tree(line.as_bytes());
+            let code = &event["responseStatus"]["code"];
+            let (verb, name) = (&event["verb"], &event["objectRef"]["name"]);
+            let decision = &event["annotations"]["authorization.k8s.io/decision"];
+            let (sent, made) = (
+                &event["requestObject"]["kind"],
+                &event["responseObject"]["kind"],
+            );
+            let user = &event["user"]["username"];
+            format!("{user} {verb} {name} {code} {decision} {sent} {made}").replace('"', "")
+        })
+        .collect();
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "admin create a 200 allow Pod Pod",
+            "admin create b 200 allow Pod Pod",
+            "admin get none 404 allow null Status",
+            "alice get a 403 forbid null Status",
+        ]
+    );
+}

@@ -76,7 +76,15 @@ impl Cluster {
 
     /// Starts a server with more flags.
     pub(crate) async fn start_with(flags: &[&str]) -> Cluster {
+        Cluster::start_from(flags, &[]).await
+    }
+
+    /// Starts a server with more flags, in which `{}` is the folder of some files.
+    pub(crate) async fn start_from(flags: &[&str], texts: &[(&str, &str)]) -> Cluster {
         let files = tempfile::tempdir().unwrap();
+        for (name, text) in texts {
+            std::fs::write(files.path().join(name), text).unwrap();
+        }
         let (client, peer) = (free_port(), free_port());
         let client = format!("http://127.0.0.1:{client}");
         let peer = format!("http://127.0.0.1:{peer}");
@@ -119,8 +127,10 @@ impl Cluster {
             "--disable-admission-plugins=ServiceAccount".to_owned(),
             "--authorization-mode=RBAC".to_owned(),
         ];
-        let flags = flags.iter().map(|flag| (*flag).to_owned());
-        let config = Config::parse_words(words.into_iter().chain(flags).collect()).unwrap();
+        let folder = files.path().display().to_string();
+        let mut words = words.to_vec();
+        words.extend(flags.iter().map(|flag| flag.replace("{}", &folder)));
+        let config = Config::parse_words(words).unwrap();
         let server = Server::start(&config).await.unwrap();
         let feed = server.front.registry.feed.clone();
         let ready = async {
@@ -179,8 +189,14 @@ impl Cluster {
         ObjectsClient::with_interceptor(channel, Token(token.to_owned()))
     }
 
-    pub(crate) async fn stop(self) {
+    /// Stops the server and gives its files, which are gone when that is dropped.
+    pub(crate) async fn stopped(self) -> TempDir {
         self.server.stop().await.unwrap();
+        self.files
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stopped().await;
     }
 }
 
