@@ -118,7 +118,7 @@ impl Cache {
     /// How many objects there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.state.read().objects.len()
+        self.state.read().contents.objects.len()
     }
 
     /// Whether the folder was read.

@@ -194,6 +194,48 @@ async fn a_watch_from_a_forgotten_version_is_told_so() {
     cluster.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_whose_version_is_forgotten_goes_on_at_the_newest_one_if_its_client_wants_that() {
+    let cluster = Cluster::start(&[], &[]).await;
+    for name in ["a", "b"] {
+        let map = json!({"metadata": {"name": name}});
+        ask(&cluster, "POST", MAPS, &map).await;
+    }
+    let first = ask(&cluster, "GET", &format!("{MAPS}?limit=1"), &Value::Null).await;
+    let token = first.json()["metadata"]["continue"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let map = json!({"metadata": {"name": "c"}});
+    ask(&cluster, "POST", MAPS, &map).await;
+    cluster.compact().await;
+    let path = format!("{MAPS}?limit=1&continue={token}");
+    let expired = ask(&cluster, "GET", &path, &Value::Null).await;
+    assert_eq!(expired.code, 410);
+    let status = expired.json();
+    assert_eq!(status["reason"], "Expired");
+    let text = status["message"].as_str().unwrap();
+    assert!(text.starts_with(
+        "The provided continue parameter is too old to display a consistent list result."
+    ));
+    let token = status["metadata"]["continue"].as_str().unwrap();
+    let rest = ask(
+        &cluster,
+        "GET",
+        &format!("{MAPS}?continue={token}"),
+        &Value::Null,
+    )
+    .await;
+    let names: Vec<Value> = rest.json()["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["metadata"]["name"].clone())
+        .collect();
+    assert_eq!(names, ["b", "c"]);
+    cluster.stop().await;
+}
+
 const KEY_A: &str = "YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=";
 const KEY_B: &str = "YmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmI=";
 

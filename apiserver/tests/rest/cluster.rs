@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proto::etcdserverpb::kv_client::KvClient;
-use proto::etcdserverpb::{PutRequest, RangeRequest};
+use proto::etcdserverpb::{CompactionRequest, PutRequest, RangeRequest};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -166,6 +166,22 @@ impl Cluster {
         };
         let answer = self.etcd.clone().range(request).await.unwrap();
         answer.into_inner().kvs.remove(0).value
+    }
+
+    /// Makes the store forget what is older than now.
+    pub(crate) async fn compact(&self) {
+        let mut etcd = self.etcd.clone();
+        let any = RangeRequest {
+            key: "any".into(),
+            ..RangeRequest::default()
+        };
+        let answer = etcd.range(any).await.unwrap().into_inner();
+        let now = answer.header.unwrap().revision;
+        let request = CompactionRequest {
+            revision: now,
+            physical: true,
+        };
+        etcd.compact(request).await.unwrap();
     }
 
     /// Writes to the store past the server.
