@@ -137,3 +137,43 @@ fn a_definition_gets_its_defaults_and_its_names_unless_another_has_them() {
         "ListKindConflict"
     );
 }
+
+#[test]
+fn what_all_versions_share_is_judged_once_and_as_the_kind_s() {
+    let version = |name: &str, kind: &str| {
+        json!({
+            "name": name, "served": true, "storage": name == "v1",
+            "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": kind}}}},
+            "subresources": {"scale": {"specReplicasPath": "x", "statusReplicasPath": ".status.y"}},
+            "additionalPrinterColumns": [{"name": "a", "type": "foo", "jsonPath": ".a"}],
+            "selectableFields": [{"jsonPath": "spec.color"}],
+        })
+    };
+    let faults = |versions: Value| {
+        let mut definition = json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": "xs.example.com"},
+            "spec": {
+                "group": "example.com", "scope": "Namespaced", "versions": versions,
+                "names": {"plural": "xs", "kind": "X"},
+            },
+        });
+        defaults::apply(crd::GROUP, "CustomResourceDefinition", &mut definition);
+        let faults = validate::create(crd::GROUP, "CustomResourceDefinition", &definition);
+        let fields = faults.iter().map(|fault| fault.path.to_string());
+        fields.collect::<Vec<String>>()
+    };
+    let shared = [
+        "spec.subresources.scale.specReplicasPath",
+        "spec.additionalPrinterColumns[0].type",
+        "spec.selectableFields[0].jsonPath",
+    ];
+    let one = faults(json!([version("v1", "foo")]));
+    let schema = "spec.validation.openAPIV3Schema.properties[spec].type";
+    assert_eq!(one, [&[schema], &shared[..]].concat());
+    let alike = faults(json!([version("v1", "foo"), version("v2", "foo")]));
+    assert_eq!(alike, one);
+    let different = faults(json!([version("v1", "object"), version("v2", "foo")]));
+    let schema = "spec.versions[1].schema.openAPIV3Schema.properties[spec].type";
+    assert_eq!(different, [&[schema], &shared[..]].concat());
+}

@@ -188,6 +188,7 @@ fn check_spec(definition: &Value, faults: &mut Faults) {
         }
     }
     names_of(&spec["names"], &at, faults);
+    check_shared(spec, &path, faults);
     let strategy = meta::text(spec, &["conversion", "strategy"]);
     if !matches!(strategy, "None" | "Webhook") {
         let at = path.child("conversion.strategy");
@@ -231,6 +232,7 @@ fn check_versions(spec: &Value, path: &Path, faults: &mut Faults) {
             faults.push(Invalid::required(&at, ""));
         }
     }
+    let shared = shared(versions);
     for (index, version) in versions.iter().enumerate() {
         let at = path.index(index);
         let name = meta::text(version, &["name"]);
@@ -238,7 +240,7 @@ fn check_versions(spec: &Value, path: &Path, faults: &mut Faults) {
         if !wrong.is_empty() {
             faults.push(Invalid::value(&at.child("name"), name, wrong.join(",")));
         }
-        check_version(version, &at, faults);
+        check_version(version, &shared, &at, faults);
     }
     let name = |version: &Value| meta::text(version, &["name"]).to_owned();
     let repeated = |at: usize| {
@@ -260,7 +262,7 @@ fn check_versions(spec: &Value, path: &Path, faults: &mut Faults) {
     }
 }
 
-fn check_version(version: &Value, path: &Path, faults: &mut Faults) {
+fn check_version(version: &Value, shared: &[&str], path: &Path, faults: &mut Faults) {
     if let Some(warning) = version.get("deprecationWarning").and_then(Value::as_str) {
         let at = path.child("deprecationWarning");
         if version["deprecated"] != true {
@@ -271,28 +273,69 @@ fn check_version(version: &Value, path: &Path, faults: &mut Faults) {
             faults.push(Invalid::value(&at, warning, detail));
         }
     }
-    if let Some(text) =
-        meta::at(version, &["schema", "openAPIV3Schema"]).filter(|text| text.is_object())
-    {
-        check_schema(text, &path.child("schema.openAPIV3Schema"), faults);
+    for aspect in ASPECTS.iter().filter(|aspect| !shared.contains(aspect)) {
+        check_aspect(version, aspect, &path.child(aspect), faults);
     }
-    if let Some(scale) =
-        meta::at(version, &["subresources", "scale"]).filter(|scale| scale.is_object())
-    {
-        faults.extend(jsonpath::validate_scale(scale, &path.child("subresources")));
+}
+
+/// What versions declare each for itself.
+const ASPECTS: [&str; 4] = [
+    "schema",
+    "subresources",
+    "additionalPrinterColumns",
+    "selectableFields",
+];
+
+/// The aspects in which all versions are alike. They are judged once, as if the kind had them.
+fn shared(versions: &[Value]) -> Vec<&'static str> {
+    let is_shared = |aspect: &&'static str| {
+        versions
+            .iter()
+            .all(|version| version.get(*aspect) == versions[0].get(*aspect))
+    };
+    ASPECTS.into_iter().filter(is_shared).collect()
+}
+
+fn check_shared(spec: &Value, path: &Path, faults: &mut Faults) {
+    let versions = meta::list(spec, &["versions"]);
+    let Some(first) = versions.first() else {
+        return;
+    };
+    for aspect in shared(versions) {
+        let name = match aspect {
+            "schema" => "validation",
+            other => other,
+        };
+        check_aspect(first, aspect, &path.child(name), faults);
     }
-    for (index, column) in meta::list(version, &["additionalPrinterColumns"])
-        .iter()
-        .enumerate()
-    {
-        let at = path.child("additionalPrinterColumns").index(index);
-        faults.extend(jsonpath::validate_column(column, &at));
-    }
-    let selectable = meta::list(version, &["selectableFields"]);
-    if !selectable.is_empty() {
-        let schema = meta::at(version, &["schema", "openAPIV3Schema"]).unwrap_or(&Value::Null);
-        let at = path.child("selectableFields");
-        faults.extend(jsonpath::validate_selectable(selectable, schema, &at));
+}
+
+fn check_aspect(version: &Value, aspect: &str, path: &Path, faults: &mut Faults) {
+    let schema = meta::at(version, &["schema", "openAPIV3Schema"]);
+    match aspect {
+        "schema" => {
+            if let Some(text) = schema.filter(|text| text.is_object()) {
+                check_schema(text, &path.child("openAPIV3Schema"), faults);
+            }
+        }
+        "subresources" => {
+            let scale = meta::at(version, &["subresources", "scale"]);
+            if let Some(scale) = scale.filter(|scale| scale.is_object()) {
+                faults.extend(jsonpath::validate_scale(scale, path));
+            }
+        }
+        "additionalPrinterColumns" => {
+            for (index, column) in meta::list(version, &[aspect]).iter().enumerate() {
+                faults.extend(jsonpath::validate_column(column, &path.index(index)));
+            }
+        }
+        _ => {
+            let selectable = meta::list(version, &[aspect]);
+            if !selectable.is_empty() {
+                let schema = schema.unwrap_or(&Value::Null);
+                faults.extend(jsonpath::validate_selectable(selectable, schema, path));
+            }
+        }
     }
 }
 
