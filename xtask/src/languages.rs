@@ -9,13 +9,17 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::command::{Run, exists};
-use crate::workspace;
+use crate::{setup, workspace};
 
-/// A script of `interop/scripts` and what it takes to run it.
+/// A script over a client library, and what it takes to run it.
 struct Language {
-    /// Folder of the script, and the middle of its test's name.
+    /// Folder that its test finds it in.
     name: &'static str,
+    /// Folder of the script.
+    source: &'static str,
     library: &'static str,
+    /// Those that run it.
+    tests: &'static [&'static str],
     /// Programs that have to be there, and the Debian packages that bring them.
     programs: &'static [&'static str],
     packages: &'static str,
@@ -23,27 +27,63 @@ struct Language {
     prepare: fn(&Path, &Path) -> Result<String>,
 }
 
-const LANGUAGES: [Language; 3] = [
+const LANGUAGES: [Language; 6] = [
     Language {
         name: "go",
+        source: "interop/scripts/go",
         library: "clientv3 and its concurrency package",
+        tests: &["go_works_on_both"],
         programs: &["go"],
         packages: "golang-go",
         prepare: go,
     },
     Language {
         name: "node",
+        source: "interop/scripts/node",
         library: "etcd3 of Node",
+        tests: &["node_works_on_both"],
         programs: &["node", "npm"],
         packages: "nodejs npm",
         prepare: node,
     },
     Language {
         name: "java",
+        source: "interop/scripts/java",
         library: "jetcd",
+        tests: &["java_works_on_both"],
         programs: &["java", "mvn"],
         packages: "default-jdk-headless maven",
         prepare: java,
+    },
+    Language {
+        name: "kubernetes-go",
+        source: "apiserver/tests/clients/go",
+        library: "client-go, controller-runtime and its envtest",
+        tests: &[
+            "client_go_and_controller_runtime_work",
+            "envtest_starts_this_server",
+        ],
+        programs: &["go"],
+        packages: "golang-go",
+        prepare: go,
+    },
+    Language {
+        name: "kubernetes-python",
+        source: "apiserver/tests/clients/python",
+        library: "Python's kubernetes",
+        tests: &["the_python_client_works"],
+        programs: &["python3"],
+        packages: "python3-venv",
+        prepare: python,
+    },
+    Language {
+        name: "kubernetes-rust",
+        source: "apiserver/tests/clients/kube",
+        library: "kube",
+        tests: &["kube_works"],
+        programs: &["cargo"],
+        packages: "cargo",
+        prepare: rust,
     },
 ];
 
@@ -58,7 +98,7 @@ pub(crate) fn tests() -> Result<Vec<String>> {
     let mut tests = Vec::new();
     for language in &LANGUAGES {
         match prepare(language) {
-            Ok(()) => tests.push(format!("{}_works_on_both", language.name)),
+            Ok(()) => tests.extend(language.tests.iter().map(|&test| test.to_owned())),
             Err(why) => println!("[xtask] not tried: {}: {why:#}", language.library),
         }
     }
@@ -103,9 +143,7 @@ fn prepare(language: &Language) -> Result<()> {
             );
         }
     }
-    let source = workspace::root()
-        .join("interop/scripts")
-        .join(language.name);
+    let source = workspace::root().join(language.source);
     let folder = workspace::target_dir()?
         .join("interop-clients")
         .join(language.name);
@@ -139,7 +177,9 @@ fn go(source: &Path, folder: &Path) -> Result<String> {
     check_go()?;
     let script = folder.join("script");
     let place = |path: &Path| path.display().to_string();
+    // Without C, so that what kubectl's build compiled serves here too.
     fetch("go")
+        .env("CGO_ENABLED", "0")
         .args(["build", "-C", &place(source), "-o", &place(&script), "."])
         .run()?;
     Ok(place(&script))
@@ -184,4 +224,25 @@ fn java(source: &Path, folder: &Path) -> Result<String> {
         classes.trim(),
         script.display()
     ))
+}
+
+fn python(source: &Path, _: &Path) -> Result<String> {
+    let interpreter = setup::python_with(&setup::KUBERNETES_CLIENT)?;
+    let script = source.join("script.py");
+    Ok(format!(
+        "env PYTHONDONTWRITEBYTECODE=1 {} {}",
+        interpreter.display(),
+        script.display()
+    ))
+}
+
+fn rust(source: &Path, folder: &Path) -> Result<String> {
+    let manifest = source.join("Cargo.toml").display().to_string();
+    let target = folder.join("target");
+    let place = target.display().to_string();
+    Run::cargo()
+        .args(["build", "--quiet", "--release", "--locked"])
+        .args(["--manifest-path", &manifest, "--target-dir", &place])
+        .run()?;
+    Ok(target.join("release/kube-script").display().to_string())
 }

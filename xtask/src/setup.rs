@@ -17,8 +17,27 @@ const ETCD: &str = "etcd-server";
 const ETCDCTL: &str = "etcd-client";
 const PYTHON_VENV: &str = "python3-venv";
 
-/// What the Python scripts of the interop tests import. The client's generated code wants the older protobuf.
-const PYTHON_PACKAGES: [&str; 2] = ["etcd3==0.12.0", "protobuf==3.20.3"];
+/// A Python folder of its own in the target folder.
+pub(crate) struct PythonFolder {
+    name: &'static str,
+    packages: &'static [&'static str],
+}
+
+/// What the Python script of the interop tests imports. The client's generated code wants the older protobuf.
+const ETCD_CLIENT_OF_PYTHON: PythonFolder = PythonFolder {
+    name: "python",
+    packages: &["etcd3==0.12.0", "protobuf==3.20.3"],
+};
+
+/// What the apiserver's tests import: Kubernetes' client, and what makes a gRPC client of a description.
+pub(crate) const KUBERNETES_CLIENT: PythonFolder = PythonFolder {
+    name: "python-kubernetes",
+    packages: &[
+        "kubernetes==37.0.2",
+        "grpcio==1.85.1",
+        "grpcio-tools==1.85.1",
+    ],
+};
 
 /// What any build needs.
 pub(crate) fn toolset() -> Result<()> {
@@ -160,18 +179,23 @@ fn has_venv() -> bool {
         .is_ok()
 }
 
-/// The interpreter of a folder of its own that has the Python client; made when missing.
+/// The interpreter that has etcd's client.
 pub(crate) fn python() -> Result<PathBuf> {
-    let folder = workspace::target_dir()?.join("python");
+    python_with(&ETCD_CLIENT_OF_PYTHON)
+}
+
+/// The interpreter of a folder that has these packages; made when missing.
+pub(crate) fn python_with(wanted: &PythonFolder) -> Result<PathBuf> {
+    let folder = workspace::target_dir()?.join(wanted.name);
     let interpreter = folder.join("bin").join("python");
     let done = folder.join("installed");
-    let wanted = PYTHON_PACKAGES.join("\n");
-    if fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
+    let packages = wanted.packages.join("\n");
+    if fs::read_to_string(&done).is_ok_and(|installed| installed == packages) {
         return Ok(interpreter);
     }
     println!(
         "[xtask] making a Python folder with {}",
-        PYTHON_PACKAGES.join(" and ")
+        wanted.packages.join(" and ")
     );
     let folder_text = folder
         .to_str()
@@ -191,9 +215,9 @@ pub(crate) fn python() -> Result<PathBuf> {
     ];
     Run::new(program)
         .args(install)
-        .args(PYTHON_PACKAGES)
+        .args(wanted.packages)
         .run()?;
-    fs::write(&done, wanted).context("cannot write into the Python folder")?;
+    fs::write(&done, packages).context("cannot write into the Python folder")?;
     Ok(interpreter)
 }
 

@@ -123,8 +123,9 @@ impl Servers {
         let endpoint = format!("http://127.0.0.1:{port}");
         let etcd = etcd(path, &endpoint);
         until("etcd", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
-        fs::write(path.join("sa.key"), key).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        fs::write(path.join("sa.key"), key.serialize_pem()).unwrap();
+        fs::write(path.join("sa.pub"), key.public_key_pem()).unwrap();
         let token = "admin-token,admin,admin-uid,\"system:masters\"\n";
         fs::write(path.join("tokens.csv"), token).unwrap();
         // The second one takes the certificate that the first one makes.
@@ -168,7 +169,7 @@ impl Server {
     fn start(folder: &Path, port: u16, endpoint: &str) -> Server {
         let words = format!(
             "--etcd-servers={endpoint} --secure-port={port} --bind-address=127.0.0.1 --advertise-address=127.0.0.1 \
-             --cert-dir=certs --service-account-issuer=https://kubernetes.default.svc --service-account-key-file=sa.key \
+             --cert-dir=certs --service-account-issuer=https://kubernetes.default.svc --service-account-key-file=sa.pub \
              --service-account-signing-key-file=sa.key --token-auth-file=tokens.csv --authorization-mode=RBAC \
              --service-cluster-ip-range=10.0.0.0/24 --allow-privileged",
         );
