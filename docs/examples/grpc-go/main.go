@@ -63,8 +63,12 @@ func run(address, caFile, token string) error {
 
 	pod := []byte(`{"metadata":{"name":"example-go"},"spec":{"containers":[{"name":"web","image":"nginx"}]}}`)
 	one := &api.Target{Version: "v1", Resource: "pods", Namespace: "default", Name: "example-go"}
+	// Pods want the service account "default", which a cluster's controllers make; here there may be none.
+	accounts := &api.Target{Version: "v1", Resource: "serviceaccounts", Namespace: "default"}
+	account := []byte(`{"metadata":{"name":"default"}}`)
 	now := int64(0)
 	writes := [][]*api.Write{
+		{{Write: &api.Write_Create{Create: &api.CreateRequest{Target: accounts, Object: account}}}},
 		{{Write: &api.Write_Create{Create: &api.CreateRequest{Target: pods, Object: pod}}}, {}},
 		{{Write: &api.Write_Delete{Delete: &api.DeleteRequest{
 			Target: one, Options: &api.DeleteOptions{GracePeriodSeconds: &now}}}}},

@@ -24,10 +24,18 @@ def failure(error):
     return api.Failure(message=error.details())
 
 
-def target(name="", subresource=""):
-    return api.Target(
-        version="v1", resource="pods", namespace=NAMESPACE, name=name, subresource=subresource
-    )
+def target(name="", resource="pods"):
+    return api.Target(version="v1", resource=resource, namespace=NAMESPACE, name=name)
+
+
+def ensure_account(objects):
+    """Pods want the service account `default`, which a cluster's controllers make; here there may be none."""
+    account = json.dumps({"metadata": {"name": "default"}}).encode()
+    try:
+        objects.Create(api.CreateRequest(target=target(resource="serviceaccounts"), object=account))
+    except grpc.RpcError as error:
+        if failure(error).reason != "AlreadyExists":
+            raise
 
 
 def main(address, ca_file, token):
@@ -36,6 +44,7 @@ def main(address, ca_file, token):
     credentials = grpc.composite_channel_credentials(tls, grpc.access_token_call_credentials(token))
     with grpc.secure_channel(address, credentials) as channel:
         objects = api_pb2_grpc.ObjectsStub(channel)
+        ensure_account(objects)
 
         chunks = list(objects.List(api.ListRequest(target=target())))
         print("pods:", sum(len(chunk.objects) for chunk in chunks))
