@@ -65,3 +65,12 @@ fn envtest_starts_this_server() {
         .env("TEST_ASSET_ETCD", servers::etcd_program());
     script.run(&folder.path().join("none"));
 }
+
+#[test]
+#[ignore = "wants Python; cargo xtask test makes it ready"]
+fn the_example_of_grpc_in_python_works() {
+    let servers = Servers::start();
+    let mut script = Script::of("grpc-python");
+    script.command.args(servers.introduction());
+    script.run_to("EVENT_TYPE_DELETED at");
+}

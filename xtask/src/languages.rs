@@ -27,7 +27,7 @@ struct Language {
     prepare: fn(&Path, &Path) -> Result<String>,
 }
 
-const LANGUAGES: [Language; 6] = [
+const LANGUAGES: [Language; 7] = [
     Language {
         name: "go",
         source: "interop/scripts/go",
@@ -75,6 +75,15 @@ const LANGUAGES: [Language; 6] = [
         programs: &["python3"],
         packages: "python3-venv",
         prepare: python,
+    },
+    Language {
+        name: "grpc-python",
+        source: "docs/examples/grpc-python",
+        library: "grpcio",
+        tests: &["the_example_of_grpc_in_python_works"],
+        programs: &["python3"],
+        packages: "python3-venv",
+        prepare: grpc_python,
     },
     Language {
         name: "kubernetes-rust",
@@ -234,6 +243,23 @@ fn python(source: &Path, _: &Path) -> Result<String> {
         interpreter.display(),
         script.display()
     ))
+}
+
+/// The example takes its messages from where the description is; they are made beside a copy of it.
+fn grpc_python(source: &Path, folder: &Path) -> Result<String> {
+    let interpreter = setup::python_with(&setup::KUBERNETES_CLIENT)?;
+    let place = |path: &Path| path.display().to_string();
+    let (interpreter, folder_text) = (place(&interpreter), place(folder));
+    let descriptions = place(&workspace::root().join("proto"));
+    Run::new(&interpreter)
+        .args(["-m", "grpc_tools.protoc", "-I", &descriptions])
+        .args(["--python_out", &folder_text])
+        .args(["--grpc_python_out", &folder_text])
+        .args(["mainstay/api.proto"])
+        .run()?;
+    let script = folder.join("pods.py");
+    fs::copy(source.join("pods.py"), &script)?;
+    Ok(format!("{interpreter} {}", script.display()))
 }
 
 fn rust(source: &Path, folder: &Path) -> Result<String> {

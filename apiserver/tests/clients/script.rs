@@ -32,12 +32,17 @@ impl Script {
     }
 
     pub(crate) fn run(mut self, kubeconfig: &Path) {
-        let command = self.command.env("KUBECONFIG", kubeconfig);
-        let output = command.stdin(Stdio::null()).output().unwrap();
+        self.command.env("KUBECONFIG", kubeconfig);
+        self.run_to(THROUGH);
+    }
+
+    /// Runs to a good end, before which it has to print that.
+    pub(crate) fn run_to(mut self, last: &str) {
+        let output = self.command.stdin(Stdio::null()).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (printed, complaints) = (text(&output.stdout), text(&output.stderr));
         assert!(
-            output.status.success() && printed.contains(THROUGH),
+            output.status.success() && printed.contains(last),
             "{}\n{printed}\n{complaints}",
             output.status
         );

@@ -146,6 +146,16 @@ impl Servers {
         }
     }
 
+    /// What a client without a kubeconfig is told: where the servers are, whose certificate they have, and a token.
+    pub(crate) fn introduction(&self) -> [String; 3] {
+        let authority = self.folder.path().join("certs/apiserver.crt");
+        [
+            format!("127.0.0.1:{}", self.relay.port),
+            authority.display().to_string(),
+            "admin-token".to_owned(),
+        ]
+    }
+
     /// Cuts every connection.
     pub(crate) fn cut(&self) {
         self.relay.cut();
