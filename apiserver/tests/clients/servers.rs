@@ -161,7 +161,8 @@ impl Servers {
         self.relay.cut();
     }
 
-    /// Kills the server that has the connections; another one gets new ones. The killed one starts again.
+    /// Kills the server that has the connections; another one gets new ones. The killed one starts again, and has read the store
+    /// before anything else is written, so that it knows all events since: whoever comes to it later need not list anew.
     pub(crate) fn kill(&mut self) {
         let path = self.folder.path();
         let killed = self.serving;
@@ -172,6 +173,7 @@ impl Servers {
         server.process.0.kill().unwrap();
         server.process.0.wait().unwrap();
         *server = Server::start(path, server.port, &server.endpoint);
+        server.await_ready(path);
     }
 }
 
