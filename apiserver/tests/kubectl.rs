@@ -28,10 +28,10 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kubectl")
 }
 
-/// Every story by its name, with what each of its steps said.
-fn told(kubeconfig: &Path) -> BTreeMap<String, Vec<story::Said>> {
+/// Every story of a folder by its name, with what each of its steps said.
+fn told(kubeconfig: &Path, stories: &str) -> BTreeMap<String, Vec<story::Said>> {
     let shell = Shell::new(kubeconfig);
-    let waiting = Mutex::new(Story::all(&folder().join("stories")));
+    let waiting = Mutex::new(Story::all(&folder().join(stories)));
     let done = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
         for _ in 0..STORIES_AT_ONCE {
@@ -50,32 +50,31 @@ fn told(kubeconfig: &Path) -> BTreeMap<String, Vec<story::Said>> {
 }
 
 /// Steps that are known to differ, as `story step` with the way they do.
-fn known() -> BTreeMap<String, String> {
-    fs::read_to_string(folder().join("differs.txt"))
-        .unwrap()
+fn known(stories: &str) -> BTreeMap<String, String> {
+    fs::read_to_string(folder().join(stories).join("differs.txt"))
+        .unwrap_or_default()
         .lines()
         .filter_map(|line| line.split_once(": "))
         .map(|(step, how)| (step.to_owned(), how.to_owned()))
         .collect()
 }
 
-#[test]
-#[ignore = "its answers are those of one release of kubectl, which `cargo xtask test` builds"]
-fn kubectl_is_answered_as_a_kube_apiserver_answers() {
+/// Tells the stories of a folder and compares each step with its golden.
+fn compare(stories: &str) {
+    let place = folder().join(stories);
     if let Ok(kubeconfig) = std::env::var(CAPTURE) {
-        for (name, said) in told(Path::new(&kubeconfig)) {
-            let golden = folder().join("stories").join(format!("{name}.golden"));
-            fs::write(golden, story::golden(&said)).unwrap();
+        for (name, said) in told(Path::new(&kubeconfig), stories) {
+            fs::write(place.join(format!("{name}.golden")), story::golden(&said)).unwrap();
         }
         return;
     }
     let cluster = Cluster::start();
-    let mut known = known();
+    let mut known = known(stories);
     let mut wrong = Vec::new();
     let mut steps = 0;
-    for (name, said) in told(&cluster.kubeconfig) {
-        let golden = folder().join("stories").join(format!("{name}.golden"));
-        let expected = story::read_golden(&fs::read_to_string(golden).unwrap());
+    for (name, said) in told(&cluster.kubeconfig, stories) {
+        let golden = fs::read_to_string(place.join(format!("{name}.golden"))).unwrap();
+        let expected = story::read_golden(&golden);
         assert_eq!(
             expected.len(),
             said.len(),
@@ -104,4 +103,17 @@ fn kubectl_is_answered_as_a_kube_apiserver_answers() {
         wrong.len(),
         wrong.join("\n")
     );
+}
+
+#[test]
+#[ignore = "its answers are those of one release of kubectl, which `cargo xtask test` builds"]
+fn kubectl_is_answered_as_a_kube_apiserver_answers() {
+    compare("stories");
+}
+
+/// Definitions and installations that others publish, below the folder that `MANIFESTS` names.
+#[test]
+#[ignore = "the published manifests are fetched by `cargo xtask test`"]
+fn published_manifests_are_taken_as_a_kube_apiserver_takes_them() {
+    compare("manifests");
 }

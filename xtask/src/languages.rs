@@ -143,6 +143,52 @@ pub(crate) fn kubectl() -> Result<PathBuf> {
     Ok(program)
 }
 
+/// Manifests that others publish: the name they have in the stories, the Go module that carries them, and their place in it.
+const MANIFESTS: [(&str, &str, &str); 4] = [
+    (
+        "argo-cd",
+        "github.com/argoproj/argo-cd/v3@v3.3.0",
+        "manifests",
+    ),
+    (
+        "cert-manager",
+        "github.com/cert-manager/cert-manager@v1.21.2",
+        "deploy/crds",
+    ),
+    (
+        "gateway-api",
+        "sigs.k8s.io/gateway-api@v1.6.3",
+        "config/crd/standard",
+    ),
+    (
+        "prometheus-operator",
+        "github.com/prometheus-operator/prometheus-operator@v0.85.0",
+        "",
+    ),
+];
+
+/// A folder with the manifests that the stories of the apiserver apply. Modules are data here, and none of them is built.
+pub(crate) fn manifests() -> Result<PathBuf> {
+    let folder = workspace::target_dir()?.join("interop-clients/manifests");
+    fs::create_dir_all(&folder)?;
+    for (name, module, place) in MANIFESTS {
+        let output = Command::new("timeout")
+            .args([FETCH_SECONDS_MAX, "go", "mod", "download", "-json", module])
+            .output()?;
+        let answer: serde_json::Value =
+            serde_json::from_slice(&output.stdout).with_context(|| format!("fetching {module}"))?;
+        let Some(source) = answer["Dir"].as_str() else {
+            bail!("fetching {module}: {}", answer["Error"]);
+        };
+        let link = folder.join(name);
+        if link.is_symlink() {
+            fs::remove_file(&link)?;
+        }
+        std::os::unix::fs::symlink(Path::new(source).join(place), link)?;
+    }
+    Ok(folder)
+}
+
 fn prepare(language: &Language) -> Result<()> {
     for program in language.programs {
         if !exists(program) {

@@ -36,8 +36,9 @@ fn clients() -> Result<()> {
 
 /// What kubectl sees of the apiserver, if this machine can build the kubectl that the answers were taken with.
 fn stories() -> Result<()> {
-    match languages::kubectl() {
-        Ok(kubectl) => Run::cargo()
+    let ready = languages::kubectl().and_then(|kubectl| Ok((kubectl, languages::manifests()?)));
+    match ready {
+        Ok((kubectl, manifests)) => Run::cargo()
             .args([
                 "test",
                 "--release",
@@ -48,6 +49,7 @@ fn stories() -> Result<()> {
                 "--ignored",
             ])
             .env("KUBECTL", kubectl)
+            .env("MANIFESTS", manifests)
             .run(),
         Err(why) => {
             println!("[xtask] not tried: kubectl: {why:#}");

@@ -59,7 +59,7 @@ pub(super) fn validate_create(served: &Served, object: &Value) -> Faults {
     if let Some(version) = served.custom() {
         let mut faults = Faults::new();
         let namespaced = served.resource.namespaced;
-        metadata::create(object, namespaced, names::subdomain, &mut faults);
+        metadata::general(object, namespaced, names::subdomain, &mut faults);
         faults.extend(version.validate(object, None));
         return faults;
     }
@@ -74,7 +74,7 @@ pub(super) fn validate_update(
 ) -> Faults {
     if let Some(version) = served.custom() {
         let mut faults = Faults::new();
-        metadata::update(new, old, &mut faults);
+        metadata::general_update(new, old, &mut faults);
         faults.extend(version.validate(new, Some(old)));
         return faults;
     }
@@ -89,6 +89,9 @@ pub(super) fn validate_update(
 }
 
 pub(super) fn warnings(served: &Served, new: &Value, old: Option<&Value>) -> Vec<String> {
+    if served.is_custom() {
+        return metadata::finalizer_warnings(new, old);
+    }
     validate::warnings(&served.resource.group, &served.resource.kind, new, old)
 }
 

@@ -63,8 +63,9 @@ pub(super) async fn answer(
 ) -> Result<Answer, Status> {
     let table = front.registry.resources.table();
     let Some(served) = table.get(&found.group, &found.version, &found.resource) else {
-        let is_group = |served: &Arc<Served>| served.resource.group == found.group;
-        if table.all.iter().any(is_group) {
+        let is_own_group =
+            |served: &Arc<Served>| !served.is_custom() && served.resource.group == found.group;
+        if table.all.iter().any(is_own_group) {
             return Err(not_served());
         }
         return Ok(answer::text(404, "404 page not found\n"));

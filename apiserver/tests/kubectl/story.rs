@@ -9,6 +9,8 @@ use crate::normal::Normal;
 
 /// Most seconds of one step.
 const STEP_SECONDS_MAX: &str = "60";
+/// Names a folder that stories find as `manifests` where they are told.
+const MANIFESTS: &str = "MANIFESTS";
 /// How much of a line a difference shows.
 const SHOWN_CHARS_MAX: usize = 160;
 
@@ -97,6 +99,9 @@ impl Shell {
     pub(crate) fn tell(&self, story: &Story) -> Vec<Said> {
         let home = tempfile::tempdir().unwrap();
         fs::copy(&self.kubeconfig, home.path().join("kubeconfig")).unwrap();
+        if let Ok(folder) = std::env::var(MANIFESTS) {
+            std::os::unix::fs::symlink(folder, home.path().join("manifests")).unwrap();
+        }
         story
             .steps
             .iter()

@@ -82,8 +82,9 @@ fn apply_defaults(definition: &mut Value) {
 
 fn prepare_create(definition: &mut Value) {
     let stored = super::storage_version(definition).to_owned();
+    // A kube-apiserver writes null for no conditions, which `kubectl wait` takes for a fault when it looks at once.
     definition["status"] = json!({
-        "conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": [stored],
+        "conditions": [], "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": [stored],
     });
 }
 

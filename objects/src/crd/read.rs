@@ -28,6 +28,7 @@ pub(super) fn add(schema: &mut Schema, text: &Value, depth: usize) -> NodeId {
 /// Adds the type of whole objects to a schema: what the definition declares, and what every object has.
 pub(super) fn add_whole(schema: &mut Schema, declared: NodeId) -> NodeId {
     let mut whole = Object::default();
+    let constraints = schema.node(declared).constraints.clone();
     match schema.node(declared).shape {
         Shape::Object(ref object) => {
             whole.fields.clone_from(&object.fields);
@@ -53,6 +54,7 @@ pub(super) fn add_whole(schema: &mut Schema, declared: NodeId) -> NodeId {
     }
     schema.add(Node {
         shape: Shape::Object(whole),
+        constraints,
         ..Node::default()
     })
 }

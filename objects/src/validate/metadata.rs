@@ -239,6 +239,29 @@ fn standard_finalizers(object: &Value, faults: &mut Faults) {
     }
 }
 
+/// What is told of finalizers without a domain that are new to a custom resource, which may have them.
+#[must_use]
+pub fn finalizer_warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let before = old.map_or(&[][..], |old| meta::list(old, &["metadata", "finalizers"]));
+    let mut added: Vec<&str> = meta::list(new, &["metadata", "finalizers"])
+        .iter()
+        .filter(|finalizer| !before.contains(finalizer))
+        .filter_map(Value::as_str)
+        .filter(|finalizer| !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(finalizer))
+        .collect();
+    added.sort_unstable();
+    added.dedup();
+    added
+        .iter()
+        .map(|finalizer| {
+            format!(
+                "metadata.finalizers: {}: prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other finalizer writers",
+                json!(finalizer)
+            )
+        })
+        .collect()
+}
+
 fn no_new_finalizers(new: &Value, old: &Value, faults: &mut Faults) {
     let before = meta::list(old, &["metadata", "finalizers"]);
     let mut added: Vec<String> = meta::list(new, &["metadata", "finalizers"])
