@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::builder::{RUNS, free_folder};
 use crate::cluster;
 use crate::failover;
+use crate::kubernetes;
 use crate::random::Random;
 use crate::report;
 use crate::run::{self, HISTORY_FILE, Plan, SCHEDULE_FILE};
@@ -361,8 +362,17 @@ fn files(path: &Path, name: &str) -> Result<Vec<PathBuf>> {
 
 fn check(path: &Path) -> Result<Verdict> {
     let mut worst = Verdict::Held;
-    for history in files(path, HISTORY_FILE)? {
-        let judged = summary::judge(&history)?;
+    let of_apiservers = files(path, kubernetes::HISTORY_FILE).unwrap_or_default();
+    let of_stores = match files(path, HISTORY_FILE) {
+        Err(_) if !of_apiservers.is_empty() => Vec::new(),
+        found => found?,
+    };
+    for history in of_stores.into_iter().chain(of_apiservers) {
+        let judged = if history.ends_with(kubernetes::HISTORY_FILE) {
+            kubernetes::judge_stored(&history)?
+        } else {
+            summary::judge(&history)?
+        };
         let verdict = Verdict::of(&judged.violations, &judged.doubts);
         println!(
             "{}: {verdict}, revision {}",

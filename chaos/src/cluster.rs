@@ -1,5 +1,6 @@
 //! The cluster under test: members that can be started, frozen, ended and cut off.
 
+mod apiservers;
 mod guard;
 mod hooks;
 mod process;
@@ -16,9 +17,11 @@ use crate::net::{Mesh, Processes};
 use crate::shim::Shim;
 use crate::target::{Hooks, Program, Target};
 
+pub(crate) use apiservers::{apiserver_name, apiserver_program};
 pub use process::{Ended, State};
 pub use roles::{Role, Roles};
 
+use apiservers::Apiserver;
 use guard::Guard;
 use process::Process;
 
@@ -59,6 +62,7 @@ pub struct Cluster {
     processes: Arc<Processes>,
     guard: Option<Guard>,
     rejoins_emptied: bool,
+    apiservers: Vec<Apiserver>,
 }
 
 /// Removes what the members of a run had on their disks. Nobody looks at it when all went as it should, and it is large.
@@ -84,6 +88,7 @@ impl Cluster {
                 mesh: None,
                 guard: None,
                 rejoins_emptied: false,
+                apiservers: Vec::new(),
             }),
         }
     }
@@ -134,6 +139,7 @@ impl Cluster {
             processes,
             guard: Some(Guard::start()?),
             rejoins_emptied: program.rejoins_emptied,
+            apiservers: Vec::new(),
         })
     }
 
@@ -196,7 +202,7 @@ impl Cluster {
         let Driver::Process(process) = &mut self.members[member] else {
             bail!("{} is no process of this one", self.name(member));
         };
-        let id = process.start(state)?;
+        let id = process.start(Some(state))?;
         self.processes.set(member, Some(id));
         if let Some(guard) = &mut self.guard {
             guard.add(id);
@@ -372,6 +378,9 @@ impl Cluster {
             if let Some(process) = self.process_mut(member) {
                 process.kill();
             }
+        }
+        for apiserver in &mut self.apiservers {
+            apiserver.kill();
         }
         if let Some(mesh) = self.mesh.take() {
             mesh.stop().await;

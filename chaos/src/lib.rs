@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod failover;
 pub mod faults;
 pub mod judgement;
+pub mod kubernetes;
 pub mod liveness;
 pub mod load;
 pub mod nemesis;

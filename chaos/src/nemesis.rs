@@ -1,5 +1,6 @@
 //! Carries out a schedule, and writes down what each fault really hit and whether it took hold at all.
 
+mod apiservers;
 mod damage;
 mod disk;
 mod membership;
@@ -210,6 +211,8 @@ impl Nemesis {
             Fault::KillAll => self.kill_all(step).await,
             Fault::CrashLoop { aim, gaps_ms } => self.crash_loop(*aim, gaps_ms, step).await,
             Fault::Pause { aim } => self.freeze(*aim, step).await,
+            Fault::KillApiserver => self.kill_apiserver(step).await,
+            Fault::PauseApiserver => self.freeze_apiserver(step).await,
             Fault::RollingRestart => self.rolling_restart().await,
             Fault::MoveLeader => self.move_leader(step).await,
             Fault::Isolate { .. } | Fault::OneWay { .. } | Fault::Partial => self.cut(step).await,
@@ -332,11 +335,12 @@ impl Nemesis {
                 self.cluster.resume(member).await.ok();
             }
         }
-        Ok(())
+        self.heal_apiservers()
     }
 
     /// A member that ended although nobody ended it has broken something of its own.
     fn look_for_ended(&mut self) {
+        self.look_for_ended_apiservers();
         for member in 0..self.cluster.size() {
             match self.cluster.ended(member) {
                 None | Some(Ended::NeverRan) => {}

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::cluster::{Cluster, POLL_INTERVAL, Setup};
+use crate::kubernetes;
 use crate::liveness;
 use crate::load::{Load, Setting};
 use crate::nemesis::Nemesis;
@@ -98,6 +99,9 @@ struct Running<'a> {
 /// # Errors
 /// When not even a folder for the run can be made.
 pub async fn run(plan: &Plan, interrupted: watch::Receiver<bool>) -> Result<Summary> {
+    if plan.scenario.apiservers {
+        return kubernetes::run(plan, interrupted).await;
+    }
     run_with(plan, &Brought::of(plan.scenario), interrupted).await
 }
 
@@ -148,7 +152,8 @@ pub async fn run_with(
     summary::make(plan, facts, &points)
 }
 
-fn prepare_folder(plan: &Plan) -> Result<()> {
+/// Makes the folder of a run, with what is needed to run it again.
+pub(crate) fn prepare_folder(plan: &Plan) -> Result<()> {
     let folder = &plan.folder;
     refuse_used(folder)?;
     std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
@@ -159,8 +164,9 @@ fn prepare_folder(plan: &Plan) -> Result<()> {
 
 /// A folder that holds a run is left as it is.
 pub(crate) fn refuse_used(folder: &Path) -> Result<()> {
+    let holds = |name: &str| folder.join(name).exists();
     ensure!(
-        !folder.join(HISTORY_FILE).exists(),
+        !holds(HISTORY_FILE) && !holds(kubernetes::HISTORY_FILE),
         "{} holds a run already: remove it, or choose another folder with --out",
         folder.display()
     );
@@ -319,32 +325,16 @@ impl Running<'_> {
 
     /// A run whose faults did not take hold, or that had hardly any load, has shown nothing.
     fn look_at_coverage(&mut self, injected: &[crate::nemesis::Injected], writes: u64) {
-        for one in injected.iter().filter(|one| !one.fired) {
-            let words = format!(
-                "fault {} ({}) did not fire: {}",
-                one.number, one.fault, one.evidence
-            );
-            self.doubts.push(words);
-        }
-        let steps = self.plan.schedule.steps.len();
-        if injected.is_empty() && steps > 0 {
-            self.doubts.push("no fault was reached".to_owned());
-        }
-        let wanted = self.brought.writes_a_second_min * self.plan.schedule.duration_ms / 1000;
-        if writes < wanted {
-            self.doubts.push(format!(
-                "{writes} acknowledged writes under faults, fewer than {wanted}"
-            ));
-        }
+        let schedule = &self.plan.schedule;
+        let wanted = self.brought.writes_a_second_min * schedule.duration_ms / 1000;
+        let doubts = summary::doubts_of_coverage(schedule, injected, writes, wanted);
+        self.doubts.extend(doubts);
     }
 
     fn look_at_logs(&mut self, cluster: &Cluster) {
         for member in 0..cluster.size() {
             let log = cluster.log_since_start(member).unwrap_or_default();
-            let panic = log
-                .lines()
-                .find(|line| line.contains("panicked at") || line.starts_with("panic:"));
-            if let Some(line) = panic {
+            if let Some(line) = summary::panic_in(&log) {
                 let name = cluster.name(member);
                 self.violations
                     .push(format!("{name} has logged a panic: {line}"));

@@ -1,5 +1,6 @@
 //! The scenarios: which faults, under which load, and what is looked at most.
 
+use crate::cluster::apiserver_program;
 use crate::schedule::{Aim, FaultKind, Meanwhile, Way};
 use crate::target::Target;
 use crate::workload::{self, Kind};
@@ -23,6 +24,8 @@ pub struct Scenario {
     pub lies: bool,
     /// Members keep a short log, if the target says how.
     pub short_log: bool,
+    /// Clients speak to apiservers on the members.
+    pub apiservers: bool,
 }
 
 impl Scenario {
@@ -45,6 +48,12 @@ impl Scenario {
         }
         if program.is_none() && self.faults.iter().any(FaultKind::changes_members) {
             return Some("members are added and removed only where they are started here");
+        }
+        if self.apiservers && program.is_none() {
+            return Some("apiservers are started only on members that are started here");
+        }
+        if self.apiservers && apiserver_program().is_none() {
+            return Some("no mainstay is built to start apiservers from");
         }
         let damages = self.faults.contains(&FaultKind::Damage);
         if damages && program.is_none_or(|program| !program.rejoins_emptied) {
@@ -79,6 +88,7 @@ const fn row(
         asks_progress: false,
         lies: false,
         short_log: false,
+        apiservers: false,
     }
 }
 
@@ -296,6 +306,23 @@ pub const SCENARIOS: &[Scenario] = &[
         workload::ALL,
         "all of it",
     ),
+    Scenario {
+        apiservers: true,
+        ..row(
+            "kubernetes",
+            "clients and informers of three apiservers, while members and apiservers are killed, frozen and cut off",
+            &[
+                FaultKind::Kill(Random),
+                FaultKind::KillApiserver,
+                FaultKind::Kill(Leader),
+                FaultKind::PauseApiserver,
+                FaultKind::Isolate(Random),
+                FaultKind::KillApiserver,
+            ],
+            &[],
+            "no acknowledged write is lost, no list is stale, no watch misses an event",
+        )
+    },
     row(
         "calm",
         "nothing is broken",

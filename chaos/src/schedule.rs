@@ -93,6 +93,10 @@ pub enum FaultKind {
     Replace(Aim),
     /// Removed while it runs, and added again as a new member.
     Churn(Aim),
+    /// SIGKILL to an apiserver and a start.
+    KillApiserver,
+    /// SIGSTOP and SIGCONT to an apiserver.
+    PauseApiserver,
 }
 
 impl FaultKind {
@@ -216,6 +220,10 @@ pub enum Fault {
         /// Whom.
         aim: Aim,
     },
+    /// SIGKILL to an apiserver; started again when it is over.
+    KillApiserver,
+    /// SIGSTOP to an apiserver until it is over.
+    PauseApiserver,
 }
 
 impl Fault {
@@ -236,9 +244,12 @@ impl Fault {
             Fault::ClockJump { aim, .. } => *aim,
             Fault::MoveLeader | Fault::Partial | Fault::Overlap { .. } => Some(Aim::Leader),
             Fault::Damage | Fault::LongAway => Some(Aim::Follower),
-            Fault::KillAll | Fault::PowerLossAll | Fault::Flaky { .. } | Fault::RollingRestart => {
-                None
-            }
+            Fault::KillAll
+            | Fault::PowerLossAll
+            | Fault::Flaky { .. }
+            | Fault::RollingRestart
+            | Fault::KillApiserver
+            | Fault::PauseApiserver => None,
         }
     }
 }
@@ -274,6 +285,8 @@ impl fmt::Display for Fault {
             Fault::LongAway => "long away",
             Fault::Replace { .. } => "replace",
             Fault::Churn { .. } => "remove and add",
+            Fault::KillApiserver => "kill apiserver",
+            Fault::PauseApiserver => "pause apiserver",
         })
     }
 }

@@ -15,6 +15,7 @@ use crate::observe::Look;
 use crate::record::{Class, Point};
 use crate::run::{HISTORY_FILE, Plan, write_json};
 use crate::scene::{self, Scene};
+use crate::schedule::Schedule;
 use crate::timeline::{self, Timeline};
 use crate::verdict::Verdict;
 
@@ -126,6 +127,19 @@ pub struct Summary {
 /// When the summary cannot be written.
 pub fn make(plan: &Plan, facts: Facts, points: &[Point]) -> Result<Summary> {
     let judged = judge(&plan.folder.join(HISTORY_FILE));
+    put_together(plan, facts, points, judged)
+}
+
+/// Puts everything together with what a judge said.
+///
+/// # Errors
+/// When the summary cannot be written.
+pub(crate) fn put_together(
+    plan: &Plan,
+    facts: Facts,
+    points: &[Point],
+    judged: Result<Judged>,
+) -> Result<Summary> {
     let mut doubts = facts.doubts;
     let mut violations = facts.violations;
     let judged = judged.unwrap_or_else(|error| {
@@ -171,6 +185,39 @@ pub fn make(plan: &Plan, facts: Facts, points: &[Point]) -> Result<Summary> {
     };
     write_json(&plan.folder.join(SUMMARY_FILE), &summary)?;
     Ok(summary)
+}
+
+/// Why a run has shown nothing: its faults did not take hold, or it had hardly any load.
+pub(crate) fn doubts_of_coverage(
+    schedule: &Schedule,
+    injected: &[Injected],
+    writes: u64,
+    wanted: u64,
+) -> Vec<String> {
+    let silent = injected.iter().filter(|one| !one.fired);
+    let mut doubts: Vec<String> = silent
+        .map(|one| {
+            format!(
+                "fault {} ({}) did not fire: {}",
+                one.number, one.fault, one.evidence
+            )
+        })
+        .collect();
+    if injected.is_empty() && !schedule.steps.is_empty() {
+        doubts.push("no fault was reached".to_owned());
+    }
+    if writes < wanted {
+        doubts.push(format!(
+            "{writes} acknowledged writes under faults, fewer than {wanted}"
+        ));
+    }
+    doubts
+}
+
+/// The line of a log that tells of a panic.
+pub(crate) fn panic_in(log: &str) -> Option<&str> {
+    log.lines()
+        .find(|line| line.contains("panicked at") || line.starts_with("panic:"))
 }
 
 /// Reads a stored history; the doubts say why it may not be whole.

@@ -20,6 +20,9 @@ const NIGHT_OURS_SECONDS: u64 = 240;
 const NIGHT_ETCD_SECONDS: u64 = 60;
 /// In CI, etcd is only to show that faults and the judge of ours work on what is known to hold.
 const ETCD_IN_CI: &str = "kill-leader,isolate-follower";
+/// Clients of apiservers have to start more than those of a store, and have more that can break.
+const APISERVERS: &str = "kubernetes";
+const APISERVERS_CI_SECONDS: u64 = 20;
 /// Must be found violated: a judge that passes it is asleep.
 const CANARY: &str = "stale-reads";
 /// Seeds are short enough to be typed again.
@@ -117,6 +120,7 @@ fn fresh_seed() -> u64 {
 impl Session {
     fn ci(&mut self, seed: u64) -> Result<()> {
         self.expect(HELD, "ours", "all", (seed, CI_SECONDS))?;
+        self.expect(HELD, "ours", APISERVERS, (seed + 1, APISERVERS_CI_SECONDS))?;
         self.expect(HELD, "etcd", ETCD_IN_CI, (seed, CI_SECONDS))?;
         self.canary(seed)
     }

@@ -19,7 +19,7 @@ use crate::target::Program;
 /// Time in which a stopped process is seen to have stopped.
 const PAUSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a member is told of its cluster when it starts.
+/// What a replica is told of its cluster when it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// It is one of the first members; or has its data already, and the word plays no part.
@@ -105,7 +105,8 @@ impl Process {
     }
 
     /// Starts the process in a group of its own, so that a Ctrl-C at the terminal is the harness's to handle.
-    pub(super) fn start(&mut self, state: State) -> Result<u32> {
+    /// Who is no replica has no state.
+    pub(super) fn start(&mut self, state: Option<State>) -> Result<u32> {
         if self.child.is_some() {
             bail!("it runs already");
         }
@@ -118,13 +119,13 @@ impl Process {
             .append(true)
             .open(&self.log)?;
         self.log_start = log.metadata()?.len();
-        let word = match state {
-            State::New => "new",
-            State::Existing => "existing",
-        };
+        let words = state.map(|state| match state {
+            State::New => ["--initial-cluster-state", "new"],
+            State::Existing => ["--initial-cluster-state", "existing"],
+        });
         let child = Command::new(&self.program.path)
             .args(&self.flags)
-            .args(["--initial-cluster-state", word])
+            .args(words.into_iter().flatten())
             .envs(&self.program.environment)
             .envs(self.shim.iter().flat_map(Shim::environment))
             .stdin(Stdio::null())

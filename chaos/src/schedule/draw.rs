@@ -78,6 +78,8 @@ fn draw_fault(kind: FaultKind, random: &mut Random) -> (Fault, u64) {
         FaultKind::Overlap(meanwhile) => (Fault::Overlap { meanwhile }, random.between(500, 3_000)),
         FaultKind::LongAway => (Fault::LongAway, random.between(500, 2_500)),
         FaultKind::Replace(aim) => (Fault::Replace { aim }, random.between(0, 1_500)),
+        FaultKind::KillApiserver => (Fault::KillApiserver, random.between(200, 3_000)),
+        FaultKind::PauseApiserver => (Fault::PauseApiserver, random.between(300, 4_000)),
         FaultKind::Churn(aim) => (Fault::Churn { aim }, random.between(0, 1_500)),
     }
 }
