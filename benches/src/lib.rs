@@ -1,4 +1,5 @@
-//! Measures the store from outside: a light etcd load generator and a side-by-side runner on top of it.
+//! Measures the servers from outside: a light etcd load generator, and side-by-side runs of stores and of apiservers.
 
+pub mod apiserver;
 pub mod load;
 pub mod side_by_side;

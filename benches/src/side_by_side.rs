@@ -51,9 +51,13 @@ pub fn run(options: &Options) -> Result<()> {
             }
         }
     }
-    let markdown = table::markdown(&rows, &results);
+    let titles: Vec<_> = rows
+        .iter()
+        .map(|row| (row.name, row.title, row.target))
+        .collect();
+    let markdown = table::markdown(&titles, &results);
     println!("{markdown}");
-    save(options, &results, &markdown)?;
+    save(&options.out, "side-by-side", &results, &markdown)?;
     if !failures.is_empty() {
         bail!(
             "{} measurements failed:\n{}",
@@ -92,12 +96,12 @@ fn sides(options: &Options) -> Result<Vec<(Side, Binary)>> {
 }
 
 /// Where the servers keep their data; gone when the run is over.
-struct DataFolder {
-    path: PathBuf,
+pub(crate) struct DataFolder {
+    pub(crate) path: PathBuf,
 }
 
 impl DataFolder {
-    fn create(out: &Path) -> Result<DataFolder> {
+    pub(crate) fn create(out: &Path) -> Result<DataFolder> {
         let path = out.join(format!("data-{}", std::process::id()));
         fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(DataFolder {
@@ -114,9 +118,10 @@ impl Drop for DataFolder {
     }
 }
 
-fn save(options: &Options, results: &Results, markdown: &str) -> Result<()> {
+/// Writes the results under a name that begins so.
+pub(crate) fn save(out: &Path, name: &str, results: &Results, markdown: &str) -> Result<()> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let path = options.out.join(format!("side-by-side-{seconds}"));
+    let path = out.join(format!("{name}-{seconds}"));
     fs::write(path.with_extension("md"), markdown)?;
     let json = serde_json::to_string_pretty(&results.json(&table::machine()))?;
     fs::write(path.with_extension("json"), json)?;

@@ -1,28 +1,28 @@
-//! `cargo xtask bench`: Mainstay and a peer in turn on the same work.
+//! `cargo xtask bench`: Mainstay and a peer in turn on the same work, as a store or, with `apiserver` before the flags, as an apiserver.
 
 use anyhow::{Context, Result, ensure};
 
 use crate::command::Run;
 use crate::{setup, up, workspace};
 
-/// The comparison, and the load generator that it starts.
-pub(crate) const PROGRAMS: [&str; 2] = ["side-by-side", "mainstay-bench"];
+/// The comparisons, and the load generator of the store's.
+pub(crate) const PROGRAMS: [&str; 3] = ["side-by-side", "apiservers", "mainstay-bench"];
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     setup::toolset()?;
     setup::peers()?;
     up::build(&["mainstay"])?;
     up::build(&PROGRAMS)?;
-    side_by_side()?.args(arguments).run()
+    match arguments {
+        [first, flags @ ..] if first == "apiserver" => comparison("apiservers")?.args(flags).run(),
+        flags => comparison("side-by-side")?.args(flags).run(),
+    }
 }
 
-/// The comparison program, told where our binary is.
-pub(crate) fn side_by_side() -> Result<Run> {
-    let program = workspace::program("side-by-side")?;
-    ensure!(
-        program.is_file(),
-        "the benches have no side-by-side program"
-    );
+/// A comparison program, told where our binary is.
+pub(crate) fn comparison(name: &str) -> Result<Run> {
+    let program = workspace::program(name)?;
+    ensure!(program.is_file(), "the benches have no program {name}");
     let program = program
         .to_str()
         .context("the target folder's name is not UTF-8")?;

@@ -59,5 +59,6 @@ fn bench_smoke() -> Result<()> {
         return Ok(());
     }
     up::build(&bench::PROGRAMS)?;
-    bench::side_by_side()?.args(SMOKE).run()
+    bench::comparison("side-by-side")?.args(SMOKE).run()?;
+    bench::comparison("apiservers")?.args(["--smoke"]).run()
 }

@@ -22,7 +22,7 @@ cargo xtask <task>
   test [filter]   build, then run every test of the workspace, interop tests with stock clients too
   interop [args]  only the interop tests; names the languages it lacks
   tidy            only the checks of the walls between the members, the style and the files
-  bench [args]    build, then run Mainstay and a peer on the same work (flags of `side-by-side`)
+  bench [args]    build, then run Mainstay and a peer on the same work (flags of `side-by-side`; after `apiserver` those of `apiservers`)
   chaos [--profile ci|nightly] [--seed N]
                   build, then break our own store in every way, and etcd to see that the harness is awake
   selftest [args] build, then prove that chaos finds what is wrong (flags of `chaos selftest`)

@@ -17,13 +17,14 @@ pub enum Side {
 /// One measured number.
 #[derive(Clone, Debug)]
 pub struct Figure {
-    pub name: &'static str,
+    pub name: String,
     pub unit: &'static str,
     pub value: f64,
 }
 
 impl Figure {
-    pub fn new(name: &'static str, unit: &'static str, value: f64) -> Figure {
+    pub fn new(name: impl Into<String>, unit: &'static str, value: f64) -> Figure {
+        let name = name.into();
         Figure { name, unit, value }
     }
 }
@@ -46,7 +47,7 @@ pub fn number(value: f64) -> String {
 /// Values of one figure over the trials.
 #[derive(Clone, Debug)]
 struct Trials {
-    name: &'static str,
+    name: String,
     unit: &'static str,
     values: Vec<f64>,
 }
@@ -90,12 +91,13 @@ impl Results {
     }
 
     /// Names and units of a row's figures, in the order they were measured.
-    pub fn figures(&self, row: &'static str) -> Vec<(&'static str, &'static str)> {
+    pub fn figures(&self, row: &'static str) -> Vec<(&str, &'static str)> {
         let mut names = Vec::new();
         for side in [Side::Ours, Side::Peer] {
             for trials in self.rows.get(&(row, side)).into_iter().flatten() {
-                if !names.contains(&(trials.name, trials.unit)) {
-                    names.push((trials.name, trials.unit));
+                let named = (trials.name.as_str(), trials.unit);
+                if !names.contains(&named) {
+                    names.push(named);
                 }
             }
         }

@@ -53,11 +53,11 @@ impl Binary {
         &self.label
     }
 
-    /// etcd takes its flags at once, our program after `store`; started as etcd it behaves like it.
-    fn command(&self) -> Command {
+    /// etcd and kube-apiserver take their flags at once, our program after a subcommand; started under their names it behaves like them.
+    pub(crate) fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(&self.path);
-        if self.label != "etcd" {
-            command.arg("store");
+        if !matches!(self.label.as_str(), "etcd" | "kube-apiserver") {
+            command.arg(subcommand);
         }
         command
     }
@@ -164,7 +164,7 @@ impl Cluster {
             .create(true)
             .append(true)
             .open(self.folder.join(format!("{}.log", member.name)))?;
-        let mut command = self.binary.command();
+        let mut command = self.binary.command("store");
         command
             .args(["--name", &member.name])
             .arg("--data-dir")
@@ -312,7 +312,7 @@ fn linearizable_read(address: &str) -> Result<()> {
 }
 
 /// Ports nobody uses now; all are held until the last is found.
-fn free_ports(count: usize) -> Result<Vec<u16>> {
+pub(crate) fn free_ports(count: usize) -> Result<Vec<u16>> {
     let held: Vec<TcpListener> = (0..count)
         .map(|_| TcpListener::bind("127.0.0.1:0"))
         .collect::<Result<_, _>>()?;
