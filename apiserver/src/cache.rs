@@ -139,8 +139,15 @@ impl Cache {
         let state = self.state.read();
         let revision = self.revision_of(&state);
         let cursor = state.ring.end();
-        let mut objects: Vec<Arc<Object>> = if scope.namespace.is_empty() {
-            state.contents.objects.values().cloned().collect()
+        let limit = if scope.limit > 0 {
+            scope.limit
+        } else {
+            usize::MAX
+        };
+        let held = &state.contents.objects;
+        let (objects, count): (Vec<Arc<Object>>, usize) = if scope.namespace.is_empty() {
+            let objects = held.values().take(limit).cloned().collect();
+            (objects, held.len())
         } else {
             let start = format!("{}/", scope.namespace);
             // The character behind `/` ends the namespace.
@@ -149,22 +156,13 @@ impl Cache {
                 Bound::Included(start.as_str()),
                 Bound::Excluded(end.as_str()),
             );
-            state
-                .contents
-                .objects
-                .range::<str, _>(range)
-                .map(|(_, object)| object.clone())
-                .collect()
+            let mut inside = held.range::<str, _>(range).map(|(_, object)| object);
+            let objects: Vec<_> = inside.by_ref().take(limit).cloned().collect();
+            let count = objects.len() + inside.count();
+            (objects, count)
         };
         drop(state);
-        let remaining = if scope.limit > 0 {
-            objects.len().saturating_sub(scope.limit)
-        } else {
-            0
-        };
-        if remaining > 0 {
-            objects.truncate(scope.limit);
-        }
+        let remaining = count - objects.len();
         Snapshot {
             objects,
             revision,

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use objects::Value;
 
-use crate::cache::{Cache, Feed, Scope};
+use crate::cache::{Cache, Feed, Object, Scope};
 use crate::objects_view::ObjectsView;
 use crate::served::Resources;
+
+/// Resources of at most so many objects keep the trees of those that were looked at: limits, quotas, classes, roles, and
+/// namespaces where they are few. Of others each look parses anew, and costs no memory.
+const KEPT_OBJECTS_MAX: usize = 256;
 
 /// Objects of the feed's caches.
 #[derive(Debug)]
@@ -28,6 +32,15 @@ impl CachedObjects {
     }
 }
 
+/// The tree of an object of a resource that has so many.
+fn tree(object: &Object, count: usize) -> Arc<Value> {
+    if count <= KEPT_OBJECTS_MAX {
+        object.kept_value()
+    } else {
+        Arc::new(object.value())
+    }
+}
+
 impl ObjectsView for CachedObjects {
     fn get(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let key = if namespace.is_empty() {
@@ -35,8 +48,9 @@ impl ObjectsView for CachedObjects {
         } else {
             format!("{namespace}/{name}")
         };
-        let object = self.cache(group, plural)?.get(&key)?;
-        Some(Arc::new(object.value()))
+        let cache = self.cache(group, plural)?;
+        let object = cache.get(&key)?;
+        Some(tree(&object, cache.count()))
     }
 
     fn list(&self, group: &str, plural: &str, namespace: Option<&str>) -> Vec<Arc<Value>> {
@@ -47,12 +61,9 @@ impl ObjectsView for CachedObjects {
             namespace: namespace.unwrap_or_default(),
             limit: 0,
         };
-        cache
-            .snapshot(scope)
-            .objects
-            .iter()
-            .map(|object| Arc::new(object.value()))
-            .collect()
+        let count = cache.count();
+        let objects = cache.snapshot(scope).objects;
+        objects.iter().map(|object| tree(object, count)).collect()
     }
 
     fn generation(&self, group: &str, plural: &str) -> u64 {

@@ -204,12 +204,10 @@ impl Registry {
     }
 }
 
-impl Registry {
-    /// Whether the objects of a resource are stored in the version that it is: they can be sent as they are.
-    #[must_use]
-    pub fn is_stored_as_served(&self, served: &Served) -> bool {
-        rules::is_stored_as_served(served)
-    }
+/// Whether the objects of a resource are stored in the version that it is: they can be sent as they are.
+#[must_use]
+pub fn is_stored_as_served(served: &Served) -> bool {
+    rules::is_stored_as_served(served)
 }
 
 /// An object of a resource with the defaults of its kind.

@@ -5,6 +5,7 @@ mod audited;
 mod body;
 mod connect;
 mod front;
+mod list_body;
 mod load;
 mod media;
 mod objects_api;

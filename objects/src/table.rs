@@ -96,7 +96,9 @@ impl Printer {
     ) -> Value {
         let mut objects: Vec<&Value> = objects.into_iter().collect();
         if let Printer::Builtin(kind) = self {
-            (kind.sort)(&mut objects);
+            if let Some(sort) = kind.sort {
+                sort(&mut objects);
+            }
         }
         let rows: Vec<Value> = objects
             .into_iter()
@@ -114,7 +116,15 @@ impl Printer {
         })
     }
 
-    fn headers(&self) -> Vec<Value> {
+    /// Whether rows are in the order of the objects, so that each can be made by itself.
+    #[must_use]
+    pub fn keeps_order(&self) -> bool {
+        !matches!(self, Printer::Builtin(kind) if kind.sort.is_some())
+    }
+
+    /// The definitions of the columns.
+    #[must_use]
+    pub fn headers(&self) -> Vec<Value> {
         match self {
             Printer::Builtin(kind) => kind.columns.iter().map(Column::header).collect(),
             Printer::Custom(custom) => custom.headers(),
@@ -122,7 +132,9 @@ impl Printer {
         }
     }
 
-    fn row(&self, object: &Value, options: &Options) -> Value {
+    /// The row of an object.
+    #[must_use]
+    pub fn row(&self, object: &Value, options: &Options) -> Value {
         let row = Row {
             object,
             now_micros: options.now_micros,

@@ -30,6 +30,8 @@ pub struct Event {
     pub old: Option<Arc<Object>>,
     /// The frames of a JSON watch, made when they are first asked for.
     frames: [OnceLock<Bytes>; 3],
+    /// The same in protobuf, of kinds that have it.
+    protobuf: [OnceLock<Bytes>; 3],
     /// The old object with the new revision: for watchers whose selector it leaves.
     left: OnceLock<Arc<Object>>,
 }
@@ -64,6 +66,7 @@ impl Event {
             object,
             old,
             frames: Default::default(),
+            protobuf: Default::default(),
             left: OnceLock::new(),
         }
     }
@@ -74,6 +77,7 @@ impl Event {
             object: Arc::new(old.at_revision(revision)),
             old: Some(old.clone()),
             frames: Default::default(),
+            protobuf: Default::default(),
             left: OnceLock::new(),
         }
     }
@@ -98,6 +102,12 @@ impl Event {
     #[must_use]
     pub fn frame(&self, kind: EventKind) -> &Bytes {
         self.frames[kind as usize].get_or_init(|| frame(kind.name(), &self.told(kind).json))
+    }
+
+    /// The event as a frame of a protobuf watch in the stored version, which the first watcher makes for all.
+    #[must_use]
+    pub fn protobuf(&self, kind: EventKind, encode: impl FnOnce() -> Bytes) -> &Bytes {
+        self.protobuf[kind as usize].get_or_init(encode)
     }
 
     fn size(&self) -> usize {

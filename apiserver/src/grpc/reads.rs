@@ -16,7 +16,7 @@ use super::options;
 use crate::audit::Record;
 use crate::cache::{EventKind, Object};
 use crate::fairness::{Asked, Place};
-use crate::registry::{Registry, Told, Watcher, as_served};
+use crate::registry::{Told, Watcher, as_served};
 use crate::rest::not_served;
 use crate::served::Served;
 
@@ -36,10 +36,20 @@ pub(super) async fn get(
     let registry = caller.registry();
     let object = match request.subresource.as_str() {
         "" | "status" => {
-            caller.in_time(&request, registry.get(&request, &message.resource_version)).await?
+            caller
+                .in_time(&request, registry.get(&request, &message.resource_version))
+                .await?
         }
-        "scale" => caller.in_time(&request, registry.get_scale(&request)).await?,
-        _ => caller.in_time(&request, async { Err::<Value, _>(not_served()) }).await?,
+        "scale" => {
+            caller
+                .in_time(&request, registry.get_scale(&request))
+                .await?
+        }
+        _ => {
+            caller
+                .in_time(&request, async { Err::<Value, _>(not_served()) })
+                .await?
+        }
     };
     Ok(api::GetResponse {
         object: encoded(&object),
@@ -59,9 +69,9 @@ struct Encoder {
 }
 
 impl Encoder {
-    fn new(registry: &Registry, served: &Arc<Served>) -> Encoder {
+    fn new(served: &Arc<Served>) -> Encoder {
         Encoder {
-            shared: registry.is_stored_as_served(served),
+            shared: crate::registry::is_stored_as_served(served),
             served: served.clone(),
         }
     }
@@ -98,7 +108,7 @@ pub(super) async fn list(
     };
     let list = caller.in_time(&request, listing).await?;
     let chunks = Chunks {
-        encoder: Encoder::new(caller.registry(), &request.served),
+        encoder: Encoder::new(&request.served),
         objects: list.items.into_iter(),
         behind: None,
         resource_version: list.revision.to_string(),
@@ -193,7 +203,7 @@ pub(super) async fn watch(
     };
     let watcher = caller.begun(&request, watching).await?;
     let events = Events {
-        encoder: Encoder::new(caller.registry(), &request.served),
+        encoder: Encoder::new(&request.served),
         watcher,
         behind: None,
         failed: false,

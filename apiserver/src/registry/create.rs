@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::store::{encode, stamp};
 use super::update::Owners;
-use super::{Registry, Request, WriteOptions, as_served, fields, rules};
+use super::{Registry, Request, WriteOptions, as_served, fields, is_stored_as_served, rules};
 use crate::admission::{Operation, Review};
 use crate::clock;
 use crate::storage::Written;
@@ -72,14 +72,16 @@ impl Registry {
                 .warnings
                 .add("this server keeps admission webhooks and policies, and asks none of them");
         }
+        if !meta::name(&object).is_empty() {
+            return self.create_once(request, object, options, owners).await;
+        }
         let mut name_tries = 0;
         loop {
             let result = self
                 .create_once(request, object.clone(), options, owners)
                 .await;
-            let made_up = meta::name(&object).is_empty();
             match result {
-                Err(status) if made_up && status.reason == Reason::AlreadyExists => {
+                Err(status) if status.reason == Reason::AlreadyExists => {
                     name_tries += 1;
                     if name_tries == NAMES_MAX {
                         return Err(status);
@@ -163,10 +165,22 @@ impl Registry {
         for warning in rules::warnings(served, &object, None) {
             request.warnings.add(warning);
         }
-        let shown = as_served(served, object.clone())?;
-        self.admission.validate(review, Some(&shown)).await?;
+        self.have_judged(review, &object).await?;
         self.store_new(request, object, review.dry_run, made_up)
             .await
+    }
+
+    /// Has admission judge an object in the version that it was sent in.
+    pub(super) async fn have_judged(
+        &self,
+        review: &Review<'_>,
+        stored: &Value,
+    ) -> Result<(), Status> {
+        if is_stored_as_served(review.served) {
+            return self.admission.validate(review, Some(stored)).await;
+        }
+        let shown = as_served(review.served, stored.clone())?;
+        self.admission.validate(review, Some(&shown)).await
     }
 
     async fn store_new(
@@ -197,7 +211,7 @@ impl Registry {
             };
         }
         let mut stored = object;
-        let bytes = encode(&stored).into();
+        let bytes = encode(&mut stored).into();
         match self
             .storage
             .create(key.as_bytes(), bytes, self.ttl_seconds(request))

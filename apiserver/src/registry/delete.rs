@@ -94,7 +94,7 @@ impl Registry {
             return Ok(Ok(Deleted::Begun(as_served(&request.served, marked)?)));
         }
         let written = if waits {
-            let bytes = encode(&marked).into();
+            let bytes = encode(&mut marked).into();
             self.storage
                 .replace(
                     key.as_bytes(),

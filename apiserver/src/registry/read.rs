@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{ListOptions, Registry, Request, VersionMatch, as_served, rules};
 use crate::cache::{Cache, Object, Scope};
 use crate::served::Served;
-use crate::storage::{Part, after};
+use crate::storage::{Part, Stored, after};
 
 /// How long a read waits for a version that the caches have not seen yet.
 const VERSION_WAIT_MAX: Duration = Duration::from_secs(3);
@@ -113,6 +113,22 @@ impl Registry {
         ))
     }
 
+    /// An object that the store has told; as it is in memory where that is the same one.
+    fn object_of(&self, request: &Request, stored: &Stored) -> Result<Arc<Object>, Status> {
+        let root = format!("{}{}", self.prefix, request.served.resource.storage);
+        let place = stored.key.strip_prefix(root.as_bytes());
+        let known = place
+            .and_then(|place| std::str::from_utf8(place).ok())
+            .zip(self.feed.cache(&request.served.resource.storage))
+            .and_then(|(place, cache)| cache.get(place))
+            .filter(|object| object.revision == stored.revision);
+        if let Some(object) = known {
+            return Ok(object);
+        }
+        let current = self.current(stored)?;
+        Ok(Arc::new(Object::new(current.value, stored.revision)))
+    }
+
     /// Waits until the caches have a version.
     pub(super) async fn wait_for(&self, revision: i64) -> Result<(), Status> {
         let position = self.feed.position();
@@ -172,10 +188,9 @@ impl Registry {
             let count = page.count - page.items.len() as i64;
             for (at, stored) in page.items.iter().enumerate() {
                 start = after(&stored.key);
-                let current = self.current(stored)?;
-                let object = Object::new(current.value, stored.revision);
+                let object = self.object_of(request, stored)?;
                 if selection.matches(&object) {
-                    items.push(Arc::new(object));
+                    items.push(object);
                 }
                 let behind = page.items.len() - at - 1;
                 if limit > 0 && items.len() == limit && (behind > 0 || page.more) {
@@ -351,6 +366,8 @@ pub(super) struct Selection {
     labels: label::Selector,
     fields: field::Selector,
     served: Arc<Served>,
+    /// Whether fields have the same values in the version that is asked for as in the one that is stored.
+    as_stored: bool,
 }
 
 impl Selection {
@@ -372,6 +389,7 @@ impl Selection {
             labels,
             fields,
             served: served.clone(),
+            as_stored: !served.is_custom() && rules::is_stored_as_served(served),
         })
     }
 
@@ -384,16 +402,10 @@ impl Selection {
         if !self.labels.matches(&label) {
             return false;
         }
-        let terms = self.fields.terms();
-        // Name and namespace are at hand; for other fields the tree is needed.
-        let at_hand = terms
-            .iter()
-            .all(|term| matches!(term.field.as_str(), "metadata.name" | "metadata.namespace"));
-        if at_hand {
-            return self.fields.matches(&|field| match field {
-                "metadata.name" => object.name.to_string(),
-                _ => object.namespace.to_string(),
-            });
+        let by_place = |field: &str| matches!(field, "metadata.name" | "metadata.namespace");
+        let mut terms = self.fields.terms().iter();
+        if self.as_stored || terms.all(|term| by_place(&term.field)) {
+            return self.fields.matches(&|field| object.field(field));
         }
         let Ok(value) = as_served(&self.served, object.value()) else {
             return false;

@@ -19,13 +19,12 @@ pub(super) struct Current {
     pub(super) is_stale: bool,
 }
 
-/// The bytes of an object for the store.
-pub(super) fn encode(object: &Value) -> Vec<u8> {
-    let mut stored = object.clone();
-    let metadata = meta::metadata_mut(&mut stored);
+/// The bytes of an object for the store. It loses its resource version, which is another one once it is written.
+pub(super) fn encode(object: &mut Value) -> Vec<u8> {
+    let metadata = meta::metadata_mut(object);
     metadata.remove("resourceVersion");
     metadata.remove("selfLink");
-    serde_json::to_vec(&stored).expect("a tree is JSON")
+    serde_json::to_vec(object).expect("a tree is JSON")
 }
 
 /// Sets the resource version of an object.

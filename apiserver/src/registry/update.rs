@@ -227,8 +227,7 @@ impl Registry {
         for warning in rules::warnings(served, &new, Some(stored)) {
             request.warnings.add(warning);
         }
-        let shown = as_served(served, new.clone())?;
-        self.admission.validate(review, Some(&shown)).await?;
+        self.have_judged(review, &new).await?;
         self.store_change(request, review.dry_run, current, new)
             .await
     }
@@ -263,7 +262,7 @@ impl Registry {
                 .remove(key.as_bytes(), current.revision)
                 .await?
         } else {
-            let bytes = encode(&stored).into();
+            let bytes = encode(&mut stored).into();
             self.storage
                 .replace(
                     key.as_bytes(),

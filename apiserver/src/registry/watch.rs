@@ -138,23 +138,32 @@ fn lifetime(seconds: Option<u64>, seconds_min: u64) -> Duration {
 }
 
 impl Watcher {
+    /// What can be told without waiting for anything; perhaps not all of it.
+    pub fn at_hand(&mut self) -> Option<Told> {
+        if self.failed {
+            return None;
+        }
+        if let Some(object) = self.initial.pop_front() {
+            return Some(Told::Initial(object));
+        }
+        if let Some(revision) = self.initial_end.take() {
+            return Some(Told::Bookmark {
+                revision,
+                initial_end: true,
+            });
+        }
+        let told = self.waiting.pop_front()?;
+        self.failed = matches!(told, Told::Failed(_));
+        Some(told)
+    }
+
     /// What comes next; none at the end of the watch. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Told> {
         loop {
             if self.failed {
                 return None;
             }
-            if let Some(object) = self.initial.pop_front() {
-                return Some(Told::Initial(object));
-            }
-            if let Some(revision) = self.initial_end.take() {
-                return Some(Told::Bookmark {
-                    revision,
-                    initial_end: true,
-                });
-            }
-            if let Some(told) = self.waiting.pop_front() {
-                self.failed = matches!(told, Told::Failed(_));
+            if let Some(told) = self.at_hand() {
                 return Some(told);
             }
             // Seen before the events are read, so that one that comes in between wakes us.

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use objects::catalog::Catalog;
 use objects::codec::{json, protobuf, yaml};
+use objects::crd::Version;
 use objects::schema::At;
 use objects::status::{Reason, Status};
 use objects::{Value, meta};
@@ -42,6 +43,14 @@ pub(crate) struct Wanted<'a> {
     pub(super) kind: &'a str,
     pub(super) validation: Validation,
     pub(super) warnings: &'a Warnings,
+}
+
+impl Wanted<'_> {
+    /// The version of a definition that the body's kind is of.
+    fn custom(&self) -> Option<&Version> {
+        let own = self.served.resource.kind == self.kind;
+        self.served.custom().filter(|_| own)
+    }
 }
 
 /// The object in a body, of the kind that is wanted.
@@ -133,16 +142,9 @@ pub(super) fn decode_options(bytes: &[u8], headers: &HeaderMap) -> Result<Value,
     Ok(value)
 }
 
-/// The table of the kind that is wanted, if it is no custom one.
+/// The type of what is wanted, if it is of a built-in kind.
 fn built_in<'a>(wanted: &Wanted<'a>) -> Option<At<'a>> {
-    let is_own = wanted.served.resource.kind == wanted.kind;
-    if is_own && wanted.served.is_custom() {
-        return None;
-    }
-    if is_own {
-        return Some(wanted.served.at());
-    }
-    Catalog::builtin().kind(wanted.group, wanted.version, wanted.kind)
+    typed_as(wanted).filter(|_| wanted.custom().is_none())
 }
 
 /// What is said of a body in which no object is to be seen.
@@ -152,6 +154,15 @@ fn unrecognized(wanted: &Wanted<'_>, why: &dyn std::fmt::Display, bytes: &[u8]) 
         wanted.kind,
         json::excerpt(bytes)
     ))
+}
+
+/// The type of what is wanted, where it has one.
+fn typed_as<'a>(wanted: &Wanted<'a>) -> Option<At<'a>> {
+    if wanted.served.resource.kind == wanted.kind {
+        Some(wanted.served.at())
+    } else {
+        Catalog::builtin().kind(wanted.group, wanted.version, wanted.kind)
+    }
 }
 
 fn unreadable(wanted: &Wanted<'_>, why: &str) -> Status {
@@ -171,16 +182,8 @@ fn whole(read: json::Read, wanted: &Wanted<'_>) -> Result<Value, Status> {
 /// A tree as its kind has it, and what a strict reader has against it.
 fn checked(read: json::Read, wanted: &Wanted<'_>) -> Result<json::Read, Status> {
     let mut strict = read.strict;
-    let at = if wanted.served.resource.kind == wanted.kind {
-        Some(wanted.served.at())
-    } else {
-        Catalog::builtin().kind(wanted.group, wanted.version, wanted.kind)
-    };
-    let custom = wanted
-        .served
-        .custom()
-        .filter(|_| wanted.served.resource.kind == wanted.kind);
-    let value = match at {
+    let custom = wanted.custom();
+    let value = match typed_as(wanted) {
         _ if custom.is_some_and(|_| read.value.is_object()) => {
             let mut value = read.value;
             let metadata = objects::crd::check_metadata(&mut value)

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use futures::stream;
 use http::Response;
 use http::header::CONTENT_TYPE;
@@ -15,6 +15,7 @@ use objects::{Value, table};
 use serde_json::json;
 
 use super::answer::Answer;
+use super::list_body::partial;
 use super::media::{Encoding, Form};
 use super::objects_api::Call;
 use super::verbs::{printer, table_options};
@@ -23,13 +24,16 @@ use crate::fairness::Begun;
 use crate::registry::{ListOptions, Registry, Told, Watcher};
 use crate::served::Served;
 
+/// Bytes of events from which on no more are sent together.
+const TOGETHER_BYTES_MAX: usize = 64 << 10;
+
 /// What turns events into frames.
 struct Encoder {
     served: Arc<Served>,
     encoding: Encoding,
     form: Form,
-    /// Whether objects go out as they were encoded for all.
-    shared: bool,
+    /// Whether objects go out in the version that is stored, so that what is encoded for one is for all.
+    stored: bool,
     /// Column definitions are told once.
     columns: bool,
 }
@@ -47,9 +51,7 @@ pub(super) async fn watch(call: &Call<'_>, options: &ListOptions) -> Result<Answ
         served: call.request.served.clone(),
         encoding,
         form: call.media.form.clone(),
-        shared: call.media.form == Form::Object
-            && encoding == Encoding::Json
-            && registry.is_stored_as_served(&call.request.served),
+        stored: crate::registry::is_stored_as_served(&call.request.served),
         columns: true,
     };
     let content_type = match encoding {
@@ -75,23 +77,53 @@ pub(super) async fn watch(call: &Call<'_>, options: &ListOptions) -> Result<Answ
     Ok(answer)
 }
 
+/// What comes next, with what can be told at once: many small frames cost more than one.
 async fn next(watcher: &mut Watcher, encoder: &mut Encoder) -> Option<Bytes> {
-    let told = watcher.next().await?;
-    Some(match &told {
-        Told::Initial(object) if encoder.shared => crate::cache::frame("ADDED", &object.json),
-        Told::Initial(object) => encoder.object(EventKind::Added, object),
-        Told::Change(event, kind) if encoder.shared => event.frame(*kind).clone(),
-        Told::Change(event, kind) => encoder.object(*kind, event.told(*kind)),
-        Told::Bookmark {
-            revision,
-            initial_end,
-        } => encoder.bookmark(*revision, *initial_end),
-        Told::Failed(status) => encoder.frame("ERROR", status.to_value()),
-    })
+    let first = encoder.told(&watcher.next().await?);
+    let Some(second) = watcher.at_hand() else {
+        return Some(first);
+    };
+    let mut together = BytesMut::from(first);
+    let mut told = Some(second);
+    while let Some(more) = told {
+        together.put(encoder.told(&more));
+        let is_full = together.len() >= TOGETHER_BYTES_MAX;
+        told = if is_full { None } else { watcher.at_hand() };
+    }
+    Some(together.freeze())
 }
 
 impl Encoder {
+    fn told(&mut self, told: &Told) -> Bytes {
+        match told {
+            Told::Initial(object) => self.object(EventKind::Added, object),
+            Told::Change(event, kind) if self.stored && self.form == Form::Object => {
+                match self.encoding {
+                    Encoding::Protobuf => event
+                        .protobuf(*kind, || self.object(*kind, event.told(*kind)))
+                        .clone(),
+                    _ => event.frame(*kind).clone(),
+                }
+            }
+            Told::Change(event, kind) => self.object(*kind, event.told(*kind)),
+            Told::Bookmark {
+                revision,
+                initial_end,
+            } => self.bookmark(*revision, *initial_end),
+            Told::Failed(status) => self.frame("ERROR", status.to_value()),
+        }
+    }
+
     fn object(&mut self, kind: EventKind, object: &Object) -> Bytes {
+        if self.stored && self.encoding == Encoding::Json {
+            match self.form {
+                Form::Object => return crate::cache::frame(kind.name(), &object.json),
+                Form::Metadata { .. } => {
+                    return crate::cache::frame(kind.name(), &partial(object));
+                }
+                Form::Table { .. } => {}
+            }
+        }
         let shown = match crate::registry::as_served(&self.served, object.value()) {
             Ok(value) => self.form(value),
             Err(status) => return self.frame("ERROR", status.to_value()),

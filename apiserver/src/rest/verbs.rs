@@ -1,21 +1,21 @@
 //! Reading one object and lists of them, in the form that was asked for.
 
-use std::sync::Arc;
-
-use bytes::{BufMut, Bytes, BytesMut};
 use http::header::ACCEPT_ENCODING;
 use objects::Value;
 use objects::status::Status;
 use objects::table::{self, Printer};
-use serde_json::json;
 
 use super::answer::{self, Answer};
 use super::front::Admitted;
-use super::media::{Encoding, Form, Media};
+use super::list_body::Shown;
+use super::media::Form;
 use super::objects_api::Call;
 use crate::clock;
-use crate::registry::{List, ListOptions};
+use crate::registry::ListOptions;
 use crate::served::Served;
+
+/// Lists with so many bytes of objects are encoded where nobody waits for a thread.
+const BLOCKING_BYTES_MIN: usize = 256 << 10;
 
 /// One object.
 pub(super) async fn get(call: &Call<'_>, request: &Admitted) -> Result<Answer, Status> {
@@ -84,106 +84,25 @@ pub(super) fn table_options(include: &str) -> Result<table::Options, Status> {
 pub(super) async fn list(call: &Call<'_>, request: &Admitted) -> Result<Answer, Status> {
     let options = ListOptions::from_query(&request.query)?;
     let list = call.front.registry.list(&call.request, &options).await?;
-    let served = call.request.served.clone();
+    let include = match call.media.form {
+        Form::Table { .. } => request.query("includeObject"),
+        _ => "",
+    };
     let size: usize = list.items.iter().map(|object| object.json.len()).sum();
-    let listing = Listing {
-        as_stored: call.front.registry.is_stored_as_served(&served),
-        served,
-        media: call.media.clone(),
-        include: request.query("includeObject").to_owned(),
-        accept_encoding: request.header(ACCEPT_ENCODING).to_owned(),
+    let shown = Shown {
+        served: call.request.served.clone(),
         list,
+        media: call.media.clone(),
+        options: table_options(include)?,
+        accept_encoding: request.header(ACCEPT_ENCODING).to_owned(),
     };
     if size < BLOCKING_BYTES_MIN {
-        return listing.encode();
+        return shown.answer();
     }
-    let encoding = tokio::task::spawn_blocking(move || listing.encode());
+    let encoding = tokio::task::spawn_blocking(move || shown.answer());
     encoding.await.unwrap_or_else(|error| {
         Err(Status::internal(format!(
             "the list was not encoded: {error}"
         )))
     })
-}
-
-/// Lists with so many bytes of objects are encoded where nobody waits for a thread.
-const BLOCKING_BYTES_MIN: usize = 256 << 10;
-
-/// A list that is still to be encoded.
-struct Listing {
-    list: List,
-    served: Arc<Served>,
-    media: Media,
-    /// Whether objects are stored as they are served.
-    as_stored: bool,
-    include: String,
-    accept_encoding: String,
-}
-
-impl Listing {
-    fn encode(self) -> Result<Answer, Status> {
-        let Listing {
-            list,
-            served,
-            media,
-            ..
-        } = &self;
-        let plain = media.form == Form::Object && media.encoding == Encoding::Json && !media.pretty;
-        if plain && self.as_stored {
-            let (body, name) = (joined(served, list), Encoding::Json.name());
-            return Ok(answer::compressed(200, name, body, &self.accept_encoding));
-        }
-        let items = list.values(served)?;
-        let metadata = metadata(list);
-        let value = match &media.form {
-            Form::Object => json!({
-                "kind": format!("{}List", served.resource.kind),
-                "apiVersion": served.resource.api_version(),
-                "metadata": metadata,
-                "items": items,
-            }),
-            Form::Metadata { .. } => table::partial_list(Some(&metadata), &items),
-            Form::Table { .. } => {
-                let options = table_options(&self.include)?;
-                let stored: Result<Vec<Value>, Status> = items
-                    .into_iter()
-                    .map(|item| crate::registry::as_stored(served, item))
-                    .collect();
-                printer(served).table(Some(&metadata), &stored?, &options)
-            }
-        };
-        Ok(answer::object(200, media, &value))
-    }
-}
-
-/// The metadata of a list.
-fn metadata(list: &List) -> Value {
-    let mut metadata = json!({"resourceVersion": list.revision.to_string()});
-    if !list.continuation.is_empty() {
-        metadata["continue"] = json!(list.continuation);
-    }
-    if let Some(remaining) = list.remaining {
-        metadata["remainingItemCount"] = json!(remaining);
-    }
-    metadata
-}
-
-/// A list in JSON made of the encoded objects as they are.
-fn joined(served: &Served, list: &List) -> Bytes {
-    let size: usize = list.items.iter().map(|object| object.json.len() + 1).sum();
-    let mut body = BytesMut::with_capacity(size + 256);
-    let head = format!(
-        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
-        served.resource.kind,
-        served.resource.api_version(),
-        metadata(list)
-    );
-    body.put_slice(head.as_bytes());
-    for (at, object) in list.items.iter().enumerate() {
-        if at > 0 {
-            body.put_u8(b',');
-        }
-        body.put_slice(&object.json);
-    }
-    body.put_slice(b"]}\n");
-    body.freeze()
 }

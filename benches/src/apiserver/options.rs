@@ -34,6 +34,9 @@ pub struct Options {
     /// Repetitions of which the median counts [default: 3, with --quick 1]
     #[arg(long)]
     pub trials: Option<usize>,
+    /// Events a second where they come at a rate; requests come at a quarter of it [default: 1000, with --quick 200]
+    #[arg(long)]
+    pub rate: Option<usize>,
     /// Where results and, during the run, the servers' data go
     #[arg(long, default_value = "target/bench")]
     pub out: PathBuf,
@@ -72,7 +75,7 @@ impl Options {
         let (trials, objects, listed, lists, watchers, rate, seconds) =
             match (self.smoke, self.quick) {
                 (true, _) => (1, 50, 200, 1, 50, 100, 1.0),
-                (false, true) => (1, 500, 2_000, 3, 1_000, 1_000, 3.0),
+                (false, true) => (1, 500, 2_000, 3, 1_000, 200, 3.0),
                 (false, false) => (3, 2_000, 10_000, 5, 1_000, 1_000, 5.0),
             };
         Scale {
@@ -81,7 +84,7 @@ impl Options {
             listed,
             lists,
             watchers,
-            rate,
+            rate: self.rate.unwrap_or(rate),
             seconds,
         }
     }

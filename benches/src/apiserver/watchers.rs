@@ -24,8 +24,6 @@ const WATCHES_A_CONNECTION: usize = 50;
 const READER_EACH: usize = 20;
 /// How long nothing may come before what is missing counts as lost.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
-/// Objects that are written in turn where everybody watches all of them.
-const SHARED_OBJECTS: usize = 100;
 
 /// What all watchers saw.
 struct Seen {
@@ -38,8 +36,7 @@ struct Seen {
 
 /// Watches, each of one object of its own or each of all, and events at a rate.
 pub async fn measure(servers: &Servers, scale: &Scale, own: bool) -> Result<Vec<Figure>> {
-    let objects = if own { scale.watchers } else { SHARED_OBJECTS };
-    closed(servers, "create", (objects, CLIENTS), |n| {
+    closed(servers, "create", (scale.watchers, CLIENTS), |n| {
         Kind::ConfigMap.create(n)
     })
     .await?;
@@ -82,9 +79,7 @@ pub async fn measure(servers: &Servers, scale: &Scale, own: bool) -> Result<Vec<
     for (number, body) in bodies.into_iter().enumerate() {
         local.spawn_local(read(body, number.is_multiple_of(READER_EACH), seen.clone()));
     }
-    let fed = local
-        .run_until(feed(servers, scale, objects, each, &seen))
-        .await?;
+    let fed = local.run_until(feed(servers, scale, each, &seen)).await?;
     let mut figures = vec![open];
     figures.extend(fed);
     Ok(figures)
@@ -103,13 +98,13 @@ async fn newest(client: &Client) -> Result<String> {
 async fn feed(
     servers: &Servers,
     scale: &Scale,
-    objects: usize,
     each: usize,
     seen: &Rc<RefCell<Seen>>,
 ) -> Result<Vec<Figure>> {
     let (before, own_before) = (servers.usage()?, processes::own_cpu());
     let began = seen.borrow().began;
-    let write = |number: usize| stamped(number % objects, began.elapsed().as_micros());
+    // As many objects as watchers: nobody writes one while it is being written.
+    let write = |number: usize| stamped(number % scale.watchers, began.elapsed().as_micros());
     let (_, _, sent) = at_rate(servers, (scale.rate, scale.seconds), write).await?;
     let wanted = sent * each;
     loop {

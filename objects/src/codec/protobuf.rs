@@ -7,10 +7,13 @@ use crate::{Value, meta};
 mod decode;
 mod encode;
 mod layout;
+mod list;
 mod scalar;
 mod union;
 pub mod watch;
 mod wire;
+
+pub use list::ListWriter;
 
 /// What every object begins with.
 pub const MAGIC: &[u8; 4] = b"k8s\0";
@@ -105,13 +108,11 @@ pub fn encode(object: &Value) -> Result<Vec<u8>, Error> {
         meta::text(object, &["kind"]),
     );
     let at = known(api_version, kind)?;
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend(encode::envelope(
+    Ok(encode::envelope(
         api_version,
         kind,
         &encode_message(at, object),
-    ));
-    Ok(bytes)
+    ))
 }
 
 /// Writes the message of a built-in type. What does not have the shape that the type asks for is written as nothing.

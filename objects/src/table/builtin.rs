@@ -45,12 +45,10 @@ const fn kind(group: &'static str, kind: &'static str, columns: &'static [Column
         group,
         kind,
         columns,
-        sort: as_listed,
+        sort: None,
         condition: without_condition,
     }
 }
-
-fn as_listed(_: &mut Vec<&Value>) {}
 
 fn without_condition(_: &Value) -> Option<Value> {
     None

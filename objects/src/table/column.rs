@@ -12,7 +12,7 @@ pub struct Kind {
     pub(super) kind: &'static str,
     pub(super) columns: &'static [Column],
     /// Puts the objects of a list in the order of the rows.
-    pub(super) sort: fn(&mut Vec<&Value>),
+    pub(super) sort: Option<fn(&mut Vec<&Value>)>,
     /// A condition of a row, where it has one.
     pub(super) condition: fn(&Value) -> Option<Value>,
 }

@@ -5,14 +5,19 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::layout::{self, Entry, Slot};
 use super::wire::Writer;
-use super::{scalar, union};
+use super::{MAGIC, scalar, union};
 use crate::catalog::Catalog;
 use crate::schema::{Field, NodeId, Shape};
 use crate::{Map, Value};
 
+/// What an envelope takes beside what is in it, or a little less.
+const OVERHEAD: usize = 32;
+
 /// Kind and message of an object in what all objects are wrapped into.
 pub(super) fn envelope(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
-    let mut writer = Writer::default();
+    let mut bytes = Vec::with_capacity(raw.len() + api_version.len() + kind.len() + OVERHEAD);
+    bytes.extend_from_slice(MAGIC);
+    let mut writer = Writer { bytes };
     writer.message(1, |writer| {
         writer.bytes(1, api_version.as_bytes());
         writer.bytes(2, kind.as_bytes());
@@ -74,7 +79,12 @@ fn write_field(number: u32, field: &'static Field, value: &Value, writer: &mut W
 }
 
 /// Writes a value, and of what has not its shape the zero value. With the value comes its Go type.
-fn write_value(number: u32, id: NodeId, (go, value): (Option<&str>, &Value), writer: &mut Writer) {
+pub(super) fn write_value(
+    number: u32,
+    id: NodeId,
+    (go, value): (Option<&str>, &Value),
+    writer: &mut Writer,
+) {
     match &Catalog::builtin().schema.node(id).shape {
         Shape::Object(_) => writer.message(number, |writer| fields_of(id, value, writer)),
         Shape::String => writer.bytes(number, value.as_str().unwrap_or_default().as_bytes()),

@@ -12,7 +12,7 @@ pub(super) const KINDS: &[Kind] = &[
     kind("autoscaling", "Scale", SCALE),
     kind("policy", "PodDisruptionBudget", DISRUPTION_BUDGET),
     Kind {
-        sort: by_precedence,
+        sort: Some(by_precedence),
         ..kind("flowcontrol.apiserver.k8s.io", "FlowSchema", FLOW_SCHEMA)
     },
     kind(
