@@ -95,10 +95,10 @@ impl Printer {
         options: &Options,
     ) -> Value {
         let mut objects: Vec<&Value> = objects.into_iter().collect();
-        if let Printer::Builtin(kind) = self {
-            if let Some(sort) = kind.sort {
-                sort(&mut objects);
-            }
+        if let Printer::Builtin(kind) = self
+            && let Some(sort) = kind.sort
+        {
+            sort(&mut objects);
         }
         let rows: Vec<Value> = objects
             .into_iter()
