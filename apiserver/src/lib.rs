@@ -13,6 +13,7 @@ pub mod clock;
 mod compaction;
 pub mod config;
 mod crd;
+pub mod dial;
 pub mod grpc;
 pub mod objects_view;
 pub mod registry;
