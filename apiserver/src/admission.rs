@@ -3,6 +3,7 @@
 mod certificates;
 mod chain;
 mod classes;
+pub mod expressions;
 mod limits;
 mod namespaces;
 mod nodes;

@@ -24,8 +24,19 @@ pub(super) fn before(function: &str, overload: &str, args: &[Value]) -> Option<u
         "isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" => {
             args.first().map_or(0, Value::walk_cost)
         }
-        "url" | "lowerAscii" | "upperAscii" | "substring" | "trim" | "cidr" | "isIP" | "isCIDR"
-        | "quantity" | "isQuantity" | "semver" | "isSemver" => tenth(size(0)),
+        "url"
+        | "jsonpatch.escapeKey"
+        | "lowerAscii"
+        | "upperAscii"
+        | "substring"
+        | "trim"
+        | "cidr"
+        | "isIP"
+        | "isCIDR"
+        | "quantity"
+        | "isQuantity"
+        | "semver"
+        | "isSemver" => tenth(size(0)),
         "ip" if overload != "cidr_ip" => tenth(size(0)),
         "replace" | "split" | "ip.isCanonical" => (size(0) * 2).div_ceil(10),
         "join" => return None,
