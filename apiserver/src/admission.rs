@@ -14,6 +14,7 @@ mod quota;
 mod runtime_class;
 mod service_account;
 mod storage_claims;
+mod webhooks;
 
 use futures::future::BoxFuture;
 use objects::status::Status;

@@ -24,6 +24,7 @@ pub mod server;
 pub mod storage;
 mod tls;
 pub mod user;
+pub mod webhook;
 
 pub use config::Config;
 pub use run::run;

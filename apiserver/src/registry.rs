@@ -206,6 +206,13 @@ pub fn as_stored(served: &Served, object: Value) -> Result<Value, Status> {
     rules::to_stored(served, object)
 }
 
+/// Fills in what the author of an object did not say.
+#[must_use]
+pub fn with_defaults(served: &Served, mut object: Value) -> Value {
+    rules::apply_defaults(served, &mut object);
+    object
+}
+
 /// Gives an object of a resource's folder the version and kind under which it is asked for.
 pub fn as_served(served: &Served, object: Value) -> Result<Value, Status> {
     rules::convert(served, object)

@@ -29,11 +29,13 @@ use crate::authz::{Authorizer, Mode, Union};
 use crate::cache::{Decode, Feed, Runner};
 use crate::cached_objects::CachedObjects;
 use crate::config::Config;
+use crate::dial::Services;
 use crate::objects_view::ObjectsView;
 use crate::registry::{Ranges, Registry};
 use crate::rest::{self, Front, Load, Pages, Peer};
 use crate::served::Resources;
 use crate::storage::{Endpoints, Storage, Tls};
+use crate::webhook::Caller;
 use crate::{advertise, aggregation, bootstrap, compaction, crd, grpc, tls};
 
 /// Time for a handshake.
@@ -174,6 +176,7 @@ fn parts(config: &Config) -> Result<Parts> {
         resources: resources.clone(),
         prefix: config.etcd_prefix.clone(),
         authorizer: authorizer.clone(),
+        webhooks: Arc::new(Caller::new(Services::new(view.clone()))),
     };
     let services = Ranges::parse(
         &config.service_cluster_ip_range,

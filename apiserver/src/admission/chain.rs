@@ -9,6 +9,7 @@ use objects::status::Status;
 use super::{
     Admission, Operation, Review, certificates, classes, limits, namespaces, nodes, pod_security,
     pods, priority, quota, runtime_class, service_account, storage_claims,
+    webhooks::{Rounds, Webhooks},
 };
 use crate::authz::Authorizer;
 use crate::authz::escalation::{check_binding, check_role};
@@ -16,6 +17,7 @@ use crate::authz::rbac::{GROUP as RBAC, Rbac};
 use crate::objects_view::ObjectsView;
 use crate::served::Resources;
 use crate::storage::Storage;
+use crate::webhook::Caller;
 
 /// A plugin of this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub enum Plugin {
     CertificateSigning,
     CertificateSubjectRestriction,
     DefaultIngressClass,
+    MutatingAdmissionWebhook,
+    ValidatingAdmissionWebhook,
     ResourceQuota,
     AlwaysDeny,
 }
@@ -110,9 +114,17 @@ const PLUGINS: [(&str, Option<Plugin>, bool); 41] = [
     ("JobValidation", None, true),
     ("PodResizeValidator", None, true),
     ("MutatingAdmissionPolicy", None, true),
-    ("MutatingAdmissionWebhook", None, true),
+    (
+        "MutatingAdmissionWebhook",
+        Some(Plugin::MutatingAdmissionWebhook),
+        true,
+    ),
     ("ValidatingAdmissionPolicy", None, true),
-    ("ValidatingAdmissionWebhook", None, true),
+    (
+        "ValidatingAdmissionWebhook",
+        Some(Plugin::ValidatingAdmissionWebhook),
+        true,
+    ),
     ("ResourceQuota", Some(Plugin::ResourceQuota), true),
     ("AlwaysDeny", Some(Plugin::AlwaysDeny), false),
 ];
@@ -168,6 +180,7 @@ pub struct Parts {
     /// What all keys begin with.
     pub prefix: String,
     pub authorizer: Arc<dyn Authorizer>,
+    pub webhooks: Arc<Caller>,
 }
 
 impl Parts {
@@ -210,6 +223,7 @@ pub struct Chain {
     plugins: Vec<Plugin>,
     rbac: Rbac,
     namespaces: namespaces::Deleted,
+    webhooks: Webhooks,
 }
 
 impl Chain {
@@ -217,12 +231,37 @@ impl Chain {
     pub fn new(parts: Parts, plugins: Vec<Plugin>) -> Chain {
         let rbac = Rbac::new(parts.view.clone());
         let namespaces = namespaces::Deleted::default();
+        let webhooks = Webhooks::new(parts.webhooks.clone());
         Chain {
             parts,
             plugins,
             rbac,
             namespaces,
+            webhooks,
         }
+    }
+
+    /// One round of the plugins that may change an object.
+    async fn mutate_once(
+        &self,
+        review: &Review<'_>,
+        object: &mut Option<Value>,
+        rounds: &mut Rounds,
+    ) -> Result<(), Status> {
+        if self.plugins.contains(&Plugin::NamespaceLifecycle) {
+            namespaces::judge(&self.parts, &self.namespaces, review, object.as_ref()).await?;
+        }
+        for plugin in &self.plugins {
+            if *plugin == Plugin::MutatingAdmissionWebhook {
+                let asked = self.webhooks.mutate(&self.parts, review, object, rounds);
+                asked.await?;
+            } else if let Some(object) = object
+                && changes_objects(review)
+            {
+                self.mutate_by(*plugin, review, object).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn mutate_by(
@@ -292,6 +331,11 @@ impl Chain {
     }
 }
 
+/// Whether a request makes an object or changes one.
+fn changes_objects(review: &Review<'_>) -> bool {
+    matches!(review.operation, Operation::Create | Operation::Update)
+}
+
 impl Admission for Chain {
     fn mutate<'a>(
         &'a self,
@@ -299,19 +343,15 @@ impl Admission for Chain {
         object: &'a mut Option<Value>,
     ) -> BoxFuture<'a, Result<(), Status>> {
         Box::pin(async move {
-            if self.plugins.contains(&Plugin::NamespaceLifecycle) {
-                namespaces::judge(&self.parts, &self.namespaces, review, object.as_ref()).await?;
+            let mut rounds = Rounds::default();
+            self.mutate_once(review, object, &mut rounds).await?;
+            if rounds.begin_second() {
+                self.mutate_once(review, object, &mut rounds).await?;
             }
-            let Some(object) = object else {
-                return Ok(());
-            };
-            if !matches!(review.operation, Operation::Create | Operation::Update) {
-                return Ok(());
+            match object {
+                Some(object) if changes_objects(review) => self.check_escalation(review, object),
+                _ => Ok(()),
             }
-            for plugin in &self.plugins {
-                self.mutate_by(*plugin, review, object).await?;
-            }
-            self.check_escalation(review, object)
         })
     }
 
@@ -321,11 +361,14 @@ impl Admission for Chain {
         object: Option<&'a Value>,
     ) -> BoxFuture<'a, Result<(), Status>> {
         Box::pin(async move {
-            let Some(object) = object else {
-                return Ok(());
-            };
             for plugin in &self.plugins {
-                self.validate_by(*plugin, review, object).await?;
+                match (plugin, object) {
+                    (Plugin::ValidatingAdmissionWebhook, _) => {
+                        self.webhooks.validate(&self.parts, review, object).await?;
+                    }
+                    (_, Some(object)) => self.validate_by(*plugin, review, object).await?,
+                    (_, None) => {}
+                }
             }
             Ok(())
         })

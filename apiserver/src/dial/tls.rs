@@ -232,6 +232,9 @@ pub(super) fn unsecured(error: &io::Error) -> String {
                 )
             }
         }
+        CertificateError::Other(why) if why.to_string() == CA_AS_SERVER => {
+            "certificate signed by unknown authority".to_owned()
+        }
         other => other.to_string(),
     };
     format!("tls: failed to verify certificate: x509: {why}")

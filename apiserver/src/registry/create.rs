@@ -20,13 +20,8 @@ const NAMES_MAX: usize = 8;
 /// Letters of made-up names: without vowels, and without what looks like another one.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 const SUFFIX_LETTERS: usize = 5;
-/// Kinds that ask others for leave, which this server does not do.
-const UNASKED: [&str; 4] = [
-    "MutatingWebhookConfiguration",
-    "ValidatingWebhookConfiguration",
-    "ValidatingAdmissionPolicy",
-    "MutatingAdmissionPolicy",
-];
+/// Kinds that judge requests, which this server does not let them do.
+const UNASKED: [&str; 2] = ["ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"];
 /// A made-up name is at most a DNS label.
 const BASE_LETTERS_MAX: usize = 63 - SUFFIX_LETTERS;
 
@@ -70,7 +65,7 @@ impl Registry {
         if UNASKED.contains(&request.served.resource.kind.as_str()) {
             request
                 .warnings
-                .add("this server keeps admission webhooks and policies, and asks none of them");
+                .add("this server keeps admission policies, and asks none of them");
         }
         let mut name_tries = 0;
         loop {
@@ -115,12 +110,13 @@ impl Registry {
         rules::apply_defaults(served, &mut object);
         let made_up = name_and_stamp(request, &mut object)?;
         let attributes = request.attributes("create");
+        let given = options.to_value("CreateOptions");
         let review = Review {
             operation: Operation::Create,
             attributes: &attributes,
             served,
             old: None,
-            options: &Value::Null,
+            options: &given,
             dry_run: options.dry_run,
             warnings: &request.warnings,
         };
@@ -130,7 +126,9 @@ impl Registry {
         }
         let mut under_review = Some(object);
         self.admission.mutate(&review, &mut under_review).await?;
-        let object = under_review.unwrap_or(Value::Null);
+        let mut object = under_review.unwrap_or(Value::Null);
+        // Whoever changed it had no say in where it goes.
+        check_place(request, &mut object)?;
         let mut object = rules::to_stored(served, object)?;
         stamp_requester(request, &mut object);
         rules::prepare_create(served, &mut object);

@@ -59,12 +59,13 @@ impl Registry {
         old: &Value,
     ) -> Result<(), Status> {
         let attributes = request.attributes("delete");
+        let given = options.to_value();
         let review = Review {
             operation: Operation::Delete,
             attributes: &attributes,
             served: &request.served,
             old: Some(old),
-            options: &Value::Null,
+            options: &given,
             dry_run: options.dry_run,
             warnings: &request.warnings,
         };
@@ -151,7 +152,11 @@ impl Registry {
                 agent: request.agent.clone(),
                 warnings: crate::admission::Warnings::default(),
             };
-            match self.delete(&one, options).await {
+            let deleted = self.delete(&one, options).await;
+            for warning in one.warnings.take() {
+                request.warnings.add(warning);
+            }
+            match deleted {
                 Ok(_) => gone.push(object),
                 // Somebody else deleted it, which is what was wanted.
                 Err(status) if status.reason == objects::status::Reason::NotFound => {}

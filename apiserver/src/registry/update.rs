@@ -163,12 +163,13 @@ impl Registry {
         check_identity(request, &mut new, &old)?;
         rules::apply_defaults(served, &mut new);
         let attributes = request.attributes("update");
+        let given = options.to_value("UpdateOptions");
         let review = Review {
             operation: Operation::Update,
             attributes: &attributes,
             served,
             old: Some(&old),
-            options: &Value::Null,
+            options: &given,
             dry_run: options.dry_run,
             warnings: &request.warnings,
         };
