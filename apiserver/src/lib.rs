@@ -12,6 +12,7 @@ pub mod cached_objects;
 pub mod clock;
 mod compaction;
 pub mod config;
+pub mod conversion;
 mod crd;
 pub mod dial;
 pub mod grpc;

@@ -28,6 +28,7 @@ use crate::cache::Feed;
 use crate::served::{Resources, Served};
 use crate::storage::Storage;
 use crate::user::User;
+use crate::webhook::Caller;
 
 pub use self::apply::Decode;
 pub(crate) use self::create::suffix;
@@ -48,6 +49,8 @@ pub struct Registry {
     pub admission: Arc<dyn Admission>,
     /// Asked when a request turns out to do more than its verb says: an update or an application that creates.
     pub authorizer: Arc<dyn Authorizer>,
+    /// Who converts custom objects.
+    pub webhooks: Arc<Caller>,
     /// What all keys begin with: `/registry`.
     pub prefix: String,
     /// Seconds that events are kept.
@@ -202,8 +205,9 @@ impl Registry {
 }
 
 /// Gives an object the version that tables are printed from.
-pub fn as_stored(served: &Served, object: Value) -> Result<Value, Status> {
-    rules::to_stored(served, object)
+#[must_use]
+pub fn as_printed(served: &Served, object: Value) -> Value {
+    rules::to_working(served, object)
 }
 
 /// Fills in what the author of an object did not say.
@@ -214,6 +218,6 @@ pub fn with_defaults(served: &Served, mut object: Value) -> Value {
 }
 
 /// Gives an object of a resource's folder the version and kind under which it is asked for.
-pub fn as_served(served: &Served, object: Value) -> Result<Value, Status> {
-    rules::convert(served, object)
+pub async fn as_served(served: &Served, object: Value) -> Result<Value, Status> {
+    rules::convert(served, object).await
 }

@@ -170,13 +170,14 @@ fn parts(config: &Config) -> Result<Parts> {
         &config.disable_admission_plugins,
     )
     .map_err(|why| anyhow!(why))?;
+    let webhooks = Arc::new(Caller::new(Services::new(view.clone())));
     let admission = admission::Parts {
         view: view.clone(),
         storage: storage.clone(),
         resources: resources.clone(),
         prefix: config.etcd_prefix.clone(),
         authorizer: authorizer.clone(),
-        webhooks: Arc::new(Caller::new(Services::new(view.clone()))),
+        webhooks: webhooks.clone(),
     };
     let services = Ranges::parse(
         &config.service_cluster_ip_range,
@@ -188,6 +189,7 @@ fn parts(config: &Config) -> Result<Parts> {
         resources,
         admission: Arc::new(Chain::new(admission, plugins)),
         authorizer: authorizer.clone(),
+        webhooks,
         prefix: config.etcd_prefix.clone(),
         services: services.map_err(|why| anyhow!(why))?,
         event_ttl_seconds: u32::try_from(config.event_ttl.as_secs()).unwrap_or(u32::MAX),

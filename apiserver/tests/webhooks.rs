@@ -5,156 +5,16 @@
 #[allow(dead_code, reason = "it is shared with tests that need more of it")]
 #[path = "grpc/cluster.rs"]
 mod cluster;
+#[path = "webhooks/conversion.rs"]
+mod conversion;
 #[path = "webhooks/hook.rs"]
 mod hook;
+#[path = "webhooks/world.rs"]
+mod world;
 
-use cluster::{Cluster, Token};
-use hook::Hook;
-use prost::Message;
-use proto::api::objects_client::ObjectsClient;
-use proto::api::{
-    CreateRequest, DeleteRequest, Failure, ListRequest, Target, UpdateRequest, WriteOptions,
-    WriteResponse,
-};
+use proto::api::{DeleteRequest, Target, UpdateRequest};
 use serde_json::{Value, json};
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
-
-const GROUP: &str = "admissionregistration.k8s.io";
-
-/// A server, somebody who asks it, and webhooks.
-struct World {
-    cluster: Cluster,
-    client: ObjectsClient<InterceptedService<Channel, Token>>,
-    hook: Hook,
-}
-
-impl World {
-    async fn start() -> World {
-        let cluster = Cluster::start().await;
-        let client = cluster.client("admin-token").await;
-        let hook = Hook::start().await;
-        World {
-            cluster,
-            client,
-            hook,
-        }
-    }
-
-    async fn create(&mut self, target: Target, object: Value, dry_run: bool) -> Outcome {
-        let request = CreateRequest {
-            target: Some(target),
-            object: object.to_string().into(),
-            options: Some(WriteOptions {
-                dry_run,
-                ..WriteOptions::default()
-            }),
-        };
-        outcome(self.client.create(request).await)
-    }
-
-    /// Makes a ConfigMap; what it is called does not matter.
-    async fn config_map(&mut self) -> Outcome {
-        let object = json!({"metadata": {"generateName": "c-"}});
-        self.create(config_maps(""), object, false).await
-    }
-
-    /// Puts webhooks in the place of those that were there, and waits until the server asks them.
-    async fn configure(&mut self, kind: &str, hooks: Vec<Value>) {
-        for resource in [
-            "validatingwebhookconfigurations",
-            "mutatingwebhookconfigurations",
-        ] {
-            let delete = DeleteRequest {
-                target: Some(configurations(resource, "test")),
-                options: None,
-            };
-            let _ = self.client.delete(delete).await;
-        }
-        let resource = format!("{}s", kind.to_lowercase());
-        let object = json!({
-            "apiVersion": format!("{GROUP}/v1"), "kind": kind, "metadata": {"name": "test"}, "webhooks": hooks,
-        });
-        let target = configurations(&resource, "");
-        let made = self.create(target.clone(), object, false).await.unwrap();
-        assert_eq!(made.warnings, Vec::<String>::new());
-        self.see(target).await;
-    }
-
-    /// A list is as fresh as what was acknowledged before, and so is what is in memory behind it.
-    async fn see(&mut self, target: Target) {
-        let list = ListRequest {
-            target: Some(target),
-            ..ListRequest::default()
-        };
-        let mut list = self.client.list(list).await.unwrap().into_inner();
-        while list.message().await.unwrap().is_some() {}
-    }
-
-    async fn validate(&mut self, hooks: Vec<Value>) {
-        self.configure("ValidatingWebhookConfiguration", hooks)
-            .await;
-    }
-
-    async fn mutate(&mut self, hooks: Vec<Value>) {
-        self.configure("MutatingWebhookConfiguration", hooks).await;
-    }
-
-    /// A webhook that is asked about ConfigMaps.
-    fn hook(&self, name: &str, script: &str, more: Value) -> Value {
-        let mut hook = json!({
-            "name": format!("{name}.wh.test"), "clientConfig": self.hook.config(script), "sideEffects": "None",
-            "admissionReviewVersions": ["v1"],
-            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["configmaps"]}],
-        });
-        for (field, value) in more.as_object().unwrap() {
-            hook[field] = value.clone();
-        }
-        hook
-    }
-
-    fn scripts(&self) -> Vec<String> {
-        self.hook
-            .asked()
-            .into_iter()
-            .map(|(script, _)| script)
-            .collect()
-    }
-}
-
-type Outcome = Result<WriteResponse, Value>;
-
-fn outcome(result: Result<tonic::Response<WriteResponse>, tonic::Status>) -> Outcome {
-    result.map(tonic::Response::into_inner).map_err(|status| {
-        let value = status.metadata().get_bin("mainstay-failure-bin").unwrap();
-        let failure = Failure::decode(value.to_bytes().unwrap()).unwrap();
-        serde_json::from_slice(&failure.status).unwrap()
-    })
-}
-
-fn config_maps(name: &str) -> Target {
-    Target {
-        version: "v1".to_owned(),
-        resource: "configmaps".to_owned(),
-        namespace: "default".to_owned(),
-        name: name.to_owned(),
-        ..Target::default()
-    }
-}
-
-fn configurations(resource: &str, name: &str) -> Target {
-    Target {
-        group: GROUP.to_owned(),
-        version: "v1".to_owned(),
-        resource: resource.to_owned(),
-        name: name.to_owned(),
-        ..Target::default()
-    }
-}
-
-fn tree(made: &WriteResponse) -> Value {
-    serde_json::from_slice(&made.object).unwrap()
-}
+use world::{Outcome, World, config_maps, outcome, tree};
 
 /// What a refusal says, with what nobody can know beforehand left out.
 fn told(outcome: Outcome, world: &World) -> String {
@@ -242,6 +102,12 @@ async fn a_webhook_that_judges_is_obeyed_and_its_failures_are_told_as_upstream_d
         let outcome = world.config_map().await;
         assert_eq!(told(outcome, &world), expected, "{script}");
     }
+    world.cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_that_cannot_be_reached_refuses_everything_unless_it_may_be_ignored() {
+    let mut world = World::start().await;
     let hook = world.hook(
         "a",
         "slow",

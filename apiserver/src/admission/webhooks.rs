@@ -19,7 +19,6 @@ pub(super) use self::rounds::Rounds;
 use super::chain::Parts;
 use super::{Operation, Review};
 use crate::objects_view::ObjectsView;
-use crate::registry::as_served;
 use crate::served::Served;
 use crate::webhook::{Caller, Failure};
 
@@ -161,10 +160,10 @@ impl Webhooks {
         target: &Served,
         object: &mut Option<Value>,
     ) -> Result<bool, Refused> {
-        let shown = object
-            .as_ref()
-            .map(|object| patch::shown(target, review.operation, object))
-            .transpose()?;
+        let shown = match object {
+            Some(object) => Some(patch::shown(target, review.operation, object).await?),
+            None => None,
+        };
         let answer = self.ask(hook, review, target, shown.as_ref()).await?;
         let patch = answer.patch(hook)?;
         let Some(operations) = patch.filter(|patch| !patch.is_empty()) else {
@@ -178,7 +177,7 @@ impl Webhooks {
             .into());
         };
         let patched = patch::apply(target, &shown, operations)?;
-        let after = patch::taken(review, before, patched)?;
+        let after = patch::taken(review, before, patched).await?;
         let changed = after != *before;
         *object = Some(after);
         Ok(changed)
@@ -191,9 +190,7 @@ impl Webhooks {
         target: &Served,
         object: Option<&Value>,
     ) -> Result<(), Refused> {
-        let shown = object
-            .map(|object| as_served(target, object.clone()))
-            .transpose()?;
+        let shown = matching::shown(target, object).await?;
         let answer = self.ask(hook, review, target, shown.as_ref()).await?;
         answer.has_no_patch().map_err(Refused::Unasked)
     }
@@ -220,10 +217,7 @@ impl Webhooks {
             ));
         };
         let location = hook.location.as_ref().map_err(unusable)?;
-        let old = review
-            .old
-            .map(|old| as_served(target, old.clone()))
-            .transpose()?;
+        let old = matching::shown(target, review.old).await?;
         let uid = crate::registry::uid();
         let request = review::request(review, target, &uid, (object, old.as_ref()));
         let document = review::document(version, request);

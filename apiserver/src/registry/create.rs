@@ -129,7 +129,7 @@ impl Registry {
         let mut object = under_review.unwrap_or(Value::Null);
         // Whoever changed it had no say in where it goes.
         check_place(request, &mut object)?;
-        let mut object = rules::to_stored(served, object)?;
+        let mut object = rules::to_working(served, object);
         stamp_requester(request, &mut object);
         rules::prepare_create(served, &mut object);
         let claims = self
@@ -160,7 +160,7 @@ impl Registry {
         for warning in rules::warnings(served, &object, None) {
             request.warnings.add(warning);
         }
-        let shown = as_served(served, object.clone())?;
+        let shown = as_served(served, object.clone()).await?;
         self.admission.validate(review, Some(&shown)).await?;
         self.store_new(request, object, review.dry_run, made_up)
             .await
@@ -190,10 +190,10 @@ impl Registry {
             return if self.storage.get(key.as_bytes()).await?.0.is_some() {
                 Err(exists())
             } else {
-                as_served(served, object)
+                as_served(served, object).await
             };
         }
-        let mut stored = object;
+        let mut stored = rules::to_stored(served, object).await?;
         let bytes = encode(&stored).into();
         match self
             .storage
@@ -202,7 +202,7 @@ impl Registry {
         {
             Written::At(revision) => {
                 stamp(&mut stored, revision);
-                as_served(served, stored)
+                as_served(served, stored).await
             }
             Written::Changed(_) => Err(exists()),
         }

@@ -39,11 +39,9 @@ pub type Items = Vec<Value>;
 
 impl List {
     /// The objects as trees.
-    pub fn values(&self, served: &Served) -> Result<Items, Status> {
-        self.items
-            .iter()
-            .map(|object| rules::convert(served, object.value()))
-            .collect()
+    pub async fn values(&self, served: &Served) -> Result<Items, Status> {
+        let objects = self.items.iter().map(|object| object.value()).collect();
+        rules::convert_all(served, objects).await
     }
 }
 
@@ -66,7 +64,7 @@ impl Registry {
             self.glance(request, &request.name)
         };
         let current = found.ok_or_else(|| request.not_found())?;
-        as_served(&request.served, current.value)
+        as_served(&request.served, current.value).await
     }
 
     /// The objects that a request asks for.
@@ -370,9 +368,7 @@ impl Selection {
                 _ => object.namespace.to_string(),
             });
         }
-        let Ok(value) = as_served(&self.served, object.value()) else {
-            return false;
-        };
+        let value = rules::to_selected(&self.served, object.value());
         self.fields
             .matches(&|field| match (self.served.custom(), field) {
                 (Some(_), "metadata.name" | "metadata.namespace") | (None, _) => {

@@ -8,6 +8,7 @@ use super::create::check_place;
 use super::store::{Current, encode, stamp};
 use super::{CHANGED, Registry, Request, WriteOptions, as_served, fields, rules};
 use crate::admission::{Operation, Review};
+use crate::served::Served;
 use crate::storage::Written;
 
 /// How often a change is made anew on top of somebody else's.
@@ -143,7 +144,7 @@ impl Registry {
                 return Err(request.not_found());
             };
             match self.try_change(request, change, now).await? {
-                Try::Done(object) => return as_served(&request.served, object),
+                Try::Done(object) => return as_served(&request.served, object).await,
                 Try::Changed(found) => current = found,
             }
         }
@@ -157,7 +158,7 @@ impl Registry {
         current: Current,
     ) -> Result<Try, Status> {
         let served = &request.served;
-        let old = rules::convert(served, current.value.clone())?;
+        let old = rules::convert(served, current.value.clone()).await?;
         let options = change.options;
         let mut new = (change.patch)(&old)?;
         check_identity(request, &mut new, &old)?;
@@ -180,8 +181,8 @@ impl Registry {
         let mut under_review = Some(new);
         self.admission.mutate(&review, &mut under_review).await?;
         let new = under_review.unwrap_or(Value::Null);
-        let mut new = rules::to_stored(served, new)?;
-        let stored = &current.value;
+        let mut new = rules::to_working(served, new);
+        let stored = working(served, &old, &current);
         rules::prepare_update(served, &request.subresource, &mut new, stored);
         let claims = self
             .claim(request, &mut new, Some(stored), options.dry_run)
@@ -208,7 +209,9 @@ impl Registry {
         new: Value,
     ) -> Result<Try, Status> {
         let served = &request.served;
-        let stored = &current.value;
+        let stored = review
+            .old
+            .map_or(&current.value, |old| working(served, old, current));
         let faults = rules::validate_update(served, &request.subresource, &new, stored);
         if !faults.is_empty() {
             return Err(request.invalid(&request.name, &faults));
@@ -216,7 +219,7 @@ impl Registry {
         for warning in rules::warnings(served, &new, Some(stored)) {
             request.warnings.add(warning);
         }
-        let shown = as_served(served, new.clone())?;
+        let shown = as_served(served, new.clone()).await?;
         self.admission.validate(review, Some(&shown)).await?;
         self.store_change(request, review.dry_run, current, new)
             .await
@@ -230,18 +233,19 @@ impl Registry {
         new: Value,
     ) -> Result<Try, Status> {
         let key = self.full_key(request, &request.name);
-        let mut stored = new;
+        let mut stored = if dry_run {
+            new
+        } else {
+            rules::to_stored(&request.served, new).await?
+        };
         stamp(&mut stored, current.revision);
         if dry_run {
-            return Ok(Try::Done(as_served(&request.served, stored)?));
+            return Ok(Try::Done(stored));
         }
         if apply::is_same_but_times(&current.value, &stored) {
             // Nothing to write says something of the object only if it is the newest one.
             if current.is_newest || self.is_newest(&key, current.revision).await? {
-                return Ok(Try::Done(as_served(
-                    &request.served,
-                    current.value.clone(),
-                )?));
+                return Ok(Try::Done(current.value.clone()));
             }
             return Ok(Try::Changed(self.load(request, &request.name).await?));
         }
@@ -266,7 +270,7 @@ impl Registry {
                     self.release_old(request, &current.value, None).await;
                 }
                 stamp(&mut stored, revision);
-                Ok(Try::Done(as_served(&request.served, stored)?))
+                Ok(Try::Done(stored))
             }
             Written::Changed(found) => {
                 let found = found
@@ -275,6 +279,15 @@ impl Registry {
                 Ok(Try::Changed(found))
             }
         }
+    }
+}
+
+/// What a change is of, in the version in which it is made ready.
+fn working<'a>(served: &Served, old: &'a Value, current: &'a Current) -> &'a Value {
+    if served.is_custom() {
+        old
+    } else {
+        &current.value
     }
 }
 

@@ -70,9 +70,9 @@ async fn next(watcher: &mut Watcher, encoder: &mut Encoder) -> Option<Bytes> {
     let told = watcher.next().await?;
     Some(match &told {
         Told::Initial(object) if encoder.shared => crate::cache::frame("ADDED", &object.json),
-        Told::Initial(object) => encoder.object(EventKind::Added, object),
+        Told::Initial(object) => encoder.object(EventKind::Added, object).await,
         Told::Change(event, kind) if encoder.shared => event.frame(*kind).clone(),
-        Told::Change(event, kind) => encoder.object(*kind, event.told(*kind)),
+        Told::Change(event, kind) => encoder.object(*kind, event.told(*kind)).await,
         Told::Bookmark {
             revision,
             initial_end,
@@ -82,8 +82,8 @@ async fn next(watcher: &mut Watcher, encoder: &mut Encoder) -> Option<Bytes> {
 }
 
 impl Encoder {
-    fn object(&mut self, kind: EventKind, object: &Object) -> Bytes {
-        let shown = match crate::registry::as_served(&self.served, object.value()) {
+    async fn object(&mut self, kind: EventKind, object: &Object) -> Bytes {
+        let shown = match crate::registry::as_served(&self.served, object.value()).await {
             Ok(value) => self.form(value),
             Err(status) => return self.frame("ERROR", status.to_value()),
         };
@@ -100,9 +100,7 @@ impl Encoder {
                     return value;
                 };
                 options.headers = std::mem::take(&mut self.columns);
-                let Ok(stored) = crate::registry::as_stored(&self.served, value.clone()) else {
-                    return value;
-                };
+                let stored = crate::registry::as_printed(&self.served, value.clone());
                 printer(&self.served).table(value.get("metadata"), [&stored], &options)
             }
         }

@@ -52,7 +52,7 @@ pub(super) fn shown(
                 printer.table(object.get("metadata"), [object], &options)
             } else {
                 let served = &call.request.served;
-                let stored = crate::registry::as_stored(served, object.clone())?;
+                let stored = crate::registry::as_printed(served, object.clone());
                 printer(served).table(object.get("metadata"), [&stored], &options)
             }
         }
@@ -96,7 +96,7 @@ pub(super) async fn list(call: &Call<'_>, request: &Admitted) -> Result<Answer, 
             accept_encoding,
         ));
     }
-    let items = list.values(served)?;
+    let items = list.values(served).await?;
     let metadata = metadata(&list);
     let value = match &call.media.form {
         Form::Object => json!({
@@ -108,11 +108,11 @@ pub(super) async fn list(call: &Call<'_>, request: &Admitted) -> Result<Answer, 
         Form::Metadata { .. } => table::partial_list(Some(&metadata), &items),
         Form::Table { .. } => {
             let options = table_options(request.query("includeObject"))?;
-            let stored: Result<Vec<Value>, Status> = items
+            let stored: Vec<Value> = items
                 .into_iter()
-                .map(|item| crate::registry::as_stored(served, item))
+                .map(|item| crate::registry::as_printed(served, item))
                 .collect();
-            printer(served).table(Some(&metadata), &stored?, &options)
+            printer(served).table(Some(&metadata), &stored, &options)
         }
     };
     Ok(answer::object(200, &call.media, &value))

@@ -123,8 +123,44 @@ async fn answer(
     Ok(answer)
 }
 
+/// What a webhook makes of objects that are to have another version.
+fn converted(script: &str, review: &Value) -> Value {
+    let request = &review["request"];
+    let version = &request["desiredAPIVersion"];
+    let mut objects = request["objects"].as_array().unwrap().clone();
+    for object in &mut objects {
+        object["apiVersion"] = version.clone();
+        let from = if version == "wh.test/v2" {
+            "one"
+        } else {
+            "two"
+        };
+        let to = if version == "wh.test/v2" {
+            "two"
+        } else {
+            "one"
+        };
+        let moved = object["spec"][from].take();
+        object["spec"] = json!({to: moved});
+    }
+    let mut result = json!({"status": "Success"});
+    match script {
+        "convert-not" => result = json!({"status": "Failed", "message": "cannot convert"}),
+        "convert-more" => objects.push(json!({})),
+        "convert-name" => objects[0]["metadata"]["name"] = json!("other"),
+        _ => {}
+    }
+    json!({
+        "apiVersion": review["apiVersion"], "kind": "ConversionReview",
+        "response": {"uid": request["uid"], "result": result, "convertedObjects": objects},
+    })
+}
+
 fn script_of(script: &str, review: &Value) -> Value {
     let request = &review["request"];
+    if script.starts_with("convert") {
+        return converted(script, review);
+    }
     let mut response = json!({"uid": request["uid"], "allowed": true});
     let patch = |patch: Value| json!({"uid": request["uid"], "allowed": true, "patchType": "JSONPatch", "patch": STANDARD.encode(patch.to_string())});
     match script {

@@ -54,11 +54,22 @@ pub(super) async fn target(
     if !is_namespace_selected(parts, hook, review, object).await? {
         return Ok(None);
     }
-    let holds = do_conditions_hold(parts, hook, review, (target.of(review), object))?;
+    let holds = do_conditions_hold(parts, hook, review, (target.of(review), object)).await?;
     Ok(holds.then_some(target))
 }
 
-fn do_conditions_hold(
+/// An object in the version that a webhook reads.
+pub(super) async fn shown(
+    served: &Served,
+    object: Option<&Value>,
+) -> Result<Option<Value>, Status> {
+    match object {
+        Some(object) => as_served(served, object.clone()).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn do_conditions_hold(
     parts: &Parts,
     hook: &Hook,
     review: &Review<'_>,
@@ -67,11 +78,8 @@ fn do_conditions_hold(
     let Some(conditions) = &hook.conditions else {
         return Ok(true);
     };
-    let shown = |object: Option<&Value>| {
-        let shown = object.map(|object| as_served(served, object.clone()));
-        shown.transpose()
-    };
-    let (new, old) = (shown(object)?, shown(review.old)?);
+    let new = shown(served, object).await?;
+    let old = shown(served, review.old).await?;
     let subject = Subject {
         served,
         object: new.as_ref(),

@@ -14,12 +14,12 @@ use crate::served::Served;
 const LATER: [&str; 2] = ["uid", "creationTimestamp"];
 
 /// The object as a webhook that may change it sees it: a new one has not got everything yet.
-pub(super) fn shown(
+pub(super) async fn shown(
     target: &Served,
     operation: Operation,
     object: &Value,
 ) -> Result<Value, Status> {
-    let mut shown = as_served(target, object.clone())?;
+    let mut shown = as_served(target, object.clone()).await?;
     if operation == Operation::Create {
         for field in LATER {
             meta::metadata_mut(&mut shown).remove(field);
@@ -58,8 +58,12 @@ pub(super) fn apply(target: &Served, object: &Value, patch: &[u8]) -> Result<Val
 }
 
 /// A patched object in the place of what it was before.
-pub(super) fn taken(review: &Review<'_>, before: &Value, patched: Value) -> Result<Value, Status> {
-    let mut after = as_served(review.served, patched)?;
+pub(super) async fn taken(
+    review: &Review<'_>,
+    before: &Value,
+    patched: Value,
+) -> Result<Value, Status> {
+    let mut after = as_served(review.served, patched).await?;
     if review.operation == Operation::Create {
         for field in LATER {
             let own = meta::at(before, &["metadata", field]).cloned();
