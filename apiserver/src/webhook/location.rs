@@ -111,9 +111,19 @@ fn rooted(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::Location;
+
+    proptest! {
+        #[test]
+        fn no_place_is_a_panic(url in "(https://)?[a-z0-9.:/@\\[\\]%?#-]{0,30}", bundle in ".{0,8}") {
+            if let Ok(at) = Location::read(&json!({"url": url, "caBundle": bundle})) {
+                at.authority();
+            }
+        }
+    }
 
     #[test]
     fn a_webhook_is_at_a_url_or_a_path_of_a_service() {

@@ -41,6 +41,7 @@ pub(super) fn apply(target: &Served, object: &Value, patch: &[u8]) -> Result<Val
             operations.value.as_array().map_or(&[], Vec::as_slice),
         ))
     })?;
+    check_kind(object, &patched).map_err(Status::internal)?;
     let read = match target.custom() {
         Some(version) => {
             let mut read = patched;
@@ -55,6 +56,22 @@ pub(super) fn apply(target: &Served, object: &Value, patch: &[u8]) -> Result<Val
         }
     };
     Ok(with_defaults(target, read))
+}
+
+/// A patch leaves an object of the same kind and version.
+fn check_kind(before: &Value, after: &Value) -> Result<(), String> {
+    let (old_version, old_kind) = type_meta(before)?;
+    let (version, kind) = type_meta(after)?;
+    if (&version, &kind) == (&old_version, &old_kind) {
+        return Ok(());
+    }
+    Err(format!(
+        "unable to decode {version}, Kind={kind} into {old_version}, Kind={old_kind}"
+    ))
+}
+
+fn type_meta(object: &Value) -> Result<(String, String), String> {
+    json::type_meta(object.to_string().as_bytes()).map_err(|error| error.to_string())
 }
 
 /// A patched object in the place of what it was before.
@@ -133,6 +150,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::served::Resources;
 
     #[test]
     fn an_operation_that_does_not_apply_is_told_as_upstreams_library_does() {
@@ -152,6 +170,25 @@ mod tests {
             let first = json!({"op": "add", "path": "/data/c", "value": "d"});
             assert_eq!(fault(&object, &[first, operation]), expected);
         }
+    }
+
+    #[test]
+    fn a_patch_makes_no_other_kind_of_an_object() {
+        let table = Resources::default().table();
+        let served = table.get("", "v1", "configmaps").unwrap();
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+        let patched = |path: &str, value: Value| {
+            let patch = json!([{"op": "replace", "path": path, "value": value}]);
+            apply(served, &object, patch.to_string().as_bytes())
+        };
+        for (path, value) in [
+            ("", json!(3)),
+            ("/kind", json!("Pod")),
+            ("/apiVersion", json!(1)),
+        ] {
+            assert!(patched(path, value).is_err(), "{path}");
+        }
+        assert!(patched("/metadata/name", json!("b")).is_ok());
     }
 
     proptest! {
