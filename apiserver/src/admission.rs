@@ -9,6 +9,7 @@ mod namespaces;
 mod nodes;
 mod pod_security;
 mod pods;
+mod policies;
 mod priority;
 mod quota;
 mod runtime_class;
@@ -61,6 +62,26 @@ impl Review<'_> {
     pub fn is_of_part(&self, group: &str, plural: &str, part: &str) -> bool {
         let asked = self.attributes;
         asked.group == group && asked.resource == plural && asked.subresource == part
+    }
+
+    /// The name of the object; who makes one may say it in the body alone.
+    #[must_use]
+    pub fn name_of<'a>(&'a self, object: Option<&'a Value>) -> &'a str {
+        match (self.attributes.name.as_str(), object) {
+            ("", Some(object)) => meta::name(object),
+            (name, _) => name,
+        }
+    }
+
+    /// The namespace that a request is about. A namespace is in itself.
+    #[must_use]
+    pub fn namespace_of<'a>(&'a self, object: Option<&'a Value>) -> &'a str {
+        let asked = self.attributes;
+        if asked.group.is_empty() && asked.resource == "namespaces" {
+            self.name_of(object)
+        } else {
+            &asked.namespace
+        }
     }
 
     /// A refusal; it names the object as the request did.

@@ -217,6 +217,19 @@ pub fn with_defaults(served: &Served, mut object: Value) -> Value {
     object
 }
 
+/// An object that the server changed itself, read as if it had been sent: its type's form, with defaults.
+pub fn as_read(served: &Served, object: Value) -> Result<Value, Status> {
+    let mut object = if served.is_custom() {
+        object
+    } else {
+        let read = objects::codec::json::check(&object, served.at());
+        read.map_err(|fault| Status::internal(fault.to_string()))?
+            .value
+    };
+    rules::apply_defaults(served, &mut object);
+    Ok(object)
+}
+
 /// Gives an object of a resource's folder the version and kind under which it is asked for.
 pub async fn as_served(served: &Served, object: Value) -> Result<Value, Status> {
     rules::convert(served, object).await

@@ -8,8 +8,8 @@ use objects::status::Status;
 
 use super::{
     Admission, Operation, Review, certificates, classes, limits, namespaces, nodes, pod_security,
-    pods, priority, quota, runtime_class, service_account, storage_claims,
-    webhooks::{Rounds, Webhooks},
+    pods, policies, priority, quota, runtime_class, service_account, storage_claims,
+    webhooks::{self, Webhooks},
 };
 use crate::authz::Authorizer;
 use crate::authz::escalation::{check_binding, check_role};
@@ -38,7 +38,9 @@ pub enum Plugin {
     CertificateSigning,
     CertificateSubjectRestriction,
     DefaultIngressClass,
+    MutatingAdmissionPolicy,
     MutatingAdmissionWebhook,
+    ValidatingAdmissionPolicy,
     ValidatingAdmissionWebhook,
     ResourceQuota,
     AlwaysDeny,
@@ -113,13 +115,21 @@ const PLUGINS: [(&str, Option<Plugin>, bool); 41] = [
     ("NodeDeclaredFeatureValidator", None, true),
     ("JobValidation", None, true),
     ("PodResizeValidator", None, true),
-    ("MutatingAdmissionPolicy", None, true),
+    (
+        "MutatingAdmissionPolicy",
+        Some(Plugin::MutatingAdmissionPolicy),
+        true,
+    ),
     (
         "MutatingAdmissionWebhook",
         Some(Plugin::MutatingAdmissionWebhook),
         true,
     ),
-    ("ValidatingAdmissionPolicy", None, true),
+    (
+        "ValidatingAdmissionPolicy",
+        Some(Plugin::ValidatingAdmissionPolicy),
+        true,
+    ),
     (
         "ValidatingAdmissionWebhook",
         Some(Plugin::ValidatingAdmissionWebhook),
@@ -217,12 +227,30 @@ impl Parts {
     }
 }
 
+/// What the two rounds of plugins that may change an object know of one request.
+#[derive(Default)]
+struct Rounds {
+    policies: policies::Round,
+    webhooks: webhooks::Rounds,
+}
+
+impl Rounds {
+    /// Begins the second round. False if none is needed: nobody changed the object.
+    fn begin_second(&mut self) -> bool {
+        let by_policies = self.policies.begins_again();
+        let by_webhooks = self.webhooks.begin_second();
+        by_policies || by_webhooks
+    }
+}
+
 /// The chain.
 pub struct Chain {
     parts: Parts,
     plugins: Vec<Plugin>,
     rbac: Rbac,
     namespaces: namespaces::Deleted,
+    mutating: policies::Mutating,
+    validating: policies::Validating,
     webhooks: Webhooks,
 }
 
@@ -237,6 +265,8 @@ impl Chain {
             plugins,
             rbac,
             namespaces,
+            mutating: policies::Mutating::default(),
+            validating: policies::Validating::default(),
             webhooks,
         }
     }
@@ -253,12 +283,14 @@ impl Chain {
         }
         for plugin in &self.plugins {
             if *plugin == Plugin::MutatingAdmissionWebhook {
-                let asked = self.webhooks.mutate(&self.parts, review, object, rounds);
+                let asked = &mut rounds.webhooks;
+                let asked = self.webhooks.mutate(&self.parts, review, object, asked);
                 asked.await?;
             } else if let Some(object) = object
                 && changes_objects(review)
             {
-                self.mutate_by(*plugin, review, object).await?;
+                let round = &mut rounds.policies;
+                self.mutate_by(*plugin, review, object, round).await?;
             }
         }
         Ok(())
@@ -269,6 +301,7 @@ impl Chain {
         plugin: Plugin,
         review: &Review<'_>,
         object: &mut Value,
+        round: &mut policies::Round,
     ) -> Result<(), Status> {
         let parts = &self.parts;
         let view = parts.view.as_ref();
@@ -283,6 +316,9 @@ impl Chain {
             Plugin::StorageObjectInUseProtection => storage_claims::protect(review, object),
             Plugin::RuntimeClass => runtime_class::mutate(parts, review, object).await?,
             Plugin::DefaultIngressClass => classes::default_ingress(view, review, object),
+            Plugin::MutatingAdmissionPolicy => {
+                self.mutating.mutate(parts, review, object, round).await?;
+            }
             _ => {}
         }
         Ok(())
@@ -363,6 +399,10 @@ impl Admission for Chain {
         Box::pin(async move {
             for plugin in &self.plugins {
                 match (plugin, object) {
+                    (Plugin::ValidatingAdmissionPolicy, _) => {
+                        let judged = self.validating.validate(&self.parts, review, object);
+                        judged.await?;
+                    }
                     (Plugin::ValidatingAdmissionWebhook, _) => {
                         self.webhooks.validate(&self.parts, review, object).await?;
                     }

@@ -20,8 +20,6 @@ const NAMES_MAX: usize = 8;
 /// Letters of made-up names: without vowels, and without what looks like another one.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 const SUFFIX_LETTERS: usize = 5;
-/// Kinds that judge requests, which this server does not let them do.
-const UNASKED: [&str; 2] = ["ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"];
 /// A made-up name is at most a DNS label.
 const BASE_LETTERS_MAX: usize = 63 - SUFFIX_LETTERS;
 
@@ -62,11 +60,6 @@ impl Registry {
             ));
         }
         self.ready_to_judge(request)?;
-        if UNASKED.contains(&request.served.resource.kind.as_str()) {
-            request
-                .warnings
-                .add("this server keeps admission policies, and asks none of them");
-        }
         let mut name_tries = 0;
         loop {
             let result = self

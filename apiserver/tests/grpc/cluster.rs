@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tonic::Streaming;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
@@ -129,10 +130,8 @@ impl Cluster {
         }
     }
 
-    pub(crate) async fn client(
-        &self,
-        token: &str,
-    ) -> ObjectsClient<InterceptedService<Channel, Token>> {
+    /// A way to the server for a protocol.
+    fn connector(&self, protocol: &[u8]) -> TlsConnector {
         let certificate = std::fs::read(self.files.path().join("certs/apiserver.crt")).unwrap();
         // TLS of our own: tonic's would change how the whole program connects.
         let mut roots = RootCertStore::empty();
@@ -142,8 +141,23 @@ impl Cluster {
         let mut tls = ClientConfig::builder()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        tls.alpn_protocols = vec![b"h2".to_vec()];
-        let (connector, address) = (TlsConnector::from(Arc::new(tls)), self.server.address);
+        tls.alpn_protocols = vec![protocol.to_vec()];
+        TlsConnector::from(Arc::new(tls))
+    }
+
+    /// A connection for one request of HTTP/1.1.
+    pub(crate) async fn connection(&self) -> TlsStream<TcpStream> {
+        let stream = TcpStream::connect(self.server.address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let connector = self.connector(b"http/1.1");
+        connector.connect(name, stream).await.unwrap()
+    }
+
+    pub(crate) async fn client(
+        &self,
+        token: &str,
+    ) -> ObjectsClient<InterceptedService<Channel, Token>> {
+        let (connector, address) = (self.connector(b"h2"), self.server.address);
         let connect = move |_: Uri| {
             let connector = connector.clone();
             async move {

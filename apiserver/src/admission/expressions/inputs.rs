@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use objects::Value;
 use objects::cel::authorizer::{Authorizer as Asked, Check, Decision, Question};
 use objects::cel::declared::from_data;
 use objects::cel::{Bindings, Value as CelValue};
-use objects::{Value, meta};
 use serde_json::json;
 
 use super::composed::{Composed, Values};
@@ -46,16 +46,13 @@ impl Inputs {
             user: review.attributes.user.clone(),
         });
         let asked = review.attributes;
-        // Who makes an object may name it in its body alone.
-        let name = match (asked.name.as_str(), subject.object.or(subject.old)) {
-            ("", Some(object)) => meta::name(object),
-            (name, _) => name,
-        };
+        let name = review.name_of(subject.object.or(subject.old));
+        let namespace = review.namespace_of(subject.object.or(subject.old));
         let own = Question {
             group: asked.group.clone(),
             resource: asked.resource.clone(),
             subresource: asked.subresource.clone(),
-            namespace: asked.namespace.clone(),
+            namespace: namespace.to_owned(),
             name: name.to_owned(),
             ..Question::default()
         };
@@ -65,7 +62,10 @@ impl Inputs {
             ("oldObject", data(subject.old)),
             ("params", CelValue::Null),
             ("namespaceObject", CelValue::Null),
-            ("request", from_data(&request(review, subject.served, name))),
+            (
+                "request",
+                from_data(&request(review, subject.served, (name, namespace))),
+            ),
             (
                 "authorizer",
                 check(Check::Start(asker.clone(), Question::default())),
@@ -133,7 +133,7 @@ impl Inputs {
 }
 
 /// The request as `AdmissionRequest` shows it to expressions.
-fn request(review: &Review<'_>, matched: &Served, name: &str) -> Value {
+fn request(review: &Review<'_>, matched: &Served, (name, namespace): (&str, &str)) -> Value {
     let asked = review.attributes;
     let operation = match review.operation {
         Operation::Create => "CREATE",
@@ -155,7 +155,7 @@ fn request(review: &Review<'_>, matched: &Served, name: &str) -> Value {
         ("subResource", asked.subresource.as_str()),
         ("requestSubResource", &asked.subresource),
         ("name", name),
-        ("namespace", &asked.namespace),
+        ("namespace", namespace),
     ] {
         if !text.is_empty() || field == "name" {
             request[field] = text.into();
@@ -234,11 +234,9 @@ impl Asked for Asker {
 }
 
 fn service_account(namespace: &str, name: &str) -> User {
-    let mut groups = service_account_groups(namespace);
-    groups.push(crate::user::AUTHENTICATED.to_owned());
     User {
         name: service_account_name(namespace, name),
-        groups,
+        groups: service_account_groups(namespace),
         ..User::default()
     }
 }
