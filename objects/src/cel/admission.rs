@@ -35,8 +35,11 @@ pub(super) const OBJECT: &str = "Object";
 /// The name of the variable that composed expressions are read from.
 pub const VARIABLES: &str = "variables";
 
+/// A field, and what makes its type.
+type Field = (&'static str, fn() -> Type);
+
 /// Groups of versions, and resources or kinds of them.
-const GROUP_AND_VERSION: [(&str, fn() -> Type); 2] = [("group", text), ("version", text)];
+const GROUP_AND_VERSION: [Field; 2] = [("group", text), ("version", text)];
 
 fn text() -> Type {
     Type::String
@@ -66,7 +69,7 @@ fn object(name: &str, fields: impl IntoIterator<Item = (&'static str, Type)>) ->
     }))
 }
 
-fn made(fields: &[(&'static str, fn() -> Type)]) -> Vec<(&'static str, Type)> {
+fn made(fields: &[Field]) -> Vec<(&'static str, Type)> {
     fields.iter().map(|(name, of)| (*name, of())).collect()
 }
 

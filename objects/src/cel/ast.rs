@@ -30,7 +30,8 @@ pub(super) enum Kind {
     Map(Vec<Entry>),
     Struct {
         name: String,
-        fields: Vec<(String, Element)>,
+        /// Each with the place of its colon.
+        fields: Vec<(String, usize, Element)>,
     },
     Fold(Box<Fold>),
 }
@@ -120,7 +121,7 @@ impl Expr {
                 .collect(),
             Kind::Struct { fields, .. } => fields
                 .iter_mut()
-                .map(|(_, element)| &mut element.value)
+                .map(|(.., element)| &mut element.value)
                 .collect(),
             Kind::Fold(fold) => vec![
                 &mut fold.range,
@@ -144,7 +145,7 @@ impl Expr {
                 .flat_map(|entry| [&entry.key, &entry.value])
                 .collect(),
             Kind::Struct { fields, .. } => {
-                fields.iter().map(|(_, element)| &element.value).collect()
+                fields.iter().map(|(.., element)| &element.value).collect()
             }
             Kind::Fold(fold) => vec![
                 &fold.range,

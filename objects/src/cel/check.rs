@@ -116,9 +116,9 @@ impl Checker<'_> {
         }
     }
 
-    fn message(&mut self, at: usize, name: &str, fields: &mut [(String, Element)]) -> Type {
+    fn message(&mut self, at: usize, name: &str, fields: &mut [(String, usize, Element)]) -> Type {
         let made = self.patches && admission::is_made(name);
-        for (field, element) in fields {
+        for (field, colon, element) in fields {
             let found = self.check(&mut element.value);
             let found = self.held(&element.value, found, element.optional);
             let is_text = name == admission::PATCH && field != "value";
@@ -126,7 +126,7 @@ impl Checker<'_> {
                 let message = format!(
                     "expected type of field '{field}' is 'string' but provided type is '{found}'"
                 );
-                self.fault(element.value.at, message);
+                self.fault(*colon, message);
             }
         }
         if made {

@@ -156,7 +156,7 @@ impl<'a> Estimator<'a> {
             }
             Kind::Call { .. } => self.call(expr),
             Kind::List(_) | Kind::Map(_) => self.literal(expr),
-            Kind::Struct { fields, .. } => fields.iter().fold(STRUCT, |sum, (_, element)| {
+            Kind::Struct { fields, .. } => fields.iter().fold(STRUCT, |sum, (.., element)| {
                 sum.plus(self.cost(&element.value))
             }),
             Kind::Fold(fold) => match expr.binds() {

@@ -92,9 +92,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn message(&mut self, name: &str, fields: &'a [(String, Element)]) -> Outcome {
+    fn message(&mut self, name: &str, fields: &'a [(String, usize, Element)]) -> Outcome {
         let mut made = BTreeMap::new();
-        for (field, element) in fields {
+        for (field, _, element) in fields {
             let value = self.eval(&element.value)?;
             made.extend(held(value, element.optional).map(|value| (field.as_str().into(), value)));
         }

@@ -36,9 +36,9 @@ impl Parser {
                     ),
                 });
             };
-            self.colon()?;
+            let colon = self.colon()?;
             let value = self.expression()?;
-            fields.push((field, Element { value, optional }));
+            fields.push((field, colon, Element { value, optional }));
             self.more("}")?;
         }
         Ok(self.node(at, Kind::Struct { name, fields }))
