@@ -396,12 +396,9 @@ pub(super) fn part(of: &Value, key: &Value) -> Result<Option<Value>, Error> {
             let key = key.key().ok_or_else(Error::overload)?;
             Ok(look_up(map, &key).cloned())
         }
-        Value::Object(object) => match key {
-            Value::String(name) => Ok(object.fields.get(name).cloned()),
-            _ => Err(Error::overload()),
-        },
-        Value::Lazy(fields) => match key {
-            Value::String(name) => Ok(fields.get(name)),
+        Value::Object(_) | Value::Lazy(_) => match (of, key) {
+            (Value::Object(object), Value::String(name)) => Ok(object.fields.get(name).cloned()),
+            (Value::Lazy(fields), Value::String(name)) => Ok(fields.get(name)),
             _ => Err(Error::overload()),
         },
         Value::List(list) => {
