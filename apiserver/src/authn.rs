@@ -18,7 +18,7 @@ use http::{HeaderMap, header::AUTHORIZATION};
 use objects::status::{Reason, Status};
 use rustls::pki_types::CertificateDer;
 
-pub(crate) use certificate::request_organizations;
+pub(crate) use certificate::{request_common_name, request_organizations};
 pub use clock::Clock;
 pub(crate) use names::node_name;
 pub use names::{service_account_groups, service_account_name, split_service_account_name};

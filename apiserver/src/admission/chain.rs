@@ -7,8 +7,9 @@ use objects::Value;
 use objects::status::Status;
 
 use super::{
-    Admission, Operation, Review, certificates, classes, limits, namespaces, nodes, pod_security,
-    pods, policies, priority, quota, runtime_class, service_account, storage_claims,
+    Admission, Operation, Review, certificates, classes, limits, namespaces, node_restriction,
+    nodes, owner_references, pod_security, pods, policies, priority, quota, runtime_class,
+    service_account, storage_claims,
     webhooks::{self, Webhooks},
 };
 use crate::authz::Authorizer;
@@ -25,6 +26,7 @@ pub enum Plugin {
     NamespaceLifecycle,
     LimitRanger,
     ServiceAccount,
+    NodeRestriction,
     TaintNodesByCondition,
     AlwaysPullImages,
     PodSecurity,
@@ -32,6 +34,7 @@ pub enum Plugin {
     DefaultTolerationSeconds,
     DefaultStorageClass,
     StorageObjectInUseProtection,
+    OwnerReferencesPermissionEnforcement,
     PersistentVolumeClaimResize,
     RuntimeClass,
     CertificateApproval,
@@ -55,7 +58,7 @@ const PLUGINS: [(&str, Option<Plugin>, bool); 41] = [
     ("LimitPodHardAntiAffinityTopology", None, false),
     ("LimitRanger", Some(Plugin::LimitRanger), true),
     ("ServiceAccount", Some(Plugin::ServiceAccount), true),
-    ("NodeRestriction", None, false),
+    ("NodeRestriction", Some(Plugin::NodeRestriction), false),
     (
         "TaintNodesByCondition",
         Some(Plugin::TaintNodesByCondition),
@@ -85,7 +88,11 @@ const PLUGINS: [(&str, Option<Plugin>, bool); 41] = [
         true,
     ),
     ("PodGroupProtection", None, true),
-    ("OwnerReferencesPermissionEnforcement", None, false),
+    (
+        "OwnerReferencesPermissionEnforcement",
+        Some(Plugin::OwnerReferencesPermissionEnforcement),
+        false,
+    ),
     (
         "PersistentVolumeClaimResize",
         Some(Plugin::PersistentVolumeClaimResize),
@@ -282,15 +289,20 @@ impl Chain {
             namespaces::judge(&self.parts, &self.namespaces, review, object.as_ref()).await?;
         }
         for plugin in &self.plugins {
-            if *plugin == Plugin::MutatingAdmissionWebhook {
-                let asked = &mut rounds.webhooks;
-                let asked = self.webhooks.mutate(&self.parts, review, object, asked);
-                asked.await?;
-            } else if let Some(object) = object
-                && changes_objects(review)
-            {
-                let round = &mut rounds.policies;
-                self.mutate_by(*plugin, review, object, round).await?;
+            match (plugin, &mut *object) {
+                (Plugin::NodeRestriction, object) if review.operation != Operation::Connect => {
+                    node_restriction::judge(&self.parts, review, object.as_ref()).await?;
+                }
+                (Plugin::MutatingAdmissionWebhook, object) => {
+                    let asked = &mut rounds.webhooks;
+                    let asked = self.webhooks.mutate(&self.parts, review, object, asked);
+                    asked.await?;
+                }
+                (plugin, Some(object)) if changes_objects(review) => {
+                    let round = &mut rounds.policies;
+                    self.mutate_by(*plugin, review, object, round).await?;
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -337,6 +349,9 @@ impl Chain {
             Plugin::LimitRanger => limits::validate(view, review, object),
             Plugin::PodSecurity => pod_security::validate(parts, review, object).await,
             Plugin::Priority => priority::validate(view, review, object),
+            Plugin::OwnerReferencesPermissionEnforcement => {
+                owner_references::validate(parts, review, object)
+            }
             Plugin::PersistentVolumeClaimResize => storage_claims::resize(view, review, object),
             Plugin::RuntimeClass => runtime_class::validate(parts, review, object).await,
             Plugin::CertificateApproval => certificates::approval(authorizer, review),
