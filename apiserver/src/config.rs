@@ -95,6 +95,23 @@ pub struct Config {
     #[arg(long, default_value = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
     pub allow_privileged: bool,
 
+    /// Certificate that is shown to the agents of nodes
+    #[arg(long, value_name = "FILE")]
+    pub kubelet_client_certificate: Option<PathBuf>,
+    /// Key of that certificate
+    #[arg(long, value_name = "FILE")]
+    pub kubelet_client_key: Option<PathBuf>,
+    /// Whose certificates the agents of nodes may show; without it they may be anybody
+    #[arg(long, value_name = "FILE")]
+    pub kubelet_certificate_authority: Option<PathBuf>,
+    /// Kinds of addresses by which nodes are reached, the best first
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "Hostname,InternalDNS,InternalIP,ExternalDNS,ExternalIP"
+    )]
+    pub kubelet_preferred_address_types: Vec<String>,
+
     /// Addresses of services
     #[arg(long, default_value = "10.0.0.0/24")]
     pub service_cluster_ip_range: String,
@@ -162,6 +179,7 @@ mod tests {
         assert_eq!(config.event_ttl.as_secs(), 5_400);
         assert_eq!(config.etcd_servers, ["a", "b"]);
         assert!(config.etcd_compaction_interval.is_zero());
+        assert_eq!(config.kubelet_preferred_address_types[2], "InternalIP");
         assert!(
             Config::parse_words(vec!["--etcd-servers=a".into(), "--event-ttl=soon".into()])
                 .is_err()

@@ -15,8 +15,9 @@ mod stream;
 mod verbs;
 mod writes;
 
-pub use self::answer::{Answer, Body};
+pub use self::answer::{Answer, Body, Failure};
 pub(crate) use self::body::{BODY_BYTES_MAX, decode_json, decode_patched};
+pub(crate) use self::connect::Outward;
 pub use self::front::{Front, Peer};
 pub(crate) use self::front::{REQUEST_TIMEOUT, timed_out};
 pub use self::load::Load;

@@ -32,7 +32,7 @@ use crate::config::Config;
 use crate::dial::Services;
 use crate::objects_view::ObjectsView;
 use crate::registry::{Ranges, Registry};
-use crate::rest::{self, Front, Load, Pages, Peer};
+use crate::rest::{self, Front, Load, Outward, Pages, Peer};
 use crate::served::Resources;
 use crate::storage::{Endpoints, Storage, Tls};
 use crate::webhook::Caller;
@@ -99,6 +99,7 @@ impl Server {
             ),
             impersonation: Impersonation::default(),
             pages: Pages::new(advertised.to_string()),
+            outward: Outward::new(config)?,
         });
         let tasks = Tasks::new();
         tasks.spawn("feed", OnFailure::Stop, |stop| until(stop, runner.run()));
@@ -106,6 +107,11 @@ impl Server {
         let (storage, interval) = (registry.storage.clone(), config.etcd_compaction_interval);
         tasks.spawn("compaction", OnFailure::Stop, |stop| {
             until(stop, compaction::run(storage, interval))
+        });
+        let passing = front.clone();
+        tasks.spawn("streams", OnFailure::Stop, |stop| async move {
+            passing.outward.relay.run(stop).await;
+            Ok::<_, std::convert::Infallible>(())
         });
         let doors = Doors {
             rest: front.clone(),

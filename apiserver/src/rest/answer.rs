@@ -1,6 +1,5 @@
 //! Answers: objects and lists in the encoding that was asked for, and failures as `Status`.
 
-use std::convert::Infallible;
 use std::io::Write;
 
 use bytes::Bytes;
@@ -16,8 +15,10 @@ use objects::status::Status;
 
 use super::media::{Encoding, Media};
 
+/// Why a body does not go on: somebody else who was to tell it has failed.
+pub type Failure = hyper::Error;
 /// The bytes of an answer, at once or as they come.
-pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub type Body = UnsyncBoxBody<Bytes, Failure>;
 /// An answer.
 pub type Answer = Response<Body>;
 
@@ -26,7 +27,11 @@ const COMPRESSED_BYTES_MIN: usize = 128 << 10;
 
 /// An answer of some bytes.
 pub(super) fn bytes(code: u16, content_type: &str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()).boxed_unsync());
+    let mut answer = Response::new(
+        Full::new(body.into())
+            .map_err(|never| match never {})
+            .boxed_unsync(),
+    );
     *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Ok(value) = HeaderValue::from_str(content_type) {
         answer.headers_mut().insert(CONTENT_TYPE, value);

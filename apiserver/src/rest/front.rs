@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use objects::status::{Reason, Status};
 use rustls::pki_types::CertificateDer;
 
 use super::answer::{self, Answer};
 use super::load::Load;
 use super::path::{self, ResourcePath};
-use super::{objects_api, pages};
+use super::{connect, objects_api, pages};
 use crate::attributes::Attributes;
 use crate::authn::impersonation::{self, Impersonation};
 use crate::authn::service_accounts::ServiceAccountTokens;
@@ -35,6 +36,7 @@ pub struct Front {
     /// None if this server issues no tokens.
     pub tokens: Option<Arc<ServiceAccountTokens>>,
     pub pages: pages::Pages,
+    pub(crate) outward: connect::Outward,
 }
 
 /// The other end of a connection.
@@ -50,6 +52,13 @@ pub(super) struct Admitted {
     pub(super) user: Arc<User>,
     pub(super) method: Method,
     pub(super) path: String,
+    /// The query as it was sent.
+    pub(super) raw_query: String,
+    /// The host that the client means to speak to.
+    pub(super) host: String,
+    pub(super) peer: SocketAddr,
+    /// The stream behind the request, if it may be taken for another protocol.
+    pub(super) upgrade: Option<OnUpgrade>,
     pub(super) query: Vec<(String, String)>,
     pub(super) headers: HeaderMap,
     pub(super) body: Incoming,
@@ -115,12 +124,17 @@ impl Front {
     }
 
     async fn try_answer(&self, request: Request<Incoming>, peer: &Peer) -> Result<Answer, Status> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let user = self.authenticate(&parts.headers, peer)?;
+        let host = host(&parts);
         let mut admitted = Admitted {
             user: Arc::new(user),
             method: parts.method,
             path: parts.uri.path().to_owned(),
+            raw_query: parts.uri.query().unwrap_or_default().to_owned(),
+            host,
+            peer: peer.address,
+            upgrade: parts.extensions.remove(),
             query: path::query(parts.uri.query().unwrap_or_default()),
             headers: parts.headers,
             body,
@@ -186,8 +200,9 @@ impl Front {
 
     async fn resource(&self, request: Admitted, found: ResourcePath) -> Result<Answer, Status> {
         let verb = objects_api::verb(&request, &found);
+        let is_stream = connect::is_stream(&found.subresource);
         let answering = objects_api::answer(self, request, found, verb);
-        if verb == "watch" {
+        if verb == "watch" || is_stream {
             return answering.await;
         }
         tokio::time::timeout(REQUEST_TIMEOUT, answering)
@@ -201,6 +216,14 @@ impl Front {
                 Err(status)
             })
     }
+}
+
+/// The host that a request names: in its URL, or in a header.
+fn host(parts: &http::request::Parts) -> String {
+    let header = parts.headers.get(http::header::HOST);
+    let header = header.and_then(|value| value.to_str().ok());
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+    header.or(authority).unwrap_or_default().to_owned()
 }
 
 /// What a client is told whose request took too long.

@@ -69,11 +69,12 @@ pub(super) async fn answer(
         &found.subresource,
         verb,
     )?;
-    let media = media::negotiate(
-        request.header(ACCEPT),
-        !served.is_custom(),
-        request.wants_pretty(),
-    )?;
+    let accept = match request.header(ACCEPT) {
+        // What is told through a stream is in no form of this server's.
+        _ if connect::is_stream(&found.subresource) => "",
+        accept => accept,
+    };
+    let media = media::negotiate(accept, !served.is_custom(), request.wants_pretty())?;
     let call = Call {
         front,
         request: Request {
@@ -109,7 +110,7 @@ async fn dispatch(
     verb: &'static str,
 ) -> Result<Answer, Status> {
     if connect::is_stream(&call.request.subresource) {
-        return connect::answer(call).await;
+        return connect::answer(call, request).await;
     }
     match verb {
         "get" => verbs::get(call, &request).await,
@@ -164,6 +165,8 @@ pub(crate) fn check_served(
     if verb == "create" && first.is_empty() && !name.is_empty() {
         return Err(method_not_allowed());
     }
+    // Whom a request is passed on to knows methods that are no verb here.
+    let is_passed = first == "proxy" && verb.is_empty();
     let verbs = if first.is_empty() {
         &resource.verbs
     } else {
@@ -171,7 +174,7 @@ pub(crate) fn check_served(
     };
     // An object in a namespace is written where it is; a list may span all of them.
     let spans = resource.namespaced && namespace.is_empty() && !matches!(verb, "list" | "watch");
-    if verbs.iter().any(|known| known == verb)
+    if (is_passed || verbs.iter().any(|known| known == verb))
         && !(spans && resource.verbs.iter().any(|known| known == "get"))
     {
         return Ok(());

@@ -1,6 +1,5 @@
 //! Watches as streams of frames: a line of JSON each, or protobuf with its length in front.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,7 +13,7 @@ use objects::status::Status;
 use objects::{Value, table};
 use serde_json::json;
 
-use super::answer::Answer;
+use super::answer::{Answer, Failure};
 use super::media::{Encoding, Form};
 use super::objects_api::Call;
 use super::verbs::{printer, table_options};
@@ -57,7 +56,7 @@ pub(super) async fn watch(call: &Call<'_>, options: &ListOptions) -> Result<Answ
     };
     let frames = stream::unfold((watcher, encoder), |(mut watcher, mut encoder)| async {
         let frame = next(&mut watcher, &mut encoder).await?;
-        Some((Ok::<_, Infallible>(Frame::data(frame)), (watcher, encoder)))
+        Some((Ok::<_, Failure>(Frame::data(frame)), (watcher, encoder)))
     });
     let mut answer = Response::new(StreamBody::new(frames).boxed_unsync());
     answer
