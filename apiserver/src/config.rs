@@ -112,6 +112,13 @@ pub struct Config {
     )]
     pub kubelet_preferred_address_types: Vec<String>,
 
+    /// Certificate that is shown to servers of other APIs
+    #[arg(long, value_name = "FILE")]
+    pub proxy_client_cert_file: Option<PathBuf>,
+    /// Key of that certificate
+    #[arg(long, value_name = "FILE")]
+    pub proxy_client_key_file: Option<PathBuf>,
+
     /// Addresses of services
     #[arg(long, default_value = "10.0.0.0/24")]
     pub service_cluster_ip_range: String,

@@ -3,6 +3,7 @@
 pub mod admission;
 mod advertise;
 mod aggregation;
+mod apiservices;
 pub mod attributes;
 pub mod authn;
 pub mod authz;

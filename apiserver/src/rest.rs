@@ -1,5 +1,6 @@
 //! Kubernetes' REST API: who asks for what is found out, judged and answered.
 
+mod aggregated;
 mod answer;
 mod body;
 mod connect;
@@ -23,4 +24,5 @@ pub(crate) use self::front::{REQUEST_TIMEOUT, timed_out};
 pub use self::load::Load;
 pub(crate) use self::objects_api::{check_served, not_served};
 pub use self::pages::{Pages, VERSION};
+pub(crate) use self::path::encoded;
 pub(crate) use self::writes::wanted;

@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tonic::codegen::Service;
 
 use crate::admission::{self, Chain, Plugin};
+use crate::apiservices::{ApiServices, available};
 use crate::authn::impersonation::Impersonation;
 use crate::authn::keys::{PrivateKey, PublicKey};
 use crate::authn::service_accounts::{ServiceAccountTokens, Settings};
@@ -100,6 +101,7 @@ impl Server {
             impersonation: Impersonation::default(),
             pages: Pages::new(advertised.to_string()),
             outward: Outward::new(config)?,
+            apiservices: Arc::new(ApiServices::new(config, view.clone())?),
         });
         let tasks = Tasks::new();
         tasks.spawn("feed", OnFailure::Stop, |stop| until(stop, runner.run()));
@@ -112,6 +114,15 @@ impl Server {
         tasks.spawn("streams", OnFailure::Stop, |stop| async move {
             passing.outward.relay.run(stop).await;
             Ok::<_, std::convert::Infallible>(())
+        });
+        let (own, looking) = (registry.clone(), front.clone());
+        tasks.spawn("available", OnFailure::Stop, |stop| async move {
+            let relay = &looking.outward.relay;
+            until(
+                stop,
+                available::run(own, looking.apiservices.clone(), relay),
+            )
+            .await
         });
         let doors = Doors {
             rest: front.clone(),

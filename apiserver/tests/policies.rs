@@ -51,7 +51,7 @@ async fn send(
     let mut text = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
     text.push_str("authorization: Bearer admin-token\r\ncontent-type: application/json\r\n");
     write!(text, "content-length: {}\r\n\r\n{body}", body.len()).unwrap();
-    let mut stream = cluster.connection().await;
+    let mut stream = cluster.connect(b"http/1.1").await;
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     // The end of a connection without the end of its TLS is an end all the same.

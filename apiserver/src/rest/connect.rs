@@ -117,7 +117,7 @@ async fn find(call: &Call<'_>, plural: &str, namespace: &str, name: &str) -> Res
 }
 
 /// What a client has to have sent that wants another protocol.
-fn upgrade(request: Admitted) -> Result<Upgrade, Status> {
+pub(super) fn upgrade(request: Admitted) -> Result<Upgrade, Status> {
     if !is_upgrade(&request.headers) {
         return Err(Status::bad_request("Upgrade request required"));
     }
@@ -131,7 +131,7 @@ fn upgrade(request: Admitted) -> Result<Upgrade, Status> {
 }
 
 /// Headers without what they say to this server about who sends them.
-fn cleared(mut headers: HeaderMap) -> HeaderMap {
+pub(super) fn cleared(mut headers: HeaderMap) -> HeaderMap {
     crate::relay::headers::remove_credentials(&mut headers);
     headers
 }

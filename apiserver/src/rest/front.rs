@@ -14,7 +14,8 @@ use rustls::pki_types::CertificateDer;
 use super::answer::{self, Answer};
 use super::load::Load;
 use super::path::{self, ResourcePath};
-use super::{connect, objects_api, pages};
+use super::{aggregated, connect, objects_api, pages};
+use crate::apiservices::{self, ApiServices};
 use crate::attributes::Attributes;
 use crate::authn::impersonation::{self, Impersonation};
 use crate::authn::service_accounts::ServiceAccountTokens;
@@ -37,6 +38,7 @@ pub struct Front {
     pub tokens: Option<Arc<ServiceAccountTokens>>,
     pub pages: pages::Pages,
     pub(crate) outward: connect::Outward,
+    pub(crate) apiservices: Arc<ApiServices>,
 }
 
 /// The other end of a connection.
@@ -172,6 +174,12 @@ impl Front {
         attributes: &Attributes,
     ) -> Result<Answer, Status> {
         self.authorize(attributes)?;
+        if let Some((group, version)) = apiservices::group_version(&request.path)
+            && let Some(service) = self.apiservices.find(group, version)
+        {
+            let is_watch = attributes.verb == "watch";
+            return aggregated::answer(self, request, &service, is_watch).await;
+        }
         match found {
             Some(found) => self.resource(request, found).await,
             None => pages::answer(self, &request).await,

@@ -78,7 +78,7 @@ pub(super) fn decoded(text: &str) -> String {
 }
 
 /// A text as a part of a path or a query has it: what is neither plain nor kept is escaped.
-pub(super) fn encoded(text: &str, kept: &str) -> String {
+pub(crate) fn encoded(text: &str, kept: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         let letter = char::from(byte);

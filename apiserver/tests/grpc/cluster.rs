@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,8 +130,31 @@ impl Cluster {
         }
     }
 
-    /// A way to the server for a protocol.
-    fn connector(&self, protocol: &[u8]) -> TlsConnector {
+    pub(crate) async fn client(
+        &self,
+        token: &str,
+    ) -> ObjectsClient<InterceptedService<Channel, Token>> {
+        let (connector, address) = (self.tls(b"h2"), self.server.address);
+        let connect = move |_: Uri| {
+            let connector = connector.clone();
+            async move { std::io::Result::Ok(TokioIo::new(secured(&connector, address).await?)) }
+        };
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        let channel = endpoint
+            .connect_with_connector(tower::service_fn(connect))
+            .await
+            .unwrap();
+        ObjectsClient::with_interceptor(channel, Token(token.to_owned()))
+    }
+
+    /// A connection in which a protocol is spoken.
+    pub(crate) async fn connect(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
+        secured(&self.tls(protocol), self.server.address)
+            .await
+            .unwrap()
+    }
+
+    fn tls(&self, protocol: &[u8]) -> TlsConnector {
         let certificate = std::fs::read(self.files.path().join("certs/apiserver.crt")).unwrap();
         // TLS of our own: tonic's would change how the whole program connects.
         let mut roots = RootCertStore::empty();
@@ -145,38 +168,18 @@ impl Cluster {
         TlsConnector::from(Arc::new(tls))
     }
 
-    /// A connection for one request of HTTP/1.1.
-    pub(crate) async fn connection(&self) -> TlsStream<TcpStream> {
-        let stream = TcpStream::connect(self.server.address).await.unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        let connector = self.connector(b"http/1.1");
-        connector.connect(name, stream).await.unwrap()
-    }
-
-    pub(crate) async fn client(
-        &self,
-        token: &str,
-    ) -> ObjectsClient<InterceptedService<Channel, Token>> {
-        let (connector, address) = (self.connector(b"h2"), self.server.address);
-        let connect = move |_: Uri| {
-            let connector = connector.clone();
-            async move {
-                let stream = TcpStream::connect(address).await?;
-                let name = ServerName::try_from("localhost").expect("a name");
-                std::io::Result::Ok(TokioIo::new(connector.connect(name, stream).await?))
-            }
-        };
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-        let channel = endpoint
-            .connect_with_connector(tower::service_fn(connect))
-            .await
-            .unwrap();
-        ObjectsClient::with_interceptor(channel, Token(token.to_owned()))
-    }
-
     pub(crate) async fn stop(self) {
         self.server.stop().await.unwrap();
     }
+}
+
+async fn secured(
+    connector: &TlsConnector,
+    address: SocketAddr,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").expect("a name");
+    connector.connect(name, stream).await
 }
 
 /// Writes to the store what no server has seen, so that there are versions older than what it remembers.

@@ -8,7 +8,7 @@ use super::*;
 use crate::admission::Warnings;
 use crate::attributes::Attributes;
 use crate::authz::memory::Memory;
-use crate::dial::services::Services;
+use crate::dial::Services;
 use crate::objects_view::ObjectsView;
 use crate::served::Resources;
 use crate::storage::{Endpoints, Storage, Tls};
@@ -100,17 +100,59 @@ async fn a_node_makes_mirrors_of_its_own_that_name_nothing() {
     };
     for (pod, wanted) in [
         (mirror(), "+"),
-        (with("/metadata/annotations", json!({})), "pod does not have \"kubernetes.io/config.mirror\" annotation, node \"n1\" can only create mirror pods"),
-        (with("/spec/nodeName", json!("n2")), "node \"n1\" can only create pods with spec.nodeName set to itself"),
-        (with("/metadata/ownerReferences", json!([])), "node \"n1\" can only create pods with an owner reference set to itself"),
-        (with("/metadata/ownerReferences", json!([1, 2])), "node \"n1\" can only create pods with a single owner reference set to itself"),
-        (with("/metadata/ownerReferences/0/name", json!("n2")), "node \"n1\" can only create pods with an owner reference set to itself"),
-        (with("/metadata/ownerReferences/0/controller", json!(false)), "node \"n1\" can only create pods with a controller owner reference set to itself"),
-        (with("/metadata/ownerReferences/0/uid", json!("u2")), "node n1 UID mismatch: expected u2 got u1"),
-        (with("/spec/volumes/0", json!({"name": "v", "secret": {"secretName": "s"}})), "node \"n1\" can not create pods that reference secrets"),
-        (with("/spec/volumes/0", json!({"name": "v", "persistentVolumeClaim": {"claimName": "s"}})), "node \"n1\" can not create pods that reference persistentvolumeclaims"),
-        (with("/spec/volumes/0", json!({"name": "v", "projected": {"sources": [{"serviceAccountToken": {}}]}})), "node \"n1\" can not create pods that reference serviceaccounts (via projected volumes)"),
-        (with("/spec/volumes/0", json!({"name": "v", "new": {}})), "error checking mirror pod for API references: unknown volume type for volume  \"v\""),
+        (
+            with("/metadata/annotations", json!({})),
+            "pod does not have \"kubernetes.io/config.mirror\" annotation, node \"n1\" can only create mirror pods",
+        ),
+        (
+            with("/spec/nodeName", json!("n2")),
+            "node \"n1\" can only create pods with spec.nodeName set to itself",
+        ),
+        (
+            with("/metadata/ownerReferences", json!([])),
+            "node \"n1\" can only create pods with an owner reference set to itself",
+        ),
+        (
+            with("/metadata/ownerReferences", json!([1, 2])),
+            "node \"n1\" can only create pods with a single owner reference set to itself",
+        ),
+        (
+            with("/metadata/ownerReferences/0/name", json!("n2")),
+            "node \"n1\" can only create pods with an owner reference set to itself",
+        ),
+        (
+            with("/metadata/ownerReferences/0/controller", json!(false)),
+            "node \"n1\" can only create pods with a controller owner reference set to itself",
+        ),
+        (
+            with("/metadata/ownerReferences/0/uid", json!("u2")),
+            "node n1 UID mismatch: expected u2 got u1",
+        ),
+        (
+            with(
+                "/spec/volumes/0",
+                json!({"name": "v", "secret": {"secretName": "s"}}),
+            ),
+            "node \"n1\" can not create pods that reference secrets",
+        ),
+        (
+            with(
+                "/spec/volumes/0",
+                json!({"name": "v", "persistentVolumeClaim": {"claimName": "s"}}),
+            ),
+            "node \"n1\" can not create pods that reference persistentvolumeclaims",
+        ),
+        (
+            with(
+                "/spec/volumes/0",
+                json!({"name": "v", "projected": {"sources": [{"serviceAccountToken": {}}]}}),
+            ),
+            "node \"n1\" can not create pods that reference serviceaccounts (via projected volumes)",
+        ),
+        (
+            with("/spec/volumes/0", json!({"name": "v", "new": {}})),
+            "error checking mirror pod for API references: unknown volume type for volume  \"v\"",
+        ),
     ] {
         assert_eq!(told("create pods", None, Some(pod)).await, wanted);
     }
@@ -122,14 +164,49 @@ async fn a_node_touches_the_pods_that_it_runs_alone() {
     let own = pod("n1", json!({"a": "1"}));
     for (text, old, new, wanted) in [
         ("delete pods p", own.clone(), None, "+"),
-        ("delete pods p", pod("n2", json!({})), None, "node \"n1\" can only delete pods with spec.nodeName set to itself"),
-        ("update pods p", own.clone(), Some(own.clone()), "unexpected operation \"UPDATE\", node \"n1\" can only create and delete mirror pods"),
+        (
+            "delete pods p",
+            pod("n2", json!({})),
+            None,
+            "node \"n1\" can only delete pods with spec.nodeName set to itself",
+        ),
+        (
+            "update pods p",
+            own.clone(),
+            Some(own.clone()),
+            "unexpected operation \"UPDATE\", node \"n1\" can only create and delete mirror pods",
+        ),
         ("update pods/status p", own.clone(), Some(own.clone()), "+"),
-        ("update pods/status p", own.clone(), Some(pod("n1", json!({}))), "node \"n1\" cannot update labels through pod status"),
-        ("update pods/status p", pod("n2", json!({})), Some(own.clone()), "node \"n1\" can only update pod status for pods with spec.nodeName set to itself"),
-        ("create pods/eviction own", Value::Null, Some(json!({})), "+"),
-        ("create pods/eviction far", Value::Null, Some(json!({})), "node n1 can only evict pods with spec.nodeName set to itself"),
-        ("create pods/binding own", Value::Null, Some(json!({})), "unexpected pod subresource \"binding\", only 'status' and 'eviction' are allowed"),
+        (
+            "update pods/status p",
+            own.clone(),
+            Some(pod("n1", json!({}))),
+            "node \"n1\" cannot update labels through pod status",
+        ),
+        (
+            "update pods/status p",
+            pod("n2", json!({})),
+            Some(own.clone()),
+            "node \"n1\" can only update pod status for pods with spec.nodeName set to itself",
+        ),
+        (
+            "create pods/eviction own",
+            Value::Null,
+            Some(json!({})),
+            "+",
+        ),
+        (
+            "create pods/eviction far",
+            Value::Null,
+            Some(json!({})),
+            "node n1 can only evict pods with spec.nodeName set to itself",
+        ),
+        (
+            "create pods/binding own",
+            Value::Null,
+            Some(json!({})),
+            "unexpected pod subresource \"binding\", only 'status' and 'eviction' are allowed",
+        ),
     ] {
         assert_eq!(told(text, Some(old), new).await, wanted, "{text}");
     }
@@ -142,16 +219,66 @@ async fn a_node_writes_about_itself_alone() {
     let steered = node(json!({"node-role.kubernetes.io/x": ""}), json!([]));
     for (text, old, new, wanted) in [
         ("create nodes", None, plain.clone(), "+"),
-        ("create nodes n2", None, plain.clone(), "node \"n1\" is not allowed to modify node \"n2\""),
-        ("create nodes", None, steered.clone(), "node \"n1\" is not allowed to set the following labels: node-role.kubernetes.io/x"),
-        ("update nodes n1", Some(plain.clone()), steered.clone(), "is not allowed to modify labels: node-role.kubernetes.io/x"),
-        ("update nodes n1", Some(steered.clone()), steered.clone(), "+"),
-        ("update nodes n1", Some(plain.clone()), node(json!({}), json!([{"key": "a"}])), "node \"n1\" is not allowed to modify taints"),
-        ("create leases.coordination.k8s.io", None, plain.clone(), "+"),
-        ("update leases.coordination.k8s.io n2", None, plain.clone(), "can only access node lease with the same name as the requesting node"),
-        ("update csinodes.storage.k8s.io n2", None, plain.clone(), "can only access CSINode with the same name as the requesting node"),
-        ("create resourceslices.resource.k8s.io", None, plain.clone(), "can only create ResourceSlice with the same NodeName as the requesting node"),
-        ("update persistentvolumeclaims p", None, plain.clone(), "may only update PVC status"),
+        (
+            "create nodes n2",
+            None,
+            plain.clone(),
+            "node \"n1\" is not allowed to modify node \"n2\"",
+        ),
+        (
+            "create nodes",
+            None,
+            steered.clone(),
+            "node \"n1\" is not allowed to set the following labels: node-role.kubernetes.io/x",
+        ),
+        (
+            "update nodes n1",
+            Some(plain.clone()),
+            steered.clone(),
+            "is not allowed to modify labels: node-role.kubernetes.io/x",
+        ),
+        (
+            "update nodes n1",
+            Some(steered.clone()),
+            steered.clone(),
+            "+",
+        ),
+        (
+            "update nodes n1",
+            Some(plain.clone()),
+            node(json!({}), json!([{"key": "a"}])),
+            "node \"n1\" is not allowed to modify taints",
+        ),
+        (
+            "create leases.coordination.k8s.io",
+            None,
+            plain.clone(),
+            "+",
+        ),
+        (
+            "update leases.coordination.k8s.io n2",
+            None,
+            plain.clone(),
+            "can only access node lease with the same name as the requesting node",
+        ),
+        (
+            "update csinodes.storage.k8s.io n2",
+            None,
+            plain.clone(),
+            "can only access CSINode with the same name as the requesting node",
+        ),
+        (
+            "create resourceslices.resource.k8s.io",
+            None,
+            plain.clone(),
+            "can only create ResourceSlice with the same NodeName as the requesting node",
+        ),
+        (
+            "update persistentvolumeclaims p",
+            None,
+            plain.clone(),
+            "may only update PVC status",
+        ),
     ] {
         assert_eq!(told(text, old, Some(new)).await, wanted, "{text}");
     }
@@ -162,12 +289,30 @@ async fn a_node_asks_for_the_tokens_of_its_own_pods() {
     let request = |pod: &str, uid: &str, audiences: Value| json!({"spec": {"audiences": audiences, "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": pod, "uid": uid}}});
     for (body, wanted) in [
         (request("own", "own", json!(["vault"])), "+"),
-        (request("own", "own", json!(["other"])), "audience \"other\" not found in pod spec volume, system:node:n1 is not authorized to request tokens for this audience"),
-        (request("own", "own", json!(["a", "b"])), "node may only request 0 or 1 audiences"),
-        (request("own", "", json!([])), "node requested token with a pod binding without a uid"),
-        (request("far", "far", json!([])), "node requested token bound to a pod scheduled on a different node"),
-        (json!({"spec": {}}), "node requested token not bound to a pod"),
+        (
+            request("own", "own", json!(["other"])),
+            "audience \"other\" not found in pod spec volume, system:node:n1 is not authorized to request tokens for this audience",
+        ),
+        (
+            request("own", "own", json!(["a", "b"])),
+            "node may only request 0 or 1 audiences",
+        ),
+        (
+            request("own", "", json!([])),
+            "node requested token with a pod binding without a uid",
+        ),
+        (
+            request("far", "far", json!([])),
+            "node requested token bound to a pod scheduled on a different node",
+        ),
+        (
+            json!({"spec": {}}),
+            "node requested token not bound to a pod",
+        ),
     ] {
-        assert_eq!(told("create serviceaccounts/token sa", None, Some(body)).await, wanted);
+        assert_eq!(
+            told("create serviceaccounts/token sa", None, Some(body)).await,
+            wanted
+        );
     }
 }
