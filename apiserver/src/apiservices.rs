@@ -2,6 +2,7 @@
 
 pub(crate) mod available;
 mod discovery;
+pub(crate) mod trust;
 
 use std::collections::BTreeMap;
 use std::fs;

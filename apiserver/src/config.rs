@@ -57,6 +57,25 @@ pub struct Config {
     #[arg(long, value_name = "FILE")]
     pub client_ca_file: Option<PathBuf>,
 
+    /// Whose certificates servers may show that stand in front and say for whom they ask
+    #[arg(long, value_name = "FILE")]
+    pub requestheader_client_ca_file: Option<PathBuf>,
+    /// Common names of such servers; any if there are none
+    #[arg(long, value_delimiter = ',')]
+    pub requestheader_allowed_names: Vec<String>,
+    /// Headers with the name of the user
+    #[arg(long, value_delimiter = ',')]
+    pub requestheader_username_headers: Vec<String>,
+    /// Headers with the uid of the user
+    #[arg(long, value_delimiter = ',')]
+    pub requestheader_uid_headers: Vec<String>,
+    /// Headers with a group of the user each
+    #[arg(long, value_delimiter = ',')]
+    pub requestheader_group_headers: Vec<String>,
+    /// What headers begin with that have more about the user
+    #[arg(long, value_delimiter = ',')]
+    pub requestheader_extra_headers_prefix: Vec<String>,
+
     /// Whether those who say nothing are let in as anonymous
     #[arg(long, default_value = "true", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
     pub anonymous_auth: bool,
@@ -178,6 +197,23 @@ mod tests {
         assert_eq!(config.secure_port, 1234);
         assert!(config.allow_privileged);
         assert_eq!(config.disable_admission_plugins, ["ServiceAccount"]);
+    }
+
+    #[test]
+    fn the_flags_of_nodes_and_of_other_servers_are_taken() {
+        let config = parse(
+            "--etcd-servers=a --kubelet-client-certificate=/c --kubelet-client-key=/k --kubelet-certificate-authority=/a \
+             --kubelet-preferred-address-types=InternalIP,Hostname --proxy-client-cert-file=/p --proxy-client-key-file=/q \
+             --requestheader-client-ca-file=/r --requestheader-allowed-names=front-proxy-client --requestheader-username-headers=X-Remote-User \
+             --requestheader-uid-headers=X-Remote-Uid --requestheader-group-headers=X-Remote-Group --requestheader-extra-headers-prefix=X-Remote-Extra-",
+        );
+        assert_eq!(
+            config.kubelet_preferred_address_types,
+            ["InternalIP", "Hostname"]
+        );
+        assert_eq!(config.requestheader_allowed_names, ["front-proxy-client"]);
+        assert_eq!(config.requestheader_group_headers, ["X-Remote-Group"]);
+        assert!(config.kubelet_client_key.is_some() && config.proxy_client_cert_file.is_some());
     }
 
     #[test]

@@ -24,5 +24,5 @@ pub(crate) use self::front::{REQUEST_TIMEOUT, timed_out};
 pub use self::load::Load;
 pub(crate) use self::objects_api::{check_served, not_served};
 pub use self::pages::{Pages, VERSION};
-pub(crate) use self::path::encoded;
+pub(crate) use self::path::{decoded, encoded};
 pub(crate) use self::writes::wanted;

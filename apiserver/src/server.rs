@@ -15,17 +15,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use objects::catalog::{Catalog, Resource};
 use proto::api::objects_server::ObjectsServer;
+use serde_json::{Map, Value};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tonic::codegen::Service;
 
 use crate::admission::{self, Chain, Plugin};
-use crate::apiservices::{ApiServices, available};
+use crate::apiservices::{ApiServices, available, trust};
 use crate::authn::impersonation::Impersonation;
 use crate::authn::keys::{PrivateKey, PublicKey};
 use crate::authn::service_accounts::{ServiceAccountTokens, Settings};
-use crate::authn::{Authenticator, Clock, Options, StaticTokens};
+use crate::authn::{Authenticator, Clock, FrontProxies, Options, StaticTokens};
 use crate::authz::{Authorizer, Mode, Union};
 use crate::cache::{Decode, Feed, Runner};
 use crate::cached_objects::CachedObjects;
@@ -110,20 +111,7 @@ impl Server {
         tasks.spawn("compaction", OnFailure::Stop, |stop| {
             until(stop, compaction::run(storage, interval))
         });
-        let passing = front.clone();
-        tasks.spawn("streams", OnFailure::Stop, |stop| async move {
-            passing.outward.relay.run(stop).await;
-            Ok::<_, std::convert::Infallible>(())
-        });
-        let (own, looking) = (registry.clone(), front.clone());
-        tasks.spawn("available", OnFailure::Stop, |stop| async move {
-            let relay = &looking.outward.relay;
-            until(
-                stop,
-                available::run(own, looking.apiservices.clone(), relay),
-            )
-            .await
-        });
+        start_passing(&tasks, &front, trust::data(config)?);
         let doors = Doors {
             rest: front.clone(),
             grpc: grpc::service(front.clone()),
@@ -244,6 +232,24 @@ fn start_loops(
     });
 }
 
+/// Starts what looks after those whom requests are passed on to.
+fn start_passing(tasks: &Tasks, front: &Arc<Front>, data: Map<String, Value>) {
+    let passing = front.clone();
+    tasks.spawn("streams", OnFailure::Stop, |stop| async move {
+        passing.outward.relay.run(stop).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    let own = front.registry.clone();
+    tasks.spawn("trust", OnFailure::Stop, |stop| {
+        until(stop, trust::run(own, data))
+    });
+    let looking = front.clone();
+    tasks.spawn("available", OnFailure::Stop, |stop| async move {
+        let (own, services) = (looking.registry.clone(), looking.apiservices.clone());
+        until(stop, available::run(own, services, &looking.outward.relay)).await
+    });
+}
+
 /// Runs what never ends by itself until it has to stop.
 async fn until(
     stop: CancellationToken,
@@ -295,12 +301,30 @@ fn authentication(config: &Config, view: &Arc<dyn ObjectsView>) -> Result<Option
     Ok(Options {
         static_tokens,
         service_accounts: service_accounts(config, view, &audiences)?,
+        front_proxies: front_proxies(config)?,
         bootstrap_secrets: config.enable_bootstrap_token_auth.then(|| view.clone()),
         // Where everybody may do everything, everybody has to say who it is.
         anonymous: config.anonymous_auth && !is_open,
         api_audiences: audiences,
         clock: Clock::system(),
     })
+}
+
+/// Whom the server believes that they ask for others.
+fn front_proxies(config: &Config) -> Result<Option<FrontProxies>> {
+    let Some(file) = &config.requestheader_client_ca_file else {
+        return Ok(None);
+    };
+    let users = config.client_ca_file.as_deref().map(tls::client_verifier);
+    Ok(Some(FrontProxies {
+        verifier: tls::client_verifier(file)?,
+        users: users.transpose()?,
+        names: config.requestheader_allowed_names.clone(),
+        user_headers: config.requestheader_username_headers.clone(),
+        uid_headers: config.requestheader_uid_headers.clone(),
+        group_headers: config.requestheader_group_headers.clone(),
+        extra_prefixes: config.requestheader_extra_headers_prefix.clone(),
+    }))
 }
 
 fn service_accounts(

@@ -54,7 +54,7 @@ pub(super) fn resource(path: &str) -> Option<ResourcePath> {
 }
 
 /// A part of a path, or a word of a query, with its `%` escapes read. A broken escape stands for itself.
-pub(super) fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
