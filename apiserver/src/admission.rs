@@ -3,16 +3,21 @@
 mod certificates;
 mod chain;
 mod classes;
+pub mod expressions;
 mod limits;
 mod namespaces;
+mod node_restriction;
 mod nodes;
+mod owner_references;
 mod pod_security;
 mod pods;
+mod policies;
 mod priority;
 mod quota;
 mod runtime_class;
 mod service_account;
 mod storage_claims;
+mod webhooks;
 
 use std::collections::BTreeMap;
 
@@ -63,6 +68,26 @@ impl Review<'_> {
         asked.group == group && asked.resource == plural && asked.subresource == part
     }
 
+    /// The name of the object; who makes one may say it in the body alone.
+    #[must_use]
+    pub fn name_of<'a>(&'a self, object: Option<&'a Value>) -> &'a str {
+        match (self.attributes.name.as_str(), object) {
+            ("", Some(object)) => meta::name(object),
+            (name, _) => name,
+        }
+    }
+
+    /// The namespace that a request is about. A namespace is in itself.
+    #[must_use]
+    pub fn namespace_of<'a>(&'a self, object: Option<&'a Value>) -> &'a str {
+        let asked = self.attributes;
+        if asked.group.is_empty() && asked.resource == "namespaces" {
+            self.name_of(object)
+        } else {
+            &asked.namespace
+        }
+    }
+
     /// A refusal; it names the object as the request did.
     #[must_use]
     pub fn forbidden(&self, object: Option<&Value>, why: impl std::fmt::Display) -> Status {
@@ -98,7 +123,7 @@ pub trait Admission: Send + Sync {
 #[derive(Debug, Default)]
 pub struct Warnings {
     texts: Mutex<Vec<String>>,
-    annotations: Mutex<BTreeMap<&'static str, String>>,
+    annotations: Mutex<BTreeMap<String, String>>,
 }
 
 /// Warnings of one answer.
@@ -115,12 +140,12 @@ impl Warnings {
     }
 
     /// Sets an annotation of the event.
-    pub fn annotate(&self, key: &'static str, text: impl Into<String>) {
-        self.annotations.lock().insert(key, text.into());
+    pub fn annotate(&self, key: impl Into<String>, text: impl Into<String>) {
+        self.annotations.lock().insert(key.into(), text.into());
     }
 
     #[must_use]
-    pub fn take_annotations(&self) -> BTreeMap<&'static str, String> {
+    pub fn take_annotations(&self) -> BTreeMap<String, String> {
         std::mem::take(&mut self.annotations.lock())
     }
 

@@ -5,6 +5,7 @@ mod certificate;
 pub(crate) mod clock;
 mod csv;
 mod der;
+mod front_proxy;
 pub mod impersonation;
 pub mod keys;
 mod names;
@@ -18,8 +19,9 @@ use http::{HeaderMap, header::AUTHORIZATION};
 use objects::status::{Reason, Status};
 use rustls::pki_types::CertificateDer;
 
-pub(crate) use certificate::request_organizations;
+pub(crate) use certificate::{request_common_name, request_organizations};
 pub use clock::Clock;
+pub use front_proxy::FrontProxies;
 pub(crate) use names::node_name;
 pub use names::{service_account_groups, service_account_name, split_service_account_name};
 pub use static_tokens::StaticTokens;
@@ -37,6 +39,8 @@ pub struct Credentials<'a> {
     /// The client's certificate and those it is signed with, which the TLS of the port has verified; none if it sent none.
     pub certificates: &'a [CertificateDer<'a>],
     pub token: Option<&'a str>,
+    /// The headers in which a server in front says for whom it asks.
+    pub headers: Option<&'a HeaderMap>,
 }
 
 impl<'a> Credentials<'a> {
@@ -46,6 +50,7 @@ impl<'a> Credentials<'a> {
         Credentials {
             certificates,
             token: bearer_token(headers),
+            headers: Some(headers),
         }
     }
 }
@@ -80,6 +85,8 @@ pub struct Options {
     pub service_accounts: Option<Arc<ServiceAccountTokens>>,
     /// The secrets to look for tokens of new nodes in; none if those do not come in.
     pub bootstrap_secrets: Option<Arc<dyn ObjectsView>>,
+    /// The servers in front; none if nobody is believed to be one.
+    pub front_proxies: Option<FrontProxies>,
     /// Whether those who say nothing are let in as anonymous.
     pub anonymous: bool,
     /// The audiences of this server.
@@ -104,10 +111,12 @@ impl Authenticator {
     /// 401 for credentials that are not good. Whoever sends some is not anonymous.
     pub fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Option<Identity>, Status> {
         let mut errors = Vec::new();
-        match self.certificate(credentials) {
-            Ok(Some(identity)) => return Ok(Some(identity)),
-            Ok(None) => {}
-            Err(why) => errors.push(why),
+        for ask in [Self::front_proxy, Self::certificate] {
+            match ask(self, credentials) {
+                Ok(Some(identity)) => return Ok(Some(identity)),
+                Ok(None) => {}
+                Err(why) => errors.push(why),
+            }
         }
         if let Some(token) = credentials.token {
             match self.token(token, &self.options.api_audiences) {
@@ -125,15 +134,36 @@ impl Authenticator {
         }))
     }
 
+    fn front_proxy(&self, credentials: &Credentials<'_>) -> Found {
+        let (Some(proxies), Some(headers)) = (&self.options.front_proxies, credentials.headers)
+        else {
+            return Ok(None);
+        };
+        let now_seconds = self.options.clock.now_seconds();
+        let user = proxies.identify(credentials.certificates, headers, now_seconds)?;
+        Ok(user.map(|user| self.for_us(user)))
+    }
+
     fn certificate(&self, credentials: &Credentials<'_>) -> Found {
         let Some(own) = credentials.certificates.first() else {
             return Ok(None);
         };
+        // The port lets in servers in front as well, who are no users by their certificate.
+        if let Some(proxies) = &self.options.front_proxies {
+            let Some(users) = &proxies.users else {
+                return Ok(None);
+            };
+            front_proxy::verify(users.as_ref(), credentials.certificates)?;
+        }
         let user = certificate::identify(own, self.options.clock.now_seconds())?;
-        Ok(user.map(|user| Identity {
+        Ok(user.map(|user| self.for_us(user)))
+    }
+
+    fn for_us(&self, user: User) -> Identity {
+        Identity {
             user: authenticated(user),
             audiences: self.options.api_audiences.clone(),
-        }))
+        }
     }
 
     /// Whose token it is, if it is meant for one of these audiences.

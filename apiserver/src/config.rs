@@ -83,6 +83,25 @@ pub struct Config {
     #[arg(long, value_name = "FILE")]
     pub client_ca_file: Option<PathBuf>,
 
+    /// Whose certificates servers may show that stand in front and say for whom they ask
+    #[arg(long, value_name = "FILE")]
+    pub requestheader_client_ca_file: Option<PathBuf>,
+    /// Common names of such servers; any if there are none
+    #[arg(long, value_delimiter = ',')]
+    pub requestheader_allowed_names: Vec<String>,
+    /// Headers with the name of the user
+    #[arg(long, value_delimiter = ',')]
+    pub requestheader_username_headers: Vec<String>,
+    /// Headers with the uid of the user
+    #[arg(long, value_delimiter = ',')]
+    pub requestheader_uid_headers: Vec<String>,
+    /// Headers with a group of the user each
+    #[arg(long, value_delimiter = ',')]
+    pub requestheader_group_headers: Vec<String>,
+    /// What headers begin with that have more about the user
+    #[arg(long, value_delimiter = ',')]
+    pub requestheader_extra_headers_prefix: Vec<String>,
+
     /// Whether those who say nothing are let in as anonymous
     #[arg(long, default_value = "true", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
     pub anonymous_auth: bool,
@@ -120,6 +139,30 @@ pub struct Config {
     /// Whether containers may be privileged
     #[arg(long, default_value = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
     pub allow_privileged: bool,
+
+    /// Certificate that is shown to the agents of nodes
+    #[arg(long, value_name = "FILE")]
+    pub kubelet_client_certificate: Option<PathBuf>,
+    /// Key of that certificate
+    #[arg(long, value_name = "FILE")]
+    pub kubelet_client_key: Option<PathBuf>,
+    /// Whose certificates the agents of nodes may show; without it they may be anybody
+    #[arg(long, value_name = "FILE")]
+    pub kubelet_certificate_authority: Option<PathBuf>,
+    /// Kinds of addresses by which nodes are reached, the best first
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "Hostname,InternalDNS,InternalIP,ExternalDNS,ExternalIP"
+    )]
+    pub kubelet_preferred_address_types: Vec<String>,
+
+    /// Certificate that is shown to servers of other APIs
+    #[arg(long, value_name = "FILE")]
+    pub proxy_client_cert_file: Option<PathBuf>,
+    /// Key of that certificate
+    #[arg(long, value_name = "FILE")]
+    pub proxy_client_key_file: Option<PathBuf>,
 
     /// Addresses of services
     #[arg(long, default_value = "10.0.0.0/24")]
@@ -210,11 +253,29 @@ mod tests {
     }
 
     #[test]
+    fn the_flags_of_nodes_and_of_other_servers_are_taken() {
+        let config = parse(
+            "--etcd-servers=a --kubelet-client-certificate=/c --kubelet-client-key=/k --kubelet-certificate-authority=/a \
+             --kubelet-preferred-address-types=InternalIP,Hostname --proxy-client-cert-file=/p --proxy-client-key-file=/q \
+             --requestheader-client-ca-file=/r --requestheader-allowed-names=front-proxy-client --requestheader-username-headers=X-Remote-User \
+             --requestheader-uid-headers=X-Remote-Uid --requestheader-group-headers=X-Remote-Group --requestheader-extra-headers-prefix=X-Remote-Extra-",
+        );
+        assert_eq!(
+            config.kubelet_preferred_address_types,
+            ["InternalIP", "Hostname"]
+        );
+        assert_eq!(config.requestheader_allowed_names, ["front-proxy-client"]);
+        assert_eq!(config.requestheader_group_headers, ["X-Remote-Group"]);
+        assert!(config.kubelet_client_key.is_some() && config.proxy_client_cert_file.is_some());
+    }
+
+    #[test]
     fn times_are_written_as_go_writes_them() {
         let config = parse("--etcd-servers a,b --event-ttl 1h30m --etcd-compaction-interval=0");
         assert_eq!(config.event_ttl.as_secs(), 5_400);
         assert_eq!(config.etcd_servers, ["a", "b"]);
         assert!(config.etcd_compaction_interval.is_zero());
+        assert_eq!(config.kubelet_preferred_address_types[2], "InternalIP");
         assert!(
             Config::parse_words(vec!["--etcd-servers=a".into(), "--event-ttl=soon".into()])
                 .is_err()

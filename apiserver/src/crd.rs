@@ -10,8 +10,10 @@ use objects::{Value, meta};
 
 use crate::cache::{Cache, Scope};
 use crate::clock;
+use crate::conversion::Conversion;
 use crate::registry::{DeleteOptions, ListOptions, Registry, Request, WriteOptions};
 use crate::served::{Custom, Origin, Served};
+use crate::webhook::Caller;
 
 /// Pause before definitions are looked at again that could not be seen to, or that wait for objects with finalizers.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -112,7 +114,7 @@ impl Controller {
             {
                 continue;
             }
-            let served = served(definition);
+            let served = served(definition, &self.registry.webhooks);
             let Some(folder) = served.first().map(|first| first.resource.storage.clone()) else {
                 continue;
             };
@@ -176,7 +178,9 @@ impl Controller {
         let group = meta::text(definition, &["spec", "group"]);
         let plural = meta::text(definition, &["spec", "names", "plural"]);
         let table = self.registry.resources.table();
-        if let Some(served) = table.any_version(group, plural) {
+        // The version that is stored needs nobody to convert it.
+        let stored = table.get(group, crd::storage_version(definition), plural);
+        if let Some(served) = stored.or_else(|| table.any_version(group, plural)) {
             let request = Request::own(served, "", "", AGENT);
             let options = DeleteOptions::default();
             let list = ListOptions::default();
@@ -209,9 +213,11 @@ impl Controller {
 }
 
 /// What a definition brings: a resource for every version that is served.
-fn served(definition: &Value) -> Vec<Arc<Served>> {
+fn served(definition: &Value, webhooks: &Arc<Caller>) -> Vec<Arc<Served>> {
     let storage_version = crd::storage_version(definition);
-    meta::list(definition, &["spec", "versions"])
+    let conversion = Conversion::of(definition, webhooks).map(Arc::new);
+    let versions = meta::list(definition, &["spec", "versions"]);
+    versions
         .iter()
         .filter(|version| version["served"] == true)
         .map(|declaration| {
@@ -220,6 +226,8 @@ fn served(definition: &Value) -> Vec<Arc<Served>> {
             let custom = Custom {
                 version,
                 storage_version: storage_version.to_owned(),
+                is_only_version: versions.len() == 1,
+                conversion: conversion.clone(),
             };
             Arc::new(Served {
                 resource,

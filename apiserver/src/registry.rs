@@ -31,6 +31,7 @@ use crate::cache::Feed;
 use crate::served::{Resources, Served};
 use crate::storage::Storage;
 use crate::user::User;
+use crate::webhook::Caller;
 
 pub use self::apply::Decode;
 pub(crate) use self::create::suffix;
@@ -51,6 +52,8 @@ pub struct Registry {
     pub admission: Arc<dyn Admission>,
     /// Asked when a request turns out to do more than its verb says: an update or an application that creates.
     pub authorizer: Arc<dyn Authorizer>,
+    /// Who converts custom objects.
+    pub webhooks: Arc<Caller>,
     /// What all keys begin with: `/registry`.
     pub prefix: String,
     /// Seconds that events are kept.
@@ -210,18 +213,42 @@ pub fn is_stored_as_served(served: &Served) -> bool {
     rules::is_stored_as_served(served)
 }
 
-/// An object of a resource with the defaults of its kind.
-pub(crate) fn with_defaults(served: &Served, mut object: Value) -> Value {
+/// Gives an object the version that tables are printed from.
+#[must_use]
+pub fn as_printed(served: &Served, object: Value) -> Value {
+    rules::to_working(served, object)
+}
+
+/// Fills in what the author of an object did not say.
+#[must_use]
+pub fn with_defaults(served: &Served, mut object: Value) -> Value {
     rules::apply_defaults(served, &mut object);
     object
 }
 
-/// Gives an object the version that tables are printed from.
-pub fn as_stored(served: &Served, object: Value) -> Result<Value, Status> {
-    rules::to_stored(served, object)
+/// An object that the server changed itself, read as if it had been sent: its type's form, with defaults.
+pub fn as_read(served: &Served, object: Value) -> Result<Value, Status> {
+    let mut object = if served.is_custom() {
+        object
+    } else {
+        let read = objects::codec::json::check(&object, served.at());
+        read.map_err(|fault| Status::internal(fault.to_string()))?
+            .value
+    };
+    rules::apply_defaults(served, &mut object);
+    Ok(object)
+}
+
+/// A built-in object in the version under which it is asked for; a custom one as it is.
+#[must_use]
+pub(crate) fn in_own_version(served: &Served, object: Value) -> Value {
+    if served.is_custom() {
+        return object;
+    }
+    objects::convert::convert(object, &served.resource.api_version())
 }
 
 /// Gives an object of a resource's folder the version and kind under which it is asked for.
-pub fn as_served(served: &Served, object: Value) -> Result<Value, Status> {
-    rules::convert(served, object)
+pub async fn as_served(served: &Served, object: Value) -> Result<Value, Status> {
+    rules::convert(served, object).await
 }

@@ -1,5 +1,6 @@
 //! Kubernetes' REST API: who asks for what is found out, judged and answered.
 
+mod aggregated;
 mod answer;
 mod audited;
 mod body;
@@ -17,11 +18,13 @@ mod stream;
 mod verbs;
 mod writes;
 
-pub use self::answer::{Answer, Body};
+pub use self::answer::{Answer, Body, Failure};
 pub(crate) use self::body::{BODY_BYTES_MAX, decode_json, decode_patched};
+pub(crate) use self::connect::Outward;
 pub(crate) use self::front::timed_out;
 pub use self::front::{Front, Peer};
 pub use self::load::Load;
 pub(crate) use self::objects_api::{check_served, not_served};
 pub use self::pages::{Pages, VERSION};
+pub(crate) use self::path::{decoded, encoded};
 pub(crate) use self::writes::{note_object, wanted};

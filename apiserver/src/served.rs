@@ -8,6 +8,8 @@ use objects::crd::Version;
 use objects::schema::{At, NodeId};
 use parking_lot::RwLock;
 
+use crate::conversion::Conversion;
+
 /// A resource in one version, and where it came from.
 #[derive(Debug)]
 pub struct Served {
@@ -29,6 +31,10 @@ pub struct Custom {
     pub version: Version,
     /// The version that is stored.
     pub storage_version: String,
+    /// Whether no object can be of another version.
+    pub is_only_version: bool,
+    /// Who makes objects of one version of another; none where the versions differ by their name alone.
+    pub conversion: Option<Arc<Conversion>>,
 }
 
 impl Served {

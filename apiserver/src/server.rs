@@ -11,24 +11,28 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use daemon::{CancellationToken, OnFailure, Tasks};
 use objects::catalog::{Catalog, Resource};
+use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 
 use crate::admission::{self, Chain, Plugin};
+use crate::apiservices::{ApiServices, available, trust};
 use crate::authn::impersonation::Impersonation;
 use crate::authn::keys::{PrivateKey, PublicKey};
 use crate::authn::service_accounts::{ServiceAccountTokens, Settings};
-use crate::authn::{Authenticator, Clock, Options, StaticTokens};
+use crate::authn::{Authenticator, Clock, FrontProxies, Options, StaticTokens};
 use crate::authz::{Authorizer, Mode, Union};
 use crate::cache::{Decode, Feed, Runner};
 use crate::cached_objects::CachedObjects;
 use crate::config::Config;
+use crate::dial::Services;
 use crate::fairness::{self, Gate};
 use crate::objects_view::ObjectsView;
 use crate::port::{DRAIN_MAX, Port};
 use crate::registry::{Ranges, Registry};
-use crate::rest::{Front, Load, Pages};
+use crate::rest::{Front, Load, Outward, Pages};
 use crate::served::Resources;
 use crate::storage::{Source, Storage};
+use crate::webhook::Caller;
 use crate::{advertise, aggregation, api_services, bootstrap, compaction, crd, tls};
 
 /// Time for what is left when all requests are answered.
@@ -84,6 +88,8 @@ impl Server {
             impersonation: Impersonation::default(),
             audit,
             pages: Pages::new(advertised.to_string(), encryption_source.is_some()),
+            outward: Outward::new(config)?,
+            apiservices: Arc::new(ApiServices::new(config, view.clone())?),
         });
         let tasks = Tasks::new();
         tasks.spawn("feed", OnFailure::Stop, |stop| until(stop, runner.run()));
@@ -96,6 +102,7 @@ impl Server {
         tasks.spawn("compaction", OnFailure::Stop, |stop| {
             until(stop, compaction::run(storage, interval))
         });
+        start_passing(&tasks, &front, trust::data(config)?);
         if let Some(source) = encryption_source {
             let encryption = registry.storage.encryption().clone();
             tasks.spawn("encryption configuration", OnFailure::Stop, |stop| {
@@ -168,12 +175,14 @@ fn parts(config: &Config) -> Result<Parts> {
         &config.disable_admission_plugins,
     )
     .map_err(|why| anyhow!(why))?;
+    let webhooks = Arc::new(Caller::new(Services::new(view.clone())));
     let admission = admission::Parts {
         view: view.clone(),
         storage: storage.clone(),
         resources: resources.clone(),
         prefix: config.etcd_prefix.clone(),
         authorizer: authorizer.clone(),
+        webhooks: webhooks.clone(),
     };
     let services = Ranges::parse(
         &config.service_cluster_ip_range,
@@ -185,6 +194,7 @@ fn parts(config: &Config) -> Result<Parts> {
         resources,
         admission: Arc::new(Chain::new(admission, plugins)),
         authorizer: authorizer.clone(),
+        webhooks,
         prefix: config.etcd_prefix.clone(),
         services: services.map_err(|why| anyhow!(why))?,
         allow_privileged: config.allow_privileged,
@@ -247,6 +257,24 @@ fn gate(config: &Config) -> Result<Gate> {
     Ok(Gate::fair(seats, config.request_timeout))
 }
 
+/// Starts what looks after those whom requests are passed on to.
+fn start_passing(tasks: &Tasks, front: &Arc<Front>, data: Map<String, Value>) {
+    let passing = front.clone();
+    tasks.spawn("streams", OnFailure::Stop, |stop| async move {
+        passing.outward.relay.run(stop).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    let own = front.registry.clone();
+    tasks.spawn("trust", OnFailure::Stop, |stop| {
+        until(stop, trust::run(own, data))
+    });
+    let looking = front.clone();
+    tasks.spawn("available", OnFailure::Stop, |stop| async move {
+        let (own, services) = (looking.registry.clone(), looking.apiservices.clone());
+        until(stop, available::run(own, services, &looking.outward.relay)).await
+    });
+}
+
 /// Runs what never ends by itself until it has to stop.
 async fn until(
     stop: CancellationToken,
@@ -283,12 +311,30 @@ fn authentication(config: &Config, view: &Arc<dyn ObjectsView>) -> Result<Option
     Ok(Options {
         static_tokens,
         service_accounts: service_accounts(config, view, &audiences)?,
+        front_proxies: front_proxies(config)?,
         bootstrap_secrets: config.enable_bootstrap_token_auth.then(|| view.clone()),
         // Where everybody may do everything, everybody has to say who it is.
         anonymous: config.anonymous_auth && !is_open,
         api_audiences: audiences,
         clock: Clock::system(),
     })
+}
+
+/// Whom the server believes that they ask for others.
+fn front_proxies(config: &Config) -> Result<Option<FrontProxies>> {
+    let Some(file) = &config.requestheader_client_ca_file else {
+        return Ok(None);
+    };
+    let users = config.client_ca_file.as_deref().map(tls::client_verifier);
+    Ok(Some(FrontProxies {
+        verifier: tls::client_verifier(file)?,
+        users: users.transpose()?,
+        names: config.requestheader_allowed_names.clone(),
+        user_headers: config.requestheader_username_headers.clone(),
+        uid_headers: config.requestheader_uid_headers.clone(),
+        group_headers: config.requestheader_group_headers.clone(),
+        extra_prefixes: config.requestheader_extra_headers_prefix.clone(),
+    }))
 }
 
 fn service_accounts(

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -11,6 +11,7 @@ use rcgen::{CertificateParams, DnType, KeyPair, SanType};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
 use crate::config::Config;
@@ -35,26 +36,43 @@ pub(crate) fn server_config(config: &Config) -> Result<Arc<ServerConfig>> {
     let key = PrivateKeyDer::from_pem_file(&key)
         .with_context(|| format!("cannot read the key {}", key.display()))?;
     let builder = ServerConfig::builder();
-    let builder = match &config.client_ca_file {
-        Some(file) => {
-            let mut roots = RootCertStore::empty();
-            for root in certificates(file)? {
-                roots.add(root).with_context(|| {
-                    format!("{} is no certificate of an authority", file.display())
-                })?;
-            }
-            let verifier = WebPkiClientVerifier::builder(Arc::new(roots))
-                .allow_unauthenticated()
-                .build()?;
-            builder.with_client_cert_verifier(verifier)
-        }
-        None => builder.with_no_client_auth(),
+    // Of users and of servers in front; who is which is found out at each request.
+    let authorities = [&config.client_ca_file, &config.requestheader_client_ca_file];
+    let files: Vec<&Path> = authorities
+        .into_iter()
+        .flatten()
+        .map(PathBuf::as_path)
+        .collect();
+    let builder = if files.is_empty() {
+        builder.with_no_client_auth()
+    } else {
+        let verifier = WebPkiClientVerifier::builder(roots(&files)?)
+            .allow_unauthenticated()
+            .build()?;
+        builder.with_client_cert_verifier(verifier)
     };
     let mut server = builder
         .with_single_cert(chain, key)
         .context("the server's certificate and key do not fit together")?;
     server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(server))
+}
+
+/// What checks the certificates of clients that one of an authority's file signed.
+pub(crate) fn client_verifier(file: &Path) -> Result<Arc<dyn ClientCertVerifier>> {
+    Ok(WebPkiClientVerifier::builder(roots(&[file])?).build()?)
+}
+
+fn roots(files: &[&Path]) -> Result<Arc<RootCertStore>> {
+    let mut roots = RootCertStore::empty();
+    for file in files {
+        for root in certificates(file)? {
+            roots
+                .add(root)
+                .with_context(|| format!("{} is no certificate of an authority", file.display()))?;
+        }
+    }
+    Ok(Arc::new(roots))
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
@@ -70,7 +88,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
 }
 
 /// The files of a certificate of our own making, which is made once.
-fn self_signed(config: &Config) -> Result<(std::path::PathBuf, std::path::PathBuf)> {
+fn self_signed(config: &Config) -> Result<(PathBuf, PathBuf)> {
     let folder = &config.cert_dir;
     let (certificate, key) = (folder.join("apiserver.crt"), folder.join("apiserver.key"));
     if certificate.exists() && key.exists() {

@@ -65,7 +65,7 @@ impl Sent {
 
 /// Sends the head of a request, as a user that the admin stands for, or as the admin.
 async fn send(cluster: &Cluster, user: &str, line: &str, length: usize) -> Sent {
-    let mut sent = Sent(cluster.connect().await);
+    let mut sent = Sent(cluster.connect(b"http/1.1").await);
     let acting = if user.is_empty() {
         String::new()
     } else {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 #[path = "grpc/cluster.rs"]
+#[allow(dead_code, reason = "each test uses a part of it")]
 mod cluster;
 
 use std::time::Duration;

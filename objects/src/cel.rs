@@ -1,5 +1,6 @@
 //! Kubernetes' dialect of the Common Expression Language: programs that are checked when they are made and bounded when they run.
 
+pub mod admission;
 mod ast;
 pub mod authorizer;
 mod check;
@@ -51,10 +52,18 @@ const SNIPPET_LENGTH_MAX: usize = 16_384;
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     pub variables: BTreeMap<String, Type>,
+    /// Whether the types that patches are made of can be made.
+    pub patches: bool,
 }
 
 /// The values of variables for one evaluation.
 pub type Bindings = BTreeMap<String, Value>;
+
+/// Values that are made when they are asked for, by their names.
+pub trait Fields: std::fmt::Debug + Send + Sync {
+    /// The value of a name; a failure is a value that tells it when it is read.
+    fn get(&self, name: &str) -> Option<Value>;
+}
 
 /// What is left to spend. One call may not spend more than its own limit, whatever is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +100,7 @@ impl Program {
     pub fn compile(source: &str, environment: &Environment) -> Result<Program, CompileError> {
         let told = |faults: Vec<lex::Fault>| CompileError(display(source, faults));
         let (mut expr, nodes) = parse::parse(source).map_err(told)?;
-        let checked = check::check(&mut expr, nodes, &environment.variables).map_err(told)?;
+        let checked = check::check(&mut expr, nodes, environment).map_err(told)?;
         let mut program = Program {
             expr,
             checked,
@@ -110,6 +119,18 @@ impl Program {
     #[must_use]
     pub fn output(&self) -> &Type {
         &self.checked.types[self.expr.id]
+    }
+
+    /// How deep its parts nest.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        let mut height = 0;
+        let mut level = vec![&self.expr];
+        while !level.is_empty() {
+            height += 1;
+            level = level.into_iter().flat_map(ast::Expr::parts).collect();
+        }
+        height
     }
 
     /// Whether it reads a variable.

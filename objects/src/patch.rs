@@ -79,6 +79,16 @@ pub fn apply_patch(
     }
 }
 
+/// The object after the steps of a JSON patch that the server makes itself; nothing if a step tests for what is not there.
+///
+/// # Errors
+///
+/// If a step does not apply.
+pub fn apply_steps(current: &Value, steps: Value) -> Result<Option<Value>, String> {
+    let operations = json::operations(steps).map_err(|status| status.message)?;
+    json::apply_or_refrain(current, &operations)
+}
+
 /// The answer to a patch of a form that the resource does not take.
 #[must_use]
 pub fn unsupported_media_type(builtin: bool) -> Status {

@@ -81,6 +81,8 @@ pub struct Status {
     /// The HTTP code; by default that of the reason.
     pub code: u16,
     pub message: String,
+    /// A reason that somebody else gave, in the place of `reason`; empty for none.
+    pub other_reason: String,
     /// What the failure is about; empty where it is not about one object.
     pub name: String,
     pub group: String,
@@ -111,6 +113,7 @@ impl Status {
             reason,
             code: reason.code(),
             message: message.into(),
+            other_reason: String::new(),
             name: String::new(),
             group: String::new(),
             kind: String::new(),
@@ -118,6 +121,16 @@ impl Status {
             causes: Vec::new(),
             retry_after_seconds: 0,
             continuation: String::new(),
+        }
+    }
+
+    /// The reason on the wire; empty for none.
+    #[must_use]
+    pub fn reason_name(&self) -> String {
+        if self.other_reason.is_empty() {
+            self.reason.name()
+        } else {
+            self.other_reason.clone()
         }
     }
 
@@ -253,8 +266,9 @@ impl Status {
         if !details.is_empty() || self.reason == Reason::Forbidden {
             status["details"] = Value::Object(details);
         }
-        if self.reason != Reason::Unknown {
-            status["reason"] = json!(self.reason.name());
+        let reason = self.reason_name();
+        if !reason.is_empty() {
+            status["reason"] = json!(reason);
         }
         status
     }

@@ -11,7 +11,7 @@ mod selectors;
 mod spot;
 mod workloads;
 
-pub use kinds::{Expression, access_review, expressions, token_request};
+pub use kinds::{access_review, token_request};
 
 /// How often a kind checks metadata itself, beside what is checked of all kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

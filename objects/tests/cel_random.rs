@@ -6,6 +6,7 @@ use proptest::prelude::*;
 fn environment() -> Environment {
     Environment {
         variables: [("self".to_owned(), Type::List(Type::Int.into()))].into(),
+        patches: true,
     }
 }
 

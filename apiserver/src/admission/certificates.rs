@@ -66,15 +66,19 @@ fn may(authorizer: &dyn Authorizer, review: &Review<'_>, verb: &str, signer: &st
         })
 }
 
+/// What a request for a certificate holds.
+pub(super) fn request_pem(object: &Value) -> Option<Vec<u8>> {
+    STANDARD
+        .decode(meta::text(object, &["spec", "request"]))
+        .ok()
+}
+
 pub(super) fn subject(review: &Review<'_>, object: &Value) -> Result<(), Status> {
     let is_new = review.operation == Operation::Create && review.is_of(GROUP, REQUESTS);
     if !is_new || meta::text(object, &["spec", "signerName"]) != CLIENT_SIGNER {
         return Ok(());
     }
-    let asked = STANDARD
-        .decode(meta::text(object, &["spec", "request"]))
-        .ok()
-        .and_then(|pem| crate::authn::request_organizations(&pem));
+    let asked = request_pem(object).and_then(|pem| crate::authn::request_organizations(&pem));
     let why = match asked {
         None => "failed to parse CSR: PEM block type must be CERTIFICATE REQUEST".to_owned(),
         Some(groups) if groups.iter().any(|group| group == crate::user::MASTERS) => {

@@ -7,8 +7,10 @@ use objects::Value;
 use objects::status::Status;
 
 use super::{
-    Admission, Operation, Review, certificates, classes, limits, namespaces, nodes, pod_security,
-    pods, priority, quota, runtime_class, service_account, storage_claims,
+    Admission, Operation, Review, certificates, classes, limits, namespaces, node_restriction,
+    nodes, owner_references, pod_security, pods, policies, priority, quota, runtime_class,
+    service_account, storage_claims,
+    webhooks::{self, Webhooks},
 };
 use crate::authz::Authorizer;
 use crate::authz::escalation::{check_binding, check_role};
@@ -16,6 +18,7 @@ use crate::authz::rbac::{GROUP as RBAC, Rbac};
 use crate::objects_view::ObjectsView;
 use crate::served::Resources;
 use crate::storage::Storage;
+use crate::webhook::Caller;
 
 /// A plugin of this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +26,7 @@ pub enum Plugin {
     NamespaceLifecycle,
     LimitRanger,
     ServiceAccount,
+    NodeRestriction,
     TaintNodesByCondition,
     AlwaysPullImages,
     PodSecurity,
@@ -30,12 +34,17 @@ pub enum Plugin {
     DefaultTolerationSeconds,
     DefaultStorageClass,
     StorageObjectInUseProtection,
+    OwnerReferencesPermissionEnforcement,
     PersistentVolumeClaimResize,
     RuntimeClass,
     CertificateApproval,
     CertificateSigning,
     CertificateSubjectRestriction,
     DefaultIngressClass,
+    MutatingAdmissionPolicy,
+    MutatingAdmissionWebhook,
+    ValidatingAdmissionPolicy,
+    ValidatingAdmissionWebhook,
     ResourceQuota,
     AlwaysDeny,
 }
@@ -49,7 +58,7 @@ const PLUGINS: [(&str, Option<Plugin>, bool); 41] = [
     ("LimitPodHardAntiAffinityTopology", None, false),
     ("LimitRanger", Some(Plugin::LimitRanger), true),
     ("ServiceAccount", Some(Plugin::ServiceAccount), true),
-    ("NodeRestriction", None, false),
+    ("NodeRestriction", Some(Plugin::NodeRestriction), false),
     (
         "TaintNodesByCondition",
         Some(Plugin::TaintNodesByCondition),
@@ -79,7 +88,11 @@ const PLUGINS: [(&str, Option<Plugin>, bool); 41] = [
         true,
     ),
     ("PodGroupProtection", None, true),
-    ("OwnerReferencesPermissionEnforcement", None, false),
+    (
+        "OwnerReferencesPermissionEnforcement",
+        Some(Plugin::OwnerReferencesPermissionEnforcement),
+        false,
+    ),
     (
         "PersistentVolumeClaimResize",
         Some(Plugin::PersistentVolumeClaimResize),
@@ -109,10 +122,26 @@ const PLUGINS: [(&str, Option<Plugin>, bool); 41] = [
     ("NodeDeclaredFeatureValidator", None, true),
     ("JobValidation", None, true),
     ("PodResizeValidator", None, true),
-    ("MutatingAdmissionPolicy", None, true),
-    ("MutatingAdmissionWebhook", None, true),
-    ("ValidatingAdmissionPolicy", None, true),
-    ("ValidatingAdmissionWebhook", None, true),
+    (
+        "MutatingAdmissionPolicy",
+        Some(Plugin::MutatingAdmissionPolicy),
+        true,
+    ),
+    (
+        "MutatingAdmissionWebhook",
+        Some(Plugin::MutatingAdmissionWebhook),
+        true,
+    ),
+    (
+        "ValidatingAdmissionPolicy",
+        Some(Plugin::ValidatingAdmissionPolicy),
+        true,
+    ),
+    (
+        "ValidatingAdmissionWebhook",
+        Some(Plugin::ValidatingAdmissionWebhook),
+        true,
+    ),
     ("ResourceQuota", Some(Plugin::ResourceQuota), true),
     ("AlwaysDeny", Some(Plugin::AlwaysDeny), false),
 ];
@@ -168,6 +197,7 @@ pub struct Parts {
     /// What all keys begin with.
     pub prefix: String,
     pub authorizer: Arc<dyn Authorizer>,
+    pub webhooks: Arc<Caller>,
 }
 
 impl Parts {
@@ -204,12 +234,31 @@ impl Parts {
     }
 }
 
+/// What the two rounds of plugins that may change an object know of one request.
+#[derive(Default)]
+struct Rounds {
+    policies: policies::Round,
+    webhooks: webhooks::Rounds,
+}
+
+impl Rounds {
+    /// Begins the second round. False if none is needed: nobody changed the object.
+    fn begin_second(&mut self) -> bool {
+        let by_policies = self.policies.begins_again();
+        let by_webhooks = self.webhooks.begin_second();
+        by_policies || by_webhooks
+    }
+}
+
 /// The chain.
 pub struct Chain {
     parts: Parts,
     plugins: Vec<Plugin>,
     rbac: Rbac,
     namespaces: namespaces::Deleted,
+    mutating: policies::Mutating,
+    validating: policies::Validating,
+    webhooks: Webhooks,
 }
 
 impl Chain {
@@ -217,12 +266,46 @@ impl Chain {
     pub fn new(parts: Parts, plugins: Vec<Plugin>) -> Chain {
         let rbac = Rbac::new(parts.view.clone());
         let namespaces = namespaces::Deleted::default();
+        let webhooks = Webhooks::new(parts.webhooks.clone());
         Chain {
             parts,
             plugins,
             rbac,
             namespaces,
+            mutating: policies::Mutating::default(),
+            validating: policies::Validating::default(),
+            webhooks,
         }
+    }
+
+    /// One round of the plugins that may change an object.
+    async fn mutate_once(
+        &self,
+        review: &Review<'_>,
+        object: &mut Option<Value>,
+        rounds: &mut Rounds,
+    ) -> Result<(), Status> {
+        if self.plugins.contains(&Plugin::NamespaceLifecycle) {
+            namespaces::judge(&self.parts, &self.namespaces, review, object.as_ref()).await?;
+        }
+        for plugin in &self.plugins {
+            match (plugin, &mut *object) {
+                (Plugin::NodeRestriction, object) if review.operation != Operation::Connect => {
+                    node_restriction::judge(&self.parts, review, object.as_ref()).await?;
+                }
+                (Plugin::MutatingAdmissionWebhook, object) => {
+                    let asked = &mut rounds.webhooks;
+                    let asked = self.webhooks.mutate(&self.parts, review, object, asked);
+                    asked.await?;
+                }
+                (plugin, Some(object)) if changes_objects(review) => {
+                    let round = &mut rounds.policies;
+                    self.mutate_by(*plugin, review, object, round).await?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     async fn mutate_by(
@@ -230,6 +313,7 @@ impl Chain {
         plugin: Plugin,
         review: &Review<'_>,
         object: &mut Value,
+        round: &mut policies::Round,
     ) -> Result<(), Status> {
         let parts = &self.parts;
         let view = parts.view.as_ref();
@@ -244,6 +328,9 @@ impl Chain {
             Plugin::StorageObjectInUseProtection => storage_claims::protect(review, object),
             Plugin::RuntimeClass => runtime_class::mutate(parts, review, object).await?,
             Plugin::DefaultIngressClass => classes::default_ingress(view, review, object),
+            Plugin::MutatingAdmissionPolicy => {
+                self.mutating.mutate(parts, review, object, round).await?;
+            }
             _ => {}
         }
         Ok(())
@@ -262,6 +349,9 @@ impl Chain {
             Plugin::LimitRanger => limits::validate(view, review, object),
             Plugin::PodSecurity => pod_security::validate(parts, review, object).await,
             Plugin::Priority => priority::validate(view, review, object),
+            Plugin::OwnerReferencesPermissionEnforcement => {
+                owner_references::validate(parts, review, object)
+            }
             Plugin::PersistentVolumeClaimResize => storage_claims::resize(view, review, object),
             Plugin::RuntimeClass => runtime_class::validate(parts, review, object).await,
             Plugin::CertificateApproval => certificates::approval(authorizer, review),
@@ -292,6 +382,11 @@ impl Chain {
     }
 }
 
+/// Whether a request makes an object or changes one.
+fn changes_objects(review: &Review<'_>) -> bool {
+    matches!(review.operation, Operation::Create | Operation::Update)
+}
+
 impl Admission for Chain {
     fn mutate<'a>(
         &'a self,
@@ -299,19 +394,15 @@ impl Admission for Chain {
         object: &'a mut Option<Value>,
     ) -> BoxFuture<'a, Result<(), Status>> {
         Box::pin(async move {
-            if self.plugins.contains(&Plugin::NamespaceLifecycle) {
-                namespaces::judge(&self.parts, &self.namespaces, review, object.as_ref()).await?;
+            let mut rounds = Rounds::default();
+            self.mutate_once(review, object, &mut rounds).await?;
+            if rounds.begin_second() {
+                self.mutate_once(review, object, &mut rounds).await?;
             }
-            let Some(object) = object else {
-                return Ok(());
-            };
-            if !matches!(review.operation, Operation::Create | Operation::Update) {
-                return Ok(());
+            match object {
+                Some(object) if changes_objects(review) => self.check_escalation(review, object),
+                _ => Ok(()),
             }
-            for plugin in &self.plugins {
-                self.mutate_by(*plugin, review, object).await?;
-            }
-            self.check_escalation(review, object)
         })
     }
 
@@ -321,11 +412,18 @@ impl Admission for Chain {
         object: Option<&'a Value>,
     ) -> BoxFuture<'a, Result<(), Status>> {
         Box::pin(async move {
-            let Some(object) = object else {
-                return Ok(());
-            };
             for plugin in &self.plugins {
-                self.validate_by(*plugin, review, object).await?;
+                match (plugin, object) {
+                    (Plugin::ValidatingAdmissionPolicy, _) => {
+                        let judged = self.validating.validate(&self.parts, review, object);
+                        judged.await?;
+                    }
+                    (Plugin::ValidatingAdmissionWebhook, _) => {
+                        self.webhooks.validate(&self.parts, review, object).await?;
+                    }
+                    (_, Some(object)) => self.validate_by(*plugin, review, object).await?,
+                    (_, None) => {}
+                }
             }
             Ok(())
         })

@@ -82,6 +82,15 @@ fn read(certificate: &[u8]) -> Option<Parts> {
 
 /// The organizations that a request for a certificate asks for, as PEM.
 pub(crate) fn request_organizations(pem: &[u8]) -> Option<Vec<String>> {
+    request_parts(pem).map(|parts| parts.organizations)
+}
+
+/// The common name that a request for a certificate asks for, as PEM.
+pub(crate) fn request_common_name(pem: &[u8]) -> Option<String> {
+    request_parts(pem).map(|parts| parts.common_name)
+}
+
+fn request_parts(pem: &[u8]) -> Option<Parts> {
     let (kind, request) = <(SectionKind, Vec<u8>)>::from_pem_slice(pem).ok()?;
     if kind != SectionKind::Csr {
         return None;
@@ -92,7 +101,7 @@ pub(crate) fn request_organizations(pem: &[u8]) -> Option<Vec<String>> {
     let _version = asked.take(tag::INTEGER)?;
     let mut parts = Parts::default();
     read_subject(asked.enter(tag::SEQUENCE)?, &mut parts)?;
-    Some(parts.organizations)
+    Some(parts)
 }
 
 fn read_subject(mut subject: Reader<'_>, parts: &mut Parts) -> Option<()> {

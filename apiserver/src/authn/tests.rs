@@ -63,6 +63,7 @@ impl Cluster {
             static_tokens: StaticTokens::parse("f", "t1,alice,u1,devs").unwrap(),
             service_accounts: Some(tokens.clone()),
             bootstrap_secrets: Some(memory.clone()),
+            front_proxies: None,
             anonymous: true,
             api_audiences: vec![API.to_owned()],
             clock,

@@ -1,4 +1,4 @@
-//! Nodes: each may read what its pods need and write what it reports about itself.
+//! Nodes: each may read what its pods need and write what it reports about itself; that it is about itself, NodeRestriction sees.
 //!
 //! Whether an object is needed is looked up among the pods of its namespace at each request. Pods change all the time, so that a
 //! graph of all their references would be made anew far more often than it is asked.
@@ -36,7 +36,7 @@ impl Node {
 }
 
 /// The node that somebody is; nothing if it is not one.
-fn identity(user: &User) -> Option<&str> {
+pub(crate) fn identity(user: &User) -> Option<&str> {
     user.name.strip_prefix(PREFIX).filter(|_| user.is_in(GROUP))
 }
 
@@ -227,9 +227,8 @@ impl Request<'_> {
     fn own_node(&self) -> Judged {
         let (asked, node) = (self.asked, self.node);
         match (asked.subresource.as_str(), asked.verb.as_str()) {
-            ("", "create") => Ok(()),
-            ("" | "status", "update" | "patch") if asked.name == node => Ok(()),
-            ("" | "status", "update" | "patch") => refuse("can only write its own Node object"),
+            // That it is its own is for admission to see.
+            ("", "create") | ("" | "status", "update" | "patch") => Ok(()),
             ("", "get" | "list" | "watch") => match asked.name.as_str() {
                 name if name == node => Ok(()),
                 "" => Err(format!(
@@ -246,11 +245,9 @@ impl Request<'_> {
     fn pod(&self) -> Judged {
         let asked = self.asked;
         match (asked.subresource.as_str(), asked.verb.as_str()) {
-            ("", "create") => {
-                refuse("can create no pods, for nothing keeps them from naming secrets of others")
-            }
-            ("", "delete") | ("status", "update" | "patch") | ("eviction", "create") => {
-                self.related(Request::is_on_node)
+            // That they are its own is for admission to see.
+            ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => {
+                Ok(())
             }
             ("", "get") => self.get(Request::is_on_node),
             ("", "list" | "watch") if self.selects_own() => Ok(()),

@@ -1,6 +1,5 @@
 //! Answers that keep the place of their request until they are sent.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +10,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, SizeHint};
 
 use super::Place;
-use crate::rest::{Answer, Body};
+use crate::rest::{Answer, Body, Failure};
 
 /// Set when a watch has told what was there when it began: from then on it takes no place. An extension of its answer.
 #[derive(Debug, Clone, Default)]
@@ -50,12 +49,12 @@ pub(crate) fn hold(answer: Answer, place: Place) -> Answer {
 
 impl hyper::body::Body for Held {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Failure;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let held = self.get_mut();
         let polled = Pin::new(&mut held.body).poll_frame(context);
         let ended = matches!(polled, Poll::Ready(None)) || held.body.is_end_stream();

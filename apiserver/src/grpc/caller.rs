@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{Extensions, HeaderMap, StatusCode, Uri};
 use objects::Value;
@@ -149,7 +150,7 @@ impl<'a> Caller<'a> {
     ) -> Result<T, Status> {
         let result = self.within(answering).await;
         for (key, text) in request.warnings.take_annotations() {
-            request.audit.annotate(key, &text);
+            request.audit.annotate(&key, &text);
         }
         match &result {
             Ok(outcome) => {
@@ -270,7 +271,7 @@ impl Outcome for Deleted {
     }
 }
 
-impl Outcome for List {}
+impl Outcome for (List, Vec<Bytes>) {}
 impl Outcome for (Vec<Value>, i64) {}
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl From<Failed> for Failure {
         let Failed { status, warnings } = failed;
         Failure {
             code: status.code.into(),
-            reason: status.reason.name(),
+            reason: status.reason_name(),
             status: Bytes::from(status.to_value().to_string()),
             retry_after_seconds: status.retry_after_seconds,
             message: status.message,

@@ -16,7 +16,7 @@ use super::options;
 use crate::audit::Record;
 use crate::cache::{EventKind, Object};
 use crate::fairness::{Asked, Place};
-use crate::registry::{Told, Watcher, as_served};
+use crate::registry::{List, Told, Watcher, as_served};
 use crate::rest::not_served;
 use crate::served::Served;
 
@@ -76,11 +76,24 @@ impl Encoder {
         }
     }
 
-    fn object(&self, object: &Object) -> Result<Bytes, Status> {
+    async fn object(&self, object: &Object) -> Result<Bytes, Status> {
         if self.shared {
             return Ok(object.json.clone());
         }
-        Ok(encoded(&as_served(&self.served, object.value())?))
+        Ok(encoded(&as_served(&self.served, object.value()).await?))
+    }
+
+    /// The objects of a list, converted together.
+    async fn objects(&self, list: &List) -> Result<Vec<Bytes>, Status> {
+        if self.shared {
+            return Ok(list
+                .items
+                .iter()
+                .map(|object| object.json.clone())
+                .collect());
+        }
+        let values = list.values(&self.served).await?;
+        Ok(values.iter().map(encoded).collect())
     }
 }
 
@@ -102,14 +115,16 @@ pub(super) async fn list(
         },
     };
     let mut request = caller.request(target.as_ref(), "list", selectors).await?;
+    let encoder = Encoder::new(&request.served);
     let listing = async {
         let options = options::list(message)?;
-        caller.registry().list(&request, &options).await
+        let list = caller.registry().list(&request, &options).await?;
+        let objects = encoder.objects(&list).await?;
+        Ok((list, objects))
     };
-    let list = caller.in_time(&request, listing).await?;
+    let (list, objects) = caller.in_time(&request, listing).await?;
     let chunks = Chunks {
-        encoder: Encoder::new(&request.served),
-        objects: list.items.into_iter(),
+        objects: objects.into_iter(),
         behind: None,
         resource_version: list.revision.to_string(),
         continuation: list.continuation,
@@ -117,14 +132,12 @@ pub(super) async fn list(
         done: false,
         _place: request.take_place(),
     };
-    let chunks = chunks.map(|chunk| chunk.map_err(|status| Failed::from(status).into()));
-    Ok(stream::iter(chunks).boxed())
+    Ok(stream::iter(chunks.map(Ok)).boxed())
 }
 
 /// The chunks of a list that are still to be made.
 struct Chunks {
-    encoder: Encoder,
-    objects: vec::IntoIter<Arc<Object>>,
+    objects: vec::IntoIter<Bytes>,
     /// An object that the last chunk had no room for.
     behind: Option<Bytes>,
     resource_version: String,
@@ -136,38 +149,29 @@ struct Chunks {
 }
 
 impl Iterator for Chunks {
-    type Item = Result<api::ListChunk, Status>;
+    type Item = api::ListChunk;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let chunk = self.chunk();
-        self.done |= chunk.is_err();
-        Some(chunk)
+        (!self.done).then(|| self.chunk())
     }
 }
 
 impl Chunks {
-    fn chunk(&mut self) -> Result<api::ListChunk, Status> {
+    fn chunk(&mut self) -> api::ListChunk {
         let mut chunk = api::ListChunk {
             resource_version: self.resource_version.clone(),
             ..api::ListChunk::default()
         };
         let mut size = 0;
         loop {
-            let object = match self.behind.take() {
-                Some(object) => object,
-                None => match self.objects.next() {
-                    Some(object) => self.encoder.object(&object)?,
-                    None => break,
-                },
+            let Some(object) = self.behind.take().or_else(|| self.objects.next()) else {
+                break;
             };
             let full =
                 size + object.len() > MESSAGE_BYTES_MAX || chunk.objects.len() == MESSAGE_ITEMS_MAX;
             if full && !chunk.objects.is_empty() {
                 self.behind = Some(object);
-                return Ok(chunk);
+                return chunk;
             }
             size += object.len();
             chunk.objects.push(object);
@@ -175,7 +179,7 @@ impl Chunks {
         self.done = true;
         chunk.continue_token = std::mem::take(&mut self.continuation);
         chunk.remaining = self.remaining;
-        Ok(chunk)
+        chunk
     }
 }
 
@@ -241,7 +245,7 @@ impl Events {
             None if self.failed => return None,
             None => {
                 let told = self.watcher.next().await?;
-                self.event(told)
+                self.event(told).await
             }
         };
         let mut size = first.object.len();
@@ -251,7 +255,7 @@ impl Events {
             let Some(Some(told)) = self.watcher.next().now_or_never() else {
                 break;
             };
-            let event = self.event(told);
+            let event = self.event(told).await;
             size += event.object.len();
             if size > MESSAGE_BYTES_MAX {
                 self.behind = Some(event);
@@ -262,10 +266,10 @@ impl Events {
         Some(api::WatchResponse { events })
     }
 
-    fn event(&mut self, told: Told) -> api::Event {
+    async fn event(&mut self, told: Told) -> api::Event {
         match told {
-            Told::Initial(object) => self.object(EventKind::Added, &object),
-            Told::Change(event, kind) => self.object(kind, event.told(kind)),
+            Told::Initial(object) => self.object(EventKind::Added, &object).await,
+            Told::Change(event, kind) => self.object(kind, event.told(kind)).await,
             Told::Bookmark {
                 revision,
                 initial_end,
@@ -279,13 +283,13 @@ impl Events {
         }
     }
 
-    fn object(&mut self, kind: EventKind, object: &Object) -> api::Event {
+    async fn object(&mut self, kind: EventKind, object: &Object) -> api::Event {
         let kind = match kind {
             EventKind::Added => EventType::Added,
             EventKind::Modified => EventType::Modified,
             EventKind::Deleted => EventType::Deleted,
         };
-        match self.encoder.object(object) {
+        match self.encoder.object(object).await {
             Ok(json) => api::Event {
                 r#type: kind.into(),
                 object: json,

@@ -7,6 +7,7 @@ use objects::{Value, meta};
 use serde_json::json;
 
 use super::{Registry, Request, WriteOptions};
+use crate::admission::{Operation, Review};
 use crate::clock;
 
 impl Registry {
@@ -17,6 +18,9 @@ impl Registry {
         object: Value,
         options: &WriteOptions,
     ) -> Result<Value, Status> {
+        let object = self
+            .admit_part(request, Operation::Create, object, options.dry_run)
+            .await?;
         match (
             request.served.resource.plural.as_str(),
             request.subresource.as_str(),
@@ -28,6 +32,35 @@ impl Registry {
                 "the server does not allow this method on the requested resource",
             )),
         }
+    }
+
+    /// Asks admission about what is done to a part of an object that is stored nowhere by itself.
+    pub(crate) async fn admit_part(
+        &self,
+        request: &Request,
+        operation: Operation,
+        object: Value,
+        dry_run: bool,
+    ) -> Result<Value, Status> {
+        let verb = match operation {
+            Operation::Connect => "connect",
+            _ => "create",
+        };
+        let attributes = request.attributes(verb);
+        let review = Review {
+            operation,
+            attributes: &attributes,
+            served: &request.served,
+            old: None,
+            options: &Value::Null,
+            dry_run,
+            warnings: &request.warnings,
+        };
+        let mut under_review = Some(object);
+        self.admission.mutate(&review, &mut under_review).await?;
+        let object = under_review.unwrap_or(Value::Null);
+        self.admission.validate(&review, Some(&object)).await?;
+        Ok(object)
     }
 
     /// Gives a pod its node.

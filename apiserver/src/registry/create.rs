@@ -20,13 +20,6 @@ const NAMES_MAX: usize = 8;
 /// Letters of made-up names: without vowels, and without what looks like another one.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 const SUFFIX_LETTERS: usize = 5;
-/// Kinds that ask others for leave, which this server does not do.
-const UNASKED: [&str; 4] = [
-    "MutatingWebhookConfiguration",
-    "ValidatingWebhookConfiguration",
-    "ValidatingAdmissionPolicy",
-    "MutatingAdmissionPolicy",
-];
 /// A made-up name is at most a DNS label.
 const BASE_LETTERS_MAX: usize = 63 - SUFFIX_LETTERS;
 
@@ -67,11 +60,6 @@ impl Registry {
             ));
         }
         self.ready_to_judge(request)?;
-        if UNASKED.contains(&request.served.resource.kind.as_str()) {
-            request
-                .warnings
-                .add("this server keeps admission webhooks and policies, and asks none of them");
-        }
         if !meta::name(&object).is_empty() {
             return self.create_once(request, object, options, owners).await;
         }
@@ -117,12 +105,13 @@ impl Registry {
         rules::apply_defaults(served, &mut object);
         let made_up = name_and_stamp(request, &mut object)?;
         let attributes = request.attributes("create");
+        let given = options.to_value("CreateOptions");
         let review = Review {
             operation: Operation::Create,
             attributes: &attributes,
             served,
             old: None,
-            options: &Value::Null,
+            options: &given,
             dry_run: options.dry_run,
             warnings: &request.warnings,
         };
@@ -132,8 +121,10 @@ impl Registry {
         }
         let mut under_review = Some(object);
         self.admission.mutate(&review, &mut under_review).await?;
-        let object = under_review.unwrap_or(Value::Null);
-        let mut object = rules::to_stored(served, object)?;
+        let mut object = under_review.unwrap_or(Value::Null);
+        // Whoever changed it had no say in where it goes.
+        check_place(request, &mut object)?;
+        let mut object = rules::to_working(served, object);
         stamp_requester(request, &mut object);
         rules::prepare_create(served, &mut object);
         let claims = self
@@ -179,7 +170,7 @@ impl Registry {
         if is_stored_as_served(review.served) {
             return self.admission.validate(review, Some(stored)).await;
         }
-        let shown = as_served(review.served, stored.clone())?;
+        let shown = as_served(review.served, stored.clone()).await?;
         self.admission.validate(review, Some(&shown)).await
     }
 
@@ -207,10 +198,10 @@ impl Registry {
             return if self.storage.get(key.as_bytes()).await?.0.is_some() {
                 Err(exists())
             } else {
-                as_served(served, object)
+                as_served(served, object).await
             };
         }
-        let mut stored = object;
+        let mut stored = rules::to_stored(served, object).await?;
         let bytes = encode(&mut stored).into();
         match self
             .storage
@@ -219,7 +210,7 @@ impl Registry {
         {
             Written::At(revision) => {
                 stamp(&mut stored, revision);
-                as_served(served, stored)
+                as_served(served, stored).await
             }
             Written::Changed(_) => Err(exists()),
         }

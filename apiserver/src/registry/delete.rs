@@ -42,7 +42,7 @@ impl Registry {
                 return Err(request.not_found());
             };
             check_preconditions(request, &now.value, options)?;
-            let old = rules::convert(&request.served, now.value.clone())?;
+            let old = rules::convert(&request.served, now.value.clone()).await?;
             self.admit(request, options, &old).await?;
             match self.try_delete(request, options, now).await? {
                 Ok(deleted) => return Ok(deleted),
@@ -59,12 +59,13 @@ impl Registry {
         old: &Value,
     ) -> Result<(), Status> {
         let attributes = request.attributes("delete");
+        let given = options.to_value();
         let review = Review {
             operation: Operation::Delete,
             attributes: &attributes,
             served: &request.served,
             old: Some(old),
-            options: &Value::Null,
+            options: &given,
             dry_run: options.dry_run,
             warnings: &request.warnings,
         };
@@ -83,7 +84,7 @@ impl Registry {
         let mut marked = current.value.clone();
         let waits = mark(request, options, &mut marked);
         if options.dry_run {
-            let shown = as_served(&request.served, marked)?;
+            let shown = as_served(&request.served, marked).await?;
             return Ok(Ok(if waits {
                 Deleted::Begun(shown)
             } else {
@@ -91,7 +92,9 @@ impl Registry {
             }));
         }
         if waits && marked == current.value {
-            return Ok(Ok(Deleted::Begun(as_served(&request.served, marked)?)));
+            return Ok(Ok(Deleted::Begun(
+                as_served(&request.served, marked).await?,
+            )));
         }
         let written = if waits {
             let bytes = encode(&mut marked).into();
@@ -114,7 +117,7 @@ impl Registry {
                     self.release_old(request, &current.value, None).await;
                 }
                 stamp(&mut marked, revision);
-                let shown = as_served(&request.served, marked)?;
+                let shown = as_served(&request.served, marked).await?;
                 Ok(if waits {
                     Deleted::Begun(shown)
                 } else {
@@ -137,7 +140,7 @@ impl Registry {
         let found = self.list(request, list).await?;
         let revision = found.revision;
         let mut gone = Vec::new();
-        for object in found.values(&request.served)? {
+        for object in found.values(&request.served).await? {
             let one = Request {
                 user: request.user.clone(),
                 served: request.served.clone(),
@@ -152,7 +155,11 @@ impl Registry {
                 warnings: crate::admission::Warnings::default(),
                 audit: crate::audit::Record::default(),
             };
-            match self.delete(&one, options).await {
+            let deleted = self.delete(&one, options).await;
+            for warning in one.warnings.take() {
+                request.warnings.add(warning);
+            }
+            match deleted {
                 Ok(_) => gone.push(object),
                 // Somebody else deleted it, which is what was wanted.
                 Err(status) if status.reason == objects::status::Reason::NotFound => {}

@@ -54,7 +54,8 @@ impl Registry {
         let list = self
             .list(&budget_request, &ListOptions::default())
             .await?
-            .values(&budget_request.served)?;
+            .values(&budget_request.served)
+            .await?;
         let mut own = list.iter().filter(|budget| {
             let selector = budget["spec"].get("selector").unwrap_or(&Value::Null);
             Selector::from_object(selector).is_ok_and(|selector| selector.selects(pod))

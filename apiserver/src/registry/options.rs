@@ -4,6 +4,7 @@ use objects::invalid::Invalid;
 use objects::path::Path;
 use objects::status::Status;
 use objects::{Value, meta};
+use serde_json::json;
 
 /// What becomes of fields that a kind does not have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -273,7 +274,49 @@ fn propagation(policy: &str, orphan: Option<bool>) -> Result<Option<String>, Sta
     }
 }
 
+impl WriteOptions {
+    /// The options as an object of their kind.
+    pub(super) fn to_value(&self, kind: &str) -> Value {
+        let mut options = json!({"kind": kind, "apiVersion": "meta.k8s.io/v1"});
+        if self.dry_run {
+            options["dryRun"] = json!(["All"]);
+        }
+        if !self.field_manager.is_empty() {
+            options["fieldManager"] = json!(self.field_manager);
+        }
+        match self.validation {
+            Validation::Strict => options["fieldValidation"] = json!("Strict"),
+            Validation::Ignore => options["fieldValidation"] = json!("Ignore"),
+            Validation::Warn => {}
+        }
+        options
+    }
+}
+
 impl DeleteOptions {
+    /// The options as an object.
+    pub(super) fn to_value(&self) -> Value {
+        let mut options = json!({"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"});
+        if self.dry_run {
+            options["dryRun"] = json!(["All"]);
+        }
+        if let Some(seconds) = self.grace_period_seconds {
+            options["gracePeriodSeconds"] = json!(seconds);
+        }
+        if let Some(policy) = &self.propagation {
+            options["propagationPolicy"] = json!(policy);
+        }
+        for (field, text) in [
+            ("uid", &self.uid),
+            ("resourceVersion", &self.resource_version),
+        ] {
+            if let Some(text) = text {
+                options["preconditions"][field] = json!(text);
+            }
+        }
+        options
+    }
+
     /// The options of a query, for a request without a body.
     pub fn from_query(query: &Query) -> Result<DeleteOptions, Status> {
         let policy = get(query, "propagationPolicy");

@@ -38,12 +38,23 @@ pub struct List {
 pub type Items = Vec<Value>;
 
 impl List {
+    /// The list with custom objects as they are served, converted together. Built-in ones are converted when they are shown.
+    pub async fn custom_as_served(mut self, served: &Served) -> Result<List, Status> {
+        if !served.is_custom() || rules::is_stored_as_served(served) {
+            return Ok(self);
+        }
+        let values = self.values(served).await?.into_iter();
+        self.items = values
+            .zip(&self.items)
+            .map(|(value, object)| Arc::new(Object::new(value, object.revision)))
+            .collect();
+        Ok(self)
+    }
+
     /// The objects as trees.
-    pub fn values(&self, served: &Served) -> Result<Items, Status> {
-        self.items
-            .iter()
-            .map(|object| rules::convert(served, object.value()))
-            .collect()
+    pub async fn values(&self, served: &Served) -> Result<Items, Status> {
+        let objects = self.items.iter().map(|object| object.value()).collect();
+        rules::convert_all(served, objects).await
     }
 }
 
@@ -66,7 +77,7 @@ impl Registry {
             self.glance(request, &request.name)
         };
         let current = found.ok_or_else(|| request.not_found())?;
-        as_served(&request.served, current.value)
+        as_served(&request.served, current.value).await
     }
 
     /// The objects that a request asks for.
@@ -407,9 +418,7 @@ impl Selection {
         if self.as_stored || terms.all(|term| by_place(&term.field)) {
             return self.fields.matches(&|field| object.field(field));
         }
-        let Ok(value) = as_served(&self.served, object.value()) else {
-            return false;
-        };
+        let value = rules::to_selected(&self.served, object.value());
         self.fields
             .matches(&|field| match (self.served.custom(), field) {
                 (Some(_), "metadata.name" | "metadata.namespace") | (None, _) => {

@@ -6,7 +6,7 @@ use objects::strategy::Strategy;
 use objects::validate::{metadata, names};
 use objects::{Value, catalog, convert, defaults, strategy, validate};
 
-use crate::served::{Origin, Served};
+use crate::served::{Custom, Origin, Served};
 
 /// Custom kinds: an update names the version that it is of.
 static CUSTOM: Strategy = Strategy {
@@ -96,41 +96,94 @@ pub(super) fn warnings(served: &Served, new: &Value, old: Option<&Value>) -> Vec
 }
 
 /// An object in the version that is asked for. Objects are stored in one version of their kind.
-pub(super) fn convert(served: &Served, mut object: Value) -> Result<Value, Status> {
-    let wanted = served.resource.api_version();
-    if !served.is_custom() {
-        return Ok(convert::convert(object, &wanted));
-    }
-    if object.get("apiVersion").and_then(Value::as_str) != Some(&wanted) {
-        object["apiVersion"] = Value::from(wanted);
-        if let Some(version) = served.custom() {
-            version.prune(&mut object);
-        }
-    }
-    if let Some(version) = served.custom()
-        && version.has_defaults()
-    {
-        version.apply_defaults(&mut object);
-    }
-    Ok(object)
+pub(super) async fn convert(served: &Served, object: Value) -> Result<Value, Status> {
+    let mut converted = convert_all(served, vec![object]).await?;
+    Ok(converted.pop().unwrap_or_default())
 }
 
-/// An object in the version in which its kind is stored.
-pub(super) fn to_stored(served: &Served, mut object: Value) -> Result<Value, Status> {
+/// Objects in the version that is asked for.
+pub(super) async fn convert_all(
+    served: &Served,
+    objects: Vec<Value>,
+) -> Result<Vec<Value>, Status> {
+    let wanted = served.resource.api_version();
+    let Origin::Custom(custom) = &served.origin else {
+        let converted = objects.into_iter();
+        return Ok(converted
+            .map(|object| convert::convert(object, &wanted))
+            .collect());
+    };
+    let mut converted = to_version(custom, objects, &wanted).await?;
+    if custom.version.has_defaults() {
+        for object in &mut converted {
+            custom.version.apply_defaults(object);
+        }
+    }
+    Ok(converted)
+}
+
+/// Custom objects in a version, by their webhook where there is one.
+async fn to_version(
+    custom: &Custom,
+    mut objects: Vec<Value>,
+    wanted: &str,
+) -> Result<Vec<Value>, Status> {
+    let other: Vec<usize> = (0..objects.len())
+        .filter(|at| objects[*at].get("apiVersion").and_then(Value::as_str) != Some(wanted))
+        .collect();
+    if other.is_empty() {
+        return Ok(objects);
+    }
+    let is_own = wanted.ends_with(&format!("/{}", custom.version.name()));
+    let mut given: Vec<Value> = other.iter().map(|at| objects[*at].take()).collect();
+    match &custom.conversion {
+        Some(conversion) => given = conversion.convert(given, wanted).await?,
+        None => {
+            for object in &mut given {
+                object["apiVersion"] = Value::from(wanted);
+            }
+        }
+    }
+    for (at, mut object) in other.into_iter().zip(given) {
+        if is_own {
+            custom.version.prune(&mut object);
+        }
+        objects[at] = object;
+    }
+    Ok(objects)
+}
+
+/// An object in the version in which it is made ready and validated: a built-in one as it is stored, a custom one as it was sent.
+pub(super) fn to_working(served: &Served, object: Value) -> Value {
+    if served.is_custom() {
+        return object;
+    }
     let resource = &served.resource;
-    match &served.origin {
-        Origin::Custom(custom) => {
-            let stored = catalog::api_version(&resource.group, &custom.storage_version);
-            object["apiVersion"] = Value::from(stored);
-            Ok(object)
+    match convert::stored_version(&resource.api_version(), &resource.kind) {
+        Some(version) => convert::convert(object, version),
+        None => object,
+    }
+}
+
+/// An object that was made ready, in the version in which its kind is stored.
+pub(super) async fn to_stored(served: &Served, object: Value) -> Result<Value, Status> {
+    let Origin::Custom(custom) = &served.origin else {
+        return Ok(object);
+    };
+    let stored = catalog::api_version(&served.resource.group, &custom.storage_version);
+    let mut converted = to_version(custom, vec![object], &stored).await?;
+    Ok(converted.pop().unwrap_or_default())
+}
+
+/// An object as its fields are compared with a selector.
+pub(super) fn to_selected(served: &Served, mut object: Value) -> Value {
+    match served.custom() {
+        // What a webhook would make of it is not asked: the fields are those that are stored.
+        Some(version) => {
+            version.apply_defaults(&mut object);
+            object
         }
-        Origin::Builtin => {
-            let version = convert::stored_version(&resource.api_version(), &resource.kind);
-            Ok(match version {
-                Some(version) => convert::convert(object, version),
-                None => object,
-            })
-        }
+        None => convert::convert(object, &served.resource.api_version()),
     }
 }
 
@@ -141,8 +194,6 @@ pub(super) fn is_stored_as_served(served: &Served) -> bool {
             let resource = &served.resource;
             convert::stored_version(&resource.api_version(), &resource.kind).is_none()
         }
-        Origin::Custom(custom) => {
-            custom.storage_version == served.resource.version && !custom.version.has_defaults()
-        }
+        Origin::Custom(custom) => custom.is_only_version && !custom.version.has_defaults(),
     }
 }

@@ -8,6 +8,7 @@ use super::create::check_place;
 use super::store::{Current, encode, stamp};
 use super::{CHANGED, Registry, Request, WriteOptions, as_served, fields, rules};
 use crate::admission::{Operation, Review};
+use crate::served::Served;
 use crate::storage::Written;
 
 /// How often a change is made anew on top of somebody else's.
@@ -154,7 +155,7 @@ impl Registry {
                 return Err(request.not_found());
             };
             match self.try_change(request, change, now).await? {
-                Try::Done(object) => return as_served(&request.served, object),
+                Try::Done(object) => return as_served(&request.served, object).await,
                 Try::Changed(found) => current = found,
             }
         }
@@ -168,18 +169,19 @@ impl Registry {
         current: Current,
     ) -> Result<Try, Status> {
         let served = &request.served;
-        let old = rules::convert(served, current.value.clone())?;
+        let old = rules::convert(served, current.value.clone()).await?;
         let options = change.options;
         let mut new = (change.patch)(&old)?;
         check_identity(request, &mut new, &old)?;
         rules::apply_defaults(served, &mut new);
         let attributes = request.attributes("update");
+        let given = options.to_value("UpdateOptions");
         let review = Review {
             operation: Operation::Update,
             attributes: &attributes,
             served,
             old: Some(&old),
-            options: &Value::Null,
+            options: &given,
             dry_run: options.dry_run,
             warnings: &request.warnings,
         };
@@ -190,8 +192,8 @@ impl Registry {
         let mut under_review = Some(new);
         self.admission.mutate(&review, &mut under_review).await?;
         let new = under_review.unwrap_or(Value::Null);
-        let mut new = rules::to_stored(served, new)?;
-        let stored = &current.value;
+        let mut new = rules::to_working(served, new);
+        let stored = working(served, &old, &current);
         rules::prepare_update(served, &request.subresource, &mut new, stored);
         let claims = self
             .claim(request, &mut new, Some(stored), options.dry_run)
@@ -218,7 +220,9 @@ impl Registry {
         new: Value,
     ) -> Result<Try, Status> {
         let served = &request.served;
-        let stored = &current.value;
+        let stored = review
+            .old
+            .map_or(&current.value, |old| working(served, old, current));
         let mut faults = rules::validate_update(served, &request.subresource, &new, stored);
         self.check_privileged(request, &new, &mut faults);
         if !faults.is_empty() {
@@ -240,10 +244,14 @@ impl Registry {
         new: Value,
     ) -> Result<Try, Status> {
         let key = self.full_key(request, &request.name);
-        let mut stored = new;
+        let mut stored = if dry_run {
+            new
+        } else {
+            rules::to_stored(&request.served, new).await?
+        };
         stamp(&mut stored, current.revision);
         if dry_run {
-            return Ok(Try::Done(as_served(&request.served, stored)?));
+            return Ok(Try::Done(stored));
         }
         if apply::is_same_but_times(&current.value, &stored) {
             // Nothing to write says something of the object only if it is the newest one.
@@ -251,10 +259,7 @@ impl Registry {
                 return Ok(Try::Changed(self.load(request, &request.name).await?));
             }
             if !current.is_stale {
-                return Ok(Try::Done(as_served(
-                    &request.served,
-                    current.value.clone(),
-                )?));
+                return Ok(Try::Done(current.value.clone()));
             }
         }
         let written = if is_over(&stored) {
@@ -278,13 +283,22 @@ impl Registry {
                     self.release_old(request, &current.value, None).await;
                 }
                 stamp(&mut stored, revision);
-                Ok(Try::Done(as_served(&request.served, stored)?))
+                Ok(Try::Done(stored))
             }
             Written::Changed(found) => {
                 let found = found.map(|stored| self.current(&stored)).transpose()?;
                 Ok(Try::Changed(found))
             }
         }
+    }
+}
+
+/// What a change is of, in the version in which it is made ready.
+fn working<'a>(served: &Served, old: &'a Value, current: &'a Current) -> &'a Value {
+    if served.is_custom() {
+        old
+    } else {
+        &current.value
     }
 }
 

@@ -1,6 +1,5 @@
 //! Answers: objects and lists in the encoding that was asked for, and failures as `Status`.
 
-use std::convert::Infallible;
 use std::io::Write;
 
 use bytes::Bytes;
@@ -21,8 +20,10 @@ use objects::status::Status;
 use super::media::{Encoding, Media};
 use crate::fairness::Refused;
 
+/// Why a body does not go on: somebody else who was to tell it has failed.
+pub type Failure = hyper::Error;
 /// The bytes of an answer, at once or as they come.
-pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub type Body = UnsyncBoxBody<Bytes, Failure>;
 /// An answer.
 pub type Answer = Response<Body>;
 
@@ -31,12 +32,19 @@ const COMPRESSED_BYTES_MIN: usize = 128 << 10;
 
 /// An answer of some bytes.
 pub(super) fn bytes(code: u16, content_type: &str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()).boxed_unsync());
+    let mut answer = Response::new(whole(body.into()));
     *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Ok(value) = HeaderValue::from_str(content_type) {
         answer.headers_mut().insert(CONTENT_TYPE, value);
     }
     answer
+}
+
+/// A body that is there as a whole.
+pub(super) fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes)
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }
 
 /// A page of text.
@@ -84,7 +92,7 @@ pub(super) fn without_body(answer: Answer) -> Answer {
     if let Some(length) = length {
         head.headers.insert(CONTENT_LENGTH, length.into());
     }
-    Response::from_parts(head, Full::new(Bytes::new()).boxed_unsync())
+    Response::from_parts(head, whole(Bytes::new()))
 }
 
 fn to_json(value: &Value, pretty: bool) -> Vec<u8> {

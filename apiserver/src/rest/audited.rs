@@ -6,12 +6,13 @@ use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use objects::Value;
 use objects::codec::{protobuf, yaml};
+use objects::status::Status;
 
-use super::answer::Answer;
+use super::answer::{self, Answer};
 use super::media::Encoding;
 use crate::audit::Record;
 
@@ -44,7 +45,12 @@ pub(super) async fn end(record: Record, answer: Answer) -> Answer {
     let (head, body) = answer.into_parts();
     let bytes = match body.collect().await {
         Ok(collected) => collected.to_bytes(),
-        Err(never) => match never {},
+        // What others answer may end too early.
+        Err(failure) => {
+            record.answered(code, None);
+            record.end().await;
+            return answer::failure(&Status::internal(failure), None);
+        }
     };
     let object = if record.is_of_resource() {
         object(&head.headers, &bytes)
@@ -53,7 +59,7 @@ pub(super) async fn end(record: Record, answer: Answer) -> Answer {
     };
     record.answered(code, object.as_ref());
     record.end().await;
-    Answer::from_parts(head, Full::new(bytes).boxed_unsync())
+    Answer::from_parts(head, answer::whole(bytes))
 }
 
 /// The object of an answer, whatever it is encoded in.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use objects::status::{Reason, Status};
 use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,8 @@ use super::answer::{self, Answer};
 use super::audited;
 use super::load::Load;
 use super::path::{self, ResourcePath};
-use super::{objects_api, pages};
+use super::{aggregated, connect, objects_api, pages};
+use crate::apiservices::{self, ApiServices};
 use crate::attributes::Attributes;
 use crate::audit::{Arrival, Auditor, Record};
 use crate::authn::impersonation::{self, Impersonation};
@@ -44,6 +46,8 @@ pub struct Front {
     pub pages: pages::Pages,
     /// None if nothing is written down.
     pub audit: Option<Auditor>,
+    pub(crate) outward: connect::Outward,
+    pub(crate) apiservices: Arc<ApiServices>,
 }
 
 /// The other end of a connection.
@@ -59,6 +63,13 @@ pub(super) struct Admitted {
     pub(super) user: Arc<User>,
     pub(super) method: Method,
     pub(super) path: String,
+    /// The query as it was sent.
+    pub(super) raw_query: String,
+    /// The host that the client means to speak to.
+    pub(super) host: String,
+    pub(super) peer: SocketAddr,
+    /// The stream behind the request, if it may be taken for another protocol.
+    pub(super) upgrade: Option<OnUpgrade>,
     pub(super) query: Vec<(String, String)>,
     pub(super) headers: HeaderMap,
     pub(super) body: Incoming,
@@ -145,15 +156,20 @@ impl Front {
         place: &mut Option<Place>,
     ) -> Result<Answer, Status> {
         let began = Instant::now();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let authenticated = self.authenticate(&parts.headers, peer);
         let user = authenticated
             .as_ref()
             .map_or_else(|_refused| User::default(), Clone::clone);
+        let host = host(&parts);
         let mut admitted = Admitted {
             user: Arc::new(user),
             method: parts.method,
             path: parts.uri.path().to_owned(),
+            raw_query: parts.uri.query().unwrap_or_default().to_owned(),
+            host,
+            peer: peer.address,
+            upgrade: parts.extensions.remove(),
             query: path::query(parts.uri.query().unwrap_or_default()),
             headers: parts.headers,
             body,
@@ -238,6 +254,12 @@ impl Front {
         deadline: Instant,
     ) -> Result<Answer, Status> {
         self.authorize(attributes, &request.audit)?;
+        if let Some((group, version)) = apiservices::group_version(&request.path)
+            && let Some(service) = self.apiservices.find(group, version)
+        {
+            let is_watch = attributes.verb == "watch";
+            return aggregated::answer(self, request, &service, is_watch).await;
+        }
         match found {
             Some(found) => self.resource(request, found, deadline).await,
             None => pages::answer(self, &request).await,
@@ -272,8 +294,9 @@ impl Front {
         deadline: Instant,
     ) -> Result<Answer, Status> {
         let verb = objects_api::verb(&request, &found);
+        let is_stream = fairness::is_stream(&found.subresource);
         let answering = objects_api::answer(self, request, found, verb);
-        if verb == "watch" {
+        if verb == "watch" || is_stream {
             return answering.await;
         }
         tokio::time::timeout_at(deadline.into(), answering)
@@ -287,6 +310,14 @@ impl Front {
                 Err(status)
             })
     }
+}
+
+/// The host that a request names: in its URL, or in a header.
+fn host(parts: &http::request::Parts) -> String {
+    let header = parts.headers.get(http::header::HOST);
+    let header = header.and_then(|value| value.to_str().ok());
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+    header.or(authority).unwrap_or_default().to_owned()
 }
 
 /// What a client is told whose request took too long.

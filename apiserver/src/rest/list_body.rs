@@ -14,7 +14,7 @@ use super::answer::{self, Answer};
 use super::media::{Encoding, Form, Media};
 use super::verbs::printer;
 use crate::cache::Object;
-use crate::registry::{List, as_served, as_stored, is_stored_as_served};
+use crate::registry::{List, as_printed, in_own_version, is_stored_as_served};
 use crate::served::Served;
 
 /// A list, and what is to be shown of it.
@@ -83,14 +83,14 @@ impl Shown {
     }
 
     fn objects(&self) -> Result<Bytes, Status> {
-        if is_stored_as_served(&self.served) {
+        if is_ready(&self.served) {
             return joined(self, &self.head(), "items", |object, body| {
                 body.put_slice(&object.json);
                 Ok(())
             });
         }
         joined(self, &self.head(), "items", |object, body| {
-            append(body, &as_served(&self.served, object.value())?)
+            append(body, &shown(&self.served, object))
         })
     }
 
@@ -98,16 +98,13 @@ impl Shown {
         let mut head = table::partial_list(Some(&self.metadata()), []);
         head.as_object_mut()
             .and_then(|fields| fields.remove("items"));
-        let stored = is_stored_as_served(&self.served);
+        let stored = is_ready(&self.served);
         joined(self, &head, "items", |object, body| {
             if stored {
                 body.put_slice(&partial(object));
                 return Ok(());
             }
-            append(
-                body,
-                &table::partial(&as_served(&self.served, object.value())?),
-            )
+            append(body, &table::partial(&shown(&self.served, object)))
         })
     }
 
@@ -117,10 +114,10 @@ impl Shown {
         head.as_object_mut()
             .and_then(|fields| fields.remove("rows"));
         joined(self, &head, "rows", |object, body| {
-            let object = as_served(&self.served, object.value())?;
+            let object = shown(&self.served, object);
             append(
                 body,
-                &printer.row(&as_stored(&self.served, object)?, &self.options),
+                &printer.row(&as_printed(&self.served, object), &self.options),
             )
         })
     }
@@ -131,14 +128,19 @@ impl Shown {
         form: impl Fn(Value) -> Value,
     ) -> Result<Bytes, Status> {
         for object in &self.list.items {
-            writer.push(&form(as_served(&self.served, object.value())?));
+            writer.push(&form(shown(&self.served, object)));
         }
         Ok(writer.finish().into())
     }
 
     /// The list as one tree.
     fn whole(&self) -> Result<Answer, Status> {
-        let items = self.list.values(&self.served)?;
+        let items: Vec<Value> = self
+            .list
+            .items
+            .iter()
+            .map(|object| shown(&self.served, object))
+            .collect();
         let metadata = self.metadata();
         let value = match &self.media.form {
             Form::Object => {
@@ -148,15 +150,25 @@ impl Shown {
             }
             Form::Metadata { .. } => table::partial_list(Some(&metadata), &items),
             Form::Table { .. } => {
-                let stored: Result<Vec<Value>, Status> = items
+                let stored: Vec<Value> = items
                     .into_iter()
-                    .map(|item| as_stored(&self.served, item))
+                    .map(|item| as_printed(&self.served, item))
                     .collect();
-                printer(&self.served).table(Some(&metadata), &stored?, &self.options)
+                printer(&self.served).table(Some(&metadata), &stored, &self.options)
             }
         };
         Ok(answer::object(200, &self.media, &value))
     }
+}
+
+/// Whether objects can be sent as they are encoded.
+fn is_ready(served: &Served) -> bool {
+    served.is_custom() || is_stored_as_served(served)
+}
+
+/// An object as it is asked for. Custom ones came converted.
+fn shown(served: &Served, object: &Object) -> Value {
+    in_own_version(served, object.value())
 }
 
 /// An object's metadata alone, without a tree.

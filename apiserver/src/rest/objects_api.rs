@@ -77,13 +77,14 @@ pub(super) async fn answer(
         &found.subresource,
         verb,
     )?;
-    let media = media::negotiate(
-        request.header(ACCEPT),
-        !served.is_custom(),
-        request.wants_pretty(),
-    )
-    .map_err(|status| media::refusal(request.header(ACCEPT), (&served, verb), status))?;
-    if request.method == Method::HEAD {
+    let accept = match request.header(ACCEPT) {
+        // What is told through a stream is in no form of this server's.
+        _ if is_stream(&found.subresource) => "",
+        accept => accept,
+    };
+    let media = media::negotiate(accept, !served.is_custom(), request.wants_pretty())
+        .map_err(|status| media::refusal(accept, (&served, verb), status))?;
+    if request.method == Method::HEAD && !is_stream(&found.subresource) {
         return Err(method_not_allowed());
     }
     let call = Call {
@@ -109,7 +110,7 @@ pub(super) async fn answer(
     let result = dispatch(&call, request, verb).await;
     let warnings = call.request.warnings.take();
     for (key, text) in call.request.warnings.take_annotations() {
-        call.request.audit.annotate(key, &text);
+        call.request.audit.annotate(&key, &text);
     }
     let mut answer = match result {
         Ok(answer) => answer,
@@ -125,7 +126,7 @@ async fn dispatch(
     verb: &'static str,
 ) -> Result<Answer, Status> {
     if is_stream(&call.request.subresource) {
-        return connect::answer(call).await;
+        return connect::answer(call, request).await;
     }
     match verb {
         "get" => verbs::get(call, &request).await,
@@ -185,6 +186,8 @@ pub(crate) fn check_served(
     if is_misplaced {
         return Err(method_not_allowed());
     }
+    // Whom a request is passed on to knows methods that are no verb here.
+    let is_passed = first == "proxy" && verb.is_empty();
     let verbs = if first.is_empty() {
         &resource.verbs
     } else {
@@ -192,7 +195,7 @@ pub(crate) fn check_served(
     };
     // An object in a namespace is written where it is; a list may span all of them.
     let spans = resource.namespaced && namespace.is_empty() && !matches!(verb, "list" | "watch");
-    if verbs.iter().any(|known| known == verb)
+    if (is_passed || verbs.iter().any(|known| known == verb))
         && !(spans && resource.verbs.iter().any(|known| known == "get"))
     {
         return Ok(());

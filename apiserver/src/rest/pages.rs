@@ -8,11 +8,13 @@ use objects::Value;
 use objects::discovery::{self, Aggregated, Build, Discovery, Entry};
 use objects::status::{Reason, Status};
 use parking_lot::Mutex;
+use sha2::{Digest, Sha512};
 
 use super::answer::{self, Answer};
 use super::front::{Admitted, Front};
 use super::media::{DiscoveryForm, discovery_form};
 use super::openapi::{self, OpenApi};
+use crate::apiservices::ApiServices;
 use crate::authn::service_accounts::discovery::MAX_AGE_SECONDS;
 use crate::served::{Origin, Table};
 
@@ -36,7 +38,8 @@ pub struct Pages {
 
 #[derive(Debug, Default)]
 struct Documents {
-    generation: u64,
+    /// Of the table, and of what others serve.
+    generation: (u64, u64),
     aggregated: Vec<(String, Arc<Aggregated>)>,
 }
 
@@ -217,12 +220,19 @@ fn discover(front: &Front, request: &Admitted, path: &str) -> Result<Answer, Sta
         return Ok(aggregated(front, request, &table, beta));
     }
     let documents = Discovery::new(entries(&table));
+    let others = &front.apiservices;
     let mut parts = path.trim_start_matches('/').split('/');
     let document = match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some("api"), None, ..) => Some(documents.api_versions(&front.pages.advertised)),
         (Some("api"), Some(version), None, _) => documents.resource_list("", version),
-        (Some("apis"), None, ..) => Some(documents.group_list()),
-        (Some("apis"), Some(group), None, _) => documents.group_document(group),
+        (Some("apis"), None, ..) => {
+            let mut list = documents.group_list();
+            others.add_groups(&mut list);
+            Some(list)
+        }
+        (Some("apis"), Some(group), None, _) => documents
+            .group_document(group)
+            .or_else(|| others.group(group)),
         (Some("apis"), Some(group), Some(version), None) => documents.resource_list(group, version),
         _ => None,
     };
@@ -235,7 +245,7 @@ fn discover(front: &Front, request: &Admitted, path: &str) -> Result<Answer, Sta
 
 fn aggregated(front: &Front, request: &Admitted, table: &Table, beta: bool) -> Answer {
     let path = request.path.trim_end_matches('/').to_owned();
-    let document = front.pages.aggregated(table, &path);
+    let document = front.pages.aggregated(table, &front.apiservices, &path);
     let etag = HeaderValue::from_str(&document.etag).expect("a hash in quotes is a header");
     if request.headers.get(IF_NONE_MATCH) == Some(&etag) {
         // Headers of such an answer replace those of the page that the client kept, so it has no content type.
@@ -258,6 +268,15 @@ fn aggregated(front: &Front, request: &Admitted, table: &Table, beta: bool) -> A
     answer
 }
 
+/// The document of all groups, with those of other servers behind them.
+fn with_others(mut document: Aggregated, others: &ApiServices) -> Aggregated {
+    if let Some(items) = document.body["items"].as_array_mut() {
+        others.add_aggregated(items);
+    }
+    document.etag = format!("\"{:X}\"", Sha512::digest(document.body.to_string()));
+    document
+}
+
 /// Says that a page may be kept, for who asks with the same `Accept`.
 fn mark_shared(answer: &mut Answer) {
     let headers = answer.headers_mut();
@@ -276,11 +295,12 @@ impl Pages {
         }
     }
 
-    fn aggregated(&self, table: &Table, path: &str) -> Arc<Aggregated> {
+    fn aggregated(&self, table: &Table, others: &ApiServices, path: &str) -> Arc<Aggregated> {
         let mut documents = self.documents.lock();
-        if documents.generation != table.generation {
+        let generation = (table.generation, others.generation());
+        if documents.generation != generation {
             *documents = Documents {
-                generation: table.generation,
+                generation,
                 aggregated: Vec::new(),
             };
         }
@@ -291,7 +311,7 @@ impl Pages {
         let made = Arc::new(if path == "/api" {
             discovery.aggregated_core()
         } else {
-            discovery.aggregated_groups()
+            with_others(discovery.aggregated_groups(), others)
         });
         documents.aggregated.push((path.to_owned(), made.clone()));
         made

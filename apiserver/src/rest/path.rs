@@ -54,7 +54,7 @@ pub(super) fn resource(path: &str) -> Option<ResourcePath> {
 }
 
 /// A part of a path, or a word of a query, with its `%` escapes read. A broken escape stands for itself.
-pub(super) fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -77,6 +77,20 @@ pub(super) fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// A text as a part of a path or a query has it: what is neither plain nor kept is escaped.
+pub(crate) fn encoded(text: &str, kept: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        let letter = char::from(byte);
+        if byte.is_ascii_alphanumeric() || "-_.~".contains(letter) || kept.contains(letter) {
+            out.push(letter);
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
 /// Pairs of a query.
 pub(super) fn query(text: &str) -> Vec<(String, String)> {
     text.split('&')
@@ -93,7 +107,16 @@ pub(super) fn query(text: &str) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{decoded, query, resource};
+    use proptest::prelude::*;
+
+    use super::{decoded, encoded, query, resource};
+
+    proptest! {
+        #[test]
+        fn what_is_escaped_reads_as_it_was(text in ".*") {
+            prop_assert_eq!(decoded(&encoded(&text, "/")), text);
+        }
+    }
 
     #[test]
     fn a_path_names_a_group_a_namespace_an_object_and_a_part() {

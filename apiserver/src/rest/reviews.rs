@@ -4,6 +4,7 @@ use objects::status::Status;
 use objects::{Value, meta};
 
 use super::objects_api::{Call, method_not_allowed, not_served};
+use crate::admission::Operation;
 use crate::authn::{self, Clock};
 use crate::authz;
 use crate::registry::{Request, WriteOptions};
@@ -37,11 +38,15 @@ pub(super) async fn answer(
 }
 
 /// A token for a service account.
-pub(super) async fn token(call: &Call<'_>, body: &Value) -> Result<Value, Status> {
+pub(super) async fn token(call: &Call<'_>, body: Value, dry_run: bool) -> Result<Value, Status> {
     let (front, request) = (call.front, &call.request);
     let tokens = front.tokens.as_ref().ok_or_else(not_served)?;
     front.registry.feed.barrier().await?;
-    let answer = tokens.request(&request.namespace, &request.name, body)?;
+    let body = front
+        .registry
+        .admit_part(request, Operation::Create, body, dry_run)
+        .await?;
+    let answer = tokens.request(&request.namespace, &request.name, &body)?;
     for warning in answer.warnings {
         request.warnings.add(warning);
     }

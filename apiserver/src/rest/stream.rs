@@ -1,6 +1,5 @@
 //! Watches as streams of frames: a line of JSON each, or protobuf with its length in front.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -14,7 +13,7 @@ use objects::status::Status;
 use objects::{Value, table};
 use serde_json::json;
 
-use super::answer::Answer;
+use super::answer::{Answer, Failure};
 use super::list_body::partial;
 use super::media::{Encoding, Form};
 use super::objects_api::Call;
@@ -66,7 +65,7 @@ pub(super) async fn watch(call: &Call<'_>, options: &ListOptions) -> Result<Answ
         }
         async {
             let frame = next(&mut watcher, &mut encoder).await?;
-            Some((Ok::<_, Infallible>(Frame::data(frame)), (watcher, encoder)))
+            Some((Ok::<_, Failure>(Frame::data(frame)), (watcher, encoder)))
         }
     });
     let mut answer = Response::new(StreamBody::new(frames).boxed_unsync());
@@ -79,14 +78,15 @@ pub(super) async fn watch(call: &Call<'_>, options: &ListOptions) -> Result<Answ
 
 /// What comes next, with what can be told at once: many small frames cost more than one.
 async fn next(watcher: &mut Watcher, encoder: &mut Encoder) -> Option<Bytes> {
-    let first = encoder.told(&watcher.next().await?);
+    let first = watcher.next().await?;
+    let first = encoder.told(&first).await;
     let Some(second) = watcher.at_hand() else {
         return Some(first);
     };
     let mut together = BytesMut::from(first);
     let mut told = Some(second);
     while let Some(more) = told {
-        together.put(encoder.told(&more));
+        together.put(encoder.told(&more).await);
         let is_full = together.len() >= TOGETHER_BYTES_MAX;
         told = if is_full { None } else { watcher.at_hand() };
     }
@@ -94,18 +94,18 @@ async fn next(watcher: &mut Watcher, encoder: &mut Encoder) -> Option<Bytes> {
 }
 
 impl Encoder {
-    fn told(&mut self, told: &Told) -> Bytes {
+    async fn told(&mut self, told: &Told) -> Bytes {
         match told {
-            Told::Initial(object) => self.object(EventKind::Added, object),
+            Told::Initial(object) => self.object(EventKind::Added, object).await,
             Told::Change(event, kind) if self.stored && self.form == Form::Object => {
                 match self.encoding {
                     Encoding::Protobuf => event
-                        .protobuf(*kind, || self.object(*kind, event.told(*kind)))
+                        .protobuf(*kind, || self.stored_object(*kind, event.told(*kind)))
                         .clone(),
                     _ => event.frame(*kind).clone(),
                 }
             }
-            Told::Change(event, kind) => self.object(*kind, event.told(*kind)),
+            Told::Change(event, kind) => self.object(*kind, event.told(*kind)).await,
             Told::Bookmark {
                 revision,
                 initial_end,
@@ -114,8 +114,9 @@ impl Encoder {
         }
     }
 
-    fn object(&mut self, kind: EventKind, object: &Object) -> Bytes {
-        if self.stored && self.encoding == Encoding::Json {
+    /// An object that goes out in the version that is stored.
+    fn stored_object(&mut self, kind: EventKind, object: &Object) -> Bytes {
+        if self.encoding == Encoding::Json {
             match self.form {
                 Form::Object => return crate::cache::frame(kind.name(), &object.json),
                 Form::Metadata { .. } => {
@@ -124,7 +125,15 @@ impl Encoder {
                 Form::Table { .. } => {}
             }
         }
-        let shown = match crate::registry::as_served(&self.served, object.value()) {
+        let shown = self.form(object.value());
+        self.frame(kind.name(), shown)
+    }
+
+    async fn object(&mut self, kind: EventKind, object: &Object) -> Bytes {
+        if self.stored {
+            return self.stored_object(kind, object);
+        }
+        let shown = match crate::registry::as_served(&self.served, object.value()).await {
             Ok(value) => self.form(value),
             Err(status) => return self.frame("ERROR", status.to_value()),
         };
@@ -141,9 +150,7 @@ impl Encoder {
                     return value;
                 };
                 options.headers = std::mem::take(&mut self.columns);
-                let Ok(stored) = crate::registry::as_stored(&self.served, value.clone()) else {
-                    return value;
-                };
+                let stored = crate::registry::as_printed(&self.served, value.clone());
                 printer(&self.served).table(value.get("metadata"), [&stored], &options)
             }
         }

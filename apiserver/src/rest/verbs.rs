@@ -54,7 +54,7 @@ pub(super) fn shown(
                 printer.table(object.get("metadata"), [object], &options)
             } else {
                 let served = &call.request.served;
-                let stored = crate::registry::as_stored(served, object.clone())?;
+                let stored = crate::registry::as_printed(served, object.clone());
                 printer(served).table(object.get("metadata"), [&stored], &options)
             }
         }
@@ -84,6 +84,7 @@ pub(super) fn table_options(include: &str) -> Result<table::Options, Status> {
 pub(super) async fn list(call: &Call<'_>, request: &Admitted) -> Result<Answer, Status> {
     let options = ListOptions::from_query(&request.query)?;
     let list = call.front.registry.list(&call.request, &options).await?;
+    let list = list.custom_as_served(&call.request.served).await?;
     let include = match call.media.form {
         Form::Table { .. } => request.query("includeObject"),
         _ => "",

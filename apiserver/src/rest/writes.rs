@@ -29,7 +29,7 @@ pub(super) async fn create(call: &Call<'_>, request: Admitted) -> Result<Answer,
     let made = if !call.request.served.is_stored() {
         reviews::answer(call, object, &options).await?
     } else if call.request.subresource == "token" {
-        reviews::token(call, &object).await?
+        reviews::token(call, object, options.dry_run).await?
     } else if call.request.subresource.is_empty() {
         registry.create(&call.request, object, &options).await?
     } else {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,6 +146,14 @@ impl Cluster {
         }
     }
 
+    /// A connection in which a protocol is spoken, and whose bytes a test writes itself.
+    #[allow(dead_code, reason = "tests of gRPC alone need none")]
+    pub(crate) async fn connect(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
+        secured(&self.tls(protocol), self.server.address)
+            .await
+            .unwrap()
+    }
+
     /// TLS of our own: tonic's would change how the whole program connects.
     fn tls(&self, protocol: &[u8]) -> TlsConnector {
         let certificate = std::fs::read(self.files.path().join("certs/apiserver.crt")).unwrap();
@@ -160,14 +168,6 @@ impl Cluster {
         TlsConnector::from(Arc::new(tls))
     }
 
-    /// A connection for HTTP/1.1, whose bytes a test writes itself.
-    #[allow(dead_code, reason = "tests of gRPC alone need none")]
-    pub(crate) async fn connect(&self) -> TlsStream<TcpStream> {
-        let stream = TcpStream::connect(self.server.address).await.unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        self.tls(b"http/1.1").connect(name, stream).await.unwrap()
-    }
-
     pub(crate) async fn client(
         &self,
         token: &str,
@@ -175,11 +175,7 @@ impl Cluster {
         let (connector, address) = (self.tls(b"h2"), self.server.address);
         let connect = move |_: Uri| {
             let connector = connector.clone();
-            async move {
-                let stream = TcpStream::connect(address).await?;
-                let name = ServerName::try_from("localhost").expect("a name");
-                std::io::Result::Ok(TokioIo::new(connector.connect(name, stream).await?))
-            }
+            async move { std::io::Result::Ok(TokioIo::new(secured(&connector, address).await?)) }
         };
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         let channel = endpoint
@@ -198,6 +194,15 @@ impl Cluster {
     pub(crate) async fn stop(self) {
         self.stopped().await;
     }
+}
+
+async fn secured(
+    connector: &TlsConnector,
+    address: SocketAddr,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").expect("a name");
+    connector.connect(name, stream).await
 }
 
 /// Writes to the store what no server has seen, so that there are versions older than what it remembers.

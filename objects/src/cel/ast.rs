@@ -30,7 +30,8 @@ pub(super) enum Kind {
     Map(Vec<Entry>),
     Struct {
         name: String,
-        fields: Vec<(String, Expr)>,
+        /// Each with the place of its colon.
+        fields: Vec<(String, usize, Element)>,
     },
     Fold(Box<Fold>),
 }
@@ -46,7 +47,7 @@ pub(super) enum Literal {
     Bytes(Vec<u8>),
 }
 
-/// An element of a list; `[?x]` is optional.
+/// An element of a list, or the value of a field; `[?x]` is optional.
 #[derive(Debug, Clone)]
 pub(super) struct Element {
     pub(super) value: Expr,
@@ -118,7 +119,10 @@ impl Expr {
                 .iter_mut()
                 .flat_map(|entry| [&mut entry.key, &mut entry.value])
                 .collect(),
-            Kind::Struct { fields, .. } => fields.iter_mut().map(|(_, value)| value).collect(),
+            Kind::Struct { fields, .. } => fields
+                .iter_mut()
+                .map(|(.., element)| &mut element.value)
+                .collect(),
             Kind::Fold(fold) => vec![
                 &mut fold.range,
                 &mut fold.start,
@@ -140,7 +144,9 @@ impl Expr {
                 .iter()
                 .flat_map(|entry| [&entry.key, &entry.value])
                 .collect(),
-            Kind::Struct { fields, .. } => fields.iter().map(|(_, value)| value).collect(),
+            Kind::Struct { fields, .. } => {
+                fields.iter().map(|(.., element)| &element.value).collect()
+            }
             Kind::Fold(fold) => vec![
                 &fold.range,
                 &fold.start,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    Environment, admission,
     ast::{Element, Entry, Expr, Fold, Id, Kind, Literal},
     declare,
     lex::Fault,
@@ -22,6 +23,8 @@ pub(super) struct Checked {
 
 struct Checker<'a> {
     variables: &'a BTreeMap<String, Type>,
+    /// Whether the types that patches are made of are known.
+    patches: bool,
     /// Variables of loops, the innermost last.
     scopes: Vec<(String, Type)>,
     known: Known,
@@ -33,10 +36,11 @@ struct Checker<'a> {
 pub(super) fn check(
     expr: &mut Expr,
     nodes: usize,
-    variables: &BTreeMap<String, Type>,
+    environment: &Environment,
 ) -> Result<Checked, Vec<Fault>> {
     let mut checker = Checker {
-        variables,
+        variables: &environment.variables,
+        patches: environment.patches,
         scopes: Vec::new(),
         known: Known::default(),
         checked: Checked {
@@ -105,19 +109,35 @@ impl Checker<'_> {
             Kind::List(elements) => self.list(elements),
             Kind::Map(entries) => self.map(entries),
             Kind::Struct { name, fields } => {
-                for (_, value) in fields {
-                    self.check(value);
-                }
                 let name = name.clone();
-                match self.look_up(&name) {
-                    Some(_) => {
-                        self.fault(at, format!("'{name}' is not a message type"));
-                        Type::Error
-                    }
-                    None => self.undeclared(at, &name),
-                }
+                self.message(at, &name, fields)
             }
             Kind::Fold(fold) => self.fold(fold),
+        }
+    }
+
+    fn message(&mut self, at: usize, name: &str, fields: &mut [(String, usize, Element)]) -> Type {
+        let made = self.patches && admission::is_made(name);
+        for (field, colon, element) in fields {
+            let found = self.check(&mut element.value);
+            let found = self.held(&element.value, found, element.optional);
+            let is_text = name == admission::PATCH && field != "value";
+            if made && is_text && !self.known.assign(&Type::String, &found) {
+                let message = format!(
+                    "expected type of field '{field}' is 'string' but provided type is '{found}'"
+                );
+                self.fault(*colon, message);
+            }
+        }
+        if made {
+            return admission::made_type(name);
+        }
+        match self.look_up(name) {
+            Some(_) => {
+                self.fault(at, format!("'{name}' is not a message type"));
+                Type::Error
+            }
+            None => self.undeclared(at, name),
         }
     }
 
@@ -165,6 +185,7 @@ impl Checker<'_> {
         };
         let result = match &target {
             Type::Map(_, values) => (**values).clone(),
+            Type::Struct(object) if self.patches && admission::is_made(&object.name) => Type::Dyn,
             Type::Struct(object) => self.declared_field(at, object, field),
             Type::Param(_) => {
                 self.known.assign(&Type::Dyn, &target);
@@ -220,7 +241,7 @@ impl Checker<'_> {
         }
         if let Some(of) = target.as_ref() {
             let qualified = of.qualified_name().map(|name| format!("{name}.{function}"));
-            match qualified.filter(|name| declare::overloads(name).is_some()) {
+            match qualified.filter(|name| self.overloads(name).is_some()) {
                 Some(name) => (*function, *target) = (name, None),
                 None => {
                     self.check(target.as_mut().expect("the call has a target"));
@@ -228,7 +249,7 @@ impl Checker<'_> {
             }
         }
         let function = function.strip_prefix('.').unwrap_or(function).to_owned();
-        let Some(overloads) = declare::overloads(&function) else {
+        let Some(overloads) = self.overloads(&function) else {
             return self.undeclared(at, &function);
         };
         let member = target.is_some();
@@ -254,6 +275,12 @@ impl Checker<'_> {
             );
             Type::Error
         })
+    }
+
+    /// The overloads of a function that is known here.
+    fn overloads(&self, function: &str) -> Option<&'static [declare::Overload]> {
+        let known = self.patches || !function.starts_with("jsonpatch.");
+        known.then(|| declare::overloads(function)).flatten()
     }
 
     fn logical(&mut self, id: Id, function: &str, given: &[(usize, Type)]) -> Type {

@@ -156,9 +156,9 @@ impl<'a> Estimator<'a> {
             }
             Kind::Call { .. } => self.call(expr),
             Kind::List(_) | Kind::Map(_) => self.literal(expr),
-            Kind::Struct { fields, .. } => fields
-                .iter()
-                .fold(STRUCT, |sum, (_, value)| sum.plus(self.cost(value))),
+            Kind::Struct { fields, .. } => fields.iter().fold(STRUCT, |sum, (.., element)| {
+                sum.plus(self.cost(&element.value))
+            }),
             Kind::Fold(fold) => match expr.binds() {
                 Some(bind) => self.bind(expr, bind),
                 None => self.fold(expr, fold),

@@ -418,6 +418,7 @@ cidr_masked: .masked(net.CIDR) net.CIDR
 is_cidr: isCIDR(string) bool
 format-validate: .validate(kubernetes.NamedFormat, string) optional_type(list(string))
 format-named: format.named(string) optional_type(kubernetes.NamedFormat)
+string_jsonpatch_escapeKey_string: jsonpatch.escapeKey(string) string
 authorizer_path: .path(kubernetes.authorization.Authorizer, string) kubernetes.authorization.PathCheck
 authorizer_group: .group(kubernetes.authorization.Authorizer, string) kubernetes.authorization.GroupCheck
 authorizer_serviceaccount: .serviceAccount(kubernetes.authorization.Authorizer, string, string) kubernetes.authorization.Authorizer

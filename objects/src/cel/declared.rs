@@ -4,7 +4,7 @@ mod data;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-pub use data::{from_data, to_value};
+pub use data::{from_data, to_data, to_value};
 
 use super::types::{Struct, Type};
 use crate::schema::{At, Constraints, Object, Shape};

@@ -6,10 +6,10 @@ use std::{
 };
 
 use super::{
-    ast::{Expr, Fold, Kind, Literal},
+    ast::{Element, Expr, Fold, Kind, Literal},
     check::Checked,
     declare, functions, price,
-    value::{Key, List, ListKind, Map, Value, look_up},
+    value::{Key, List, ListKind, Map, Object, Value, look_up},
 };
 
 /// Why there is no value.
@@ -39,6 +39,9 @@ const LIST_COST: u64 = 10;
 
 /// What map literals cost beside their entries.
 const MAP_COST: u64 = 30;
+
+/// What messages cost beside their fields.
+const STRUCT_COST: u64 = 40;
 
 /// One run of an expression.
 pub(super) struct Run<'a> {
@@ -84,9 +87,22 @@ impl<'a> Run<'a> {
                 Ok(items.into())
             }
             Kind::Map(_) => self.map(expr),
-            Kind::Struct { name, .. } => Err(Error::new(format!("unknown type: '{name}'"))),
+            Kind::Struct { name, fields } => self.message(name, fields),
             Kind::Fold(fold) => self.fold(fold),
         }
+    }
+
+    fn message(&mut self, name: &str, fields: &'a [(String, usize, Element)]) -> Outcome {
+        let mut made = BTreeMap::new();
+        for (field, _, element) in fields {
+            let value = self.eval(&element.value)?;
+            made.extend(held(value, element.optional).map(|value| (field.as_str().into(), value)));
+        }
+        self.charge(STRUCT_COST)?;
+        Ok(Value::Object(Arc::new(Object {
+            name: name.into(),
+            fields: made,
+        })))
     }
 
     fn variable(&self, name: &str) -> Outcome {
@@ -380,6 +396,11 @@ pub(super) fn part(of: &Value, key: &Value) -> Result<Option<Value>, Error> {
             let key = key.key().ok_or_else(Error::overload)?;
             Ok(look_up(map, &key).cloned())
         }
+        Value::Object(_) | Value::Lazy(_) => match (of, key) {
+            (Value::Object(object), Value::String(name)) => Ok(object.fields.get(name).cloned()),
+            (Value::Lazy(fields), Value::String(name)) => Ok(fields.get(name)),
+            _ => Err(Error::overload()),
+        },
         Value::List(list) => {
             let Some(Key::Int(_) | Key::Uint(_)) = key.key() else {
                 let message = format!("unsupported index type '{}' in list", key.type_name());

@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use super::{
-    authorizer::Check, format::Format, network::Cidr, quantity::Quantity, semver::Semver,
+    Fields, authorizer::Check, format::Format, network::Cidr, quantity::Quantity, semver::Semver,
     time::Time, url::Url,
 };
 
@@ -32,12 +32,23 @@ pub enum Value {
     Semver(Arc<Semver>),
     Format(&'static Format),
     Authorizer(Arc<Check>),
+    /// What patches are made of.
+    Object(Arc<Object>),
+    /// Values that are made when they are read.
+    Lazy(Arc<dyn Fields>),
     /// Data that does not hold to its schema, told when it is read.
     Fault(Arc<str>),
 }
 
 /// Entries by their keys.
 pub type Map = BTreeMap<Key, Value>;
+
+/// A message: the name of its type, and its fields.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Object {
+    pub name: Arc<str>,
+    pub fields: BTreeMap<Arc<str>, Value>,
+}
 
 /// A list, and how its author said that it is to be compared and joined.
 #[derive(Debug, Clone, Default)]
@@ -125,6 +136,8 @@ impl Value {
             Value::Semver(_) => "kubernetes.Semver",
             Value::Format(_) => "kubernetes.NamedFormat",
             Value::Authorizer(check) => check.type_name(),
+            Value::Object(object) => &object.name,
+            Value::Lazy(_) => "kubernetes.variables",
             Value::Fault(_) => "error",
         }
     }
@@ -171,6 +184,7 @@ impl Value {
             Value::List(list) => list.items.is_empty(),
             Value::Map(map) => map.is_empty(),
             Value::Duration(nanoseconds) => *nanoseconds == 0,
+            Value::Object(object) => object.fields.is_empty(),
             Value::Optional(inner) => inner.is_none(),
             _ => false,
         }
@@ -243,6 +257,7 @@ impl PartialEq for Value {
             (Value::Url(left), Value::Url(right)) => left == right,
             (Value::Semver(left), Value::Semver(right)) => left == right,
             (Value::Format(left), Value::Format(right)) => left.name == right.name,
+            (Value::Object(left), Value::Object(right)) => left == right,
             _ => self.number_order(other) == Some(Ordering::Equal),
         }
     }

@@ -22,6 +22,7 @@ mod place;
 mod remove;
 pub mod scale;
 mod set;
+mod unowned;
 mod updater;
 
 pub use element::Element;
@@ -30,6 +31,7 @@ pub use fields::{DEPTH_MAX, STEPS_MAX};
 pub use ignored::{Ignored, Pattern};
 pub use managers::{Manager, Managers, Operation, Owned, name_of_user_agent};
 pub use set::{FieldPath, Node, Set, path_text};
+pub use unowned::merge_unowned;
 
 use check::check;
 use compare::Comparison;

@@ -84,6 +84,51 @@ pub(super) fn apply(current: &Value, operations: &[Operation]) -> Result<Value, 
     Ok(document)
 }
 
+/// The object after all operations; nothing if one of them tests for what is not there.
+///
+/// # Errors
+///
+/// In the words of upstream's library, as far as they can be told.
+pub(super) fn apply_or_refrain(
+    current: &Value,
+    operations: &[Operation],
+) -> Result<Option<Value>, String> {
+    let mut document = current.clone();
+    let mut spent = Spent::default();
+    for operation in operations {
+        let done = step(&mut document, operation, &mut spent);
+        let op = operation.op.as_deref().unwrap_or_default();
+        let path = operation.path.as_deref().unwrap_or_default();
+        match (done, op) {
+            (Some(()), _) => {}
+            (None, "test") => return Ok(None),
+            (None, "add") => {
+                return Err(format!(
+                    "add operation does not apply: doc is missing path: {path:?}: missing value"
+                ));
+            }
+            (None, "remove") => {
+                return Err(format!(
+                    "remove operation does not apply: doc is missing path: {path:?}: missing value"
+                ));
+            }
+            (None, "replace") => {
+                return Err(format!(
+                    "replace operation does not apply: doc is missing path: {path}: missing value"
+                ));
+            }
+            (None, "move" | "copy") => {
+                let from = operation.from.as_deref().unwrap_or_default();
+                return Err(format!(
+                    "{op} operation does not apply: doc is missing from path: {from}: missing value"
+                ));
+            }
+            (None, other) => return Err(format!("Unexpected kind: {other}")),
+        }
+    }
+    Ok(Some(document))
+}
+
 /// What the operations of one patch have cost.
 #[derive(Debug, Default)]
 struct Spent {

@@ -23,10 +23,7 @@ mod storage;
 pub(super) mod view;
 pub(super) mod volumes;
 
-pub use self::{
-    admission::policies::{Expression, expressions},
-    reviews::{access_review, token_request},
-};
+pub use self::reviews::{access_review, token_request};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 const NETWORK: &str = "networking.k8s.io";

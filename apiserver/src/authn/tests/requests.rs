@@ -47,6 +47,7 @@ fn a_certificate_is_asked_before_a_token() {
     let credentials = Credentials {
         certificates: &certificates,
         token: Some("t1"),
+        ..Credentials::default()
     };
     let identity = cluster
         .authenticator
@@ -59,7 +60,7 @@ fn a_certificate_is_asked_before_a_token() {
     let broken = [CertificateDer::from(vec![0x30, 0])];
     let credentials = Credentials {
         certificates: &broken,
-        token: None,
+        ..Credentials::default()
     };
     assert_eq!(
         cluster

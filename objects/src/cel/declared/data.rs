@@ -8,7 +8,7 @@ use super::{escape, has_type_and_name, is_embedded, values_of};
 use crate::{
     cel::{
         time,
-        value::{Key, List, ListKind, Map, Value},
+        value::{Key, List, ListKind, Map, Value, exact_int},
     },
     schema::{self, At, Shape},
 };
@@ -221,4 +221,57 @@ fn untyped(data: &crate::Value, depth: usize) -> Value {
                 .collect(),
         )),
     }
+}
+
+/// A value as data: what patches set. Values that only expressions know have no form as data.
+///
+/// # Errors
+///
+/// If a part of it has none.
+pub fn to_data(value: &Value) -> Result<crate::Value, String> {
+    plain(value, 0)
+}
+
+fn plain(value: &Value, depth: usize) -> Result<crate::Value, String> {
+    if depth > DATA_DEPTH_MAX {
+        return Err("nested too deep".to_owned());
+    }
+    Ok(match value {
+        Value::Null | Value::Optional(None) => crate::Value::Null,
+        Value::Bool(flag) => (*flag).into(),
+        Value::Int(number) => (*number).into(),
+        Value::Uint(number) => (*number).into(),
+        Value::Double(number) => match exact_int(*number) {
+            Some(whole) => whole.into(),
+            None => (*number).into(),
+        },
+        Value::String(text) => (**text).into(),
+        Value::Bytes(bytes) => base64::engine::general_purpose::STANDARD
+            .encode(bytes)
+            .into(),
+        Value::Timestamp(at) => time::show(*at).into(),
+        Value::Duration(nanoseconds) => time::show_duration(*nanoseconds).into(),
+        Value::Optional(Some(inner)) => plain(inner, depth + 1)?,
+        Value::List(list) => {
+            let items = list.items.iter().map(|item| plain(item, depth + 1));
+            items.collect::<Result<Vec<_>, _>>()?.into()
+        }
+        Value::Map(map) => {
+            let entries = map.iter().map(|(key, value)| match key {
+                Key::String(name) => Ok((name.to_string(), plain(value, depth + 1)?)),
+                other => {
+                    let of = Value::from(other.clone());
+                    Err(format!("map key of type {}, not string", of.type_name()))
+                }
+            });
+            crate::Value::Object(entries.collect::<Result<_, _>>()?)
+        }
+        Value::Object(object) => {
+            let fields = object.fields.iter();
+            let fields = fields.map(|(name, of)| Ok((name.to_string(), plain(of, depth + 1)?)));
+            crate::Value::Object(fields.collect::<Result<_, String>>()?)
+        }
+        Value::Fault(message) => return Err(message.to_string()),
+        other => return Err(format!("unsupported type {}", other.type_name())),
+    })
 }

@@ -62,6 +62,7 @@ fn from_text(function: &str, text: &str, rest: &[Value]) -> Option<Outcome> {
         "url" => Url::parse(text).map(|found| Value::Url(Arc::new(found))).map_err(|why| {
             Error::new(format!("URL parse error during conversion from string: {why}"))
         }),
+        "jsonpatch.escapeKey" => Ok(text.replace('~', "~0").replace('/', "~1").into()),
         "isURL" => Ok(Value::Bool(Url::parse(text).is_ok())),
         "format.named" => Ok(format::named(text).map_or(Value::Optional(None), |found| {
             Value::some(Value::Format(found))

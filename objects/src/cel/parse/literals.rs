@@ -25,7 +25,7 @@ impl Parser {
         let at = self.expect("{")?;
         let mut fields = Vec::new();
         while self.take("}").is_none() {
-            self.take("?");
+            let optional = self.take("?").is_some();
             let placed = self.advance();
             let (Token::Ident(field) | Token::Quoted(field)) = placed.token else {
                 return Err(Fault {
@@ -36,8 +36,9 @@ impl Parser {
                     ),
                 });
             };
-            self.colon()?;
-            fields.push((field, self.expression()?));
+            let colon = self.colon()?;
+            let value = self.expression()?;
+            fields.push((field, colon, Element { value, optional }));
             self.more("}")?;
         }
         Ok(self.node(at, Kind::Struct { name, fields }))

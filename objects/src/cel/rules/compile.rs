@@ -88,6 +88,7 @@ fn environment(rule: &Rule, declared: &Declared) -> Environment {
             ("self".to_owned(), declared.of.clone()),
             ("oldSelf".to_owned(), old),
         ]),
+        patches: false,
     }
 }
 

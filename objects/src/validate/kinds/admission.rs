@@ -8,12 +8,16 @@ use super::{
 };
 use crate::{
     Value,
+    cel::admission::Returns,
     invalid::{Faults, Invalid},
     validate::names,
 };
 
+mod expressions;
 pub(super) mod policies;
 mod url;
+
+use expressions::Compiler;
 
 const FAILURE_POLICIES: &[&str] = &["Fail", "Ignore"];
 const MATCH_POLICIES: &[&str] = &["Equivalent", "Exact"];
@@ -125,7 +129,7 @@ fn webhook(hook: &View<'_>, allowed: Allowed, faults: &mut Faults) {
         _ => faults.push(client.required("exactly one of url or service is required")),
     }
     if !allowed.conditions {
-        match_conditions(&hook.at("matchConditions"), faults);
+        match_conditions(&hook.at("matchConditions"), false, faults);
     }
 }
 
@@ -259,7 +263,9 @@ fn resources(list: &View<'_>, faults: &mut Faults) {
 }
 
 /// The conditions on which a request is looked at; their expressions are compiled elsewhere.
-fn match_conditions(conditions: &View<'_>, faults: &mut Faults) {
+/// Conditions, which may read parameters where a policy has them.
+fn match_conditions(conditions: &View<'_>, params: bool, faults: &mut Faults) {
+    let compiler = Compiler::of_conditions(params);
     let count = conditions.list().len();
     if count > CONDITIONS_MAX {
         faults.push(Invalid::too_many(&conditions.path, count, CONDITIONS_MAX));
@@ -269,6 +275,8 @@ fn match_conditions(conditions: &View<'_>, faults: &mut Faults) {
         let (name, expression) = (condition.at("name"), condition.at("expression"));
         if expression.text().trim().is_empty() {
             faults.push(expression.required(""));
+        } else {
+            compiler.check_trimmed(&expression, Returns::Bool, faults);
         }
         if name.require("", faults) {
             rules::qualified_name(&name, faults);

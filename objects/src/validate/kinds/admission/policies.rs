@@ -1,16 +1,16 @@
-//! Admission policies and their bindings. Expressions are only asked to be there: what compiles them takes them from `expressions`.
+//! Admission policies and their bindings.
 
 use std::collections::BTreeSet;
 
 use super::{
-    FAILURE_POLICIES, MATCH_POLICIES, OPERATIONS, REINVOCATIONS, match_conditions, operations_rule,
+    FAILURE_POLICIES, MATCH_POLICIES, OPERATIONS, REINVOCATIONS, expressions::Compiler,
+    match_conditions, operations_rule,
 };
 use crate::{
     Value,
-    cel::declared::RESERVED,
+    cel::{admission::Returns, declared::RESERVED},
     invalid::{Faults, Invalid},
     meta,
-    path::Path,
     validate::{
         kinds::{
             rules,
@@ -22,49 +22,6 @@ use crate::{
 
 const AUDIT_ANNOTATIONS_MAX: usize = 20;
 const AUDIT_EXPRESSION_LENGTH_MAX: usize = 5 * 1024;
-
-/// An expression of a policy, in the order in which upstream compiles them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expression {
-    pub path: Path,
-    pub text: String,
-}
-
-/// All expressions of an admission policy or a webhook configuration.
-#[must_use]
-pub fn expressions(object: &Value) -> Vec<Expression> {
-    let root = View::root(object);
-    let spec = root.at("spec");
-    let mut found = Vec::new();
-    let mut add = |view: &View<'_>| {
-        if !view.text().trim().is_empty() {
-            found.push(Expression {
-                path: view.path.clone(),
-                text: view.text().to_owned(),
-            });
-        }
-    };
-    let hooks = root.at("webhooks");
-    let conditions = hooks
-        .items()
-        .flat_map(|hook| hook.at("matchConditions").items())
-        .chain(spec.at("matchConditions").items());
-    for item in conditions.chain(spec.at("variables").items()) {
-        add(&item.at("expression"));
-    }
-    for item in spec.at("validations").items() {
-        add(&item.at("expression"));
-        add(&item.at("messageExpression"));
-    }
-    for item in spec.at("auditAnnotations").items() {
-        add(&item.at("valueExpression"));
-    }
-    for item in spec.at("mutations").items() {
-        add(&item.at("jsonPatch").at("expression"));
-        add(&item.at("applyConfiguration").at("expression"));
-    }
-    found
-}
 
 pub(crate) fn validating(new: &Value, faults: &mut Faults) {
     validating_spec(new, false, faults);
@@ -102,7 +59,7 @@ fn head(spec: &View<'_>, faults: &mut Faults) {
     }
 }
 
-fn variables(spec: &View<'_>, faults: &mut Faults) {
+fn variables(spec: &View<'_>, compiler: &mut Compiler, faults: &mut Faults) {
     for variable in spec.at("variables").items() {
         let (name, expression) = (variable.at("name"), variable.at("expression"));
         if name.text().trim().is_empty() {
@@ -112,6 +69,8 @@ fn variables(spec: &View<'_>, faults: &mut Faults) {
         }
         if expression.text().trim().is_empty() {
             faults.push(expression.required("expression is not specified"));
+        } else {
+            compiler.variable(name.text(), &expression, faults);
         }
     }
 }
@@ -129,9 +88,12 @@ fn validating_spec(new: &Value, known_conditions: bool, faults: &mut Faults) {
     let spec = View::root(new).at("spec");
     head(&spec, faults);
     if !known_conditions {
-        match_conditions(&spec.at("matchConditions"), faults);
+        let params = spec.at("paramKind").is_set();
+        match_conditions(&spec.at("matchConditions"), params, faults);
     }
-    variables(&spec, faults);
+    let composes = !spec.at("variables").is_empty();
+    let mut compiler = Compiler::of_policy(&spec, composes);
+    variables(&spec, &mut compiler, faults);
     let (validations, annotations) = (spec.at("validations"), spec.at("auditAnnotations"));
     if validations.is_empty() && annotations.is_empty() {
         let detail = "validations or auditAnnotations must contain at least one item";
@@ -140,7 +102,7 @@ fn validating_spec(new: &Value, known_conditions: bool, faults: &mut Faults) {
         return;
     }
     for item in validations.items() {
-        validation(&item, faults);
+        validation(&item, &compiler, faults);
     }
     if annotations.list().len() > AUDIT_ANNOTATIONS_MAX {
         faults.push(annotations.invalid(format!(
@@ -159,6 +121,8 @@ fn validating_spec(new: &Value, known_conditions: bool, faults: &mut Faults) {
             faults.push(expression.required(&format!(
                 "must not exceed {AUDIT_EXPRESSION_LENGTH_MAX} bytes in length"
             )));
+        } else {
+            compiler.check_annotation(&expression, faults);
         }
         if !keys.insert(key.text()) {
             faults.push(key.duplicate());
@@ -166,12 +130,18 @@ fn validating_spec(new: &Value, known_conditions: bool, faults: &mut Faults) {
     }
 }
 
-fn validation(item: &View<'_>, faults: &mut Faults) {
+fn validation(item: &View<'_>, compiler: &Compiler, faults: &mut Faults) {
     let (expression, message) = (item.at("expression"), item.at("message"));
     if expression.text().trim().is_empty() {
         faults.push(expression.required("expression is not specified"));
+    } else {
+        compiler.check(&expression, Returns::Bool, faults);
     }
-    for text in [item.at("messageExpression"), message.clone()] {
+    let made = item.at("messageExpression");
+    if !made.text().trim().is_empty() {
+        compiler.check_message(&made, faults);
+    }
+    for text in [made, message.clone()] {
         if !text.is_empty() && text.text().trim().is_empty() {
             faults.push(text.invalid("must be non-empty if specified"));
         }
@@ -274,16 +244,18 @@ fn mutating_spec(new: &Value, known_conditions: bool, faults: &mut Faults) {
     head(&spec, faults);
     mutating_operations(&spec.at("matchConstraints"), faults);
     if !known_conditions {
-        match_conditions(&spec.at("matchConditions"), faults);
+        let params = spec.at("paramKind").is_set();
+        match_conditions(&spec.at("matchConditions"), params, faults);
     }
-    variables(&spec, faults);
+    let mut compiler = Compiler::of_policy(&spec, true);
+    variables(&spec, &mut compiler, faults);
     let mutations = spec.at("mutations");
     mutations.require("mutations must contain at least one item", faults);
     for mutation in mutations.items() {
         let kind = mutation.at("patchType");
-        let (wanted, other) = match kind.text() {
-            "JSONPatch" => ("jsonPatch", "applyConfiguration"),
-            "ApplyConfiguration" => ("applyConfiguration", "jsonPatch"),
+        let (wanted, other, returns) = match kind.text() {
+            "JSONPatch" => ("jsonPatch", "applyConfiguration", Returns::Patches),
+            "ApplyConfiguration" => ("applyConfiguration", "jsonPatch", Returns::Object),
             _ => {
                 kind.require_one_of(&["ApplyConfiguration", "JSONPatch"], faults);
                 continue;
@@ -295,6 +267,8 @@ fn mutating_spec(new: &Value, known_conditions: bool, faults: &mut Faults) {
             faults.push(patch.required(&detail));
         } else if patch.at("expression").text().trim().is_empty() {
             faults.push(patch.at("expression").required(""));
+        } else {
+            compiler.check_trimmed(&patch.at("expression"), returns, faults);
         }
         if mutation.at(other).is_set() {
             let detail = format!("must not be specified when patchType is {}", kind.text());

@@ -1,0 +1,201 @@
+//! The patches that webhooks answer with, and the object before and after.
+
+use objects::codec::json;
+use objects::patch::{PatchKind, apply_patch};
+use objects::status::Status;
+use objects::{Value, meta};
+
+use super::Refused;
+use crate::admission::{Operation, Review};
+use crate::registry::{as_served, with_defaults};
+use crate::served::Served;
+
+/// What the server writes into a new object after it was changed by others.
+const LATER: [&str; 2] = ["uid", "creationTimestamp"];
+
+/// The object as a webhook that may change it sees it: a new one has not got everything yet.
+pub(super) async fn shown(
+    target: &Served,
+    operation: Operation,
+    object: &Value,
+) -> Result<Value, Status> {
+    let mut shown = as_served(target, object.clone()).await?;
+    if operation == Operation::Create {
+        for field in LATER {
+            meta::metadata_mut(&mut shown).remove(field);
+        }
+    }
+    Ok(shown)
+}
+
+/// An object after a patch, read as one of its kind.
+pub(super) fn apply(target: &Served, object: &Value, patch: &[u8]) -> Result<Value, Refused> {
+    let operations = json::read(patch).map_err(|error| {
+        Refused::Unasked(format!(
+            "received undecodable patch in webhook response: {error}"
+        ))
+    })?;
+    let patched = apply_patch(PatchKind::Json, None, object, patch).map_err(|_unlocated| {
+        Status::internal(fault(
+            object,
+            operations.value.as_array().map_or(&[], Vec::as_slice),
+        ))
+    })?;
+    check_kind(object, &patched).map_err(Status::internal)?;
+    let read = match target.custom() {
+        Some(version) => {
+            let mut read = patched;
+            objects::crd::check_metadata(&mut read).map_err(Status::internal)?;
+            version.prune(&mut read);
+            read
+        }
+        None => {
+            json::check(&patched, target.at())
+                .map_err(Status::internal)?
+                .value
+        }
+    };
+    Ok(with_defaults(target, read))
+}
+
+/// A patch leaves an object of the same kind and version.
+fn check_kind(before: &Value, after: &Value) -> Result<(), String> {
+    let (old_version, old_kind) = type_meta(before)?;
+    let (version, kind) = type_meta(after)?;
+    if (&version, &kind) == (&old_version, &old_kind) {
+        return Ok(());
+    }
+    Err(format!(
+        "unable to decode {version}, Kind={kind} into {old_version}, Kind={old_kind}"
+    ))
+}
+
+fn type_meta(object: &Value) -> Result<(String, String), String> {
+    json::type_meta(object.to_string().as_bytes()).map_err(|error| error.to_string())
+}
+
+/// A patched object in the place of what it was before.
+pub(super) async fn taken(
+    review: &Review<'_>,
+    before: &Value,
+    patched: Value,
+) -> Result<Value, Status> {
+    let mut after = as_served(review.served, patched).await?;
+    if review.operation == Operation::Create {
+        for field in LATER {
+            let own = meta::at(before, &["metadata", field]).cloned();
+            let metadata = meta::metadata_mut(&mut after);
+            metadata.remove(field);
+            metadata.extend(own.map(|own| (field.to_owned(), own)));
+        }
+    }
+    Ok(after)
+}
+
+/// Why the first operation that does not apply does not, as upstream's library tells it.
+fn fault(object: &Value, operations: &[Value]) -> String {
+    let mut now = object.clone();
+    for operation in operations {
+        let one = Value::Array(vec![operation.clone()]).to_string();
+        match apply_patch(PatchKind::Json, None, &now, one.as_bytes()) {
+            Ok(next) => now = next,
+            Err(_) => return fault_of(&now, operation),
+        }
+    }
+    "the patch does not apply".to_owned()
+}
+
+fn fault_of(object: &Value, operation: &Value) -> String {
+    let text = |field: &str| meta::text(operation, &[field]);
+    let (op, path, from) = (text("op"), text("path"), text("from"));
+    let holder = path.rsplit_once('/').map_or("", |(holder, _)| holder);
+    let has_holder = object
+        .pointer(holder)
+        .is_some_and(|holder| holder.is_object() || holder.is_array());
+    match op {
+        "add" | "remove" if !has_holder => {
+            format!("{op} operation does not apply: doc is missing path: {path:?}: missing value")
+        }
+        "replace" if !has_holder => {
+            format!("replace operation does not apply: doc is missing path: {path}: missing value")
+        }
+        "replace" => {
+            format!("replace operation does not apply: doc is missing key: {path}: missing value")
+        }
+        "remove" => {
+            let key = path.rsplit('/').next().unwrap_or_default();
+            format!(
+                "error in remove for path: '{path}': Unable to remove nonexistent key: {key}: missing value"
+            )
+        }
+        "test" => format!("testing value {path} failed: test failed"),
+        "add" => format!("error in add for path: '{path}': invalid index referenced"),
+        "move" | "copy" if object.pointer(from).is_none() => {
+            format!(
+                "{op} operation does not apply: doc is missing from path: {from}: missing value"
+            )
+        }
+        "move" | "copy" => {
+            format!(
+                "{op} operation does not apply: doc is missing destination path: {path}: missing value"
+            )
+        }
+        other => format!("Unexpected kind: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::served::Resources;
+
+    #[test]
+    fn an_operation_that_does_not_apply_is_told_as_upstreams_library_does() {
+        let object = json!({"data": {"a": "b"}});
+        // Captured from a kube-apiserver 1.36.3.
+        let cases = [
+            (
+                json!({"op": "replace", "path": "/nothere/x", "value": 1}),
+                "replace operation does not apply: doc is missing path: /nothere/x: missing value",
+            ),
+            (
+                json!({"op": "frob", "path": "/data", "value": 1}),
+                "Unexpected kind: frob",
+            ),
+        ];
+        for (operation, expected) in cases {
+            let first = json!({"op": "add", "path": "/data/c", "value": "d"});
+            assert_eq!(fault(&object, &[first, operation]), expected);
+        }
+    }
+
+    #[test]
+    fn a_patch_makes_no_other_kind_of_an_object() {
+        let table = Resources::default().table();
+        let served = table.get("", "v1", "configmaps").unwrap();
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+        let patched = |path: &str, value: Value| {
+            let patch = json!([{"op": "replace", "path": path, "value": value}]);
+            apply(served, &object, patch.to_string().as_bytes())
+        };
+        for (path, value) in [
+            ("", json!(3)),
+            ("/kind", json!("Pod")),
+            ("/apiVersion", json!(1)),
+        ] {
+            assert!(patched(path, value).is_err(), "{path}");
+        }
+        assert!(patched("/metadata/name", json!("b")).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_operation_is_a_panic(op in "[a-z]{0,7}", path in "[/a-z0-9~]{0,12}", from in "[/a-z]{0,5}") {
+            let operation = json!({"op": op, "path": path, "from": from});
+            let _ = fault(&json!({"data": {"a": [1]}}), &[operation]);
+        }
+    }
+}

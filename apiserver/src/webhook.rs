@@ -1,0 +1,232 @@
+//! Calls of webhooks: a document is posted to somebody else's server, which answers with another one.
+
+mod answer;
+mod location;
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use objects::Value;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use self::answer::{Answer, read};
+pub use self::location::Location;
+use crate::dial::{self, Roots, Services, Tls};
+
+/// Webhooks whose certificates are kept ready.
+const KNOWN_MAX: usize = 200;
+/// Calls at a time. More wait, and the wait counts as theirs.
+const CALLS_MAX: usize = 512;
+/// Bytes of an answer.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
+/// How this server names itself to webhooks.
+const AGENT: &str = "kube-apiserver-admission";
+
+/// Calls webhooks. Each call has a connection of its own, so none is lost on one that its server has left meanwhile.
+pub struct Caller {
+    services: Services,
+    /// Those called of late come last.
+    known: Mutex<VecDeque<(Location, Tls)>>,
+    places: Semaphore,
+}
+
+/// Why a webhook gave no answer, in upstream's words.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// What is said of where it is cannot be used.
+    Unusable(String),
+    /// It was called in vain.
+    Failed(String),
+}
+
+impl Caller {
+    #[must_use]
+    pub fn new(services: Services) -> Caller {
+        Caller {
+            services,
+            known: Mutex::default(),
+            places: Semaphore::new(CALLS_MAX),
+        }
+    }
+
+    /// Posts a document, and gives the one that comes back in time. It is posted once.
+    ///
+    /// # Errors
+    ///
+    /// In upstream's words.
+    pub async fn post(
+        &self,
+        location: &Location,
+        document: &Value,
+        timeout: Duration,
+    ) -> Result<Value, Failure> {
+        let tls = self.tls(location).map_err(Failure::Unusable)?;
+        let path = format!("{}?timeout={}", location.path, go_seconds(timeout));
+        let calling = self.call(location, &tls, &path, document);
+        let answered = match tokio::time::timeout(timeout, calling).await {
+            Ok(answered) => answered,
+            Err(_elapsed) => Err("context deadline exceeded".to_owned()),
+        };
+        let answer = answered.map_err(|why| {
+            let authority = location.authority();
+            Failure::Failed(format!("Post \"https://{authority}{path}\": {why}"))
+        })?;
+        read(&answer).map_err(Failure::Failed)
+    }
+
+    async fn call(
+        &self,
+        location: &Location,
+        tls: &Tls,
+        path: &str,
+        document: &Value,
+    ) -> Result<Answer, String> {
+        let body = serde_json::to_vec(document).expect("a tree is JSON");
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header(HOST, location.authority())
+            .header(USER_AGENT, AGENT)
+            .header(ACCEPT, "application/json, */*")
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| error.to_string())?;
+        let _place = self
+            .places
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
+        let place = location.place(&self.services)?;
+        let stream = dial::open(&place, Some((tls, &location.host))).await?;
+        let (mut sender, connection) = http1::handshake(stream).await.map_err(broken)?;
+        let exchange = async {
+            let answer = sender.send_request(request).await.map_err(broken)?;
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| error.to_string())?.to_bytes();
+            Ok(Answer::new(&head, body))
+        };
+        tokio::pin!(exchange);
+        tokio::select! {
+            answer = &mut exchange => answer,
+            // The end of the connection leaves the answer with who waits for it.
+            _ended = connection => exchange.await,
+        }
+    }
+
+    /// How a webhook is spoken to, made anew if it was not called of late.
+    fn tls(&self, location: &Location) -> Result<Tls, String> {
+        let mut known = self.known.lock();
+        let at = known.iter().position(|(other, _)| other == location);
+        if let Some(found) = at.and_then(|at| known.remove(at)) {
+            let tls = found.1.clone();
+            known.push_back(found);
+            return Ok(tls);
+        }
+        let roots = if location.bundle.is_empty() {
+            Roots::System
+        } else {
+            Roots::Bundle(&location.bundle)
+        };
+        let tls = Tls::new(roots, None)?;
+        if known.len() == KNOWN_MAX {
+            known.pop_front();
+        }
+        known.push_back((location.clone(), tls.clone()));
+        Ok(tls)
+    }
+}
+
+/// What became of a connection, in Go's words.
+fn broken(error: hyper::Error) -> String {
+    let source = error
+        .source()
+        .and_then(|source| source.downcast_ref::<io::Error>());
+    let is_over = source.is_some_and(|source| source.kind() == io::ErrorKind::UnexpectedEof);
+    if is_over || error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+        return "EOF".to_owned();
+    }
+    source.map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// A time of whole seconds as Go writes it.
+fn go_seconds(time: Duration) -> String {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    match (seconds / 60, seconds % 60) {
+        (0, seconds) => format!("{seconds}s"),
+        (minutes, seconds) => format!("{minutes}m{seconds}s"),
+    }
+}
+
+/// Holds a document to the kind that was to be answered; one that does not say its kind is taken for it.
+///
+/// # Errors
+///
+/// In upstream's words.
+pub fn check_kind(
+    document: &Value,
+    (group, version, kind): (&str, &str, &str),
+) -> Result<(), String> {
+    let said = |field: &str| {
+        document
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let (own_version, own_kind) = (said("apiVersion"), said("kind"));
+    let other = own_version
+        .strip_prefix(group)
+        .and_then(|rest| rest.strip_prefix('/'));
+    match (other, own_kind) {
+        (Some(other), _) if own_kind == kind && other == version => Ok(()),
+        (Some(other @ ("v1" | "v1beta1")), _) if own_kind == kind => Err(format!(
+            "converting ({other}.{kind}) to ({version}.{kind}): unknown conversion"
+        )),
+        _ if own_kind.is_empty()
+            && (own_version.is_empty() || own_version == format!("{group}/{version}")) =>
+        {
+            Ok(())
+        }
+        _ => Err(format!(
+            "no kind {own_kind:?} is registered for version {own_version:?} in scheme \"pkg/runtime/scheme.go:111\""
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_whole_seconds() {
+        for (millis, text) in [(1_000, "1s"), (1_001, "2s"), (60_000, "1m0s")] {
+            assert_eq!(go_seconds(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn a_document_of_another_kind_is_no_answer() {
+        let wanted = ("admission.k8s.io", "v1", "AdmissionReview");
+        let of = |version: &str, kind: &str| json!({"apiVersion": version, "kind": kind});
+        check_kind(&of("admission.k8s.io/v1", "AdmissionReview"), wanted).unwrap();
+        check_kind(&json!({"a": 1}), wanted).unwrap();
+        assert_eq!(
+            check_kind(&of("v1", "Pod"), wanted).unwrap_err(),
+            "no kind \"Pod\" is registered for version \"v1\" in scheme \"pkg/runtime/scheme.go:111\""
+        );
+        assert_eq!(
+            check_kind(&of("admission.k8s.io/v1beta1", "AdmissionReview"), wanted).unwrap_err(),
+            "converting (v1beta1.AdmissionReview) to (v1.AdmissionReview): unknown conversion"
+        );
+    }
+}
