@@ -14,6 +14,8 @@ mod pods;
 mod policies;
 mod priority;
 mod quota;
+mod request;
+mod rules;
 mod runtime_class;
 mod service_account;
 mod storage_claims;
@@ -38,6 +40,18 @@ pub enum Operation {
     Update,
     Delete,
     Connect,
+}
+
+impl Operation {
+    /// The word for it in rules and reviews.
+    fn name(self) -> &'static str {
+        match self {
+            Operation::Create => "CREATE",
+            Operation::Update => "UPDATE",
+            Operation::Delete => "DELETE",
+            Operation::Connect => "CONNECT",
+        }
+    }
 }
 
 /// A request under review.

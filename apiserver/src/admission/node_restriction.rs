@@ -78,16 +78,6 @@ impl Asked<'_> {
         }
     }
 
-    /// The word for what is done.
-    fn operation(&self) -> &'static str {
-        match self.review.operation {
-            Operation::Create => "CREATE",
-            Operation::Update => "UPDATE",
-            Operation::Delete => "DELETE",
-            Operation::Connect => "CONNECT",
-        }
-    }
-
     fn own_node(&self) -> Result<(), Status> {
         let (node, name) = (self.node, self.name());
         if name != node {
@@ -151,7 +141,10 @@ impl Asked<'_> {
         let (Operation::Update, Some(new), Some(old)) =
             (self.review.operation, self.object, self.review.old)
         else {
-            return self.refuse(format!("unexpected operation {:?}", self.operation()));
+            return self.refuse(format!(
+                "unexpected operation {:?}",
+                self.review.operation.name()
+            ));
         };
         if fixed_part(new) == fixed_part(old) {
             return Ok(());

@@ -23,15 +23,6 @@ use crate::served::Served;
 pub(super) use mutating::{Mutating, Round};
 pub(super) use validating::Validating;
 
-const GROUP: &str = "admissionregistration.k8s.io";
-
-/// Whether a request is about what admission itself is made of, which no policy judges.
-fn is_exempt(review: &Review<'_>) -> bool {
-    let kind = review.served.resource.kind.as_str();
-    review.attributes.group == GROUP
-        && (kind.contains("AdmissionPolicy") || kind.ends_with("WebhookConfiguration"))
-}
-
 /// What policies of both kinds have.
 #[derive(Debug)]
 struct Head {

@@ -17,21 +17,12 @@ use self::hook::Hook;
 use self::review::Answer;
 pub(super) use self::rounds::Rounds;
 use super::chain::Parts;
-use super::{Operation, Review};
+use super::{Review, rules};
 use crate::objects_view::ObjectsView;
 use crate::served::Served;
 use crate::webhook::{Caller, Failure};
 
 const GROUP: &str = "admissionregistration.k8s.io";
-/// What webhooks are not asked about: a wrong one could not be mended any more.
-const EXEMPT: [&str; 6] = [
-    "validatingwebhookconfigurations",
-    "mutatingwebhookconfigurations",
-    "validatingadmissionpolicies",
-    "validatingadmissionpolicybindings",
-    "mutatingadmissionpolicies",
-    "mutatingadmissionpolicybindings",
-];
 
 /// All webhooks that are asked.
 pub(super) struct Webhooks {
@@ -100,7 +91,7 @@ impl Webhooks {
         object: &mut Option<Value>,
         rounds: &mut Rounds,
     ) -> Result<(), Status> {
-        if is_exempt(review) {
+        if rules::is_exempt(review) {
             return Ok(());
         }
         let hooks = rounds.hooks(|| self.mutating.hooks(parts.view.as_ref()));
@@ -135,7 +126,7 @@ impl Webhooks {
         review: &Review<'_>,
         object: Option<&Value>,
     ) -> Result<(), Status> {
-        if is_exempt(review) {
+        if rules::is_exempt(review) {
             return Ok(());
         }
         let hooks = self.validating.hooks(parts.view.as_ref());
@@ -243,19 +234,4 @@ impl Webhooks {
 
 fn unusable(why: &String) -> Refused {
     Refused::Unasked(format!("could not get REST client: {why}"))
-}
-
-fn is_exempt(review: &Review<'_>) -> bool {
-    let asked = review.attributes;
-    asked.group == GROUP && EXEMPT.contains(&asked.resource.as_str())
-}
-
-/// The word of a review for what is done.
-fn operation_name(operation: Operation) -> &'static str {
-    match operation {
-        Operation::Create => "CREATE",
-        Operation::Update => "UPDATE",
-        Operation::Delete => "DELETE",
-        Operation::Connect => "CONNECT",
-    }
 }

@@ -7,10 +7,10 @@ use objects::Value;
 use objects::cel::authorizer::{Authorizer as Asked, Check, Decision, Question};
 use objects::cel::declared::from_data;
 use objects::cel::{Bindings, Value as CelValue};
-use serde_json::json;
 
 use super::composed::{Composed, Values};
-use crate::admission::{Operation, Review};
+use crate::admission::Review;
+use crate::admission::request::request;
 use crate::attributes::Attributes;
 use crate::authn::{service_account_groups, service_account_name};
 use crate::authz::Authorizer;
@@ -48,6 +48,9 @@ impl Inputs {
         let asked = review.attributes;
         let name = review.name_of(subject.object.or(subject.old));
         let namespace = review.namespace_of(subject.object.or(subject.old));
+        let mut shown = request(review, subject.served, subject.object.or(subject.old));
+        // Expressions may read the name even where there is none.
+        shown["name"] = name.into();
         let own = Question {
             group: asked.group.clone(),
             resource: asked.resource.clone(),
@@ -62,10 +65,7 @@ impl Inputs {
             ("oldObject", data(subject.old)),
             ("params", CelValue::Null),
             ("namespaceObject", CelValue::Null),
-            (
-                "request",
-                from_data(&request(review, subject.served, (name, namespace))),
-            ),
+            ("request", from_data(&shown)),
             (
                 "authorizer",
                 check(Check::Start(asker.clone(), Question::default())),
@@ -130,66 +130,6 @@ impl Inputs {
     pub(super) fn take_composed_cost(&self) -> u64 {
         self.composed.as_ref().map_or(0, Values::take_cost)
     }
-}
-
-/// The request as `AdmissionRequest` shows it to expressions.
-fn request(review: &Review<'_>, matched: &Served, (name, namespace): (&str, &str)) -> Value {
-    let asked = review.attributes;
-    let operation = match review.operation {
-        Operation::Create => "CREATE",
-        Operation::Update => "UPDATE",
-        Operation::Delete => "DELETE",
-        Operation::Connect => "CONNECT",
-    };
-    let mut request = json!({
-        "kind": kind(matched, &asked.subresource),
-        "resource": resource(matched),
-        "requestKind": kind(review.served, &asked.subresource),
-        "requestResource": resource(review.served),
-        "operation": operation,
-        "userInfo": user(&asked.user),
-        "dryRun": review.dry_run,
-        "options": review.options,
-    });
-    for (field, text) in [
-        ("subResource", asked.subresource.as_str()),
-        ("requestSubResource", &asked.subresource),
-        ("name", name),
-        ("namespace", namespace),
-    ] {
-        if !text.is_empty() || field == "name" {
-            request[field] = text.into();
-        }
-    }
-    request
-}
-
-fn kind(served: &Served, subresource: &str) -> Value {
-    let resource = &served.resource;
-    let (group, version, kind) = match served.subresource(subresource) {
-        Some(part) => (&part.group, &part.version, &part.kind),
-        None => (&resource.group, &resource.version, &resource.kind),
-    };
-    json!({"group": group, "version": version, "kind": kind})
-}
-
-fn resource(served: &Served) -> Value {
-    let resource = &served.resource;
-    json!({"group": resource.group, "version": resource.version, "resource": resource.plural})
-}
-
-fn user(user: &User) -> Value {
-    let mut shown = json!({"username": user.name});
-    if !user.uid.is_empty() {
-        shown["uid"] = user.uid.as_str().into();
-    }
-    if !user.groups.is_empty() {
-        shown["groups"] = json!(user.groups);
-    }
-    if !user.extra.is_empty() {
-        shown["extra"] = json!(user.extra);
-    }
-    shown
 }
 
 /// Answers what expressions ask about the request's user, or a service account.

@@ -68,7 +68,7 @@ const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralCo
 
 pub(super) async fn judge(asked: &Asked<'_>) -> Result<(), Status> {
     let node = asked.node;
-    let operation = asked.operation();
+    let operation = asked.review.operation.name();
     match (
         asked.review.attributes.subresource.as_str(),
         asked.review.operation,

@@ -8,10 +8,10 @@ use objects::{Value, meta};
 
 use super::hooks::{Hook, Hooks, parameter_resource, parameters};
 use super::patching::{Patch, PatchKind};
-use super::{Head, Seen, is_exempt, matching, namespace};
-use crate::admission::Review;
+use super::{Head, Seen, matching, namespace};
 use crate::admission::chain::Parts;
 use crate::admission::expressions::{Expression, Inputs, Matched};
+use crate::admission::{Review, rules};
 
 /// The plugin.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Mutating {
         object: &mut Value,
         round: &mut Round,
     ) -> Result<(), Status> {
-        if is_exempt(review) {
+        if rules::is_exempt(review) {
             return Ok(());
         }
         let hooks = self.hooks.now(parts.view.as_ref(), compile);

@@ -9,10 +9,10 @@ use serde_json::json;
 
 use super::decide::{Annotation, Compiled, Decision, decide};
 use super::hooks::{Hook, Hooks, parameter_resource, parameters};
-use super::{Head, Seen, is_exempt, matching, namespace};
-use crate::admission::Review;
+use super::{Head, Seen, matching, namespace};
 use crate::admission::chain::Parts;
 use crate::admission::expressions::{Expression, Inputs};
+use crate::admission::{Review, rules};
 
 /// The longest value of an audit annotation, in bytes.
 const ANNOTATION_LENGTH_MAX: usize = 10 * 1024;
@@ -63,7 +63,7 @@ impl Validating {
         review: &Review<'_>,
         object: Option<&Value>,
     ) -> Result<(), Status> {
-        if is_exempt(review) {
+        if rules::is_exempt(review) {
             return Ok(());
         }
         let hooks = self.hooks.now(parts.view.as_ref(), compile);

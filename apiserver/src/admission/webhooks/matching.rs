@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
+use objects::Value;
 use objects::status::Status;
-use objects::{Value, meta};
 
 use super::hook::Hook;
-use super::operation_name;
 use crate::admission::chain::Parts;
 use crate::admission::expressions::{Inputs, Matched, Subject};
-use crate::admission::{Operation, Review};
+use crate::admission::{Operation, Review, rules};
 use crate::registry::as_served;
 use crate::served::Served;
 
@@ -43,15 +42,12 @@ pub(super) async fn target(
     let Some(target) = by_rules(parts, hook, review) else {
         return Ok(None);
     };
-    let selector = hook.objects.as_ref().map_err(Status::internal)?;
-    let selected = [object, review.old]
-        .into_iter()
-        .flatten()
-        .any(|object| selector.selects(object));
-    if !selector.is_everything() && !selected {
+    let objects = hook.objects.as_ref().map_err(Status::internal)?;
+    if !rules::selects_object(review, object, objects) {
         return Ok(None);
     }
-    if !is_namespace_selected(parts, hook, review, object).await? {
+    let namespaces = hook.namespaces.as_ref().map_err(Status::internal)?;
+    if !rules::selects_namespace(parts, review, object, namespaces).await? {
         return Ok(None);
     }
     let holds = do_conditions_hold(parts, hook, review, (target.of(review), object)).await?;
@@ -101,122 +97,16 @@ fn is_of_another_kind(review: &Review<'_>) -> bool {
 }
 
 fn by_rules(parts: &Parts, hook: &Hook, review: &Review<'_>) -> Option<Target> {
-    let matches = |rule: &Value, served: &Served| is_rule_of(rule, review, served);
+    let matches = |rule: &Value, served: &Served| rules::covers(rule, review, served);
     if hook.rules.iter().any(|rule| matches(rule, review.served)) {
         return Some(Target::Own);
     }
     if !hook.is_equivalent {
         return None;
     }
-    let own = &review.served.resource;
-    let table = parts.resources.table();
-    let part = &review.attributes.subresource;
-    let others: Vec<&Arc<Served>> = table
-        .all
-        .iter()
-        .filter(|other| {
-            let resource = &other.resource;
-            resource.storage == own.storage
-                && (&resource.group, &resource.version) != (&own.group, &own.version)
-                && (part.is_empty() || other.subresource(part).is_some())
-        })
-        .collect();
+    let others = rules::other_versions(&parts.resources.table(), review);
     hook.rules.iter().find_map(|rule| {
         let other = others.iter().find(|other| matches(rule, other))?;
         Some(Target::Other(Arc::clone(other)))
     })
-}
-
-fn is_rule_of(rule: &Value, review: &Review<'_>, served: &Served) -> bool {
-    let resource = &served.resource;
-    let has = |field: &str, wanted: &str| {
-        meta::list(rule, &[field])
-            .iter()
-            .any(|item| item == "*" || item == wanted)
-    };
-    let in_scope = match meta::text(rule, &["scope"]) {
-        "Namespaced" => resource.namespaced,
-        "Cluster" => !resource.namespaced,
-        _ => true,
-    };
-    in_scope
-        && has("operations", operation_name(review.operation))
-        && has("apiGroups", &resource.group)
-        && has("apiVersions", &resource.version)
-        && meta::list(rule, &["resources"])
-            .iter()
-            .filter_map(Value::as_str)
-            .any(|pattern| is_resource(pattern, &resource.plural, &review.attributes.subresource))
-}
-
-/// Whether `pods`, `pods/log`, `pods/*`, `*/scale`, `*` or `*/*` means a resource, or a part of it.
-fn is_resource(pattern: &str, plural: &str, part: &str) -> bool {
-    let (own, own_part) = pattern.split_once('/').unwrap_or((pattern, ""));
-    (own == "*" || own == plural) && (own_part == "*" || own_part == part)
-}
-
-async fn is_namespace_selected(
-    parts: &Parts,
-    hook: &Hook,
-    review: &Review<'_>,
-    object: Option<&Value>,
-) -> Result<bool, Status> {
-    let selector = hook.namespaces.as_ref().map_err(Status::internal)?;
-    let is_namespace = review.is_of("", "namespaces");
-    let name = namespace(review, object);
-    if name.is_empty() || selector.is_everything() {
-        return Ok(true);
-    }
-    if is_namespace && matches!(review.operation, Operation::Create | Operation::Update) {
-        return Ok(object.is_some_and(|object| selector.selects(object)));
-    }
-    match parts.find(("", "namespaces"), "", name).await? {
-        Some(namespace) => Ok(selector.selects(&namespace)),
-        None => Err(Status::not_found("", "namespaces", name)),
-    }
-}
-
-/// The namespace that a request is about: of a namespace, itself.
-pub(super) fn namespace<'a>(review: &Review<'a>, object: Option<&'a Value>) -> &'a str {
-    let asked = review.attributes;
-    if asked.group.is_empty() && asked.resource == "namespaces" {
-        name(review, object)
-    } else {
-        &asked.namespace
-    }
-}
-
-/// The name that a request is about.
-pub(super) fn name<'a>(review: &Review<'a>, object: Option<&'a Value>) -> &'a str {
-    let asked = review.attributes;
-    match object {
-        Some(object) if asked.name.is_empty() => meta::name(object),
-        _ => &asked.name,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_resource;
-
-    #[test]
-    fn a_pattern_means_resources_and_parts_of_them() {
-        for (pattern, plural, part, expected) in [
-            ("pods", "pods", "", true),
-            ("pods", "pods", "log", false),
-            ("pods/*", "pods", "log", true),
-            ("pods/*", "pods", "", true),
-            ("*", "pods", "", true),
-            ("*", "pods", "log", false),
-            ("*/log", "pods", "log", true),
-            ("*/*", "pods", "log", true),
-            ("nodes", "pods", "", false),
-        ] {
-            assert_eq!(
-                is_resource(pattern, plural, part),
-                expected,
-                "{pattern} {plural}/{part}"
-            );
-        }
-    }
 }

@@ -6,11 +6,10 @@ use objects::status::{Cause, Reason, Status};
 use objects::{Value, meta};
 use serde_json::json;
 
+use super::Refused;
 use super::hook::Hook;
-use super::{Refused, matching, operation_name};
 use crate::admission::Review;
 use crate::served::Served;
-use crate::user::User;
 use crate::webhook::check_kind;
 
 const GROUP: &str = "admission.k8s.io";
@@ -32,61 +31,11 @@ pub(super) fn request(
     uid: &str,
     (object, old): (Option<&Value>, Option<&Value>),
 ) -> Value {
-    let asked = review.attributes;
-    let shown = object.or(old);
-    let mut request = json!({
-        "uid": uid,
-        "kind": kind(target, &asked.subresource),
-        "resource": resource(target),
-        "requestKind": kind(review.served, &asked.subresource),
-        "requestResource": resource(review.served),
-        "operation": operation_name(review.operation),
-        "userInfo": user(&asked.user),
-        "object": object,
-        "oldObject": old,
-        "dryRun": review.dry_run,
-        "options": review.options,
-    });
-    for (field, text) in [
-        ("subResource", asked.subresource.as_str()),
-        ("requestSubResource", asked.subresource.as_str()),
-        ("name", matching::name(review, shown)),
-        ("namespace", matching::namespace(review, shown)),
-    ] {
-        if !text.is_empty() {
-            request[field] = text.into();
-        }
-    }
+    let mut request = crate::admission::request::request(review, target, object.or(old));
+    request["uid"] = json!(uid);
+    request["object"] = json!(object);
+    request["oldObject"] = json!(old);
     request
-}
-
-fn kind(served: &Served, subresource: &str) -> Value {
-    let resource = &served.resource;
-    match served.subresource(subresource) {
-        Some(part) => json!({"group": part.group, "version": part.version, "kind": part.kind}),
-        None => {
-            json!({"group": resource.group, "version": resource.version, "kind": resource.kind})
-        }
-    }
-}
-
-fn resource(served: &Served) -> Value {
-    let resource = &served.resource;
-    json!({"group": resource.group, "version": resource.version, "resource": resource.plural})
-}
-
-fn user(user: &User) -> Value {
-    let mut info = json!({"username": user.name});
-    if !user.uid.is_empty() {
-        info["uid"] = json!(user.uid);
-    }
-    if !user.groups.is_empty() {
-        info["groups"] = json!(user.groups);
-    }
-    if !user.extra.is_empty() {
-        info["extra"] = json!(user.extra);
-    }
-    info
 }
 
 /// What a webhook answered.
