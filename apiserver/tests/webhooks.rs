@@ -9,6 +9,8 @@ mod cluster;
 mod conversion;
 #[path = "webhooks/hook.rs"]
 mod hook;
+#[path = "webhooks/together.rs"]
+mod together;
 #[path = "webhooks/world.rs"]
 mod world;
 
