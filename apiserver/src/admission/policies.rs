@@ -17,6 +17,7 @@ use objects::{Value, meta};
 use super::Review;
 use super::chain::Parts;
 use super::expressions::{Composed, Inputs, MatchConditions, Subject};
+use super::rules::is_whole;
 use crate::registry::{as_read, as_served};
 use crate::served::Served;
 
@@ -72,7 +73,7 @@ impl Seen {
         object: Option<&Value>,
     ) -> Result<Seen, Status> {
         let shown = async |value: Option<&Value>| match value {
-            Some(value) if is_whole(review, value) => {
+            Some(value) if is_whole(&served, value) => {
                 as_served(&served, value.clone()).await.map(Some)
             }
             other => Ok(other.cloned()),
@@ -96,16 +97,11 @@ impl Seen {
 
     /// A changed object in the version of the request.
     async fn taken(&self, review: &Review<'_>, changed: Value) -> Result<Value, Status> {
-        if !is_whole(review, &changed) {
+        if !is_whole(review.served, &changed) {
             return as_read(review.served, changed);
         }
         as_served(review.served, as_read(&self.served, changed)?).await
     }
-}
-
-/// Whether a value is an object of the resource, and not the body of a part that has a kind of its own.
-fn is_whole(review: &Review<'_>, value: &Value) -> bool {
-    meta::text(value, &["kind"]) == review.served.resource.kind
 }
 
 /// The object of the request's namespace, for what has one.

@@ -27,6 +27,11 @@ pub(super) fn is_exempt(review: &Review<'_>) -> bool {
     asked.group == GROUP && EXEMPT.contains(&asked.resource.as_str())
 }
 
+/// Whether a value is an object of a resource, and not the body of a part that has a kind of its own.
+pub(super) fn is_whole(served: &Served, value: &Value) -> bool {
+    meta::text(value, &["kind"]) == served.resource.kind
+}
+
 /// The other versions under which the objects of a request are served.
 pub(super) fn other_versions(table: &Table, review: &Review<'_>) -> Vec<Arc<Served>> {
     let own = &review.served.resource;

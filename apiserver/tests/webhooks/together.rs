@@ -102,14 +102,8 @@ async fn a_webhook_judges_whether_somebody_may_connect() {
     let hook = world.hook("a", "deny-message", json!({"rules": rules}));
     world.validate(vec![hook]).await;
     world.scripts();
-    let mut stream = world.cluster.connect(b"http/1.1").await;
-    let text = "POST /api/v1/namespaces/default/pods/p/exec?command=sh&stdout=true HTTP/1.1\r\nhost: localhost\r\n\
-         connection: close\r\nauthorization: Bearer admin-token\r\ncontent-length: 0\r\n\r\n";
-    stream.write_all(text.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    // The end of a connection without the end of its TLS is an end all the same.
-    let _ = stream.read_to_end(&mut answer).await;
-    let answer = String::from_utf8(answer).unwrap();
+    let path = "/api/v1/namespaces/default/pods/p/exec?command=sh&stdout=true";
+    let answer = post(&world, path, "").await;
     let refusal = "admission webhook \\\"a.wh.test\\\" denied the request: no way";
     assert!(answer.contains(refusal), "{answer}");
     let (_, request) = world.hook.asked().remove(0);
@@ -120,4 +114,46 @@ async fn a_webhook_judges_whether_somebody_may_connect() {
     assert_eq!(request["object"]["command"], json!(["sh"]));
     assert_eq!(request["name"], "p");
     world.cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_judges_and_changes_evictions() {
+    let mut world = World::start().await;
+    let rules = json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods/eviction"]}]);
+    let eviction =
+        json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}});
+    let path = "/api/v1/namespaces/default/pods/p/eviction";
+    let hook = world.hook("a", "labels", json!({"rules": rules}));
+    world.mutate(vec![hook]).await;
+    world.scripts();
+    let answer = post(&world, path, &eviction.to_string()).await;
+    assert!(answer.contains("pods \\\"p\\\" not found"), "{answer}");
+    let (_, request) = world.hook.asked().remove(0);
+    assert_eq!(
+        request["kind"],
+        json!({"group": "policy", "version": "v1", "kind": "Eviction"})
+    );
+    assert_eq!(request["object"]["apiVersion"], "policy/v1");
+    assert_eq!(request["object"]["metadata"]["name"], "p");
+    assert_eq!(request["subResource"], "eviction");
+    let hook = world.hook("a", "deny-message", json!({"rules": rules}));
+    world.validate(vec![hook]).await;
+    let answer = post(&world, path, &eviction.to_string()).await;
+    assert!(answer.contains("denied the request: no way"), "{answer}");
+    world.cluster.stop().await;
+}
+
+/// What a request of HTTP/1.1 is answered.
+async fn post(world: &World, path: &str, body: &str) -> String {
+    let mut stream = world.cluster.connect(b"http/1.1").await;
+    let text = format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer admin-token\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // The end of a connection without the end of its TLS is an end all the same.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).unwrap()
 }

@@ -8,7 +8,7 @@ use objects::status::Status;
 use super::hook::Hook;
 use crate::admission::chain::Parts;
 use crate::admission::expressions::{Inputs, Matched, Subject};
-use crate::admission::{Operation, Review, rules};
+use crate::admission::{Review, rules};
 use crate::registry::as_served;
 use crate::served::Served;
 
@@ -36,7 +36,7 @@ pub(super) async fn target(
     review: &Review<'_>,
     object: Option<&Value>,
 ) -> Result<Option<Target>, Status> {
-    if is_of_another_kind(review) {
+    if is_of_another_kind(review, object) {
         return Ok(None);
     }
     let Some(target) = by_rules(parts, hook, review) else {
@@ -54,14 +54,16 @@ pub(super) async fn target(
     Ok(holds.then_some(target))
 }
 
-/// An object in the version that a webhook reads.
+/// An object in the version that a webhook reads. What is no object of the resource has one version.
 pub(super) async fn shown(
     served: &Served,
     object: Option<&Value>,
 ) -> Result<Option<Value>, Status> {
     match object {
-        Some(object) => as_served(served, object.clone()).await.map(Some),
-        None => Ok(None),
+        Some(object) if rules::is_whole(served, object) => {
+            as_served(served, object.clone()).await.map(Some)
+        }
+        other => Ok(other.cloned()),
     }
 }
 
@@ -89,11 +91,12 @@ async fn do_conditions_hold(
         .map_err(|why| Status::forbidden(&asked.group, &asked.resource, &asked.name, why))
 }
 
-/// Whether a part of an object is changed that has a kind of its own, which is not what is under review here.
-fn is_of_another_kind(review: &Review<'_>) -> bool {
+/// Whether a part with a kind of its own is changed, while under review is the object that it is a part of.
+fn is_of_another_kind(review: &Review<'_>, object: Option<&Value>) -> bool {
     let part = review.served.subresource(&review.attributes.subresource);
-    review.operation != Operation::Connect
-        && part.is_some_and(|part| part.kind != review.served.resource.kind)
+    let is_whole = |object: &Value| rules::is_whole(review.served, object);
+    part.is_some_and(|part| part.kind != review.served.resource.kind)
+        && object.or(review.old).is_some_and(is_whole)
 }
 
 fn by_rules(parts: &Parts, hook: &Hook, review: &Review<'_>) -> Option<Target> {

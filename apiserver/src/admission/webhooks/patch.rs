@@ -6,6 +6,7 @@ use objects::status::Status;
 use objects::{Value, meta};
 
 use super::Refused;
+use crate::admission::rules::is_whole;
 use crate::admission::{Operation, Review};
 use crate::registry::{as_served, with_defaults};
 use crate::served::Served;
@@ -19,6 +20,9 @@ pub(super) async fn shown(
     operation: Operation,
     object: &Value,
 ) -> Result<Value, Status> {
+    if !is_whole(target, object) {
+        return Ok(object.clone());
+    }
     let mut shown = as_served(target, object.clone()).await?;
     if operation == Operation::Create {
         for field in LATER {
@@ -42,6 +46,9 @@ pub(super) fn apply(target: &Served, object: &Value, patch: &[u8]) -> Result<Val
         ))
     })?;
     check_kind(object, &patched).map_err(Status::internal)?;
+    if !is_whole(target, object) {
+        return Ok(patched);
+    }
     let read = match target.custom() {
         Some(version) => {
             let mut read = patched;
@@ -80,6 +87,9 @@ pub(super) async fn taken(
     before: &Value,
     patched: Value,
 ) -> Result<Value, Status> {
+    if !is_whole(review.served, before) {
+        return Ok(patched);
+    }
     let mut after = as_served(review.served, patched).await?;
     if review.operation == Operation::Create {
         for field in LATER {
