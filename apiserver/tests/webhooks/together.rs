@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
+use proto::api::Target;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -12,6 +13,7 @@ async fn put_policy(world: &mut World, (kind, plural): (&str, &str), spec: Value
     let mut policy = spec;
     policy["matchConstraints"] = json!({"resourceRules": [
         {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["configmaps"]},
+        {"apiGroups": ["autoscaling"], "apiVersions": ["v1"], "operations": ["*"], "resources": ["*"]},
     ]});
     let mut binding = json!({"policyName": "p"});
     if kind == "ValidatingAdmissionPolicy" {
@@ -65,6 +67,30 @@ async fn policies_change_objects_before_webhooks_do_and_both_look_again_at_what_
 
 fn seen_labels((_, request): (String, Value)) -> Value {
     request["object"]["metadata"]["labels"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_changes_an_object_in_the_version_that_it_asks_for() {
+    let mut world = World::start().await;
+    let expression = "Object{spec: Object.spec{targetCPUUtilizationPercentage: 42}}";
+    let spec = json!({
+        "reinvocationPolicy": "Never",
+        "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}],
+    });
+    let kind = ("MutatingAdmissionPolicy", "mutatingadmissionpolicies");
+    put_policy(&mut world, kind, spec).await;
+    let target = Target {
+        group: "autoscaling".to_owned(),
+        version: "v2".to_owned(),
+        resource: "horizontalpodautoscalers".to_owned(),
+        ..config_maps("")
+    };
+    let object = json!({"metadata": {"name": "h"}, "spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}});
+    let made = tree(&world.create(target, object, false).await.unwrap());
+    assert_eq!(made["apiVersion"], "autoscaling/v2");
+    let target = &made["spec"]["metrics"][0]["resource"]["target"];
+    assert_eq!(target["averageUtilization"], 42, "{made}");
+    world.cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
