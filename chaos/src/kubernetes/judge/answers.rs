@@ -17,9 +17,10 @@ type Words<'a> = BTreeMap<&'a str, Vec<(&'a Key, u64)>>;
 pub(super) fn judge(operations: &[&Operation], truth: &Truth, findings: &mut Findings) {
     let words = words(truth);
     let floors = Floors::of(operations, truth);
+    let ceilings = Ceilings::of(operations, truth);
     for operation in operations {
-        let floor = floors.before(operation);
-        look_at_read(operation, floor, truth, findings);
+        let span = (floors.before(operation), ceilings.after(operation));
+        look_at_read(operation, span, truth, findings);
         look_at_write(operation, truth, &words, findings);
     }
     look_at_causes(operations, truth, &words, findings);
@@ -72,6 +73,35 @@ impl Floors {
     }
 }
 
+/// The revisions that were not reached when an operation was over, for they are of writes that were asked for later.
+struct Ceilings(Vec<(u64, u64)>);
+
+impl Ceilings {
+    fn of(operations: &[&Operation], truth: &Truth) -> Ceilings {
+        let mut writes: Vec<(u64, u64)> = operations
+            .iter()
+            .filter(|one| one.request.writes())
+            .filter_map(|one| Some((one.call_ns, told(one, truth)?)))
+            .collect();
+        writes.sort_unstable();
+        let mut lowest = u64::MAX;
+        for (_, revision) in writes.iter_mut().rev() {
+            lowest = lowest.min(*revision);
+            *revision = lowest;
+        }
+        Ceilings(writes)
+    }
+
+    fn after(&self, operation: &Operation) -> u64 {
+        let earlier = self
+            .0
+            .partition_point(|(when_ns, _)| *when_ns <= operation.return_ns);
+        self.0
+            .get(earlier)
+            .map_or(u64::MAX, |(_, revision)| *revision)
+    }
+}
+
 /// The revision that an answer proves to be reached.
 fn told(operation: &Operation, truth: &Truth) -> Option<u64> {
     match (&operation.outcome, &operation.request) {
@@ -82,7 +112,13 @@ fn told(operation: &Operation, truth: &Truth) -> Option<u64> {
     }
 }
 
-fn look_at_read(operation: &Operation, floor: u64, truth: &Truth, findings: &mut Findings) {
+/// A read has to be of a revision from the floor on and below the ceiling.
+fn look_at_read(
+    operation: &Operation,
+    (floor, ceiling): (u64, u64),
+    truth: &Truth,
+    findings: &mut Findings,
+) {
     match (&operation.request, &operation.outcome) {
         (Request::List { kind }, Outcome::Objects { revision, items }) => {
             findings.check(Promise::Fresh, *revision >= floor, || {
@@ -109,11 +145,12 @@ fn look_at_read(operation: &Operation, floor: u64, truth: &Truth, findings: &mut
             });
         }
         (Request::Get { key }, Outcome::Refused { code, .. }) if *code == NOT_FOUND => {
-            // It was absent at the floor, or somebody deleted it later.
-            let gone = truth.at(key, floor).is_none() || truth.is_deleted_behind(key, floor);
+            // It was absent at the floor, or somebody deleted it before the answer.
+            let gone =
+                truth.at(key, floor).is_none() || truth.is_deleted_between(key, floor, ceiling);
             findings.check(Promise::Fresh, gone, || {
                 format!(
-                    "{} was told that there is no {key}, which there was at {floor} and after",
+                    "{} was told that there is no {key}, which there was from {floor} on, below {ceiling}",
                     who(operation)
                 )
             });

@@ -82,6 +82,16 @@ fn get(second: u64, outcome: Outcome) -> Record {
     op(second, Request::Get { key: key() }, outcome)
 }
 
+/// A read that is called before the delete of [`good`] and returns while that runs.
+fn get_during_delete() -> Record {
+    let Record::Op(mut operation) = get(5, refused(404)) else {
+        unreachable!("a read is an operation");
+    };
+    operation.call_ns += 700_000_000;
+    operation.return_ns = 6_200_000_000;
+    Record::Op(operation)
+}
+
 fn refused(code: u16) -> Outcome {
     Outcome::Refused {
         code,
@@ -274,6 +284,14 @@ fn a_stale_read_is_found() {
     let mut records = without(EVENTS - 1);
     *outcome(&mut records, GOT) = refused(404);
     assert_found(&records, Promise::Fresh);
+    // Somebody deleted it, and only after a write that was asked for when the read was over.
+    let mut records = good();
+    *outcome(&mut records, GOT) = refused(404);
+    assert_found(&records, Promise::Fresh);
+    // Whoever asks while it is deleted may be told so.
+    let mut records = good();
+    records.push(get_during_delete());
+    assert_held(&records);
     let mut records = good();
     *outcome(&mut records, MISSED) = Outcome::Object(object(30, "b", "p"));
     assert_found(&records, Promise::Fresh);

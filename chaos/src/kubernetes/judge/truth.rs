@@ -279,11 +279,13 @@ impl Truth {
             .map(|(at, _)| *at)
     }
 
-    /// Whether an object was deleted behind a revision.
-    pub(super) fn is_deleted_behind(&self, key: &Key, revision: u64) -> bool {
+    /// Whether an object was deleted behind one revision and before another.
+    pub(super) fn is_deleted_between(&self, key: &Key, behind: u64, before: u64) -> bool {
         self.changes.get(key).is_some_and(|changes| {
-            let mut later = changes.range(revision + 1..);
-            later.any(|(_, version)| version.change == Change::Deleted)
+            let later = changes.range(behind + 1..);
+            later
+                .take_while(|(at, _)| **at < before)
+                .any(|(_, version)| version.change == Change::Deleted)
         })
     }
 
