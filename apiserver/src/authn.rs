@@ -89,7 +89,7 @@ pub struct Options {
     pub front_proxies: Option<FrontProxies>,
     /// Whether those who say nothing are let in as anonymous.
     pub anonymous: bool,
-    /// The audiences of this server.
+    /// The audiences of this server; none if it asks nobody whom credentials are meant for.
     pub api_audiences: Vec<String>,
     pub clock: Clock,
 }
@@ -166,7 +166,7 @@ impl Authenticator {
         }
     }
 
-    /// Whose token it is, if it is meant for one of these audiences.
+    /// Whose token it is, if it is meant for one of these audiences, or if none are asked for.
     ///
     /// # Errors
     /// Why it is nobody's.
@@ -182,7 +182,7 @@ impl Authenticator {
             .cloned()
             .collect();
         let meant = |user: Option<User>| {
-            let user = user.filter(|_| !own.is_empty())?;
+            let user = user.filter(|_| audiences.is_empty() || !own.is_empty())?;
             Some(Identity {
                 user: authenticated(user),
                 audiences: own.clone(),

@@ -39,9 +39,13 @@ pub fn token(authenticator: &Authenticator, body: &Value) -> Result<Value, Statu
     let word = bearer_word(token).unwrap_or_default();
     let mut answer = body.clone();
     answer["status"] = match authenticator.token(word, &audiences) {
-        Ok(identity) => json!({
-            "authenticated": true, "user": user_info(&identity.user), "audiences": identity.audiences,
-        }),
+        Ok(identity) => {
+            let mut status = json!({"authenticated": true, "user": user_info(&identity.user)});
+            if !identity.audiences.is_empty() {
+                status["audiences"] = json!(identity.audiences);
+            }
+            status
+        }
         Err(why) => json!({"user": {}, "error": why}),
     };
     Ok(answer)

@@ -309,3 +309,38 @@ proptest! {
         prop_assert!(cluster.authenticator.token(&token, &[API.to_owned()]).is_err());
     }
 }
+
+#[test]
+fn a_server_without_audiences_lets_tokens_in_that_do_not_say_whom_they_are_meant_for() {
+    let authenticator = Authenticator::new(Options {
+        static_tokens: StaticTokens::parse("f", "t1,alice,u1,devs").unwrap(),
+        service_accounts: None,
+        bootstrap_secrets: None,
+        anonymous: true,
+        api_audiences: Vec::new(),
+        clock: Clock::system(),
+    });
+    let credentials = Credentials {
+        certificates: &[],
+        token: Some("t1"),
+    };
+    let identity = authenticator.authenticate(&credentials).unwrap().unwrap();
+    assert_eq!(identity.user.name, "alice");
+    assert!(identity.audiences.is_empty());
+    let elsewhere = authenticator.token("t1", &["https://elsewhere".to_owned()]);
+    assert_eq!(elsewhere.unwrap_err(), "invalid bearer token");
+    let review = |audiences: Value| {
+        let body = json!({"spec": {"token": "t1", "audiences": audiences}});
+        review::token(&authenticator, &body).unwrap()["status"].clone()
+    };
+    let user =
+        json!({"username": "alice", "uid": "u1", "groups": ["devs", "system:authenticated"]});
+    assert_eq!(
+        review(json!([])),
+        json!({"authenticated": true, "user": user})
+    );
+    assert_eq!(
+        review(json!(["https://elsewhere"])),
+        json!({"user": {}, "error": "invalid bearer token"})
+    );
+}
