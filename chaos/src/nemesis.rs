@@ -188,7 +188,7 @@ impl Nemesis {
         let names: Vec<String> = injected
             .members
             .iter()
-            .map(|m| self.cluster.name(*m))
+            .map(|m| format!(" {}", self.cluster.name(*m)))
             .collect();
         let role = injected
             .role
@@ -196,10 +196,10 @@ impl Nemesis {
             .unwrap_or_default();
         let mark = if injected.fired { "" } else { "DID NOT FIRE: " };
         println!(
-            "[{:>7.1} s] {mark}{} {}{role}, {} ms: {}",
+            "[{:>7.1} s] {mark}{}{}{role}, {} ms: {}",
             injected.start_ms as f64 / 1e3,
             injected.fault,
-            names.join(", "),
+            names.join(","),
             injected.end_ms - injected.start_ms,
             injected.evidence
         );
