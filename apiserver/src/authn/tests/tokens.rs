@@ -316,6 +316,7 @@ fn a_server_without_audiences_lets_tokens_in_that_do_not_say_whom_they_are_meant
         static_tokens: StaticTokens::parse("f", "t1,alice,u1,devs").unwrap(),
         service_accounts: None,
         bootstrap_secrets: None,
+        front_proxies: None,
         anonymous: true,
         api_audiences: Vec::new(),
         clock: Clock::system(),
@@ -323,6 +324,7 @@ fn a_server_without_audiences_lets_tokens_in_that_do_not_say_whom_they_are_meant
     let credentials = Credentials {
         certificates: &[],
         token: Some("t1"),
+        headers: None,
     };
     let identity = authenticator.authenticate(&credentials).unwrap().unwrap();
     assert_eq!(identity.user.name, "alice");
