@@ -238,6 +238,25 @@ mod tests {
     }
 
     #[test]
+    fn the_command_line_of_kubeadm_is_taken() {
+        let config = parse(
+            "--advertise-address=10.0.2.15 --allow-privileged=true --authorization-mode=Node,RBAC --client-ca-file=/pki/ca.crt \
+             --enable-admission-plugins=NodeRestriction --enable-bootstrap-token-auth=true --etcd-cafile=/pki/etcd/ca.crt \
+             --etcd-certfile=/pki/etcd-client.crt --etcd-keyfile=/pki/etcd-client.key --etcd-servers=https://127.0.0.1:2379 \
+             --kubelet-client-certificate=/pki/kubelet.crt --kubelet-client-key=/pki/kubelet.key \
+             --kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname --proxy-client-cert-file=/pki/proxy.crt \
+             --proxy-client-key-file=/pki/proxy.key --requestheader-allowed-names=front-proxy-client \
+             --requestheader-client-ca-file=/pki/front.crt --requestheader-extra-headers-prefix=X-Remote-Extra- \
+             --requestheader-group-headers=X-Remote-Group --requestheader-username-headers=X-Remote-User --secure-port=6443 \
+             --service-account-issuer=https://kubernetes.default.svc.cluster.local --service-account-key-file=/pki/sa.pub \
+             --service-account-signing-key-file=/pki/sa.key --service-cluster-ip-range=10.96.0.0/12 --tls-cert-file=/pki/s.crt \
+             --tls-private-key-file=/pki/s.key",
+        );
+        assert!(config.allow_privileged && config.enable_bootstrap_token_auth);
+        assert_eq!(config.enable_admission_plugins, ["NodeRestriction"]);
+    }
+
+    #[test]
     fn requests_have_limits_and_a_stop_its_delay() {
         let config = parse(
             "--etcd-servers a --enable-priority-and-fairness=false --max-requests-inflight=7 --max-mutating-requests-inflight 8 \

@@ -87,6 +87,7 @@ impl Apiservers {
             ("--allow-privileged", "true".to_owned()),
             // Nothing here makes the service accounts that pods would be given.
             ("--disable-admission-plugins", "ServiceAccount".to_owned()),
+            ("--enable-admission-plugins", "NodeRestriction".to_owned()),
         ] {
             command.arg(format!("{flag}={value}"));
         }
