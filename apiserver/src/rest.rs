@@ -19,7 +19,7 @@ mod verbs;
 mod writes;
 
 pub use self::answer::{Answer, Body, Failure};
-pub(crate) use self::body::{BODY_BYTES_MAX, decode_json, decode_patched};
+pub(crate) use self::body::{BODY_BYTES_MAX, decode_applied, decode_json, decode_patched};
 pub(crate) use self::connect::Outward;
 pub(crate) use self::front::timed_out;
 pub use self::front::{Front, Peer};

@@ -11,7 +11,7 @@ use super::failure::Failed;
 use super::options;
 use super::reads::encoded;
 use crate::registry::{Deleted, Request, WriteOptions};
-use crate::rest::{decode_json, decode_patched, note_object, wanted};
+use crate::rest::{decode_applied, decode_json, decode_patched, note_object, wanted};
 
 /// What a write made, and whether there was nothing before.
 type Written = (Value, bool);
@@ -104,7 +104,7 @@ async fn patch_as(
     };
     let change = |current: &Value| {
         let patched = patch::apply_patch(kind, at, current, bytes)?;
-        decode_patched(patched, &wanted(request, options))
+        decode_patched(patched, &wanted(request, options), (kind, bytes))
     };
     let registry = caller.registry();
     let object = if scale {
@@ -126,7 +126,7 @@ pub(super) async fn apply(
     let applying = async {
         let options = options::write(message.options.as_ref(), "PatchOptions", message.force)?;
         request.audit.request_patch(&message.configuration);
-        let decode = |applied| decode_patched(applied, &wanted(&request, &options));
+        let decode = |applied| decode_applied(applied, &wanted(&request, &options));
         let registry = caller.registry();
         registry
             .apply(&request, &message.configuration, &decode, &options)

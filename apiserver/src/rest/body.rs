@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use objects::catalog::Catalog;
 use objects::codec::{json, protobuf, yaml};
 use objects::crd::Version;
+use objects::patch::{self, PatchKind};
 use objects::schema::At;
 use objects::status::{Reason, Status};
 use objects::{Value, meta};
@@ -106,11 +107,29 @@ pub(crate) fn decode_json(bytes: &[u8], wanted: &Wanted<'_>) -> Result<Value, St
     decode(bytes, &HeaderMap::new(), wanted)
 }
 
-/// An object after a patch: as if it had been sent whole.
-pub(crate) fn decode_patched(value: Value, wanted: &Wanted<'_>) -> Result<Value, Status> {
+/// An object that was merged with an applied one: as if it had been sent whole.
+pub(crate) fn decode_applied(value: Value, wanted: &Wanted<'_>) -> Result<Value, Status> {
     let strict = Vec::new();
-    let read = checked(json::Read { value, strict }, wanted)?;
+    let read =
+        checked(json::Read { value, strict }, wanted).map_err(|why| unreadable(wanted, &why))?;
     tell(&read.strict, wanted, Status::bad_request)?;
+    check_kind(&read.value, wanted)?;
+    Ok(read.value)
+}
+
+/// An object after a patch, whose body tells what is wrong with it.
+pub(crate) fn decode_patched(
+    value: Value,
+    wanted: &Wanted<'_>,
+    (kind, body): (PatchKind, &[u8]),
+) -> Result<Value, Status> {
+    let read = json::Read {
+        value: value.clone(),
+        strict: Vec::new(),
+    };
+    let invalid = |why: String| patch::invalid_result(kind, body, &value, &why);
+    let read = checked(read, wanted).map_err(invalid)?;
+    tell(&read.strict, wanted, invalid)?;
     check_kind(&read.value, wanted)?;
     Ok(read.value)
 }
@@ -174,28 +193,26 @@ fn unreadable(wanted: &Wanted<'_>, why: &str) -> Status {
 
 /// An object that was sent whole.
 fn whole(read: json::Read, wanted: &Wanted<'_>) -> Result<Value, Status> {
-    let read = checked(read, wanted)?;
+    let read = checked(read, wanted).map_err(|why| unreadable(wanted, &why))?;
     tell(&read.strict, wanted, |why| unreadable(wanted, &why))?;
     Ok(read.value)
 }
 
-/// A tree as its kind has it, and what a strict reader has against it.
-fn checked(read: json::Read, wanted: &Wanted<'_>) -> Result<json::Read, Status> {
+/// A tree as its kind has it, and what a strict reader has against it; or why it is none of its kind.
+fn checked(read: json::Read, wanted: &Wanted<'_>) -> Result<json::Read, String> {
     let mut strict = read.strict;
     let custom = wanted.custom();
     let value = match typed_as(wanted) {
         _ if custom.is_some_and(|_| read.value.is_object()) => {
             let mut value = read.value;
-            let metadata = objects::crd::check_metadata(&mut value)
-                .map_err(|error| unreadable(wanted, &error))?;
+            let metadata = objects::crd::check_metadata(&mut value)?;
             strict.extend(metadata);
             let gone = custom.map_or_else(Vec::new, |version| version.prune(&mut value));
             strict.extend(gone.iter().map(|path| format!("unknown field \"{path}\"")));
             value
         }
         Some(at) => {
-            let typed = json::check(&read.value, at)
-                .map_err(|error| unreadable(wanted, &error.to_string()))?;
+            let typed = json::check(&read.value, at).map_err(|error| error.to_string())?;
             strict.extend(typed.strict);
             typed.value
         }

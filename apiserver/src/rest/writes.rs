@@ -66,7 +66,7 @@ pub(super) async fn patch(call: &Call<'_>, request: Admitted) -> Result<Answer, 
     call.request.audit.request_patch(&bytes);
     let registry = &call.front.registry;
     if form == APPLY {
-        let decode = |applied| body::decode_patched(applied, &wanted(&call.request, &options));
+        let decode = |applied| body::decode_applied(applied, &wanted(&call.request, &options));
         let applying = registry.apply(&call.request, &bytes, &decode, &options);
         let (object, made) = applying.await?;
         return shown(call, if made { 201 } else { 200 }, &object, "");
@@ -91,7 +91,8 @@ pub(super) async fn patch(call: &Call<'_>, request: Admitted) -> Result<Answer, 
     };
     let change = |current: &Value| {
         let patched = patch::apply_patch(kind, at, current, &bytes)?;
-        body::decode_patched(patched, &wanted(&call.request, &options))
+        let wanted = wanted(&call.request, &options);
+        body::decode_patched(patched, &wanted, (kind, &bytes))
     };
     let object = if call.request.subresource == "scale" {
         registry.set_scale(&call.request, &change, &options).await?
