@@ -6,8 +6,16 @@
 
 #[path = "kubectl/cluster.rs"]
 mod cluster;
+#[path = "kubectl/kills.rs"]
+mod kills;
 #[path = "kubectl/normal.rs"]
 mod normal;
+#[path = "kubectl/process.rs"]
+mod process;
+#[path = "kubectl/relay.rs"]
+mod relay;
+#[path = "kubectl/store.rs"]
+mod store;
 #[path = "kubectl/story.rs"]
 mod story;
 
@@ -17,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use cluster::Cluster;
+use kills::Killed;
 use story::{Shell, Story};
 
 /// Names a kubeconfig; the stories are then run there and what they say is kept as golden.
@@ -28,9 +37,8 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kubectl")
 }
 
-/// Every story of a folder by its name, with what each of its steps said.
-fn told(kubeconfig: &Path, stories: &str) -> BTreeMap<String, Vec<story::Said>> {
-    let shell = Shell::new(kubeconfig);
+/// Every story of a folder by its name, with what came of telling it.
+fn told<T: Send>(stories: &str, tell: impl Fn(&Story) -> T + Sync) -> BTreeMap<String, T> {
     let waiting = Mutex::new(Story::all(&folder().join(stories)));
     let done = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
@@ -40,7 +48,7 @@ fn told(kubeconfig: &Path, stories: &str) -> BTreeMap<String, Vec<story::Said>> 
                     let Some(story) = waiting.lock().unwrap().pop() else {
                         return;
                     };
-                    let said = shell.tell(&story);
+                    let said = tell(&story);
                     done.lock().unwrap().insert(story.name, said);
                 }
             });
@@ -59,22 +67,37 @@ fn known(stories: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Keeps what the stories of a folder say as golden, if that is asked for.
+fn is_captured(stories: &str) -> bool {
+    let Ok(kubeconfig) = std::env::var(CAPTURE) else {
+        return false;
+    };
+    let shell = Shell::new(Path::new(&kubeconfig));
+    for (name, said) in told(stories, |story| shell.tell(story)) {
+        let place = folder().join(stories).join(format!("{name}.golden"));
+        fs::write(place, story::golden(&said)).unwrap();
+    }
+    true
+}
+
+/// What each step of a story has to say.
+fn expected(stories: &str, name: &str) -> Vec<story::Said> {
+    let place = folder().join(stories).join(format!("{name}.golden"));
+    story::read_golden(&fs::read_to_string(place).unwrap())
+}
+
 /// Tells the stories of a folder and compares each step with its golden.
 fn compare(stories: &str) {
-    let place = folder().join(stories);
-    if let Ok(kubeconfig) = std::env::var(CAPTURE) {
-        for (name, said) in told(Path::new(&kubeconfig), stories) {
-            fs::write(place.join(format!("{name}.golden")), story::golden(&said)).unwrap();
-        }
+    if is_captured(stories) {
         return;
     }
     let cluster = Cluster::start();
     let mut known = known(stories);
     let mut wrong = Vec::new();
     let mut steps = 0;
-    for (name, said) in told(&cluster.kubeconfig, stories) {
-        let golden = fs::read_to_string(place.join(format!("{name}.golden"))).unwrap();
-        let expected = story::read_golden(&golden);
+    let shell = Shell::new(&cluster.kubeconfig);
+    for (name, said) in told(stories, |story| shell.tell(story)) {
+        let expected = expected(stories, &name);
         assert_eq!(
             expected.len(),
             said.len(),
@@ -116,4 +139,36 @@ fn kubectl_is_answered_as_a_kube_apiserver_answers() {
 #[ignore = "the published manifests are fetched by `cargo xtask test`"]
 fn published_manifests_are_taken_as_a_kube_apiserver_takes_them() {
     compare("manifests");
+}
+
+/// Stories each step of which may be told again, and which end with a look at everything that they made.
+#[test]
+#[ignore = "it kills servers of the program that `cargo xtask test` builds"]
+fn what_kubectl_was_told_is_there_whichever_server_is_killed() {
+    if is_captured("kept") {
+        return;
+    }
+    let mut cluster = Killed::start();
+    let shell = Shell::new(&cluster.kubeconfig);
+    let tell = || told("kept", |story| shell.persist(story, kills::is_lost));
+    let (told, kills) = cluster.meanwhile(tell);
+    let mut wrong = Vec::new();
+    let mut lost_steps = 0;
+    for (name, said) in told {
+        let expected = expected("kept", &name);
+        assert_eq!(expected.len(), said.len(), "the golden of {name}");
+        for (number, (expected, (said, lost))) in expected.iter().zip(&said).enumerate() {
+            lost_steps += usize::from(*lost);
+            // A write that was lost may have been done, and is then answered in another way.
+            if *lost && !said.only_reads() {
+                continue;
+            }
+            if let Some(how) = expected.difference(said) {
+                wrong.push(format!("{name} {}: {how}", number + 1));
+            }
+        }
+    }
+    println!("{kills} kills, {lost_steps} steps were told again");
+    assert!(kills > 0, "nothing was killed");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -5,6 +5,24 @@ use anyhow::Result;
 use crate::command::Run;
 use crate::{languages, setup, tidy, up, workspace};
 
+/// What is told to kubectl on each store.
+const STORIES: [(&str, &[&str]); 2] = [
+    (
+        "etcd",
+        &[
+            "kubectl_is_answered_as_a_kube_apiserver_answers",
+            "published_manifests_are_taken_as_a_kube_apiserver_takes_them",
+        ],
+    ),
+    (
+        "mainstay",
+        &[
+            "kubectl_is_answered_as_a_kube_apiserver_answers",
+            "what_kubectl_was_told_is_there_whichever_server_is_killed",
+        ],
+    ),
+];
+
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     prepare()?;
     cargo_test(&["--workspace"], arguments)?;
@@ -37,25 +55,25 @@ fn clients() -> Result<()> {
 /// What kubectl sees of the apiserver, if this machine can build the kubectl that the answers were taken with.
 fn stories() -> Result<()> {
     let ready = languages::kubectl().and_then(|kubectl| Ok((kubectl, languages::manifests()?)));
-    match ready {
-        Ok((kubectl, manifests)) => Run::cargo()
-            .args([
-                "test",
-                "--release",
-                "--workspace",
-                "--test",
-                "kubectl",
-                "--",
-                "--ignored",
-            ])
-            .env("KUBECTL", kubectl)
-            .env("MANIFESTS", manifests)
-            .run(),
+    let (kubectl, manifests) = match ready {
+        Ok(ready) => ready,
         Err(why) => {
             println!("[xtask] not tried: kubectl: {why:#}");
-            Ok(())
+            return Ok(());
         }
+    };
+    for (store, tests) in STORIES {
+        Run::cargo()
+            .args(["test", "--release", "--workspace", "--test", "kubectl"])
+            .args(["--", "--ignored", "--exact"])
+            .args(tests)
+            .env("KUBECTL", &kubectl)
+            .env("MANIFESTS", &manifests)
+            .env("KUBECTL_STORIES_STORE", store)
+            .env("MAINSTAY_BIN", workspace::program("mainstay")?)
+            .run()?;
     }
+    Ok(())
 }
 
 /// The tests start the binary as a process, so it is built first.

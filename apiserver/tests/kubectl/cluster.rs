@@ -1,17 +1,14 @@
-//! A server of ours over a stock etcd, and a kubeconfig for it.
+//! A server of ours over a store, and a kubeconfig for it.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Instant;
 
 use apiserver::{Config, Server};
 
-/// Time for etcd to answer.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// Time between two questions whether etcd answers.
-const ASK_INTERVAL: Duration = Duration::from_millis(50);
+use crate::process::{ASK_INTERVAL, START_TIMEOUT, free_port};
+use crate::store::Store;
 
 /// What a story may be told by.
 const TOKENS: &str =
@@ -20,101 +17,83 @@ const TOKENS: &str =
 /// A server and its store, which end with it.
 pub(crate) struct Cluster {
     pub(crate) kubeconfig: PathBuf,
-    etcd: Child,
     server: Option<Server>,
     runtime: tokio::runtime::Runtime,
+    _store: Store,
     _folder: tempfile::TempDir,
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
-fn etcd(folder: &Path, client: &str, peer: &str) -> Child {
-    Command::new("etcd")
-        .arg("--data-dir")
-        .arg(folder.join("etcd"))
-        .args(["--listen-client-urls", client])
-        .args(["--advertise-client-urls", client])
-        .args(["--listen-peer-urls", peer])
-        .args(["--initial-advertise-peer-urls", peer])
-        .args(["--initial-cluster", &format!("default={peer}")])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("no etcd: put a stock etcd on the PATH")
-}
-
-fn await_port(port: u16) {
-    let from = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(from.elapsed() < START_TIMEOUT, "etcd does not answer");
-        std::thread::sleep(ASK_INTERVAL);
-    }
 }
 
 impl Cluster {
     pub(crate) fn start() -> Cluster {
         let folder = tempfile::tempdir().unwrap();
-        let (client, peer, secure) = (free_port(), free_port(), free_port());
-        let endpoint = format!("http://127.0.0.1:{client}");
-        let etcd = etcd(
-            folder.path(),
-            &endpoint,
-            &format!("http://127.0.0.1:{peer}"),
-        );
-        await_port(client);
-        let key = folder.path().join("sa.key");
-        fs::write(&key, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
-        let tokens = folder.path().join("tokens.csv");
-        fs::write(&tokens, TOKENS).unwrap();
-        let words = format!(
-            "--etcd-servers={endpoint} --secure-port={secure} --bind-address=127.0.0.1 --advertise-address=127.0.0.1 \
-             --cert-dir={folder}/certs --service-account-issuer=https://kubernetes.default.svc \
-             --service-account-key-file={key} --service-account-signing-key-file={key} --token-auth-file={tokens} \
-             --authorization-mode=RBAC --service-cluster-ip-range=10.0.0.0/24 --allow-privileged",
-            folder = folder.path().display(),
-            key = key.display(),
-            tokens = tokens.display(),
-        );
-        let config =
-            Config::parse_words(words.split_whitespace().map(str::to_owned).collect()).unwrap();
+        let store = Store::asked_for(folder.path());
+        let port = free_port();
+        write_secrets(folder.path());
+        let config = Config::parse_words(words(folder.path(), &store.endpoints, port)).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let server = runtime.block_on(Server::start(&config)).unwrap();
-        let kubeconfig = folder.path().join("kubeconfig");
-        fs::write(&kubeconfig, text(secure)).unwrap();
-        let cluster = Cluster {
+        let kubeconfig = write_kubeconfig(folder.path(), port);
+        await_ready(&kubeconfig);
+        Cluster {
             kubeconfig,
-            etcd,
             server: Some(server),
             runtime,
+            _store: store,
             _folder: folder,
-        };
-        cluster.await_ready();
-        cluster
-    }
-
-    /// Waits until the server made what every cluster has.
-    fn await_ready(&self) {
-        let from = Instant::now();
-        let kubectl = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
-        loop {
-            let asked = Command::new(&kubectl)
-                .arg("--kubeconfig")
-                .arg(&self.kubeconfig)
-                .args(["get", "namespace/default", "clusterrole/view", "-o", "name"])
-                .output()
-                .expect("no kubectl: put one of 1.32 or later on the PATH or name it in KUBECTL");
-            if asked.status.success() {
-                return;
-            }
-            assert!(from.elapsed() < START_TIMEOUT, "the server is not ready");
-            std::thread::sleep(ASK_INTERVAL);
         }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            let _ = self.runtime.block_on(server.stop());
+        }
+    }
+}
+
+/// What all servers over one store have to know.
+pub(crate) fn write_secrets(folder: &Path) {
+    let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    fs::write(folder.join("sa.key"), key).unwrap();
+    fs::write(folder.join("tokens.csv"), TOKENS).unwrap();
+}
+
+/// The command line of a server at a port.
+pub(crate) fn words(folder: &Path, stores: &str, port: u16) -> Vec<String> {
+    let folder = folder.display();
+    let words = format!(
+        "--etcd-servers={stores} --secure-port={port} --bind-address=127.0.0.1 --advertise-address=127.0.0.1 \
+         --cert-dir={folder}/certs-{port} --service-account-issuer=https://kubernetes.default.svc \
+         --service-account-key-file={folder}/sa.key --service-account-signing-key-file={folder}/sa.key \
+         --token-auth-file={folder}/tokens.csv --authorization-mode=RBAC --service-cluster-ip-range=10.0.0.0/24 \
+         --allow-privileged",
+    );
+    words.split_whitespace().map(str::to_owned).collect()
+}
+
+pub(crate) fn write_kubeconfig(folder: &Path, port: u16) -> PathBuf {
+    let kubeconfig = folder.join("kubeconfig");
+    fs::write(&kubeconfig, text(port)).unwrap();
+    kubeconfig
+}
+
+/// Waits until a server made what every cluster has.
+pub(crate) fn await_ready(kubeconfig: &Path) {
+    let from = Instant::now();
+    let kubectl = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
+    loop {
+        let asked = Command::new(&kubectl)
+            .arg("--kubeconfig")
+            .arg(kubeconfig)
+            .args(["get", "namespace/default", "clusterrole/view", "-o", "name"])
+            .output()
+            .expect("no kubectl: put one of 1.32 or later on the PATH or name it in KUBECTL");
+        if asked.status.success() {
+            return;
+        }
+        assert!(from.elapsed() < START_TIMEOUT, "the server is not ready");
+        std::thread::sleep(ASK_INTERVAL);
     }
 }
 
@@ -125,14 +104,4 @@ fn text(port: u16) -> String {
          users: [{{name: admin, user: {{token: admin-token}}}}, {{name: alice, user: {{token: alice-token}}}}]\n\
          contexts: [{{name: o, context: {{cluster: o, user: admin}}}}]\ncurrent-context: o\n"
     )
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        if let Some(server) = self.server.take() {
-            let _ = self.runtime.block_on(server.stop());
-        }
-        let _ = self.etcd.kill();
-        let _ = self.etcd.wait();
-    }
 }

@@ -5,10 +5,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::cluster::await_ready;
 use crate::normal::Normal;
 
 /// Most seconds of one step.
 const STEP_SECONDS_MAX: &str = "60";
+/// Times that a step is told which is lost.
+const TELLS_MAX: usize = 20;
 /// Names a folder that stories find as `manifests` where they are told.
 const MANIFESTS: &str = "MANIFESTS";
 /// How much of a line a difference shows.
@@ -97,16 +100,37 @@ impl Shell {
 
     /// Runs the steps of a story one after another, in a folder and with a home of its own.
     pub(crate) fn tell(&self, story: &Story) -> Vec<Said> {
-        let home = tempfile::tempdir().unwrap();
-        fs::copy(&self.kubeconfig, home.path().join("kubeconfig")).unwrap();
-        if let Ok(folder) = std::env::var(MANIFESTS) {
-            std::os::unix::fs::symlink(folder, home.path().join("manifests")).unwrap();
-        }
+        let home = self.home();
         story
             .steps
             .iter()
             .map(|step| self.step(step, home.path()))
             .collect()
+    }
+
+    /// As [`Shell::tell`], and tells a step again that was lost. Says of each step whether it was.
+    pub(crate) fn persist(&self, story: &Story, is_lost: fn(&Said) -> bool) -> Vec<(Said, bool)> {
+        let home = self.home();
+        let persist = |step| {
+            for told in 0..TELLS_MAX {
+                let said = self.step(step, home.path());
+                if !is_lost(&said) {
+                    return (said, told > 0);
+                }
+                await_ready(&self.kubeconfig);
+            }
+            panic!("{} was lost {TELLS_MAX} times", step.line);
+        };
+        story.steps.iter().map(persist).collect()
+    }
+
+    fn home(&self) -> tempfile::TempDir {
+        let home = tempfile::tempdir().unwrap();
+        fs::copy(&self.kubeconfig, home.path().join("kubeconfig")).unwrap();
+        if let Ok(folder) = std::env::var(MANIFESTS) {
+            std::os::unix::fs::symlink(folder, home.path().join("manifests")).unwrap();
+        }
+        home
     }
 
     fn step(&self, step: &Step, home: &Path) -> Said {
@@ -140,6 +164,19 @@ impl Shell {
 }
 
 impl Said {
+    pub(crate) fn failed(&self) -> bool {
+        self.exit != "0"
+    }
+
+    pub(crate) fn output(&self) -> &str {
+        &self.output
+    }
+
+    /// Whether it is a question, which may be asked again and has the same answer.
+    pub(crate) fn only_reads(&self) -> bool {
+        self.line.starts_with("kubectl get ")
+    }
+
     /// The first thing in which what was said is not what is expected.
     pub(crate) fn difference(&self, said: &Said) -> Option<String> {
         if self == said {
