@@ -203,6 +203,11 @@ pub enum Saw {
         /// Everything up to there was sent.
         revision: u64,
     },
+    /// A whole line that tells nothing that a watcher understands.
+    Unreadable {
+        /// Its beginning.
+        line: String,
+    },
 }
 
 /// What one watcher saw at one time.

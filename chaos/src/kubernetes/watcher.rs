@@ -17,6 +17,8 @@ const WATCH_SECONDS_MAX: u64 = 15;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a watch may outlive the time that was asked for, in seconds: its server may be frozen.
 const WATCH_SECONDS_MORE: u64 = 5;
+/// How much of a line that cannot be read is kept.
+const SHOWN_BYTES_MAX: usize = 200;
 
 /// One watcher.
 #[derive(Debug)]
@@ -95,11 +97,13 @@ impl Watcher {
 
     async fn follow(&self, mut lines: Lines) {
         while let Some(text) = lines.next().await {
-            match wire::line(&text) {
+            let line = serde_json::from_slice(&text).ok();
+            match line.and_then(|line| wire::line(&line)) {
                 Some(Line::Saw(saw)) => {
                     let revision = match &saw {
                         Saw::Event { object, .. } => object.version,
                         Saw::Began { revision, .. } | Saw::Bookmark { revision } => *revision,
+                        Saw::Unreadable { .. } => return self.note(saw).await,
                     };
                     // Dropped while it waits, it has noted nothing and is told again.
                     self.note(saw).await;
@@ -112,7 +116,11 @@ impl Watcher {
                     }
                     return;
                 }
-                None => return,
+                None => {
+                    let shown = &text[..text.len().min(SHOWN_BYTES_MAX)];
+                    let line = String::from_utf8_lossy(shown).into_owned();
+                    return self.note(Saw::Unreadable { line }).await;
+                }
             }
         }
     }

@@ -235,6 +235,14 @@ fn an_event_behind_a_bookmark_twice_or_out_of_order_is_found() {
 }
 
 #[test]
+fn a_line_that_nobody_can_read_is_found() {
+    let mut records = good();
+    let line = "{\"type\":\"ADDED\"}".to_owned();
+    records.insert(place(1, 1), saw(1, Saw::Unreadable { line }));
+    assert_found(&records, Promise::Complete);
+}
+
+#[test]
 fn watchers_that_are_told_different_things_are_found() {
     let mut records = good();
     records[place(2, 1)] = event(2, Change::Modified, object(20, "c", ""));

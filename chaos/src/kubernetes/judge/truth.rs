@@ -110,6 +110,11 @@ impl Truth {
                     });
                     open.to = before.max(*revision);
                 }
+                (Saw::Unreadable { line }, _) => {
+                    findings.check(Promise::Complete, false, || {
+                        format!("watcher {} could not read {line}", sight.watcher)
+                    });
+                }
                 (_, None) => {
                     let words = format!("watcher {} saw something before its list", sight.watcher);
                     findings.doubts.push(words);
