@@ -3,6 +3,8 @@
 mod events;
 mod feed;
 mod object;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -48,8 +50,9 @@ struct State {
 /// What a folder holds.
 #[derive(Debug, Default)]
 struct Contents {
+    /// The objects; of what cannot be opened any more, the last that could be, for those who judge by it.
     objects: BTreeMap<Arc<str>, Arc<Object>>,
-    /// What cannot be opened. It is in no object's way, and whoever lists is told of it.
+    /// What cannot be opened. It is in no object's way, and whoever lists or gets it is told of it.
     damaged: BTreeMap<String, Damaged>,
 }
 
@@ -113,6 +116,13 @@ impl Cache {
         damaged
             .find(|(key, _)| within(key))
             .map(|(_, damaged)| damaged.status())
+    }
+
+    /// What a client is told who gets what cannot be opened.
+    #[must_use]
+    pub fn damaged_at(&self, key: &str) -> Option<Status> {
+        let state = self.state.read();
+        state.contents.damaged.get(key).map(Damaged::status)
     }
 
     /// How many objects there are.
@@ -213,6 +223,7 @@ impl Cache {
             return;
         }
         state.revision = state.revision.max(revision);
+        let mut is_damaged = false;
         for (key, seen) in changes {
             state.contents.damaged.remove(&key);
             let event = match seen {
@@ -225,11 +236,9 @@ impl Cache {
                     Event::put(object, old)
                 }
                 Seen::Damaged(damaged) => {
-                    state.contents.damaged.insert(key.clone(), damaged);
-                    match state.contents.objects.remove(key.as_str()) {
-                        Some(old) => Event::deleted(&old, revision),
-                        None => continue,
-                    }
+                    state.contents.damaged.insert(key, damaged);
+                    is_damaged = true;
+                    continue;
                 }
                 Seen::Nothing => match state.contents.objects.remove(key.as_str()) {
                     Some(old) => Event::deleted(&old, revision),
@@ -237,6 +246,11 @@ impl Cache {
                 },
             };
             state.ring.push(Arc::new(event));
+        }
+        if is_damaged {
+            // A change that nobody can read can be told to nobody.
+            let revision = state.revision;
+            state.ring.restart(revision);
         }
         // Before the lock goes: who reads the new revision knows of the event as well.
         self.changed.send_modify(|count| *count += 1);
@@ -252,9 +266,22 @@ impl Cache {
         self.changed.send_modify(|count| *count += 1);
     }
 
-    /// Puts what was read of the whole folder in the place of what was known.
-    fn reset(&self, contents: Contents, revision: i64) {
+    /// Ends the watches of now: what they are told would be made by rules that no longer hold.
+    pub fn restart(&self) {
         let mut state = self.state.write();
+        let revision = self.position.get().max(state.revision);
+        state.ring.restart(revision);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Puts what was read of the whole folder in the place of what was known.
+    fn reset(&self, mut contents: Contents, revision: i64) {
+        let mut state = self.state.write();
+        for key in contents.damaged.keys() {
+            if let Some((key, last)) = state.contents.objects.remove_entry(key.as_str()) {
+                contents.objects.insert(key, last);
+            }
+        }
         state.contents = contents;
         state.ring.restart(revision);
         state.revision = revision;

@@ -73,7 +73,9 @@ impl Registry {
         } else {
             let cache = self.cache(&request.served)?;
             self.wait_for(parse_version(resource_version)?).await?;
-            drop(cache);
+            if let Some(damaged) = cache.damaged_at(&request.short_key(&request.name)) {
+                return Err(damaged);
+            }
             self.glance(request, &request.name)
         };
         let current = found.ok_or_else(|| request.not_found())?;
@@ -105,9 +107,7 @@ impl Registry {
             "0" => {}
             version => self.wait_for(listed_version(version)?).await?,
         }
-        if options.resource_version != "0"
-            && let Some(damaged) = cache.damaged(&request.namespace)
-        {
+        if let Some(damaged) = cache.damaged(&request.namespace) {
             return Err(damaged);
         }
         // Any version will do, and then a limit is not for the server's sake.

@@ -59,7 +59,11 @@ impl Registry {
     /// The object as it was when the store was last heard of: good enough to begin with, for every write names the revision it is of.
     pub(super) fn glance(&self, request: &Request, name: &str) -> Option<Current> {
         let cache = self.feed.cache(&request.served.resource.storage)?;
-        let object: std::sync::Arc<Object> = cache.get(&request.short_key(name))?;
+        let key = request.short_key(name);
+        if cache.damaged_at(&key).is_some() {
+            return None;
+        }
+        let object: std::sync::Arc<Object> = cache.get(&key)?;
         Some(Current {
             value: object.value(),
             revision: object.revision,

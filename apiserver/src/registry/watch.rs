@@ -76,6 +76,9 @@ impl Registry {
         };
         let initial = streams || (version == 0 && options.send_initial_events.is_none());
         let (objects, cursor, told) = if initial {
+            if let Some(damaged) = cache.damaged(&request.namespace) {
+                return Err(damaged);
+            }
             let snapshot = cache.snapshot(scope);
             (snapshot.objects, snapshot.cursor, snapshot.revision)
         } else if version == 0 {
