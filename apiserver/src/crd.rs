@@ -97,6 +97,7 @@ impl Controller {
     async fn serve(&mut self, all: &[Value]) -> bool {
         let mut changed = false;
         let mut done = true;
+        let mut redefined = Vec::new();
         for definition in all
             .iter()
             .filter(|definition| crd::is_established(definition))
@@ -122,7 +123,10 @@ impl Controller {
                 done = false;
                 continue;
             }
-            self.known.insert(name.to_owned(), Known { state, served });
+            let known = Known { state, served };
+            if self.known.insert(name.to_owned(), known).is_some() {
+                redefined.push(folder);
+            }
             changed = true;
         }
         let is_there = |name: &String| {
@@ -150,6 +154,12 @@ impl Controller {
                 .iter()
                 .flat_map(|name| self.known[*name].served.clone());
             self.registry.resources.set_custom(custom.collect());
+        }
+        // Behind the table, so that watches that are opened anew are of the new definition.
+        for folder in redefined {
+            if let Some(cache) = self.registry.feed.cache(&folder) {
+                cache.restart();
+            }
         }
         done
     }

@@ -93,6 +93,10 @@ impl Registry {
                 }
             }
         };
+        // A definition that changed before the cursor was taken ended no watch that goes on from there.
+        if !self.is_served_still(request) {
+            failed = Some(too_old(told, cache.revision()));
+        }
         let mut watcher = Watcher {
             cache,
             namespace: request.namespace.clone(),
@@ -114,6 +118,14 @@ impl Registry {
             .filter(|object| watcher.wants(object))
             .collect();
         Ok(watcher)
+    }
+
+    /// Whether the definition of a custom resource is the one that a request was read by.
+    fn is_served_still(&self, request: &Request) -> bool {
+        let resource = &request.served.resource;
+        let table = self.resources.table();
+        let now = table.get(&resource.group, &resource.version, &resource.plural);
+        !request.served.is_custom() || now.is_some_and(|now| Arc::ptr_eq(now, &request.served))
     }
 }
 
