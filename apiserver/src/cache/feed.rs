@@ -274,6 +274,8 @@ impl Runner {
             .watch(prefix.as_bytes(), *revision + 1)
             .await?;
         self.load_missing().await?;
+        // Reading them may have failed when the keys were replaced.
+        self.load_damaged().await?;
         // Whoever waits may have asked the watch before this one.
         watch.ask_progress().await?;
         loop {
