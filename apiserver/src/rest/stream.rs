@@ -35,6 +35,8 @@ struct Encoder {
     stored: bool,
     /// Column definitions are told once.
     columns: bool,
+    /// Whether the last frame told an error: nothing comes behind it.
+    failed: bool,
 }
 
 /// Opens a watch and answers with its stream.
@@ -52,6 +54,7 @@ pub(super) async fn watch(call: &Call<'_>, options: &ListOptions) -> Result<Answ
         form: call.media.form.clone(),
         stored: crate::registry::is_stored_as_served(&call.request.served),
         columns: true,
+        failed: false,
     };
     let content_type = match encoding {
         Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
@@ -78,8 +81,14 @@ pub(super) async fn watch(call: &Call<'_>, options: &ListOptions) -> Result<Answ
 
 /// What comes next, with what can be told at once: many small frames cost more than one.
 async fn next(watcher: &mut Watcher, encoder: &mut Encoder) -> Option<Bytes> {
+    if encoder.failed {
+        return None;
+    }
     let first = watcher.next().await?;
     let first = encoder.told(&first).await;
+    if encoder.failed {
+        return Some(first);
+    }
     let Some(second) = watcher.at_hand() else {
         return Some(first);
     };
@@ -87,7 +96,7 @@ async fn next(watcher: &mut Watcher, encoder: &mut Encoder) -> Option<Bytes> {
     let mut told = Some(second);
     while let Some(more) = told {
         together.put(encoder.told(&more).await);
-        let is_full = together.len() >= TOGETHER_BYTES_MAX;
+        let is_full = encoder.failed || together.len() >= TOGETHER_BYTES_MAX;
         told = if is_full { None } else { watcher.at_hand() };
     }
     Some(together.freeze())
@@ -135,7 +144,10 @@ impl Encoder {
         }
         let shown = match crate::registry::as_served(&self.served, object.value()).await {
             Ok(value) => self.form(value),
-            Err(status) => return self.frame("ERROR", status.to_value()),
+            Err(status) => {
+                self.failed = true;
+                return self.frame("ERROR", status.to_value());
+            }
         };
         self.frame(kind.name(), shown)
     }
