@@ -201,6 +201,8 @@ impl Registry {
                 as_served(served, object).await
             };
         }
+        // What was written is answered without asking a webhook, which could fail.
+        let working = served.is_custom().then(|| object.clone());
         let mut stored = rules::to_stored(served, object).await?;
         let bytes = encode(&mut stored).into();
         match self
@@ -209,8 +211,9 @@ impl Registry {
             .await?
         {
             Written::At(revision) => {
-                stamp(&mut stored, revision);
-                as_served(served, stored).await
+                let mut made = working.unwrap_or(stored);
+                stamp(&mut made, revision);
+                as_served(served, made).await
             }
             Written::Changed(_) => Err(exists()),
         }

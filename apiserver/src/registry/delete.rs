@@ -83,18 +83,11 @@ impl Registry {
         let key = self.full_key(request, &request.name);
         let mut marked = current.value.clone();
         let waits = mark(request, options, &mut marked);
-        if options.dry_run {
-            let shown = as_served(&request.served, marked).await?;
-            return Ok(Ok(if waits {
-                Deleted::Begun(shown)
-            } else {
-                Deleted::Gone(shown)
-            }));
-        }
-        if waits && marked == current.value {
-            return Ok(Ok(Deleted::Begun(
-                as_served(&request.served, marked).await?,
-            )));
+        // Before anything is written: a webhook that converts may fail.
+        let mut shown = as_served(&request.served, marked.clone()).await?;
+        let deleted = if waits { Deleted::Begun } else { Deleted::Gone };
+        if options.dry_run || (waits && marked == current.value) {
+            return Ok(Ok(deleted(shown)));
         }
         let written = if waits {
             let bytes = encode(&mut marked).into();
@@ -116,13 +109,8 @@ impl Registry {
                 if !waits {
                     self.release_old(request, &current.value, None).await;
                 }
-                stamp(&mut marked, revision);
-                let shown = as_served(&request.served, marked).await?;
-                Ok(if waits {
-                    Deleted::Begun(shown)
-                } else {
-                    Deleted::Gone(shown)
-                })
+                stamp(&mut shown, revision);
+                Ok(deleted(shown))
             }
             Written::Changed(found) => {
                 Err(found.map(|stored| self.current(&stored)).transpose()?)

@@ -244,6 +244,8 @@ impl Registry {
         new: Value,
     ) -> Result<Try, Status> {
         let key = self.full_key(request, &request.name);
+        // What was written is answered without asking a webhook, which could fail.
+        let working = request.served.is_custom().then(|| new.clone());
         let mut stored = if dry_run {
             new
         } else {
@@ -282,8 +284,9 @@ impl Registry {
                 if is_over(&stored) {
                     self.release_old(request, &current.value, None).await;
                 }
-                stamp(&mut stored, revision);
-                Ok(Try::Done(stored))
+                let mut changed = working.unwrap_or(stored);
+                stamp(&mut changed, revision);
+                Ok(Try::Done(changed))
             }
             Written::Changed(found) => {
                 let found = found.map(|stored| self.current(&stored)).transpose()?;
