@@ -79,6 +79,35 @@ pub fn apply_patch(
     }
 }
 
+/// Why a JSON patch came to nothing.
+#[derive(Debug, PartialEq)]
+pub enum Unapplied {
+    /// It is no list of operations, or has too many.
+    Unread(Status),
+    /// This operation is the first that does not apply.
+    At {
+        index: usize,
+        /// What the operations before it made of the object.
+        before: Value,
+    },
+}
+
+/// The object after a JSON patch. The patch is gone through at most twice, however it fails.
+///
+/// # Errors
+///
+/// If the patch cannot be read or does not apply.
+pub fn apply_json(current: &Value, patch: Value) -> Result<Value, Unapplied> {
+    let operations = json::operations(patch).map_err(Unapplied::Unread)?;
+    json::apply_until(current, &operations).map_err(|index| {
+        let before = json::apply_until(current, &operations[..index]);
+        Unapplied::At {
+            index,
+            before: before.expect("these operations have applied before"),
+        }
+    })
+}
+
 /// The object after the steps of a JSON patch that the server makes itself; nothing if a step tests for what is not there.
 ///
 /// # Errors

@@ -75,11 +75,15 @@ fn operation(row: Value) -> Result<Operation, Status> {
 
 /// The object after all operations, or the one answer that upstream has for every operation that does not apply.
 pub(super) fn apply(current: &Value, operations: &[Operation]) -> Result<Value, Status> {
+    apply_until(current, operations).map_err(|_at| Status::new(Reason::Invalid, UNPROCESSABLE))
+}
+
+/// The object after all operations, or the index of the first one that does not apply.
+pub(super) fn apply_until(current: &Value, operations: &[Operation]) -> Result<Value, usize> {
     let mut document = current.clone();
     let mut spent = Spent::default();
-    for operation in operations {
-        step(&mut document, operation, &mut spent)
-            .ok_or_else(|| Status::new(Reason::Invalid, UNPROCESSABLE))?;
+    for (at, operation) in operations.iter().enumerate() {
+        step(&mut document, operation, &mut spent).ok_or(at)?;
     }
     Ok(document)
 }

@@ -1,7 +1,7 @@
 //! The patches that webhooks answer with, and the object before and after.
 
 use objects::codec::json;
-use objects::patch::{PatchKind, apply_patch};
+use objects::patch::{Unapplied, apply_json};
 use objects::status::Status;
 use objects::{Value, meta};
 
@@ -39,12 +39,7 @@ pub(super) fn apply(target: &Served, object: &Value, patch: &[u8]) -> Result<Val
             "received undecodable patch in webhook response: {error}"
         ))
     })?;
-    let patched = apply_patch(PatchKind::Json, None, object, patch).map_err(|_unlocated| {
-        Status::internal(fault(
-            object,
-            operations.value.as_array().map_or(&[], Vec::as_slice),
-        ))
-    })?;
+    let patched = patched(object, operations.value).map_err(Status::internal)?;
     check_kind(object, &patched).map_err(Status::internal)?;
     if !is_whole(target, object) {
         return Ok(patched);
@@ -102,17 +97,13 @@ pub(super) async fn taken(
     Ok(after)
 }
 
-/// Why the first operation that does not apply does not, as upstream's library tells it.
-fn fault(object: &Value, operations: &[Value]) -> String {
-    let mut now = object.clone();
-    for operation in operations {
-        let one = Value::Array(vec![operation.clone()]).to_string();
-        match apply_patch(PatchKind::Json, None, &now, one.as_bytes()) {
-            Ok(next) => now = next,
-            Err(_) => return fault_of(&now, operation),
-        }
-    }
-    "the patch does not apply".to_owned()
+/// The object after operations, or why the first one that does not apply does not, as upstream's library tells it.
+fn patched(object: &Value, operations: Value) -> Result<Value, String> {
+    let told = operations.clone();
+    apply_json(object, operations).map_err(|unapplied| match unapplied {
+        Unapplied::Unread(status) => status.message,
+        Unapplied::At { index, before } => fault_of(&before, &told[index]),
+    })
 }
 
 fn fault_of(object: &Value, operation: &Value) -> String {
@@ -178,8 +169,35 @@ mod tests {
         ];
         for (operation, expected) in cases {
             let first = json!({"op": "add", "path": "/data/c", "value": "d"});
-            assert_eq!(fault(&object, &[first, operation]), expected);
+            let operations =
+                json!([first, operation, {"op": "add", "path": "/data/d", "value": "e"}]);
+            assert_eq!(patched(&object, operations).unwrap_err(), expected);
         }
+    }
+
+    #[test]
+    fn a_patch_of_too_many_operations_is_refused_as_a_whole() {
+        let operation = json!({"op": "frob", "path": "/data"});
+        let operations = Value::Array(vec![operation; 10_001]);
+        assert_eq!(
+            patched(&json!({"data": {}}), operations).unwrap_err(),
+            "Request entity too large: The allowed maximum operations in a JSON patch is 10000, got 10001"
+        );
+    }
+
+    #[test]
+    fn a_long_patch_of_a_large_object_that_fails_at_its_end_is_gone_through_once_more_and_not_for_each_operation()
+     {
+        let mut object = json!({"data": {}});
+        for at in 0..20_000 {
+            object["data"][at.to_string()] = json!("x");
+        }
+        let mut operations = vec![json!({"op": "add", "path": "/data/c", "value": "d"}); 9_999];
+        operations.push(json!({"op": "frob", "path": "/data"}));
+        let (done, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send(patched(&object, Value::Array(operations))));
+        let told = told.recv_timeout(std::time::Duration::from_secs(20));
+        assert_eq!(told.unwrap().unwrap_err(), "Unexpected kind: frob");
     }
 
     #[test]
@@ -205,7 +223,7 @@ mod tests {
         #[test]
         fn no_operation_is_a_panic(op in "[a-z]{0,7}", path in "[/a-z0-9~]{0,12}", from in "[/a-z]{0,5}") {
             let operation = json!({"op": op, "path": path, "from": from});
-            let _ = fault(&json!({"data": {"a": [1]}}), &[operation]);
+            let _ = patched(&json!({"data": {"a": [1]}}), json!([operation]));
         }
     }
 }
