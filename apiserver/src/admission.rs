@@ -158,6 +158,14 @@ impl Warnings {
         self.annotations.lock().insert(key.into(), text.into());
     }
 
+    /// Takes over all that was said about another request, which was made on behalf of this one.
+    pub fn absorb(&self, other: &Warnings) {
+        for text in other.take() {
+            self.add(text);
+        }
+        self.annotations.lock().extend(other.take_annotations());
+    }
+
     #[must_use]
     pub fn take_annotations(&self) -> BTreeMap<String, String> {
         std::mem::take(&mut self.annotations.lock())

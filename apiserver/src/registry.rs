@@ -100,6 +100,15 @@ impl Request {
         }
     }
 
+    /// A request that is made on behalf of this one for another object: the same user's, with an event of its own that nobody tells.
+    /// What is said about it is for `Warnings::absorb`.
+    pub(crate) fn derived(&self, served: &Arc<Served>, namespace: &str, name: &str) -> Request {
+        Request {
+            user: self.user.clone(),
+            ..Request::own(served, namespace, name, &self.agent)
+        }
+    }
+
     #[must_use]
     pub fn attributes(&self, verb: &str) -> Attributes {
         let resource = &self.served.resource;

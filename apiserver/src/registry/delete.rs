@@ -129,24 +129,14 @@ impl Registry {
         let revision = found.revision;
         let mut gone = Vec::new();
         for object in found.values(&request.served).await? {
-            let one = Request {
-                user: request.user.clone(),
-                served: request.served.clone(),
-                subresource: String::new(),
-                namespace: if request.served.resource.namespaced {
-                    meta::namespace(&object).to_owned()
-                } else {
-                    String::new()
-                },
-                name: meta::name(&object).to_owned(),
-                agent: request.agent.clone(),
-                warnings: crate::admission::Warnings::default(),
-                audit: crate::audit::Record::default(),
+            let namespace = if request.served.resource.namespaced {
+                meta::namespace(&object)
+            } else {
+                ""
             };
+            let one = request.derived(&request.served, namespace, meta::name(&object));
             let deleted = self.delete(&one, options).await;
-            for warning in one.warnings.take() {
-                request.warnings.add(warning);
-            }
+            request.warnings.absorb(&one.warnings);
             match deleted {
                 Ok(_) => gone.push(object),
                 // Somebody else deleted it, which is what was wanted.

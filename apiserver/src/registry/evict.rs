@@ -6,7 +6,6 @@ use objects::{Value, meta};
 use serde_json::json;
 
 use super::{DeleteOptions, ListOptions, Registry, Request, WriteOptions};
-use crate::admission::Warnings;
 use crate::clock;
 
 /// Pods that a budget counts as about to go, before its controller has confirmed them.
@@ -90,16 +89,7 @@ impl Registry {
         let served = table
             .any_version("policy", "poddisruptionbudgets")
             .ok_or_else(|| Status::internal("poddisruptionbudgets are not served"))?;
-        Ok(Request {
-            user: std::sync::Arc::new(crate::user::User::apiserver()),
-            served: served.clone(),
-            subresource: String::new(),
-            namespace: request.namespace.clone(),
-            name: String::new(),
-            agent: request.agent.clone(),
-            warnings: Warnings::default(),
-            audit: crate::audit::Record::default(),
-        })
+        Ok(Request::own(served, &request.namespace, "", &request.agent))
     }
 }
 

@@ -64,25 +64,17 @@ async fn admit(call: &Call<'_>, options: Value) -> Result<(), Status> {
         part.clone_into(&mut request.subresource);
     }
     let admitted = registry.admit_part(&request, Operation::Connect, options, false);
-    admitted.await.map(drop)?;
-    for warning in request.warnings.take() {
-        call.request.warnings.add(warning);
-    }
-    Ok(())
+    let admitted = admitted.await;
+    call.request.warnings.absorb(&request.warnings);
+    admitted.map(drop)
 }
 
 /// The same request, for something else to be put into.
 fn own(call: &Call<'_>) -> Request {
     let request = &call.request;
     Request {
-        user: request.user.clone(),
-        served: request.served.clone(),
         subresource: request.subresource.clone(),
-        namespace: request.namespace.clone(),
-        name: request.name.clone(),
-        agent: request.agent.clone(),
-        warnings: crate::admission::Warnings::default(),
-        audit: crate::audit::Record::default(),
+        ..request.derived(&request.served, &request.namespace, &request.name)
     }
 }
 
@@ -90,13 +82,7 @@ fn own(call: &Call<'_>) -> Request {
 async fn find(call: &Call<'_>, plural: &str, namespace: &str, name: &str) -> Result<Value, Status> {
     let table = call.front.registry.resources.table();
     let served = table.any_version("", plural).ok_or_else(not_served)?;
-    let request = Request {
-        served: served.clone(),
-        subresource: String::new(),
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-        ..own(call)
-    };
+    let request = call.request.derived(served, namespace, name);
     call.front
         .registry
         .get(&request, "")

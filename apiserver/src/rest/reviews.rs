@@ -61,14 +61,10 @@ async fn bind(call: &Call<'_>, body: &Value, options: &WriteOptions) -> Result<V
     let table = registry.resources.table();
     let pods = table.any_version("", "pods").ok_or_else(not_served)?;
     let pod = Request {
-        user: request.user.clone(),
-        served: pods.clone(),
         subresource: "binding".to_owned(),
-        namespace: request.namespace.clone(),
-        name: meta::name(body).to_owned(),
-        agent: request.agent.clone(),
-        warnings: crate::admission::Warnings::default(),
-        audit: crate::audit::Record::default(),
+        ..request.derived(pods, &request.namespace, meta::name(body))
     };
-    registry.bind(&pod, body, options).await
+    let bound = registry.bind(&pod, body, options).await;
+    request.warnings.absorb(&pod.warnings);
+    bound
 }
