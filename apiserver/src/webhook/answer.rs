@@ -6,6 +6,9 @@ use http::response;
 use objects::codec::{json, yaml};
 use objects::{Value, meta};
 
+/// Bytes of an answer that are told to whoever made the request, as many as upstream tells.
+const TOLD_BYTES_MAX: usize = 2_048;
+
 /// An answer that was read whole.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -44,9 +47,15 @@ pub(super) fn read(answer: &Answer) -> Result<Value, String> {
     }
     // YAML is a document too; what it reads is told of as the JSON that it means.
     let read = yaml::read(&answer.body)
+        .map_err(|error| cut(&error.to_string()).to_owned())
         .map_err(|error| format!("couldn't get version/kind; json parse error: {error}"))?;
     json::type_meta(read.value.to_string().as_bytes()).map_err(|error| error.to_string())?;
     Ok(read.value)
+}
+
+/// The beginning of a text, as much as is told of it.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TOLD_BYTES_MAX)]
 }
 
 fn refusal(answer: &Answer) -> String {
@@ -54,9 +63,10 @@ fn refusal(answer: &Answer) -> String {
         && read.value["kind"] == "Status"
         && !meta::text(&read.value, &["message"]).is_empty()
     {
-        return meta::text(&read.value, &["message"]).to_owned();
+        return cut(meta::text(&read.value, &["message"])).to_owned();
     }
-    let said = String::from_utf8_lossy(&answer.body);
+    let told = &answer.body[..answer.body.len().min(TOLD_BYTES_MAX)];
+    let said = String::from_utf8_lossy(told);
     let said = said.trim();
     let text = match answer.code {
         400 => "the server rejected our request for an unknown reason",
@@ -150,6 +160,16 @@ mod tests {
             assert_eq!(told(code, body).unwrap_err(), expected);
         }
         assert_eq!(told(200, "a: 1").unwrap()["a"], 1);
+    }
+
+    #[test]
+    fn of_a_long_answer_the_beginning_is_told_alone() {
+        let long = "ä".repeat(100_000);
+        let document = format!("{{\"kind\":\"Status\",\"message\":\"{long}\"}}");
+        assert_eq!(told(500, &document).unwrap_err().len(), TOLD_BYTES_MAX);
+        assert_eq!(told(403, &long).unwrap_err().len(), TOLD_BYTES_MAX);
+        let unreadable = format!("{{{long}: [");
+        assert!(told(200, &unreadable).unwrap_err().len() < 2 * TOLD_BYTES_MAX);
     }
 
     proptest! {
