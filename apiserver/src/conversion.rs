@@ -10,7 +10,7 @@ use objects::{Value, catalog, meta};
 use serde_json::json;
 
 use self::check::check;
-use crate::webhook::{Caller, Failure, Location, check_kind};
+use crate::webhook::{Caller, Failure, Location, Purpose, check_kind};
 
 const GROUP: &str = "apiextensions.k8s.io";
 const KIND: &str = "ConversionReview";
@@ -66,14 +66,13 @@ impl Conversion {
     ) -> Result<Vec<Value>, Status> {
         let mut converted = Vec::with_capacity(objects.len());
         for part in objects.chunks(OBJECTS_MAX) {
-            let told = self.convert_part(part, api_version).await;
-            converted.extend(told.map_err(|why| failure(&part[0], &why))?);
+            converted.extend(self.convert_part(part, api_version).await?);
         }
         Ok(converted)
     }
 
-    async fn convert_part(&self, part: &[Value], api_version: &str) -> Result<Vec<Value>, String> {
-        let failed = |why: String| format!("failed: {why}");
+    async fn convert_part(&self, part: &[Value], api_version: &str) -> Result<Vec<Value>, Status> {
+        let failed = |why: String| failure(&part[0], &format!("failed: {why}"));
         let version = self
             .version
             .ok_or_else(|| failed("no supported conversion review versions".to_owned()))?;
@@ -86,23 +85,24 @@ impl Conversion {
             "request": {"uid": uid, "desiredAPIVersion": api_version, "objects": sent},
             "response": {"uid": "", "convertedObjects": null, "result": {"metadata": {}}},
         });
-        let answered = self.caller.post(location, &document, TIMEOUT).await;
+        let to = (Purpose::Conversion, location);
+        let answered = self.caller.post(to, &document, TIMEOUT).await;
         let answer = answered.map_err(|failure| match failure {
             Failure::Unusable(why) | Failure::Failed(why) => failed(why),
+            Failure::Crowded(status) => status,
         })?;
         let converted = read(&answer, version, &uid).map_err(failed)?;
         if converted.len() != part.len() {
-            return Err(format!(
-                "returned {} objects, expected {}",
-                converted.len(),
-                part.len()
-            ));
+            let (made, sent) = (converted.len(), part.len());
+            let why = format!("returned {made} objects, expected {sent}");
+            return Err(failure(&part[0], &why));
         }
         part.iter()
             .zip(converted)
             .enumerate()
             .map(|(at, (before, after))| check(at, before, after.clone(), api_version))
-            .collect()
+            .collect::<Result<_, String>>()
+            .map_err(|why| failure(&part[0], &why))
     }
 }
 

@@ -22,6 +22,7 @@ pub mod fairness;
 pub mod grpc;
 mod kubelets;
 pub mod objects_view;
+mod places;
 mod port;
 pub mod registry;
 mod relay;

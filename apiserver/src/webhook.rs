@@ -14,19 +14,26 @@ use http::{Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use objects::Value;
+use objects::status::{Reason, Status};
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 
 use self::answer::{Answer, read};
 pub use self::location::Location;
 use crate::dial::{self, Roots, Services, Tls};
+use crate::places::{Place, Places};
 
 /// Webhooks whose certificates are kept ready.
 const KNOWN_MAX: usize = 200;
-/// Calls at a time. More wait, and the wait counts as theirs.
+/// Calls at a time for each purpose. More wait.
 const CALLS_MAX: usize = 512;
-/// Bytes of an answer.
-const ANSWER_BYTES_MAX: usize = 32 << 20;
+/// Calls of one webhook at a time for each purpose: one that is slow keeps nobody from another.
+const CALLS_EACH_MAX: usize = 32;
+/// How long a call waits for its place. Its own time begins afterwards.
+const PLACE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Bytes that an answer may have beside those that the document allows: what upstream takes as a request.
+const ANSWER_BYTES_BASE: usize = 3 << 20;
+/// An answer may be so many times as long as the document, whose objects it may tell in another version or as a patch in base64.
+const ANSWER_TIMES_MAX: usize = 2;
 /// How this server names itself to webhooks.
 const AGENT: &str = "kube-apiserver-admission";
 
@@ -35,7 +42,15 @@ pub struct Caller {
     services: Services,
     /// Those called of late come last.
     known: Mutex<VecDeque<(Location, Tls)>>,
-    places: Semaphore,
+    admissions: Places,
+    conversions: Places,
+}
+
+/// What a webhook is called for. Neither kind of calls takes places from the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Admission,
+    Conversion,
 }
 
 /// Why a webhook gave no answer, in upstream's words.
@@ -45,6 +60,8 @@ pub enum Failure {
     Unusable(String),
     /// It was called in vain.
     Failed(String),
+    /// It was not called: too many calls of it, or of all, are under way.
+    Crowded(Status),
 }
 
 impl Caller {
@@ -53,7 +70,8 @@ impl Caller {
         Caller {
             services,
             known: Mutex::default(),
-            places: Semaphore::new(CALLS_MAX),
+            admissions: Places::new(CALLS_MAX, CALLS_EACH_MAX),
+            conversions: Places::new(CALLS_MAX, CALLS_EACH_MAX),
         }
     }
 
@@ -64,11 +82,12 @@ impl Caller {
     /// In upstream's words.
     pub async fn post(
         &self,
-        location: &Location,
+        (purpose, location): (Purpose, &Location),
         document: &Value,
         timeout: Duration,
     ) -> Result<Value, Failure> {
         let tls = self.tls(location).map_err(Failure::Unusable)?;
+        let _place = self.place(purpose, location).await?;
         let path = format!("{}?timeout={}", location.path, go_seconds(timeout));
         let calling = self.call(location, &tls, &path, document);
         let answered = match tokio::time::timeout(timeout, calling).await {
@@ -82,6 +101,24 @@ impl Caller {
         read(&answer).map_err(Failure::Failed)
     }
 
+    /// A place for a call. That there is none is this server's fault and not the webhook's.
+    async fn place(&self, purpose: Purpose, location: &Location) -> Result<Place, Failure> {
+        let places = match purpose {
+            Purpose::Admission => &self.admissions,
+            Purpose::Conversion => &self.conversions,
+        };
+        let url = format!("https://{}{}", location.authority(), location.path);
+        let place = places.take(&url, PLACE_WAIT_MAX).await;
+        place.ok_or_else(|| {
+            let message = format!(
+                "too many calls of the webhook {url:?} are under way, please try again later"
+            );
+            let mut status = Status::new(Reason::TooManyRequests, message);
+            status.retry_after_seconds = 1;
+            Failure::Crowded(status)
+        })
+    }
+
     async fn call(
         &self,
         location: &Location,
@@ -90,6 +127,7 @@ impl Caller {
         document: &Value,
     ) -> Result<Answer, String> {
         let body = serde_json::to_vec(document).expect("a tree is JSON");
+        let answer_bytes_max = ANSWER_BYTES_BASE + ANSWER_TIMES_MAX * body.len();
         let request = Request::builder()
             .method(Method::POST)
             .uri(path)
@@ -99,18 +137,13 @@ impl Caller {
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| error.to_string())?;
-        let _place = self
-            .places
-            .acquire()
-            .await
-            .expect("the semaphore is never closed");
         let place = location.place(&self.services)?;
         let stream = dial::open(&place, Some((tls, &location.host))).await?;
         let (mut sender, connection) = http1::handshake(stream).await.map_err(broken)?;
         let exchange = async {
             let answer = sender.send_request(request).await.map_err(broken)?;
             let (head, body) = answer.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let body = Limited::new(body, answer_bytes_max).collect().await;
             let body = body.map_err(|error| error.to_string())?.to_bytes();
             Ok(Answer::new(&head, body))
         };

@@ -20,7 +20,7 @@ use super::chain::Parts;
 use super::{Review, rules};
 use crate::objects_view::ObjectsView;
 use crate::served::Served;
-use crate::webhook::{Caller, Failure};
+use crate::webhook::{Caller, Failure, Purpose};
 
 const GROUP: &str = "admissionregistration.k8s.io";
 
@@ -212,10 +212,13 @@ impl Webhooks {
         let uid = crate::registry::uid();
         let request = review::request(review, target, &uid, (object, old.as_ref()));
         let document = review::document(version, request);
-        let answered = self.caller.post(location, &document, hook.timeout).await;
+        let to = (Purpose::Admission, location);
+        let answered = self.caller.post(to, &document, hook.timeout).await;
         let document = answered.map_err(|failure| match failure {
             Failure::Unusable(why) => unusable(&why),
             Failure::Failed(why) => Refused::Unasked(format!("failed to call webhook: {why}")),
+            // It may answer, so it is not ignored.
+            Failure::Crowded(status) => status.into(),
         })?;
         let answer = Answer::read(&document, version, &uid).map_err(Refused::Unasked)?;
         for warning in &answer.warnings {
