@@ -13,7 +13,7 @@ use prost::Message;
 use proto::api::{
     ApplyRequest, BatchRequest, BindRequest, Binding, CreateRequest, DeleteCollectionRequest,
     DeleteOptions, DeleteRequest, EventType, Failure, GetRequest, ListRequest, PatchRequest,
-    PatchType, UpdateRequest, WatchRequest, Write, WriteOptions, outcome, write,
+    PatchType, Target, UpdateRequest, WatchRequest, Write, WriteOptions, outcome, write,
 };
 use serde_json::{Value, json};
 use tonic::Code;
@@ -203,6 +203,75 @@ async fn items_of_a_batch_fail_by_themselves() {
     let mut chunks = client.list(list).await.unwrap().into_inner();
     let chunk = chunks.message().await.unwrap().unwrap();
     assert_eq!(chunk.objects.len(), 2);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn admission_is_asked_about_bindings() {
+    let cluster = Cluster::start().await;
+    let mut client = cluster.client("admin-token").await;
+    client.create(create("b")).await.unwrap();
+    let spec = json!({
+        "matchConstraints": {"resourceRules": [{
+            "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods/binding"],
+        }]},
+        "validations": [{"expression": "object.target.name != 'closed'"}],
+    });
+    let of_binding = json!({"policyName": "p", "validationActions": ["Deny"]});
+    for (kind, resource, spec) in [
+        (
+            "ValidatingAdmissionPolicy",
+            "validatingadmissionpolicies",
+            spec,
+        ),
+        (
+            "ValidatingAdmissionPolicyBinding",
+            "validatingadmissionpolicybindings",
+            of_binding,
+        ),
+    ] {
+        let object = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "p"}, "spec": spec,
+        });
+        let target = Target {
+            group: "admissionregistration.k8s.io".to_owned(),
+            version: "v1".to_owned(),
+            resource: resource.to_owned(),
+            ..Target::default()
+        };
+        let request = CreateRequest {
+            target: Some(target),
+            object: object.to_string().into(),
+            options: None,
+        };
+        client.create(request).await.unwrap();
+    }
+    let mut bind = async |node: &str, dry_run| {
+        let binding = Binding {
+            namespace: "default".to_owned(),
+            name: "b".to_owned(),
+            node: node.to_owned(),
+            ..Binding::default()
+        };
+        let request = BindRequest {
+            bindings: vec![binding],
+            dry_run,
+        };
+        let outcomes = client.bind(request).await.unwrap().into_inner().outcomes;
+        outcomes[0].failure.clone()
+    };
+    let denied = async {
+        loop {
+            if let Some(failure) = bind("closed", true).await {
+                return failure;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let denied = tokio::time::timeout(Duration::from_secs(30), denied);
+    let message = denied.await.unwrap().message;
+    assert!(message.contains("'p' denied request"), "{message}");
+    assert!(bind("open", false).await.is_none());
     cluster.stop().await;
 }
 

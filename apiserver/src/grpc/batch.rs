@@ -141,7 +141,7 @@ async fn bind_one(
         let binding = async {
             note_object(&request, &object);
             let options = options::write(Some(options), "CreateOptions", false)?;
-            caller.registry().bind(&request, &object, &options).await
+            caller.registry().act(&request, object, &options).await
         };
         let result = caller.in_time(&request, binding).await;
         warnings = request.warnings.take();
