@@ -260,7 +260,12 @@ fn switched(
     Ok(Err(answer))
 }
 
+/// Marks an answer of somebody else: nobody knows how large it is and when it ends. An extension of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Relayed;
+
 /// An answer of somebody else, whose body comes as it does.
-pub(crate) fn streamed(response: Response<Incoming>) -> Answer {
+pub(crate) fn streamed(mut response: Response<Incoming>) -> Answer {
+    response.extensions_mut().insert(Relayed);
     response.map(|body| body.boxed_unsync())
 }

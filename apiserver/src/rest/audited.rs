@@ -15,7 +15,10 @@ use objects::status::Status;
 use super::answer::{self, Answer};
 use super::media::Encoding;
 use crate::audit::Record;
+use crate::relay::Relayed;
 
+/// Largest answer that is read for the log; of a larger one only the code is told.
+const ANSWER_BYTES_MAX: u64 = 4 << 20;
 /// Largest object of an answer that is unpacked for the log.
 const OBJECT_BYTES_MAX: u64 = 256 << 20;
 
@@ -25,7 +28,7 @@ pub(super) async fn end(record: Record, answer: Answer) -> Answer {
         return answer;
     }
     let code = answer.status().as_u16();
-    if answer.body().size_hint().exact().is_none() {
+    let Some(size_bytes) = answer.body().size_hint().exact() else {
         record.started(code).await;
         let (head, body) = answer.into_parts();
         let body = body.map_frame(move |frame| {
@@ -34,10 +37,11 @@ pub(super) async fn end(record: Record, answer: Answer) -> Answer {
             frame
         });
         return Answer::from_parts(head, body.boxed_unsync());
-    }
+    };
+    let is_here = answer.extensions().get::<Relayed>().is_none() && size_bytes <= ANSWER_BYTES_MAX;
     let is_told = code >= 400 || record.wants_response() || record.deletes();
     // A failed negotiation has no form to be told in.
-    if !is_told || answer.status() == StatusCode::NOT_ACCEPTABLE {
+    if !is_told || !is_here || answer.status() == StatusCode::NOT_ACCEPTABLE {
         record.answered(code, None);
         record.end().await;
         return answer;
