@@ -124,6 +124,7 @@ impl Fairness {
         let Configuration { levels, schemas } = configuration;
         let sum: f64 = levels.values().map(|level| level.shares.nominal).sum();
         let mut state = self.state.lock();
+        let mut started = Vec::new();
         for (name, level) in &mut state.levels {
             level.gone = !levels.contains_key(name);
         }
@@ -133,7 +134,7 @@ impl Fairness {
                 Some(level) => {
                     level.uid = declared.uid.clone();
                     level.bounds = bounds;
-                    level.queues.reshape(now, declared.shape);
+                    started.extend(level.queues.reshape(now, declared.shape));
                 }
                 None => {
                     state
@@ -142,6 +143,7 @@ impl Fairness {
                 }
             }
         }
+        state.run(now, started);
         let known = |name: &Arc<str>| schemas.iter().any(|schema| schema.name == *name);
         for level in state.levels.values_mut() {
             level

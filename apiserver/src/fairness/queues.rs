@@ -226,12 +226,14 @@ impl Queues {
         true
     }
 
-    /// Gives the level another shape. Those who wait wait on, in the queues of their flows.
-    pub(super) fn reshape(&mut self, now: f64, shape: Shape) {
+    /// Gives the level another shape. Those who wait wait on, in the queues of their flows; where there are none they run, and it is
+    /// told who they are.
+    pub(super) fn reshape(&mut self, now: f64, shape: Shape) -> Vec<Ticket> {
         self.count_to(now);
         if self.shape == shape {
-            return;
+            return Vec::new();
         }
+        let mut started = Vec::new();
         let mut other = Queues::new(shape, self.limit);
         other.virtual_time = self.virtual_time;
         other.counted_to = self.counted_to;
@@ -251,10 +253,14 @@ impl Queues {
                     other.enqueue(at, one.ticket, one.flow, one.seats);
                 }
                 // Nobody may wait here, and whoever was told to is not sent away.
-                _ => other.run(now, one.ticket, None, one.seats),
+                _ => {
+                    other.run(now, one.ticket, None, one.seats);
+                    started.push(one.ticket);
+                }
             }
         }
         *self = other;
+        started
     }
 
     fn enqueue(&mut self, at: usize, ticket: Ticket, flow: u64, seats: usize) {

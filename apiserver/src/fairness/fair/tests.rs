@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use objects::Value;
+
 use super::{Fairness, Seat};
 use crate::attributes::Attributes;
+use crate::fairness::bootstrap;
 use crate::fairness::configuration::Configuration;
 use crate::user::User;
 
@@ -89,6 +92,29 @@ async fn whoever_goes_away_while_it_waits_leaves_nothing_behind() {
     assert!(waiting(&fairness).is_empty());
     drop(seats);
     fairness.look(|levels| assert!(levels.values().all(|level| level.queues.is_idle())));
+}
+
+#[tokio::test]
+async fn whoever_waits_runs_when_its_level_has_no_queues_any_more() {
+    let fairness = Fairness::new(49, LONG);
+    let greedy = of("greedy", &["system:authenticated"]);
+    let _seats = fill(&fairness, &greedy).await;
+    let entering = fairness.enter(&greedy, 1, LONG);
+    tokio::pin!(entering);
+    assert!(futures::poll!(entering.as_mut()).is_pending());
+    let mut levels: Vec<Value> = bootstrap::levels().map(|one| one.object).collect();
+    for level in &mut levels {
+        if level["spec"]["type"] == "Limited" {
+            level["spec"]["limited"]["limitResponse"] = serde_json::json!({"type": "Reject"});
+        }
+    }
+    let schemas: Vec<Value> = bootstrap::schemas().map(|one| one.object).collect();
+    fairness.configure(Configuration::read(levels.iter(), schemas.iter()));
+    assert!(waiting(&fairness).is_empty());
+    assert!(matches!(
+        futures::poll!(entering),
+        std::task::Poll::Ready((Some(_), _))
+    ));
 }
 
 #[tokio::test]

@@ -175,10 +175,10 @@ fn whoever_waits_is_kept_when_the_level_gets_another_shape() {
         hand: 1,
         length_max: 1,
     };
-    queues.reshape(0.0, shape);
+    assert!(queues.reshape(0.0, shape).is_empty());
     assert_eq!(told(&mut queues, "F 1\nF 2"), ["F 1: 2", "F 2: 3"]);
     told(&mut queues, "A 4 0 1");
-    queues.reshape(0.0, Shape::Reject);
+    assert_eq!(queues.reshape(0.0, Shape::Reject), [4]);
     assert!(queues.is_running(3) && queues.is_running(4));
 }
 
