@@ -15,6 +15,8 @@ use crate::served::Table;
 
 const GROUP: &str = "apiregistration.k8s.io";
 const PLURAL: &str = "apiservices";
+/// Where custom resources are defined.
+const DEFINITIONS: (&str, &str) = ("apiextensions.k8s.io", "customresourcedefinitions");
 const API_VERSION: &str = "apiregistration.k8s.io/v1";
 /// Who keeps an object: the server from its start on, or as long as a custom resource definition says so.
 const MANAGED: &str = "kube-aggregator.kubernetes.io/automanaged";
@@ -60,11 +62,15 @@ const CUSTOM_PRIORITIES: (i64, i64) = (1_000, 100);
 /// Keeps the objects as what is served changes, until it is dropped.
 pub(crate) async fn run(registry: Arc<Registry>, view: Arc<dyn ObjectsView>) {
     let mut ticks = tokio::time::interval(LOOK_INTERVAL);
-    let mut done = (0, 0);
+    let mut done = (0, 0, 0);
     loop {
         ticks.tick().await;
         let table = registry.resources.table();
-        let state = (table.generation, view.generation(GROUP, PLURAL));
+        let state = (
+            table.generation,
+            view.generation(GROUP, PLURAL),
+            view.generation(DEFINITIONS.0, DEFINITIONS.1),
+        );
         if state == done || !registry.feed.is_loaded() {
             continue;
         }
@@ -89,10 +95,15 @@ async fn round(registry: &Registry, view: &dyn ObjectsView, table: &Table) -> Re
             }
         }
     }
+    let definitions = view.list(DEFINITIONS.0, DEFINITIONS.1, None);
     for object in view.list(GROUP, PLURAL, None) {
         let name = meta::name(&object);
         let managed = meta::text(&object, &["metadata", "labels", MANAGED]);
         if managed == BY_DEFINITION && !expected.contains_key(name) {
+            // Another server may serve already what this one will serve soon.
+            if is_defined(&definitions, &object) {
+                continue;
+            }
             let request = request(registry, name)?;
             match registry.delete(&request, &DeleteOptions::default()).await {
                 Err(status) if status.reason != Reason::NotFound => return Err(status),
@@ -174,6 +185,17 @@ fn priorities(group: &str, version: &str) -> (i64, i64) {
     )
 }
 
+/// Whether a definition says that the version of an API service is served.
+fn is_defined(definitions: &[Arc<Value>], service: &Value) -> bool {
+    let spec = &service["spec"];
+    definitions.iter().any(|definition| {
+        definition["spec"]["group"] == spec["group"]
+            && meta::list(definition, &["spec", "versions"])
+                .iter()
+                .any(|version| version["name"] == spec["version"] && version["served"] == true)
+    })
+}
+
 fn is_available(object: &Value) -> bool {
     let mut conditions = meta::list(object, &["status", "conditions"]).iter();
     conditions.any(|one| {
@@ -205,8 +227,33 @@ async fn tell(registry: &Registry, name: &str) -> Result<(), Status> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PRIORITIES, expected};
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::{PRIORITIES, api_service, expected, is_defined};
     use crate::served::Resources;
+
+    #[test]
+    fn what_a_definition_says_is_served_is_kept_before_it_is_served_here() {
+        let definitions = [Arc::new(json!({"spec": {"group": "a.test", "versions": [
+            {"name": "v1", "served": true},
+            {"name": "v2", "served": false},
+        ]}}))];
+        for (group, version, defined) in [
+            ("a.test", "v1", true),
+            ("a.test", "v2", false),
+            ("a.test", "v3", false),
+            ("b.test", "v1", false),
+        ] {
+            let service = api_service("", (group, version), true);
+            assert_eq!(
+                is_defined(&definitions, &service),
+                defined,
+                "{group}/{version}"
+            );
+        }
+    }
 
     #[test]
     fn every_built_in_version_has_an_object_with_upstreams_priority() {
