@@ -42,7 +42,7 @@ pub fn is_call<B>(request: &http::Request<B>) -> bool {
 }
 
 impl Api {
-    /// Who calls, and what with.
+    /// Who calls, and what with. The place that the call had while its message was read is free from here on.
     fn open<T>(&self, request: Request<T>) -> Result<(Caller<'_>, T), tonic::Status> {
         let (metadata, extensions, message) = request.into_parts();
         let caller =

@@ -30,7 +30,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const STREAMS_MAX: u32 = 250;
 /// How long a connection may be silent: until it asks something, and until an HTTP/2 client shows that it is still there.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// gRPC calls whose message is read or that are answered with one, at a time.
+/// gRPC calls whose message is read, at a time.
 const CALLS_MAX: usize = 256;
 /// Time for such a call; streams last longer once they have begun.
 const CALL_TIMEOUT: Duration = Duration::from_secs(90);
@@ -63,13 +63,18 @@ impl Doors {
     }
 
     /// Answers a gRPC call. Its message is read before anybody is asked who sends it, so few are read at a time, and none for long.
-    async fn call(&self, request: http::Request<Incoming>) -> http::Response<tonic::body::Body> {
-        let Ok(_place) = self.calls.try_acquire() else {
+    async fn call(
+        &self,
+        mut request: http::Request<Incoming>,
+    ) -> http::Response<tonic::body::Body> {
+        let Ok(place) = self.calls.clone().try_acquire_owned() else {
             return tonic::Status::resource_exhausted(
                 "too many calls are being read; try again later",
             )
             .into_http();
         };
+        // It goes with the request, whose extensions are dropped once the message is there: what waits for its turn reads nothing.
+        request.extensions_mut().insert(Arc::new(place));
         let answering = self.grpc.clone().call(request);
         match tokio::time::timeout(CALL_TIMEOUT, answering).await {
             Ok(answer) => answer.unwrap_or_else(|never| match never {}),
