@@ -10,6 +10,7 @@ use super::answer::{self, Answer};
 use super::connect;
 use super::front::{Admitted, Front, timed_out};
 use crate::apiservices::introduce;
+use crate::fairness::Begun;
 use crate::relay::{headers, is_upgrade, streamed};
 
 /// What is said of a server that sends its client elsewhere, where its certificate and user would go along.
@@ -68,5 +69,11 @@ pub(super) async fn answer(
     }
     let mut answer = streamed(response);
     headers::remove_hops(answer.headers_mut());
+    if is_watch {
+        // Nobody here knows when it has told what was there: it takes no place from its first event on.
+        let begun = Begun::default();
+        begun.set();
+        answer.extensions_mut().insert(begun);
+    }
     Ok(answer)
 }
