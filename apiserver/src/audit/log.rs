@@ -141,18 +141,28 @@ impl Rotated {
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
         let size_max = u64::from(self.rotation.size_mebibytes_max) * MEBIBYTE;
         if size_max > 0 && self.bytes > 0 && self.bytes + line.len() as u64 > size_max {
-            self.rotate()?;
+            // A line is written wherever it can be: a full file is better than none.
+            if let Err(error) = self.rotate() {
+                tracing::error!(%error, "the audit log cannot be put aside");
+            } else if let Err(error) = self.forget(clock::now_seconds()) {
+                tracing::error!(%error, "old audit logs cannot be removed");
+            }
         }
         self.file.write_all(line)?;
         self.bytes += line.len() as u64;
         Ok(())
     }
 
+    /// Puts the file aside and begins another; the old one stays in use until that is there.
     fn rotate(&mut self) -> io::Result<()> {
-        fs::rename(&self.path, self.backup(clock::now_micros()))?;
+        match fs::rename(&self.path, self.backup(clock::now_micros())) {
+            // Somebody else has put it aside.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         self.file = append(&self.path)?;
         self.bytes = 0;
-        self.forget(clock::now_seconds())
+        Ok(())
     }
 
     /// Stem and extension of the file's name: what backups have around their time.
@@ -261,6 +271,26 @@ mod tests {
             .map(|name| fs::metadata(folder.path().join(name)).unwrap().len())
             .sum();
         assert_eq!(sizes, 2 * (700 << 10));
+    }
+
+    #[test]
+    fn a_full_file_that_cannot_be_put_aside_is_written_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("logs");
+        let rotation = Rotation {
+            size_mebibytes_max: 1,
+            ..Rotation::default()
+        };
+        let mut file = Rotated::open(&inner.join("audit.log"), rotation).unwrap();
+        let line = vec![b'x'; 700 << 10];
+        file.write(&line).unwrap();
+        fs::remove_dir_all(&inner).unwrap();
+        file.write(&line).unwrap();
+        assert_eq!(file.file.metadata().unwrap().len(), 2 * (700 << 10));
+        fs::create_dir(&inner).unwrap();
+        file.write(&line).unwrap();
+        assert_eq!(names(&inner), ["audit.log"]);
+        assert_eq!(file.file.metadata().unwrap().len(), 700 << 10);
     }
 
     #[test]
