@@ -7,7 +7,7 @@ use std::time::Duration;
 use objects::status::{Reason, Status};
 use objects::{Value, meta};
 use serde_json::json;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Gate;
 use super::bootstrap::{self, API_VERSION, AUTOUPDATE, Expected};
@@ -24,8 +24,28 @@ const CONSUMER: &str = "api-priority-and-fairness-config-consumer-v1";
 /// How often the gate does what is due, and a failed round is tried again.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Runs a round at every change of a level or a schema, until it is dropped.
+/// Does what is due from time to time, and keeps levels and schemas, until it is dropped.
 pub(crate) async fn run(registry: Arc<Registry>, view: Arc<dyn ObjectsView>, gate: Arc<Gate>) {
+    // A round may wait for the store, and seats that were held too long must not wait with it.
+    tokio::join!(tick(&gate), keep(&registry, view.as_ref(), &gate));
+}
+
+async fn tick(gate: &Gate) {
+    let mut ticks = interval();
+    loop {
+        ticks.tick().await;
+        gate.tick();
+    }
+}
+
+fn interval() -> Interval {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// Runs a round at every change of a level or a schema.
+async fn keep(registry: &Registry, view: &dyn ObjectsView, gate: &Gate) {
     let table = registry.resources.table();
     let cache = |plural| {
         let served = table.any_version(GROUP, plural)?;
@@ -35,19 +55,18 @@ pub(crate) async fn run(registry: Arc<Registry>, view: Arc<dyn ObjectsView>, gat
         return;
     };
     let (mut levels, mut schemas) = (levels.changes(), schemas.changes());
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = interval();
     let mut due = true;
     loop {
         tokio::select! {
             _ = levels.changed() => due = true,
             _ = schemas.changed() => due = true,
-            _ = ticks.tick() => gate.tick(),
+            _ = ticks.tick() => {}
         }
         if due && registry.feed.is_loaded() {
             levels.mark_unchanged();
             schemas.mark_unchanged();
-            due = match round(&registry, view.as_ref(), &gate).await {
+            due = match round(registry, view, gate).await {
                 Ok(()) => false,
                 Err(status) => {
                     tracing::debug!(error = %status, "cannot look after flow schemas; trying again");
@@ -58,25 +77,30 @@ pub(crate) async fn run(registry: Arc<Registry>, view: Arc<dyn ObjectsView>, gat
     }
 }
 
+/// What there is holds at once. What has to be written comes after it, and nothing of that waits for the rest.
 async fn round(registry: &Registry, view: &dyn ObjectsView, gate: &Gate) -> Result<(), Status> {
-    for expected in bootstrap::levels() {
-        ensure(registry, view, LEVELS, &expected).await?;
-    }
-    for expected in bootstrap::schemas() {
-        ensure(registry, view, SCHEMAS, &expected).await?;
-    }
     let levels = view.list(GROUP, LEVELS, None);
     let schemas = view.list(GROUP, SCHEMAS, None);
-    gate.configure(
-        levels.iter().map(AsRef::as_ref),
-        schemas.iter().map(AsRef::as_ref),
-    );
+    // As long as there is nothing, what the server began with is better.
+    if !levels.is_empty() || !schemas.is_empty() {
+        gate.configure(
+            levels.iter().map(AsRef::as_ref),
+            schemas.iter().map(AsRef::as_ref),
+        );
+    }
+    let mut done = Ok(());
+    for expected in bootstrap::levels() {
+        done = done.and(ensure(registry, view, LEVELS, &expected).await);
+    }
+    for expected in bootstrap::schemas() {
+        done = done.and(ensure(registry, view, SCHEMAS, &expected).await);
+    }
     for schema in &schemas {
         let level = meta::text(schema, &["spec", "priorityLevelConfiguration", "name"]);
         let found = levels.iter().any(|one| meta::name(one) == level);
-        tell(registry, schema, level, found).await?;
+        done = done.and(tell(registry, schema, level, found).await);
     }
-    Ok(())
+    done
 }
 
 fn request(registry: &Registry, plural: &str, name: &str, agent: &str) -> Result<Request, Status> {
