@@ -247,7 +247,7 @@ fn gate(config: &Config) -> Result<Gate> {
         config.max_mutating_requests_inflight,
     );
     if !config.enable_priority_and_fairness {
-        return Ok(Gate::limits(reading, writing));
+        return Ok(Gate::limits(reading, writing, config.request_timeout));
     }
     let seats = reading.saturating_add(writing);
     anyhow::ensure!(

@@ -7,11 +7,10 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use objects::Value;
 use objects::status::{Reason, Status};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::configuration::Configuration;
 use super::fair::{Fairness, Seat};
-use super::limits::Limits;
+use super::limits::{Limits, Permit};
 use super::metrics;
 use crate::attributes::Attributes;
 
@@ -34,7 +33,7 @@ pub struct Gate {
 #[derive(Debug)]
 enum Way {
     Fair(Arc<Fairness>),
-    Limits(Limits),
+    Limits(Arc<Limits>),
 }
 
 /// How many requests run.
@@ -72,7 +71,7 @@ pub(crate) struct Place {
     inflight: Arc<Inflight>,
     reads: bool,
     _seat: Option<Seat>,
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: Option<Permit>,
 }
 
 impl Drop for Place {
@@ -123,10 +122,10 @@ impl Gate {
         Gate::new(Way::Fair(Fairness::new(seats, hold_max)))
     }
 
-    /// So many requests read at a time, and so many write.
+    /// So many requests read at a time, and so many write, and keep their places no longer than that.
     #[must_use]
-    pub fn limits(reading_max: usize, writing_max: usize) -> Gate {
-        Gate::new(Way::Limits(Limits::new(reading_max, writing_max)))
+    pub fn limits(reading_max: usize, writing_max: usize, hold_max: Duration) -> Gate {
+        Gate::new(Way::Limits(Limits::new(reading_max, writing_max, hold_max)))
     }
 
     fn new(way: Way) -> Gate {
@@ -188,8 +187,9 @@ impl Gate {
 
     /// Does what is due from time to time.
     pub(super) fn tick(&self) {
-        if let Way::Fair(fairness) = &self.way {
-            fairness.tick();
+        match &self.way {
+            Way::Fair(fairness) => fairness.tick(),
+            Way::Limits(limits) => limits.tick(),
         }
     }
 
@@ -228,7 +228,7 @@ mod tests {
 
     #[tokio::test]
     async fn where_fair_sharing_is_switched_off_two_limits_hold_and_nobody_waits() {
-        let gate = Gate::limits(1, 1);
+        let gate = Gate::limits(1, 1, TIME);
         let place = gate.enter(&asked("list", ""), 1, TIME).await.unwrap();
         assert!(place.as_ref().is_some_and(|place| place.marks.is_none()));
         assert_eq!(
