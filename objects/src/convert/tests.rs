@@ -39,6 +39,18 @@ fn an_autoscaler_without_metrics_asks_for_eighty_percent_of_cpus() {
 }
 
 #[test]
+fn a_new_autoscaler_shows_its_current_replicas_in_the_first_version_alone() {
+    let mut new = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "a"},
+        "spec": {"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "d"}}});
+    crate::strategy::prepare_create("autoscaling", "HorizontalPodAutoscaler", &mut new);
+    let expected = json!({"desiredReplicas": 0, "currentMetrics": null});
+    assert_eq!(new["status"], expected);
+    let v1 = convert(new, "autoscaling/v1");
+    let expected = json!({"currentReplicas": 0, "desiredReplicas": 0});
+    assert_eq!(v1["status"], expected);
+}
+
+#[test]
 fn an_event_has_other_names_in_its_own_group() {
     let core = golden(include_str!("../../tests/golden/convert/event-core.json"));
     let own = golden(include_str!("../../tests/golden/convert/event-events.json"));

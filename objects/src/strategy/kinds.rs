@@ -87,7 +87,7 @@ pub(super) const STRATEGIES: &[Strategy] = &[
     Strategy::plain(STORAGE, "CSINode").conditional(),
     Strategy::plain(STORAGE, "CSIStorageCapacity").conditional(),
     Strategy { create: |attachment| set_status(attachment, json!({"attached": false})), update: attachment_update, ..uncounted(STORAGE, "VolumeAttachment").conditional() },
-    Strategy { create: |scaler| set_status(scaler, json!({"currentReplicas": 0, "desiredReplicas": 0, "currentMetrics": null})), ..uncounted("autoscaling", "HorizontalPodAutoscaler") },
+    Strategy { create: |scaler| set_status(scaler, json!({"desiredReplicas": 0, "currentMetrics": null})), ..uncounted("autoscaling", "HorizontalPodAutoscaler") },
     Strategy { create: |budget| set_status(budget, json!({"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0})), ..Strategy::new("policy", "PodDisruptionBudget").conditional() },
     counted("scheduling.k8s.io", "PriorityClass"),
     Strategy::plain("node.k8s.io", "RuntimeClass").creating().conditional(),
