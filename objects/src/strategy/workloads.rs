@@ -125,12 +125,12 @@ const fn pod_template() -> Strategy {
 const fn job() -> Strategy {
     let mut strategy = orphaning(Strategy::new("batch", "Job"));
     strategy.create = |object| {
-        let inherits = has_no_labels(object) && has_template_labels(object);
+        let inherits = has_no_labels(object);
         let manual = meta::at(object, &["spec", "manualSelector"]);
         if manual != Some(&Value::Bool(true)) {
             job_selector(object);
         }
-        if inherits {
+        if inherits && has_template_labels(object) {
             inherit_labels(object);
         }
     };
@@ -179,4 +179,25 @@ fn job_selector(object: &mut Value) {
     matched
         .entry("batch.kubernetes.io/controller-uid")
         .or_insert_with(|| json!(uid));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::strategy::prepare_create;
+
+    #[test]
+    fn a_job_without_labels_has_those_of_its_template_also_where_all_of_them_are_generated() {
+        let mut job = json!({"metadata": {"name": "a", "uid": "u"}, "spec": {"template": {"metadata": {}, "spec": {}}}});
+        prepare_create("batch", "Job", &mut job);
+        let generated = json!({"batch.kubernetes.io/controller-uid": "u", "batch.kubernetes.io/job-name": "a",
+            "controller-uid": "u", "job-name": "a"});
+        assert_eq!(job["metadata"]["labels"], generated);
+
+        let own = json!({"a": "b"});
+        let mut job = json!({"metadata": {"name": "a", "uid": "u", "labels": own}, "spec": {"template": {"spec": {}}}});
+        prepare_create("batch", "Job", &mut job);
+        assert_eq!(job["metadata"]["labels"], own);
+    }
 }
