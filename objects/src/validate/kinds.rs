@@ -18,6 +18,7 @@ mod resources;
 mod reviews;
 mod rules;
 mod scaling;
+mod secrets;
 mod service;
 mod storage;
 pub(super) mod view;
@@ -48,7 +49,7 @@ const AGAIN: OwnMetadata = OwnMetadata::Again;
 pub(super) const RULES: &[Rules] = &[
     Rules { name: names::label, create: service::create, update: service::update, status: service::status, warnings: service::warnings, ..namespaced("", "Service") },
     Rules { own_metadata: AGAIN, create: core::config_map, update: core::config_map_update, ..namespaced("", "ConfigMap") },
-    Rules { own_metadata: AGAIN, create: core::secret, update: core::secret_update, ..namespaced("", "Secret") },
+    Rules { own_metadata: AGAIN, create: core::secret, update: core::secret_update, warnings: secrets::warnings, ..namespaced("", "Secret") },
     Rules { own_metadata: AGAIN, name: names::label, create: core::namespace, update: |new, _, faults| core::namespace(new, faults), status: core::namespace_status, subresource: |_, new, _, faults| core::namespace_finalize(new, faults), ..cluster("", "Namespace") },
     Rules { own_metadata: AGAIN, warnings: deprecations::account, ..namespaced("", "ServiceAccount") },
     Rules { own_metadata: AGAIN, create: nodes::create, update: |new, old, faults| { nodes::create(new, faults); nodes::update(new, old, faults); }, status: nodes::update, warnings: deprecations::node, ..cluster("", "Node") },

@@ -171,13 +171,13 @@ fn conditions(conditions: &View<'_>, faults: &mut Faults) {
 }
 
 /// A block of a PEM file.
-struct Block {
-    kind: String,
+pub(super) struct Block {
+    pub(super) kind: String,
     has_headers: bool,
 }
 
 /// The blocks of a PEM file; an error names the first that does not end.
-fn pem_blocks(bytes: &[u8]) -> Result<Vec<Block>, String> {
+pub(super) fn pem_blocks(bytes: &[u8]) -> Result<Vec<Block>, String> {
     let text = String::from_utf8_lossy(bytes);
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;
