@@ -30,15 +30,18 @@ fn thing(version: &str, name: &str, spec: Value) -> Value {
     json!({"apiVersion": format!("wh.test/{version}"), "kind": "Thing", "metadata": {"name": name}, "spec": spec})
 }
 
+fn definitions(name: &str) -> Target {
+    Target {
+        group: "apiextensions.k8s.io".to_owned(),
+        resource: "customresourcedefinitions".to_owned(),
+        namespace: String::new(),
+        ..things("v1", name)
+    }
+}
+
 impl World {
     /// Serves a kind of two versions, which a script converts.
     async fn define(&mut self, script: &str) {
-        let definitions = |name: &str| Target {
-            group: "apiextensions.k8s.io".to_owned(),
-            resource: "customresourcedefinitions".to_owned(),
-            namespace: String::new(),
-            ..things("v1", name)
-        };
         let version = |name: &str, field: &str| {
             let number = json!({"type": "integer"});
             let spec = json!({"type": "object", "properties": {field: number}});
@@ -115,9 +118,12 @@ async fn a_webhook_converts_what_is_read_written_and_watched_in_another_version(
     assert_eq!(got["apiVersion"], "wh.test/v2");
     assert_eq!(got["spec"], json!({"two": 1}));
 
+    world.hook.asked();
     let object = thing("v2", "second", json!({"two": 2}));
     let made = tree(&world.create(things("v2", ""), object, false).await.unwrap());
     assert_eq!(made["spec"], json!({"two": 2}));
+    // What was written is not converted back for its answer.
+    assert_eq!(world.hook.asked().len(), 1);
     let stored = world.get(things("v1", "second")).await.unwrap();
     assert_eq!(stored["spec"], json!({"one": 2}));
     assert_eq!(stored["metadata"]["uid"], made["metadata"]["uid"]);
@@ -163,6 +169,33 @@ async fn a_webhook_converts_what_is_read_written_and_watched_in_another_version(
     let wrong = thing("v2", "third", json!({"two": "x"}));
     let refused = world.create(things("v2", ""), wrong, false).await;
     assert!(told_of(refused).contains("spec.two: Invalid value"));
+    world.cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_watches_of_a_kind_end_when_its_definition_changes() {
+    let mut world = World::start().await;
+    world.define("convert").await;
+    let watch = WatchRequest {
+        target: Some(things("v1", "")),
+        ..WatchRequest::default()
+    };
+    let mut stream = world.client.watch(watch).await.unwrap().into_inner();
+    let mut waiting = Vec::new();
+    let told = event(&mut stream, &mut waiting).await;
+    assert_eq!(told.r#type(), EventType::Added);
+
+    let name = "things.wh.test";
+    let mut definition = world.get(definitions(name)).await.unwrap();
+    definition["spec"]["versions"][1]["schema"]["openAPIV3Schema"]["description"] = json!("new");
+    let update = UpdateRequest {
+        target: Some(definitions(name)),
+        object: definition.to_string().into(),
+        options: None,
+    };
+    outcome(world.client.update(update).await).unwrap();
+    let told = event(&mut stream, &mut waiting).await;
+    assert_eq!(told.r#type(), EventType::Error);
     world.cluster.stop().await;
 }
 
