@@ -14,14 +14,19 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use objects::status::{Reason, Status};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::dial::{self, Place, Tls};
+use crate::places::{self, Places};
 use crate::rest::{Answer, Body};
 
 /// Upgraded streams that are copied at a time.
 const STREAMS_MAX: usize = 4_096;
+/// Upgraded streams of one user at a time.
+const STREAMS_EACH_MAX: usize = 512;
+/// Requests that are passed on at a time, until their answers are told whole.
+const SENDS_MAX: usize = 4_096;
 
 /// Where a request is passed on to.
 #[derive(Debug, Clone)]
@@ -44,7 +49,8 @@ impl Target {
 /// What is passed on at a time, and who looks after it.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    streams: Arc<Semaphore>,
+    streams: Places,
+    sends: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -56,12 +62,16 @@ pub(crate) enum Failed {
     Dial(String),
     /// It gave no answer.
     Exchange(String),
+    /// It was not asked: too much is passed on already.
+    Crowded,
 }
 
 impl std::fmt::Display for Failed {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (Failed::Dial(why) | Failed::Exchange(why)) = self;
-        out.write_str(why)
+        match self {
+            Failed::Dial(why) | Failed::Exchange(why) => out.write_str(why),
+            Failed::Crowded => out.write_str("too many requests are passed on"),
+        }
     }
 }
 
@@ -69,13 +79,14 @@ impl std::fmt::Display for Failed {
 struct Joined {
     client: OnUpgrade,
     backend: OnUpgrade,
-    place: OwnedSemaphorePermit,
+    place: places::Place,
 }
 
 impl Default for Relay {
     fn default() -> Relay {
         Relay {
-            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            streams: Places::new(STREAMS_MAX, STREAMS_EACH_MAX),
+            sends: Arc::new(Semaphore::new(SENDS_MAX)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         }
@@ -97,12 +108,16 @@ impl Relay {
         target: &Target,
         request: Request<Body>,
     ) -> Result<Response<Incoming>, Failed> {
+        let sends = self.sends.clone();
+        let place = sends.try_acquire_owned().map_err(|_full| Failed::Crowded)?;
         let tls = target.tls.as_ref().map(|(tls, name)| (tls, name.as_str()));
         let stream = dial::open(&target.place, tls).await.map_err(Failed::Dial)?;
         let exchange = |error: hyper::Error| Failed::Exchange(error.to_string());
         let (mut sender, connection) = http1::handshake(stream).await.map_err(exchange)?;
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
+            // The connection is there for one answer, and ends with it.
+            let _place = place;
             tokio::select! {
                 // Whoever waits for the answer is told of its failure.
                 _ended = connection.with_upgrades() => {}
@@ -114,7 +129,7 @@ impl Relay {
 
     /// Passes a request for another protocol on, and copies what both sides say in it.
     pub(crate) async fn upgrade(&self, target: &Target, client: Upgrade) -> Result<Answer, Status> {
-        let place = self.place()?;
+        let place = self.place(&client.user)?;
         let mut headers = client.headers;
         headers::forward_for(&mut headers, client.peer);
         let request = asked(&client.method, &target.path, headers);
@@ -134,7 +149,7 @@ impl Relay {
 
     /// Opens a SPDY stream for a client that speaks it inside of a websocket.
     pub(crate) async fn tunnel(&self, target: &Target, client: Upgrade) -> Result<Answer, Status> {
-        let place = self.place()?;
+        let place = self.place(&client.user)?;
         let opening = tunnel::opening(&client.headers)?;
         let request = asked(&http::Method::POST, &target.path, opening);
         let response = self.ask(target, request).await?;
@@ -152,15 +167,8 @@ impl Relay {
         Ok(answer)
     }
 
-    fn place(&self) -> Result<OwnedSemaphorePermit, Status> {
-        self.streams.clone().try_acquire_owned().map_err(|_full| {
-            let mut status = Status::new(
-                Reason::TooManyRequests,
-                "Too many requests, please try again later.",
-            );
-            status.retry_after_seconds = 1;
-            status
-        })
+    fn place(&self, user: &str) -> Result<places::Place, Status> {
+        self.streams.try_take(user).ok_or_else(crowded)
     }
 
     async fn ask(
@@ -173,6 +181,7 @@ impl Relay {
             .map_err(|failed| match failed {
                 Failed::Dial(why) => unnamed(format!("error dialing backend: {why}")),
                 Failed::Exchange(why) => unnamed(why),
+                Failed::Crowded => crowded(),
             })
     }
 
@@ -201,11 +210,23 @@ impl Relay {
 
 /// A client's request for another protocol.
 pub(crate) struct Upgrade {
+    /// The name of who asks for it.
+    pub(crate) user: String,
     pub(crate) method: http::Method,
     pub(crate) headers: HeaderMap,
     pub(crate) peer: std::net::SocketAddr,
     /// Its stream, once it has been told so.
     pub(crate) stream: OnUpgrade,
+}
+
+/// The answer to what would be passed on beside too much else.
+pub(crate) fn crowded() -> Status {
+    let mut status = Status::new(
+        Reason::TooManyRequests,
+        "Too many requests, please try again later.",
+    );
+    status.retry_after_seconds = 1;
+    status
 }
 
 /// A failure that has no reason on the wire.

@@ -104,6 +104,7 @@ pub(super) fn upgrade(request: Admitted) -> Result<Upgrade, Status> {
     }
     let stream = request.upgrade.ok_or_else(method_not_allowed)?;
     Ok(Upgrade {
+        user: request.user.name.clone(),
         method: request.method,
         headers: cleared(request.headers),
         peer: request.peer,

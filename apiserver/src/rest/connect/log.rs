@@ -16,7 +16,7 @@ use super::super::objects_api::Call;
 use super::super::path::encoded;
 use super::find;
 use super::pods::{container, is_true};
-use crate::relay::{Failed, Target, nothing, streamed, unnamed};
+use crate::relay::{Failed, Target, crowded, nothing, streamed, unnamed};
 
 /// Bytes of an agent's refusal that are read.
 const REFUSAL_BYTES_MAX: usize = 50_000;
@@ -50,9 +50,11 @@ pub(super) async fn answer(call: &Call<'_>, request: &Admitted) -> Result<Answer
         .body(nothing())
         .map_err(Status::internal)?;
     let sent = outward.relay.send(&target, asked).await;
-    let response = sent.map_err(|failed| {
-        let (Failed::Dial(why) | Failed::Exchange(why)) = failed;
-        unnamed(format!("Get {:?}: {why}", target.url()))
+    let response = sent.map_err(|failed| match failed {
+        Failed::Dial(why) | Failed::Exchange(why) => {
+            unnamed(format!("Get {:?}: {why}", target.url()))
+        }
+        Failed::Crowded => crowded(),
     })?;
     if !matches!(response.status().as_u16(), 200..=206) {
         return Err(refusal(name, response).await);

@@ -7,11 +7,11 @@ use objects::status::{Reason, Status};
 use serde_json::json;
 
 use super::super::answer::{self, Answer};
-use super::super::front::Admitted;
+use super::super::front::{Admitted, timed_out};
 use super::super::objects_api::{Call, method_not_allowed};
 use super::super::path::encoded;
 use super::{admit, cleared, places, upgrade};
-use crate::relay::{Target, headers, is_upgrade, streamed};
+use crate::relay::{Failed, Target, crowded, headers, is_upgrade, streamed};
 use crate::rest::Body;
 
 /// Methods that are passed on.
@@ -75,12 +75,15 @@ pub(super) async fn answer(call: &Call<'_>, request: Admitted) -> Result<Answer,
     let prefix = prefix.unwrap_or(&request.path).to_owned();
     let host = request.host.clone();
     let asked = passed(request, &target, &prefix)?;
-    let response = outward.relay.send(&target, asked).await;
-    let mut answer = streamed(response.map_err(|failed| {
-        Status::new(
+    let sending = outward.relay.send(&target, asked);
+    let sent = tokio::time::timeout(call.front.request_timeout, sending).await;
+    let response = sent.map_err(|_elapsed| timed_out())?;
+    let mut answer = streamed(response.map_err(|failed| match failed {
+        Failed::Crowded => crowded(),
+        Failed::Dial(_) | Failed::Exchange(_) => Status::new(
             Reason::ServiceUnavailable,
             format!("error trying to reach service: {failed}"),
-        )
+        ),
     })?);
     headers::remove_hops(answer.headers_mut());
     relocate(&mut answer, &target, &prefix, &host);
