@@ -11,8 +11,9 @@ pub struct Attributes {
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`, or a special verb; of paths the method in small letters.
     pub verb: String,
     pub group: String,
+    /// Empty for a request to a path.
     pub version: String,
-    /// The plural name; empty for a request to a path.
+    /// The plural name; empty for a request to a path, and if a client names none where a resource has to be.
     pub resource: String,
     pub subresource: String,
     /// Empty for all namespaces, and for what has none.
@@ -29,7 +30,7 @@ pub struct Attributes {
 impl Attributes {
     #[must_use]
     pub fn is_resource(&self) -> bool {
-        !self.resource.is_empty()
+        !self.resource.is_empty() || !self.version.is_empty()
     }
 
     /// `pods`, or `pods/log`.

@@ -127,7 +127,7 @@ impl Auditor {
 }
 
 fn is_resource(attributes: &Attributes) -> bool {
-    !attributes.resource.is_empty()
+    attributes.is_resource()
 }
 
 fn shown_user(user: &User) -> Value {

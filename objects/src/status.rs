@@ -193,9 +193,9 @@ impl Status {
         name: &str,
         why: impl std::fmt::Display,
     ) -> Status {
-        let message = match (resource, name) {
-            ("", _) => format!("forbidden: {why}"),
-            (_, "") => format!("{} is forbidden: {why}", qualified(group, resource)),
+        let message = match (group, resource, name) {
+            ("", "", _) => format!("forbidden: {why}"),
+            (_, _, "") => format!("{} is forbidden: {why}", qualified(group, resource)),
             _ => format!(
                 "{} \"{name}\" is forbidden: {why}",
                 qualified(group, resource)

@@ -157,6 +157,9 @@ impl Front {
     ) -> Result<Answer, Status> {
         let began = Instant::now();
         let (mut parts, body) = request.into_parts();
+        let Ok(found) = path::resource(parts.uri.path()) else {
+            return Ok(nothing_to_watch(&parts.uri));
+        };
         let authenticated = self.authenticate(&parts.headers, peer);
         let user = authenticated
             .as_ref()
@@ -175,7 +178,6 @@ impl Front {
             body,
             audit: Record::default(),
         };
-        let found = path::resource(&admitted.path);
         let mut attributes = attributes(&admitted, found.as_ref());
         if let Err(status) = authenticated {
             if let Some(auditor) = &self.audit {
@@ -318,6 +320,17 @@ fn host(parts: &http::request::Parts) -> String {
     let header = header.and_then(|value| value.to_str().ok());
     let authority = parts.uri.authority().map(http::uri::Authority::as_str);
     header.or(authority).unwrap_or_default().to_owned()
+}
+
+/// The answer to a request that says to watch, and not what.
+fn nothing_to_watch(uri: &http::Uri) -> Answer {
+    let asked = uri.path_and_query().map_or("", |asked| asked.as_str());
+    let text = format!(
+        "Internal Server Error: {asked:?}: failed to create RequestInfo: unable to determine kind and namespace from url, {asked}\n"
+    );
+    // A browser that shows the answer must not find tags in it.
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    answer::text(500, text.replace('>', "&gt;"))
 }
 
 /// What a client is told whose request took too long.

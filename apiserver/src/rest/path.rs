@@ -14,20 +14,37 @@ pub(super) struct ResourcePath {
     pub(super) watch: bool,
 }
 
-/// Reads a path. None if it names no resource.
-pub(super) fn resource(path: &str) -> Option<ResourcePath> {
+/// A path that says to watch, and not what.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NothingToWatch;
+
+/// Reads a path. None if it names no resource, which a path does that goes on behind the version, if only by an empty name.
+///
+/// # Errors
+///
+/// If nothing comes behind `watch`.
+pub(super) fn resource(path: &str) -> Result<Option<ResourcePath>, NothingToWatch> {
     // Escapes are read first, as upstream does: `%2F` ends a part as `/` does, and no name has one in it.
     let path = decoded(path);
     let mut parts = path.trim_matches('/').split('/').map(str::to_owned);
-    let (group, version) = match parts.next()?.as_str() {
-        "api" => (String::new(), parts.next()?),
-        "apis" => (parts.next()?, parts.next()?),
-        _ => return None,
+    let group = match parts.next().as_deref() {
+        Some("api") => Some(String::new()),
+        Some("apis") => parts.next(),
+        _ => None,
+    };
+    let (Some(group), Some(version)) = (group, parts.next()) else {
+        return Ok(None);
     };
     let mut rest: Vec<String> = parts.collect();
-    let watch = rest.first().is_some_and(|part| part == "watch");
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let watch = rest[0] == "watch";
     if watch {
         rest.remove(0);
+    }
+    if rest.is_empty() {
+        return Err(NothingToWatch);
     }
     let mut found = ResourcePath {
         group,
@@ -47,10 +64,10 @@ pub(super) fn resource(path: &str) -> Option<ResourcePath> {
         found.namespace = rest[1].clone();
     }
     let mut rest = rest.into_iter();
-    found.resource = rest.next().filter(|name| !name.is_empty())?;
+    found.resource = rest.next().unwrap_or_default();
     found.name = rest.next().unwrap_or_default();
     found.subresource = rest.collect::<Vec<_>>().join("/");
-    Some(found)
+    Ok(Some(found))
 }
 
 /// A part of a path, or a word of a query, with its `%` escapes read. A broken escape stands for itself.
@@ -109,7 +126,11 @@ pub(super) fn query(text: &str) -> Vec<(String, String)> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{decoded, encoded, query, resource};
+    use super::{NothingToWatch, ResourcePath, decoded, encoded, query};
+
+    fn resource(path: &str) -> Option<ResourcePath> {
+        super::resource(path).unwrap()
+    }
 
     proptest! {
         #[test]
@@ -142,6 +163,13 @@ mod tests {
                 "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode",
                 "rbac.authorization.k8s.io|v1||clusterroles|system:node|",
             ),
+            // An empty name is the name of a resource all the same.
+            ("/apis/x.test/v1//secrets", "x.test|v1|||secrets|"),
+            ("/apis/x.test/v1/%2Fsecrets", "x.test|v1|||secrets|"),
+            (
+                "/apis/x.test/v1/namespaces/a//secrets",
+                "x.test|v1|a||secrets|",
+            ),
         ];
         for (path, expected) in cases {
             let found = resource(path).unwrap();
@@ -161,12 +189,17 @@ mod tests {
             "/api",
             "/api/v1",
             "/apis/apps/v1",
+            "/apis/apps/v1//",
+            "/apis/apps/v1/%2F",
             "/healthz",
             "/openapi/v3/api/v1",
         ] {
             assert_eq!(resource(path), None, "{path}");
         }
         assert!(resource("/api/v1/watch/namespaces/a/pods").unwrap().watch);
+        for path in ["/api/v1/watch", "/apis/x.test/v1/watch/"] {
+            assert_eq!(super::resource(path), Err(NothingToWatch), "{path}");
+        }
         let escaped = resource("/api/v1/namespaces/a/pods/b%2Flog").unwrap();
         assert_eq!(
             (escaped.name.as_str(), escaped.subresource.as_str()),
