@@ -134,6 +134,11 @@ impl Authenticator {
         }))
     }
 
+    /// Removes what a server in front may say about for whom it asks, and anybody else may make up.
+    pub fn strip(&self, headers: &mut HeaderMap) {
+        front_proxy::strip(self.options.front_proxies.as_ref(), headers);
+    }
+
     fn front_proxy(&self, credentials: &Credentials<'_>) -> Found {
         let (Some(proxies), Some(headers)) = (&self.options.front_proxies, credentials.headers)
         else {

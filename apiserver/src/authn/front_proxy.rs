@@ -26,6 +26,38 @@ pub struct FrontProxies {
     pub extra_prefixes: Vec<String>,
 }
 
+/// Headers in which servers in front speak of users unless they are told others.
+const USUAL: [&str; 3] = ["x-remote-user", "x-remote-uid", "x-remote-group"];
+const USUAL_PREFIX: &str = "x-remote-extra-";
+
+/// Removes the headers in which servers in front speak of users: the usual ones, and those that are believed here.
+pub(super) fn strip(proxies: Option<&FrontProxies>, headers: &mut HeaderMap) {
+    let is_named =
+        |names: &[String], name: &str| names.iter().any(|own| own.eq_ignore_ascii_case(name));
+    let is_believed = |proxies: &FrontProxies, name: &str| {
+        is_named(&proxies.user_headers, name)
+            || is_named(&proxies.uid_headers, name)
+            || is_named(&proxies.group_headers, name)
+            || proxies
+                .extra_prefixes
+                .iter()
+                .any(|prefix| name.starts_with(&prefix.to_ascii_lowercase()))
+    };
+    let told: Vec<_> = headers
+        .keys()
+        .filter(|name| {
+            let name = name.as_str();
+            USUAL.contains(&name)
+                || name.starts_with(USUAL_PREFIX)
+                || proxies.is_some_and(|proxies| is_believed(proxies, name))
+        })
+        .cloned()
+        .collect();
+    for name in told {
+        headers.remove(name);
+    }
+}
+
 /// Whether a certificate was signed by one of those that a verifier believes.
 pub(super) fn verify(
     verifier: &dyn ClientCertVerifier,

@@ -200,6 +200,7 @@ impl Front {
             attributes.user = admitted.user.clone();
         }
         impersonation::strip(&mut admitted.headers);
+        self.authenticator.strip(&mut admitted.headers);
         let time = self.time(&admitted, &attributes)?;
         let asked = Asked::of_query(&admitted.query);
         let result = match self.enter(&attributes, asked, time).await {

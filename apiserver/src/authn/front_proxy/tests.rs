@@ -91,3 +91,36 @@ fn a_server_in_front_is_believed_by_its_certificate_and_name_alone() {
     assert!(verify(users.verifier.as_ref(), &users.sign("carl")).is_ok());
     assert!(verify(users.verifier.as_ref(), &front.sign("carl")).is_err());
 }
+
+#[test]
+fn what_is_said_of_users_is_removed_under_the_usual_names_and_those_that_are_believed() {
+    let all = headers(&[
+        ("x-remote-user", "root"),
+        ("x-remote-uid", "1"),
+        ("x-remote-group", "system:masters"),
+        ("x-remote-extra-scopes", "all"),
+        ("x-other-user", "root"),
+        ("x-other-extra-a", "1"),
+        ("accept", "*/*"),
+    ]);
+    let names = |headers: &HeaderMap| -> Vec<String> {
+        let mut names: Vec<_> = headers.keys().map(ToString::to_string).collect();
+        names.sort();
+        names
+    };
+    let mut usual = all.clone();
+    strip(None, &mut usual);
+    assert_eq!(names(&usual), ["accept", "x-other-extra-a", "x-other-user"]);
+    let proxies = FrontProxies {
+        verifier: authority().verifier,
+        users: None,
+        names: Vec::new(),
+        user_headers: vec!["X-Other-User".to_owned()],
+        uid_headers: Vec::new(),
+        group_headers: Vec::new(),
+        extra_prefixes: vec!["X-Other-Extra-".to_owned()],
+    };
+    let mut believed = all;
+    strip(Some(&proxies), &mut believed);
+    assert_eq!(names(&believed), ["accept"]);
+}
