@@ -1,6 +1,6 @@
 //! Requests to APIs that other servers answer.
 
-use http::header::{HOST, HeaderValue, LOCATION};
+use http::header::{CONNECTION, HOST, HeaderValue, LOCATION, UPGRADE};
 use http::{Request, Uri};
 use http_body_util::BodyExt;
 use objects::Value;
@@ -33,15 +33,20 @@ pub(super) async fn answer(
         Err((code, text)) => return Ok(answer::text(code, text)),
     };
     request.headers = connect::cleared(request.headers);
+    let protocol = is_upgrade(&request.headers).then(|| request.headers.get(UPGRADE).cloned());
+    // What a client says to be about its connection goes before this server says for whom it asks.
+    headers::remove_hops(&mut request.headers);
     introduce(&mut request.headers, &request.user);
     if let Ok(host) = HeaderValue::from_str(&target.place.to_string()) {
         request.headers.insert(HOST, host);
     }
     let relay = &front.outward.relay;
-    if is_upgrade(&request.headers) {
+    if let Some(protocol) = protocol {
+        let asked = &mut request.headers;
+        asked.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        asked.extend(protocol.map(|protocol| (UPGRADE, protocol)));
         return relay.upgrade(&target, connect::upgrade(request)?).await;
     }
-    headers::remove_hops(&mut request.headers);
     headers::forward_for(&mut request.headers, request.peer);
     let mut passed = Request::new(request.body.boxed_unsync());
     *passed.method_mut() = request.method;
