@@ -74,7 +74,8 @@ pub(crate) async fn run(registry: Arc<Registry>, view: Arc<dyn ObjectsView>) {
         if state == done || !registry.feed.is_loaded() {
             continue;
         }
-        match round(&registry, view.as_ref(), &table).await {
+        let is_start = done == (0, 0);
+        match round(&registry, view.as_ref(), &table, is_start).await {
             Ok(()) => done = state,
             Err(status) => {
                 tracing::debug!(error = %status, "cannot keep API services; trying again");
@@ -83,10 +84,20 @@ pub(crate) async fn run(registry: Arc<Registry>, view: Arc<dyn ObjectsView>) {
     }
 }
 
-async fn round(registry: &Registry, view: &dyn ObjectsView, table: &Table) -> Result<(), Status> {
+async fn round(
+    registry: &Registry,
+    view: &dyn ObjectsView,
+    table: &Table,
+    is_start: bool,
+) -> Result<(), Status> {
     let expected = expected(table);
     for (name, object) in &expected {
-        if view.get(GROUP, PLURAL, "", name).is_none() {
+        let current = view.get(GROUP, PLURAL, "", name);
+        if let Some(current) = &current {
+            if is_changed(current, object, is_start) {
+                restore(registry, name, object).await?;
+            }
+        } else {
             let request = request(registry, name)?;
             let options = WriteOptions::default();
             match registry.create(&request, object.clone(), &options).await {
@@ -116,6 +127,32 @@ async fn round(registry: &Registry, view: &dyn ObjectsView, table: &Table) -> Re
         }
     }
     Ok(())
+}
+
+/// Whether somebody changed an object that this server keeps. What it makes on its start is kept no longer.
+fn is_changed(current: &Value, expected: &Value, is_start: bool) -> bool {
+    let managed = |object: &Value| meta::text(object, &["metadata", "labels", MANAGED]).to_owned();
+    let is_kept = match managed(current).as_str() {
+        BY_DEFINITION => managed(expected) == BY_DEFINITION || is_start,
+        ON_START => is_start,
+        _ => false,
+    };
+    is_kept && current["spec"] != expected["spec"]
+}
+
+/// Writes an object's fields as this server makes them.
+async fn restore(registry: &Registry, name: &str, expected: &Value) -> Result<(), Status> {
+    let request = request(registry, name)?;
+    let change = |current: &Value| {
+        let mut object = current.clone();
+        object["spec"] = expected["spec"].clone();
+        Ok(object)
+    };
+    let options = WriteOptions::default();
+    match registry.patch(&request, &change, &options).await {
+        Err(status) if status.reason != Reason::NotFound => Err(status),
+        _ => Ok(()),
+    }
 }
 
 fn request(registry: &Registry, name: &str) -> Result<Request, Status> {
@@ -229,9 +266,12 @@ async fn tell(registry: &Registry, name: &str) -> Result<(), Status> {
 mod tests {
     use std::sync::Arc;
 
+    use objects::Value;
     use serde_json::json;
 
-    use super::{PRIORITIES, api_service, expected, is_defined};
+    use super::{
+        BY_DEFINITION, MANAGED, ON_START, PRIORITIES, api_service, expected, is_changed, is_defined,
+    };
     use crate::served::Resources;
 
     #[test]
@@ -252,6 +292,25 @@ mod tests {
                 defined,
                 "{group}/{version}"
             );
+        }
+    }
+
+    #[test]
+    fn what_somebody_changed_is_made_as_it_was_by_who_keeps_it() {
+        for (custom, label, is_start, is_restored) in [
+            (true, BY_DEFINITION, false, true),
+            (true, "false", true, false),
+            (false, ON_START, false, false),
+            (false, ON_START, true, true),
+            (false, "", true, false),
+        ] {
+            let own = api_service("v1.x.test", ("x.test", "v1"), custom);
+            let mut current = own.clone();
+            current["metadata"]["labels"][MANAGED] = Value::from(label);
+            assert!(!is_changed(&current, &own, is_start), "{label}");
+            current["spec"]["service"] = serde_json::json!({"name": "other"});
+            let found = is_changed(&current, &own, is_start);
+            assert_eq!(found, is_restored, "{label} {is_start}");
         }
     }
 
