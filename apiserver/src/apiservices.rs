@@ -42,10 +42,10 @@ pub(crate) struct ApiServices {
     known: Mutex<Known>,
 }
 
-/// The last answers of the others, and a number that grows when one changes.
+/// What the others said last, in the form of the document of everything, and a number that grows when it changes.
 #[derive(Debug, Default)]
 struct Known {
-    resources: BTreeMap<String, Value>,
+    resources: BTreeMap<String, Arc<Vec<Value>>>,
     generation: u64,
 }
 

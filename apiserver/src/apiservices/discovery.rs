@@ -1,10 +1,16 @@
 //! What other servers say that they serve, in the documents by which clients find it.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use objects::Value;
 use objects::meta;
 use serde_json::json;
 
 use super::{ApiServices, GROUP, PLURAL};
+
+/// Resources and their parts in what one server says that it serves. More are not shown.
+const ROWS_MAX: usize = 4_096;
 
 /// The groups of others with their versions, in the order of their priority.
 struct Group {
@@ -22,6 +28,8 @@ impl ApiServices {
 
     /// Notes what a server says that it serves; none if it does not answer.
     pub(super) fn learn(&self, name: &str, resources: Option<Value>) {
+        let (version, group) = name.split_once('.').unwrap_or((name, ""));
+        let resources = resources.map(|list| Arc::new(self::resources(&list, group, version)));
         let mut known = self.known.lock();
         if known.resources.get(name) == resources.as_ref() {
             return;
@@ -109,10 +117,11 @@ impl ApiServices {
     }
 
     fn version(&self, group: &str, version: &str) -> Value {
-        let known = self.known.lock();
-        match known.resources.get(&format!("{version}.{group}")) {
-            Some(list) => json!({
-                "version": version, "resources": resources(list, group, version), "freshness": "Current",
+        let name = format!("{version}.{group}");
+        let found = self.known.lock().resources.get(&name).cloned();
+        match found {
+            Some(resources) => json!({
+                "version": version, "resources": *resources, "freshness": "Current",
             }),
             None => json!({"version": version, "freshness": "Stale"}),
         }
@@ -132,7 +141,7 @@ impl Group {
     }
 }
 
-/// The resources of a list in the form of the document of everything.
+/// The resources of a list in the form of the document of everything; of a list that is too long, those it begins with.
 fn resources(list: &Value, group: &str, version: &str) -> Vec<Value> {
     let rows = meta::list(list, &["resources"]);
     let kind = |row: &Value| {
@@ -142,6 +151,15 @@ fn resources(list: &Value, group: &str, version: &str) -> Vec<Value> {
         };
         json!({"group": or("group", group), "version": or("version", version), "kind": row["kind"]})
     };
+    let rows = &rows[..rows.len().min(ROWS_MAX)];
+    let mut parts: HashMap<&str, Vec<Value>> = HashMap::new();
+    for row in rows {
+        if let Some((whole, part)) = meta::text(row, &["name"]).split_once('/') {
+            parts.entry(whole).or_default().push(json!({
+                "subresource": part, "responseKind": kind(row), "verbs": meta::list(row, &["verbs"]),
+            }));
+        }
+    }
     rows.iter()
         .filter(|row| !meta::text(row, &["name"]).contains('/'))
         .map(|row| {
@@ -160,19 +178,38 @@ fn resources(list: &Value, group: &str, version: &str) -> Vec<Value> {
                     resource[field] = value.clone();
                 }
             }
-            let parts: Vec<Value> = rows
-                .iter()
-                .filter_map(|row| {
-                    let (whole, part) = meta::text(row, &["name"]).split_once('/')?;
-                    (whole == name).then(|| {
-                        json!({"subresource": part, "responseKind": kind(row), "verbs": meta::list(row, &["verbs"])})
-                    })
-                })
-                .collect();
-            if !parts.is_empty() {
+            if let Some(parts) = parts.remove(name) {
                 resource["subresources"] = parts.into();
             }
             resource
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_shown_with_their_resource_and_a_long_list_only_to_its_bound() {
+        let row = |name: &str, kind: &str| json!({"name": name, "kind": kind, "namespaced": true, "verbs": ["get"]});
+        let mut rows = vec![
+            row("a/status", "A"),
+            row("a", "A"),
+            row("b", "B"),
+            row("a/scale", "Scale"),
+        ];
+        let shown = resources(&json!({"resources": rows}), "x.test", "v1");
+        assert_eq!(shown.len(), 2);
+        assert_eq!(shown[0]["subresources"][0]["subresource"], "status");
+        assert_eq!(shown[0]["subresources"][1]["subresource"], "scale");
+        assert_eq!(
+            shown[0]["responseKind"],
+            json!({"group": "x.test", "version": "v1", "kind": "A"})
+        );
+        assert!(shown[1].get("subresources").is_none());
+        rows.resize(ROWS_MAX + 1, row("c", "C"));
+        let shown = resources(&json!({"resources": rows}), "x.test", "v1");
+        assert_eq!(shown.len(), ROWS_MAX - 2);
+    }
 }
