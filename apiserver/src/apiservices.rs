@@ -2,6 +2,7 @@
 
 pub(crate) mod available;
 mod discovery;
+mod secured;
 pub(crate) mod trust;
 
 use std::collections::BTreeMap;
@@ -9,15 +10,14 @@ use std::fs;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 use objects::{Value, meta};
 use parking_lot::Mutex;
 
+use self::secured::{Believed, Secured};
 use crate::config::Config;
-use crate::dial::{Identity, Roots, Services, Tls};
+use crate::dial::{Identity, Services};
 use crate::objects_view::ObjectsView;
 use crate::relay::Target;
 use crate::user::User;
@@ -38,6 +38,8 @@ pub(crate) struct ApiServices {
     services: Services,
     /// What this server shows to the others: a certificate and its key in PEM.
     identity: Option<(Vec<u8>, Vec<u8>)>,
+    /// How the others are spoken to.
+    secured: Secured,
     /// What the others say that they serve.
     known: Mutex<Known>,
 }
@@ -83,6 +85,7 @@ impl ApiServices {
             services: Services::new(view.clone()),
             view,
             identity,
+            secured: Secured::default(),
             known: Mutex::default(),
         })
     }
@@ -114,24 +117,17 @@ impl ApiServices {
             .services
             .resolve((namespace, name), port(service))
             .map_err(|status| status.message)?;
-        let bundle = STANDARD
-            .decode(meta::text(service, &["spec", "caBundle"]))
-            .map_err(|error| error.to_string())?;
-        let roots = if service["spec"]["insecureSkipTLSVerify"] == true {
-            Roots::Unverified
-        } else if bundle.is_empty() {
-            Roots::System
+        let believed = if service["spec"]["insecureSkipTLSVerify"] == true {
+            Believed::Everybody
         } else {
-            Roots::Bundle(&bundle)
+            Believed::Bundle(meta::text(service, &["spec", "caBundle"]).to_owned())
         };
         let identity = self.identity.as_ref();
         let identity = identity.map(|(certificate, key)| Identity { certificate, key });
+        let tls = self.secured.tls(believed, identity)?;
         Ok(Target {
             place,
-            tls: Some((
-                Tls::new(roots, identity)?,
-                format!("{name}.{namespace}.svc"),
-            )),
+            tls: Some((tls, format!("{name}.{namespace}.svc"))),
             path: path.to_owned(),
         })
     }
