@@ -68,6 +68,11 @@ async fn get(cluster: &Cluster, path: &str) -> (u16, String) {
     (response.status().as_u16(), text(response).await)
 }
 
+async fn get_object(cluster: &Cluster, path: &str) -> Value {
+    let (_, body) = get(cluster, path).await;
+    serde_json::from_str(&body).unwrap()
+}
+
 /// What a failure says.
 async fn message(cluster: &Cluster, path: &str) -> String {
     let (_, body) = get(cluster, path).await;
@@ -200,7 +205,9 @@ async fn streams_are_passed_to_the_agent_byte_for_byte() {
         ("one/portforward", "SPDY/3.1"),
     ] {
         let path = format!("{PODS}/{path}");
-        let asked = upgrade(protocol, "v4.channel.k8s.io");
+        let mut asked = upgrade(protocol, "v4.channel.k8s.io");
+        // What a client makes up about who it is goes no further.
+        asked.push(("x-remote-user", "root"));
         let response = send(&cluster, (Method::GET, &path), &asked, &Value::Null).await;
         assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS, "{path}");
         assert_eq!(response.headers()["upgrade"], protocol);
@@ -253,6 +260,44 @@ async fn a_port_is_forwarded_in_a_websocket_as_spdy() {
     cluster.stop().await;
 }
 
+/// A client can neither take away nor make up for whom a request is passed on.
+async fn a_user_is_told_whatever_a_client_says(cluster: &Cluster) {
+    let path = "/apis/things.example/v1/things";
+    let told =
+        "GET /apis/things.example/v1/things for admin of system:masters,system:authenticated";
+    let named = "X-Remote-User, X-Remote-Group, Host";
+    let asked = [("connection", named), ("x-remote-user", "root")];
+    let response = send(cluster, (Method::GET, path), &asked, &Value::Null).await;
+    assert_eq!(text(response).await, told);
+    let named = "Upgrade, X-Remote-User, X-Remote-Group";
+    let asked = [("connection", named), ("upgrade", "websocket")];
+    let response = send(cluster, (Method::GET, path), &asked, &Value::Null).await;
+    assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+    assert_eq!(response.headers()["x-told"], told);
+}
+
+async fn a_path_with_an_empty_name_is_judged(cluster: &Cluster) {
+    let alice = [("authorization", "Bearer alice-token")];
+    for (path, scope) in [
+        ("/apis/things.example/v1//things", "at the cluster scope"),
+        ("/apis/things.example/v1/%2Fthings", "at the cluster scope"),
+        (
+            "/apis/things.example/v1/namespaces/a//things",
+            "in the namespace \"a\"",
+        ),
+    ] {
+        let response = send(cluster, (Method::GET, path), &alice, &Value::Null).await;
+        let status: Value = serde_json::from_str(&text(response).await).unwrap();
+        let wanted = format!(
+            ".things.example \"things\" is forbidden: User \"alice\" cannot get resource \"\" in API group \"things.example\" {scope}"
+        );
+        assert_eq!(status["message"], wanted, "{path}");
+    }
+    let found = get(cluster, "/apis/things.example/v1/watch").await;
+    let wanted = "Internal Server Error: \"/apis/things.example/v1/watch\": failed to create RequestInfo: unable to determine kind and namespace from url, /apis/things.example/v1/watch\n";
+    assert_eq!(found, (500, wanted.to_owned()));
+}
+
 #[tokio::test]
 async fn the_api_of_another_server_is_found_and_answered_by_it() {
     let (cluster, agent) = start().await;
@@ -268,9 +313,14 @@ async fn the_api_of_another_server_is_found_and_answered_by_it() {
     let apis = "/apis/apiregistration.k8s.io/v1/apiservices";
     create(&cluster, apis, &api("v1.things.example", "other", "v1")).await;
     create(&cluster, apis, &api("v2.things.example", "none", "v2")).await;
+    // The way to these objects stays here, whatever one of them says.
+    let name = "v1.apiregistration.k8s.io";
+    let mut taken = api(name, "none", "v1");
+    taken["spec"]["group"] = "apiregistration.k8s.io".into();
+    create(&cluster, apis, &taken).await;
+    get_object(&cluster, &format!("{apis}/{name}")).await;
     let condition = async |name: &str| {
-        let (_, body) = get(&cluster, &format!("{apis}/{name}")).await;
-        let found: Value = serde_json::from_str(&body).unwrap();
+        let found = get_object(&cluster, &format!("{apis}/{name}")).await;
         found["status"]["conditions"][0].clone()
     };
     let both = async {
@@ -289,6 +339,8 @@ async fn the_api_of_another_server_is_found_and_answered_by_it() {
     );
     let found = get(&cluster, "/apis/things.example/v2/things").await;
     assert_eq!(found, (503, "service unavailable\n".to_owned()));
+    a_user_is_told_whatever_a_client_says(&cluster).await;
+    a_path_with_an_empty_name_is_judged(&cluster).await;
     let found = get(&cluster, "/apis/things.example/v1/things?limit=1").await;
     assert_eq!(found, (200, "GET /apis/things.example/v1/things?limit=1 for admin of system:masters,system:authenticated".to_owned()));
     let (_, groups) = get(&cluster, "/apis").await;

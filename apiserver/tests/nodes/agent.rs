@@ -60,7 +60,7 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor) {
 }
 
 fn answer(request: Request<Incoming>) -> Answer {
-    let told = format!("{} {}", request.method(), request.uri());
+    let told = told(&request);
     assert!(!request.headers().contains_key("authorization"), "{told}");
     if request.headers().contains_key("upgrade") {
         return echo(request, &told);
@@ -71,15 +71,20 @@ fn answer(request: Request<Incoming>) -> Answer {
         ]});
         return Response::new(Full::new(list.to_string().into()));
     }
+    Response::new(Full::new(told.into()))
+}
+
+/// What is asked for, and for whom if that is said.
+fn told(request: &Request<Incoming>) -> String {
+    let told = format!("{} {}", request.method(), request.uri());
     let all = |name: &str| -> Vec<&str> {
         let values = request.headers().get_all(name).iter();
         values.map(|value| value.to_str().unwrap()).collect()
     };
-    let told = match all("x-remote-user")[..] {
+    match all("x-remote-user")[..] {
         [user] => format!("{told} for {user} of {}", all("x-remote-group").join(",")),
         _ => told,
-    };
-    Response::new(Full::new(told.into()))
+    }
 }
 
 /// Begins the protocol that is asked for, and says in it what it hears.
