@@ -74,7 +74,7 @@ pub(crate) async fn run(registry: Arc<Registry>, view: Arc<dyn ObjectsView>) {
         if state == done || !registry.feed.is_loaded() {
             continue;
         }
-        let is_start = done == (0, 0);
+        let is_start = done == (0, 0, 0);
         match round(&registry, view.as_ref(), &table, is_start).await {
             Ok(()) => done = state,
             Err(status) => {
