@@ -19,8 +19,8 @@ use crate::side_by_side::servers::{Binary, Cluster};
 
 /// Runs the selected rows and prints and saves what came of them.
 pub fn run(options: &Options) -> Result<()> {
-    let rows = rows::select(&options.rows)?;
-    if options.list {
+    let rows = rows::select(&options.common.rows)?;
+    if options.common.list {
         for row in rows {
             println!("{:<20} {}", row.name, row.title);
         }
@@ -28,22 +28,47 @@ pub fn run(options: &Options) -> Result<()> {
     }
     let scale = options.scale();
     let sides = sides(options)?;
-    let data = DataFolder::create(&options.out)?;
-    let mut results = Results::new(&sides);
+    let data = DataFolder::create(&options.common.out)?;
+    let names: Vec<_> = rows.iter().map(|row| row.name).collect();
+    let outcome = take_turns(scale.trials, &names, &sides, |at, _, binary| {
+        measure(rows[at], binary, &data.path, &scale).map(Some)
+    });
+    let titles: Vec<_> = rows
+        .iter()
+        .map(|row| (row.name, row.title, row.target))
+        .collect();
+    outcome.conclude(&titles, &options.common.out, "side-by-side")
+}
+
+/// What came of all rows.
+pub(crate) struct Outcome {
+    results: Results,
+    failures: Vec<String>,
+}
+
+/// Measures every row on every side, so many times; a row that a side does not have gives nothing. When one fails, the others
+/// still tell something.
+pub(crate) fn take_turns(
+    trials: usize,
+    rows: &[&'static str],
+    sides: &[(Side, Binary)],
+    mut measure: impl FnMut(usize, Side, &Binary) -> Result<Option<Vec<Figure>>>,
+) -> Outcome {
+    let mut results = Results::new(sides);
     let mut failures = Vec::new();
-    for trial in 0..scale.trials {
-        for row in &rows {
+    for trial in 0..trials {
+        for (at, row) in rows.iter().enumerate() {
             // Whoever goes first finds a cooler machine, so the sides take turns at it.
             let mut order: Vec<&(Side, Binary)> = sides.iter().collect();
             if trial % 2 == 1 {
                 order.reverse();
             }
             for (side, binary) in order {
-                match measure(row, binary, &data.path, &scale) {
-                    Ok(figures) => results.add(*side, row.name, figures),
-                    // The other rows still tell something.
+                match measure(at, *side, binary) {
+                    Ok(Some(figures)) => results.add(*side, row, figures),
+                    Ok(None) => {}
                     Err(error) => {
-                        let failure = format!("{} on {}: {error:#}", row.name, binary.label());
+                        let failure = format!("{row} on {}: {error:#}", binary.label());
                         eprintln!("FAILED {failure}");
                         failures.push(failure);
                     }
@@ -51,21 +76,33 @@ pub fn run(options: &Options) -> Result<()> {
             }
         }
     }
-    let titles: Vec<_> = rows
-        .iter()
-        .map(|row| (row.name, row.title, row.target))
-        .collect();
-    let markdown = table::markdown(&titles, &results);
-    println!("{markdown}");
-    save(&options.out, "side-by-side", &results, &markdown)?;
-    if !failures.is_empty() {
-        bail!(
-            "{} measurements failed:\n{}",
-            failures.len(),
-            failures.join("\n")
-        );
+    Outcome { results, failures }
+}
+
+impl Outcome {
+    /// Prints and saves what was measured.
+    ///
+    /// # Errors
+    ///
+    /// If a row failed, or nothing can be saved.
+    pub(crate) fn conclude(
+        &self,
+        titles: &[(&'static str, &'static str, &'static str)],
+        out: &Path,
+        name: &str,
+    ) -> Result<()> {
+        let markdown = table::markdown(titles, &self.results);
+        println!("{markdown}");
+        save(out, name, &self.results, &markdown)?;
+        if !self.failures.is_empty() {
+            bail!(
+                "{} measurements failed:\n{}",
+                self.failures.len(),
+                self.failures.join("\n")
+            );
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn measure(row: &Row, binary: &Binary, data: &Path, scale: &Scale) -> Result<Vec<Figure>> {
@@ -83,13 +120,13 @@ fn measure(row: &Row, binary: &Binary, data: &Path, scale: &Scale) -> Result<Vec
 
 fn sides(options: &Options) -> Result<Vec<(Side, Binary)>> {
     let mut sides = Vec::new();
-    if options.only() != Some(Side::Peer) {
+    if options.common.only() != Some(Side::Peer) {
         let Some(path) = &options.ours else {
             bail!("where is our binary? Name it with --ours or MAINSTAY_BIN, or say --only peer");
         };
         sides.push((Side::Ours, Binary::find(path)?));
     }
-    if options.only() != Some(Side::Ours) {
+    if options.common.only() != Some(Side::Ours) {
         sides.push((Side::Peer, Binary::find(&options.peer)?));
     }
     Ok(sides)
@@ -119,7 +156,7 @@ impl Drop for DataFolder {
 }
 
 /// Writes the results under a name that begins so.
-pub(crate) fn save(out: &Path, name: &str, results: &Results, markdown: &str) -> Result<()> {
+fn save(out: &Path, name: &str, results: &Results, markdown: &str) -> Result<()> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let path = out.join(format!("{name}-{seconds}"));
     fs::write(path.with_extension("md"), markdown)?;

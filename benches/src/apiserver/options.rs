@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::side_by_side::figures::Side;
+use crate::side_by_side::options::Common;
 
 /// Measures our apiserver and a kube-apiserver in turn, each over a stock etcd of its own, and prints ratios.
 #[derive(Clone, Debug, Parser)]
@@ -19,30 +19,11 @@ pub struct Options {
     /// The etcd under both: a path, or a name to look up in PATH
     #[arg(long, default_value = "etcd")]
     pub etcd: PathBuf,
-    /// Measure one side alone
-    #[arg(long, value_enum)]
-    pub only: Option<Side>,
-    /// Rows to run, separated by commas [default: all]
-    #[arg(long, value_delimiter = ',')]
-    pub rows: Vec<String>,
-    /// One trial, short times and a fifth of the objects
-    #[arg(long)]
-    pub quick: bool,
-    /// Our side alone and just long enough to see that everything works; the figures mean nothing
-    #[arg(long, conflicts_with = "quick")]
-    pub smoke: bool,
-    /// Repetitions of which the median counts [default: 3, with --quick 1]
-    #[arg(long)]
-    pub trials: Option<usize>,
     /// Events a second where they come at a rate; requests come at a quarter of it [default: 1000, with --quick 200]
     #[arg(long)]
     pub rate: Option<usize>,
-    /// Where results and, during the run, the servers' data go
-    #[arg(long, default_value = "target/bench")]
-    pub out: PathBuf,
-    /// Print the rows and do nothing
-    #[arg(long)]
-    pub list: bool,
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// How much is done.
@@ -62,24 +43,15 @@ pub struct Scale {
 }
 
 impl Options {
-    /// The side that is measured alone, if one is.
-    pub fn only(&self) -> Option<Side> {
-        if self.smoke {
-            Some(Side::Ours)
-        } else {
-            self.only
-        }
-    }
-
     pub fn scale(&self) -> Scale {
         let (trials, objects, listed, lists, watchers, rate, seconds) =
-            match (self.smoke, self.quick) {
+            match (self.common.smoke, self.common.quick) {
                 (true, _) => (1, 50, 200, 1, 50, 100, 1.0),
                 (false, true) => (1, 500, 2_000, 3, 1_000, 200, 3.0),
                 (false, false) => (3, 2_000, 10_000, 5, 1_000, 1_000, 5.0),
             };
         Scale {
-            trials: self.trials.unwrap_or(trials),
+            trials: self.common.trials.unwrap_or(trials),
             objects,
             listed,
             lists,

@@ -6,6 +6,43 @@ use clap::Parser;
 
 use crate::side_by_side::figures::Side;
 
+/// What every run beside a peer is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Common {
+    /// Measure one side alone
+    #[arg(long, value_enum)]
+    only: Option<Side>,
+    /// Rows to run, separated by commas [default: all]
+    #[arg(long, value_delimiter = ',')]
+    pub rows: Vec<String>,
+    /// One trial, short times and less data
+    #[arg(long)]
+    pub quick: bool,
+    /// Our side alone and just long enough to see that everything works; the figures mean nothing
+    #[arg(long, conflicts_with = "quick")]
+    pub smoke: bool,
+    /// Repetitions of which the median counts [default: 3, with --quick 1]
+    #[arg(long)]
+    pub trials: Option<usize>,
+    /// Where results and, during the run, the servers' data go
+    #[arg(long, default_value = "target/bench")]
+    pub out: PathBuf,
+    /// Print the rows and do nothing
+    #[arg(long)]
+    pub list: bool,
+}
+
+impl Common {
+    /// The side that is measured alone, if one is.
+    pub fn only(&self) -> Option<Side> {
+        if self.smoke {
+            Some(Side::Ours)
+        } else {
+            self.only
+        }
+    }
+}
+
 /// Measures our cluster and a peer's in turn and prints ratios.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "side-by-side", version)]
@@ -16,30 +53,11 @@ pub struct Options {
     /// The peer's binary: a path, or a name to look up in PATH
     #[arg(long, default_value = "etcd")]
     pub peer: PathBuf,
-    /// Measure one side alone
-    #[arg(long, value_enum)]
-    pub only: Option<Side>,
-    /// Rows to run, separated by commas [default: all]
-    #[arg(long, value_delimiter = ',')]
-    pub rows: Vec<String>,
-    /// One trial, short times and a tenth of the keys
-    #[arg(long)]
-    pub quick: bool,
-    /// Our side alone and just long enough to see that everything works; the figures mean nothing
-    #[arg(long, conflicts_with = "quick")]
-    pub smoke: bool,
-    /// Repetitions of which the median counts [default: 3, with --quick 1]
-    #[arg(long)]
-    pub trials: Option<usize>,
     /// Seconds each row is measured [default: 10, with --quick 3]
     #[arg(long)]
     pub seconds: Option<f64>,
-    /// Where results and, during the run, the servers' data go
-    #[arg(long, default_value = "target/bench")]
-    pub out: PathBuf,
-    /// Print the rows and do nothing
-    #[arg(long)]
-    pub list: bool,
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// How much is done.
@@ -52,23 +70,14 @@ pub struct Scale {
 }
 
 impl Options {
-    /// The side that is measured alone, if one is.
-    pub fn only(&self) -> Option<Side> {
-        if self.smoke {
-            Some(Side::Ours)
-        } else {
-            self.only
-        }
-    }
-
     pub fn scale(&self) -> Scale {
-        let (trials, seconds, many) = match (self.smoke, self.quick) {
+        let (trials, seconds, many) = match (self.common.smoke, self.common.quick) {
             (true, _) => (1, 1.0, 20_000),
             (false, true) => (1, 3.0, 100_000),
             (false, false) => (3, 10.0, 1_000_000),
         };
         Scale {
-            trials: self.trials.unwrap_or(trials),
+            trials: self.common.trials.unwrap_or(trials),
             seconds: self.seconds.unwrap_or(seconds),
             many,
         }
