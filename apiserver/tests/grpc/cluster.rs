@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+#[path = "../common/stock.rs"]
+mod stock;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,18 +37,8 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// The processes and files of one test.
 pub(crate) struct Cluster {
     server: Server,
-    _etcd: Etcd,
+    _etcd: stock::Etcd,
     files: TempDir,
-}
-
-/// A process that ends with its test.
-struct Etcd(Child);
-
-impl Drop for Etcd {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
 }
 
 /// Puts a token into every call.
@@ -64,11 +56,6 @@ impl Interceptor for Token {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 impl Cluster {
     pub(crate) async fn start() -> Cluster {
         Cluster::start_with(&[]).await
@@ -82,54 +69,9 @@ impl Cluster {
     /// Starts a server with more flags, in which `{}` is the folder of some files.
     pub(crate) async fn start_from(flags: &[&str], texts: &[(&str, &str)]) -> Cluster {
         let files = tempfile::tempdir().unwrap();
-        for (name, text) in texts {
-            std::fs::write(files.path().join(name), text).unwrap();
-        }
-        let (client, peer) = (free_port(), free_port());
-        let client = format!("http://127.0.0.1:{client}");
-        let peer = format!("http://127.0.0.1:{peer}");
-        let etcd =
-            Command::new(std::env::var("ETCD").unwrap_or_else(|_| "/usr/bin/etcd".to_owned()))
-                .arg("--data-dir")
-                .arg(files.path().join("etcd"))
-                .args([
-                    "--listen-client-urls",
-                    &client,
-                    "--advertise-client-urls",
-                    &client,
-                ])
-                .args([
-                    "--listen-peer-urls",
-                    &peer,
-                    "--initial-advertise-peer-urls",
-                    &peer,
-                ])
-                .arg(format!("--initial-cluster=default={peer}"))
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-        let etcd = Etcd(etcd);
+        let (etcd, client) = stock::start(files.path());
         write_before(&client).await;
-        let tokens = files.path().join("tokens.csv");
-        std::fs::write(
-            &tokens,
-            "admin-token,admin,1,\"system:masters\"\nalice-token,alice,2,\"devs\"\n",
-        )
-        .unwrap();
-        let words = [
-            format!("--etcd-servers={client}"),
-            format!("--cert-dir={}", files.path().join("certs").display()),
-            format!("--token-auth-file={}", tokens.display()),
-            "--bind-address=127.0.0.1".to_owned(),
-            "--secure-port=0".to_owned(),
-            "--api-audiences=test".to_owned(),
-            "--disable-admission-plugins=ServiceAccount".to_owned(),
-            "--authorization-mode=RBAC".to_owned(),
-        ];
-        let folder = files.path().display().to_string();
-        let mut words = words.to_vec();
-        words.extend(flags.iter().map(|flag| flag.replace("{}", &folder)));
+        let words = stock::words(files.path(), &client, flags, texts);
         let config = Config::parse_words(words).unwrap();
         let server = Server::start(&config).await.unwrap();
         let feed = server.front.registry.feed.clone();

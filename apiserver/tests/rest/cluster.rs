@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
-use std::net::TcpListener;
+#[path = "../common/stock.rs"]
+mod stock;
+
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,18 +35,8 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 pub(crate) struct Cluster {
     server: Server,
     etcd: KvClient<Channel>,
-    _etcd: Etcd,
+    _etcd: stock::Etcd,
     files: TempDir,
-}
-
-/// A process that ends with its test.
-struct Etcd(Child);
-
-impl Drop for Etcd {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,32 +50,6 @@ pub(crate) struct Answer {
     pub(crate) code: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-fn start_etcd(files: &TempDir) -> (Etcd, String) {
-    let client = format!("http://127.0.0.1:{}", free_port());
-    let peer = format!("http://127.0.0.1:{}", free_port());
-    let program = std::env::var("ETCD").unwrap_or_else(|_| "/usr/bin/etcd".to_owned());
-    let etcd = Command::new(program)
-        .arg(format!(
-            "--data-dir={}",
-            files.path().join("etcd").display()
-        ))
-        .arg(format!("--listen-client-urls={client}"))
-        .arg(format!("--advertise-client-urls={client}"))
-        .arg(format!("--listen-peer-urls={peer}"))
-        .arg(format!("--initial-advertise-peer-urls={peer}"))
-        .arg(format!("--initial-cluster=default={peer}"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    (Etcd(etcd), client)
 }
 
 /// Waits until something is so.
@@ -113,25 +78,8 @@ impl Cluster {
     /// Starts both. `{}` in a flag stands for the folder of `files`, which are written before.
     pub(crate) async fn start(flags: &[&str], files: &[(&str, &str)]) -> Cluster {
         let folder = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            std::fs::write(folder.path().join(name), text).unwrap();
-        }
-        let (etcd, url) = start_etcd(&folder);
-        let tokens = folder.path().join("tokens.csv");
-        let users = "admin-token,admin,1,\"system:masters\"\nalice-token,alice,2,\"devs\"\n";
-        std::fs::write(&tokens, users).unwrap();
-        let mut words = vec![
-            format!("--etcd-servers={url}"),
-            format!("--cert-dir={}", folder.path().join("certs").display()),
-            format!("--token-auth-file={}", tokens.display()),
-            "--bind-address=127.0.0.1".to_owned(),
-            "--secure-port=0".to_owned(),
-            "--api-audiences=test".to_owned(),
-            "--disable-admission-plugins=ServiceAccount".to_owned(),
-            "--authorization-mode=RBAC".to_owned(),
-        ];
-        let path = folder.path().display().to_string();
-        words.extend(flags.iter().map(|flag| flag.replace("{}", &path)));
+        let (etcd, url) = stock::start(folder.path());
+        let words = stock::words(folder.path(), &url, flags, files);
         let endpoint = Endpoint::from_shared(url).unwrap();
         let channel = until(async || endpoint.connect().await.ok()).await;
         let etcd_client = KvClient::new(channel);
