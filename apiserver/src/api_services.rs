@@ -156,11 +156,7 @@ async fn restore(registry: &Registry, name: &str, expected: &Value) -> Result<()
 }
 
 fn request(registry: &Registry, name: &str) -> Result<Request, Status> {
-    let table = registry.resources.table();
-    let served = table
-        .any_version(GROUP, PLURAL)
-        .ok_or_else(|| Status::internal("API services are not served"))?;
-    Ok(Request::own(served, "", name, AGENT))
+    registry.request_of_part((GROUP, PLURAL), ("", name), AGENT)
 }
 
 /// The objects that there have to be, by their names.

@@ -6,18 +6,18 @@ mod secured;
 pub(crate) mod trust;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 use objects::{Value, meta};
 use parking_lot::Mutex;
 
-use self::secured::{Believed, Secured};
+use self::secured::Believed;
 use crate::config::Config;
-use crate::dial::{Identity, Services};
+use crate::dial::{Identity, Recent, Services};
+use crate::flag_files::read_pair;
 use crate::objects_view::ObjectsView;
 use crate::relay::Target;
 use crate::user::User;
@@ -39,7 +39,7 @@ pub(crate) struct ApiServices {
     /// What this server shows to the others: a certificate and its key in PEM.
     identity: Option<(Vec<u8>, Vec<u8>)>,
     /// How the others are spoken to.
-    secured: Secured,
+    secured: Recent<Believed>,
     /// What the others say that they serve.
     known: Mutex<Known>,
 }
@@ -70,22 +70,15 @@ impl ApiServices {
     ///
     /// If a file cannot be used.
     pub(crate) fn new(config: &Config, view: Arc<dyn ObjectsView>) -> Result<ApiServices> {
-        let read = |file: &std::path::PathBuf| {
-            fs::read(file).with_context(|| format!("cannot read {}", file.display()))
-        };
-        let identity = match (
-            &config.proxy_client_cert_file,
-            &config.proxy_client_key_file,
-        ) {
-            (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
-            (None, None) => None,
-            _ => anyhow::bail!("--proxy-client-cert-file and --proxy-client-key-file go together"),
-        };
+        let identity = read_pair(
+            ("--proxy-client-cert-file", &config.proxy_client_cert_file),
+            ("--proxy-client-key-file", &config.proxy_client_key_file),
+        )?;
         Ok(ApiServices {
             services: Services::new(view.clone()),
             view,
             identity,
-            secured: Secured::default(),
+            secured: Recent::default(),
             known: Mutex::default(),
         })
     }
@@ -124,7 +117,8 @@ impl ApiServices {
         };
         let identity = self.identity.as_ref();
         let identity = identity.map(|(certificate, key)| Identity { certificate, key });
-        let tls = self.secured.tls(believed, identity)?;
+        let make = |believed: &Believed| secured::make(believed, identity);
+        let tls = self.secured.get_or_make(&believed, make)?;
         Ok(Target {
             place,
             tls: Some((tls, format!("{name}.{namespace}.svc"))),

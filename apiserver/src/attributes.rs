@@ -43,3 +43,9 @@ impl Attributes {
         }
     }
 }
+
+/// Whether a request is a stream to a container: it lasts as long as its client wants, and takes no place.
+pub(crate) fn is_stream(subresource: &str) -> bool {
+    let first = subresource.split('/').next().unwrap_or_default();
+    matches!(first, "log" | "exec" | "attach" | "portforward" | "proxy")
+}

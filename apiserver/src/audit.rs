@@ -110,10 +110,12 @@ impl Auditor {
             audit_id: arrival.id.clone(),
             request_uri: arrival.uri.clone(),
             verb: attributes.verb.clone(),
-            user: shown_user(user),
+            user: user.to_value(),
             source_ips: sources(&arrival.headers, arrival.peer),
             user_agent: agent(&arrival.headers),
-            object: is_resource(attributes).then(|| object_reference(attributes)),
+            object: attributes
+                .is_resource()
+                .then(|| object_reference(attributes)),
             received_micros: arrival.at_micros,
             ..Event::default()
         };
@@ -124,27 +126,6 @@ impl Auditor {
             has_ended: AtomicBool::new(false),
         })))
     }
-}
-
-fn is_resource(attributes: &Attributes) -> bool {
-    attributes.is_resource()
-}
-
-fn shown_user(user: &User) -> Value {
-    let mut shown = json!({});
-    if !user.name.is_empty() {
-        shown["username"] = json!(user.name);
-    }
-    if !user.uid.is_empty() {
-        shown["uid"] = json!(user.uid);
-    }
-    if !user.groups.is_empty() {
-        shown["groups"] = json!(user.groups);
-    }
-    if !user.extra.is_empty() {
-        shown["extra"] = json!(user.extra);
-    }
-    shown
 }
 
 fn object_reference(attributes: &Attributes) -> Value {
@@ -232,7 +213,7 @@ impl Record {
 
     /// Notes in whose name the request goes on.
     pub(crate) fn impersonated(&self, user: &User) {
-        self.edit(|event| event.impersonated = Some(shown_user(user)));
+        self.edit(|event| event.impersonated = Some(user.to_value()));
     }
 
     /// Notes what authorization said.

@@ -10,7 +10,7 @@ use objects::{Value, catalog, meta};
 use serde_json::json;
 
 use self::check::check;
-use crate::webhook::{Caller, Failure, Location, Purpose, check_kind};
+use crate::webhook::{Caller, Failure, Location, Purpose, check_kind, review_version};
 
 const GROUP: &str = "apiextensions.k8s.io";
 const KIND: &str = "ConversionReview";
@@ -41,16 +41,11 @@ impl Conversion {
         if meta::text(conversion, &["strategy"]) != "Webhook" {
             return None;
         }
-        let versions = meta::list(conversion, &["webhook", "conversionReviewVersions"]).iter();
-        let known = |version: &Value| match version.as_str() {
-            Some("v1") => Some("v1"),
-            Some("v1beta1") => Some("v1beta1"),
-            _ => None,
-        };
+        let versions = meta::list(conversion, &["webhook", "conversionReviewVersions"]);
         Some(Conversion {
             caller: caller.clone(),
             location: Location::read(&conversion["webhook"]["clientConfig"]),
-            version: versions.into_iter().find_map(known),
+            version: review_version(versions),
         })
     }
 

@@ -1,5 +1,6 @@
 //! How the server reaches others: streams in TLS or without, and where a service is.
 
+mod recent;
 mod services;
 mod tls;
 
@@ -13,7 +14,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
+pub(crate) use self::recent::Recent;
 pub use self::services::Services;
+pub(crate) use self::services::any_of;
 pub use self::tls::{Identity, Roots, Tls};
 
 /// Time for a connection and its handshake.

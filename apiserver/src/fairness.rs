@@ -19,7 +19,7 @@ mod upkeep;
 mod width;
 
 pub use self::gate::Gate;
-pub(crate) use self::gate::{Place, Refused, is_stream};
+pub(crate) use self::gate::{Place, Refused};
 pub(crate) use self::held::{Begun, hold};
 pub(crate) use self::upkeep::run;
 pub(crate) use self::width::{Asked, seats};

@@ -1,12 +1,11 @@
 //! Where the agents of nodes are, and how they are spoken to.
 
-use std::fs;
-
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use objects::{Value, meta};
 
 use crate::config::Config;
 use crate::dial::{Identity, Place, Roots, Tls};
+use crate::flag_files::{read, read_pair};
 
 /// The port of an agent that does not tell its own.
 const PORT: u16 = 10_250;
@@ -26,21 +25,18 @@ impl Kubelets {
     ///
     /// If a file cannot be used.
     pub(crate) fn new(config: &Config) -> Result<Kubelets> {
-        let read = |file: &std::path::PathBuf| {
-            fs::read(file).with_context(|| format!("cannot read {}", file.display()))
-        };
-        let certificate = config.kubelet_client_certificate.as_ref().map(read);
-        let key = config.kubelet_client_key.as_ref().map(read);
-        let pair = match (certificate.transpose()?, key.transpose()?) {
-            (Some(certificate), Some(key)) => Some((certificate, key)),
-            (None, None) => None,
-            _ => anyhow::bail!("--kubelet-client-certificate and --kubelet-client-key go together"),
-        };
+        let pair = read_pair(
+            (
+                "--kubelet-client-certificate",
+                &config.kubelet_client_certificate,
+            ),
+            ("--kubelet-client-key", &config.kubelet_client_key),
+        )?;
         let identity = pair
             .as_ref()
             .map(|(certificate, key)| Identity { certificate, key });
-        let authority = config.kubelet_certificate_authority.as_ref().map(read);
-        let authority = authority.transpose()?;
+        let authority = config.kubelet_certificate_authority.as_ref();
+        let authority = authority.map(read).transpose()?;
         let roots = authority
             .as_deref()
             .map_or(Roots::Unverified, Roots::Bundle);

@@ -19,6 +19,7 @@ pub mod conversion;
 mod crd;
 pub mod dial;
 pub mod fairness;
+mod flag_files;
 pub mod grpc;
 mod kubelets;
 pub mod objects_view;

@@ -38,6 +38,7 @@ pub(crate) use self::create::suffix;
 pub use self::create::uid;
 pub use self::delete::Deleted;
 pub use self::options::{DeleteOptions, ListOptions, Validation, VersionMatch, WriteOptions};
+pub(crate) use self::options::{flag, integer, number};
 pub use self::read::{Items, List};
 pub use self::services::Ranges;
 pub use self::store::decode;
@@ -172,15 +173,25 @@ impl Registry {
     /// The server's own request for the object that a tree says it is.
     pub(crate) fn own_request(
         &self,
-        (group, plural): (&str, &str),
+        resource: (&str, &str),
         object: &Value,
+    ) -> Result<Request, Status> {
+        let place = (meta::namespace(object), meta::name(object));
+        self.request_of_part(resource, place, OWN_AGENT)
+    }
+
+    /// The server's own request for an object, by a part of it that manages fields under a name of its own.
+    pub(crate) fn request_of_part(
+        &self,
+        (group, plural): (&str, &str),
+        (namespace, name): (&str, &str),
+        agent: &str,
     ) -> Result<Request, Status> {
         let table = self.resources.table();
         let served = table
             .any_version(group, plural)
             .ok_or_else(|| Status::internal(format!("{plural} are not served")))?;
-        let (namespace, name) = (meta::namespace(object), meta::name(object));
-        Ok(Request::own(served, namespace, name, OWN_AGENT))
+        Ok(Request::own(served, namespace, name, agent))
     }
 
     /// Whether the sender of a request may do something else to its object.

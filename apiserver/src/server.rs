@@ -2,9 +2,7 @@
 
 mod files;
 
-use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +24,7 @@ use crate::cached_objects::CachedObjects;
 use crate::config::Config;
 use crate::dial::Services;
 use crate::fairness::{self, Gate};
+use crate::flag_files::{read, read_text};
 use crate::objects_view::ObjectsView;
 use crate::port::{DRAIN_MAX, Port};
 use crate::registry::{Ranges, Registry};
@@ -290,8 +289,7 @@ async fn until(
 fn authentication(config: &Config, view: &Arc<dyn ObjectsView>) -> Result<Options> {
     let static_tokens = match &config.token_auth_file {
         Some(file) => {
-            let text = fs::read_to_string(file)
-                .with_context(|| format!("cannot read {}", file.display()))?;
+            let text = read_text(file)?;
             StaticTokens::parse(&file.display().to_string(), &text).map_err(|why| anyhow!(why))?
         }
         None => StaticTokens::default(),
@@ -345,8 +343,6 @@ fn service_accounts(
     if config.service_account_issuer.is_empty() {
         return Ok(None);
     }
-    let read =
-        |file: &PathBuf| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
     let mut keys = Vec::new();
     for file in &config.service_account_key_file {
         let found = PublicKey::parse_pem(&read(file)?)

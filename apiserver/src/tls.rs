@@ -15,6 +15,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
 use crate::config::Config;
+use crate::flag_files::pair;
 
 /// Names under which a cluster's own clients know the server.
 const NAMES: [&str; 5] = [
@@ -27,10 +28,13 @@ const NAMES: [&str; 5] = [
 
 /// What the port offers.
 pub(crate) fn server_config(config: &Config) -> Result<Arc<ServerConfig>> {
-    let (certificate, key) = match (&config.tls_cert_file, &config.tls_private_key_file) {
-        (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
-        (None, None) => self_signed(config)?,
-        _ => anyhow::bail!("--tls-cert-file and --tls-private-key-file go together"),
+    let given = pair(
+        ("--tls-cert-file", &config.tls_cert_file),
+        ("--tls-private-key-file", &config.tls_private_key_file),
+    )?;
+    let (certificate, key) = match given {
+        Some((certificate, key)) => (certificate.to_owned(), key.to_owned()),
+        None => self_signed(config)?,
     };
     let chain = certificates(&certificate)?;
     let key = PrivateKeyDer::from_pem_file(&key)

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use objects::Value;
+use serde_json::json;
+
 /// An identity that authentication found, or that an allowed impersonation put in its place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct User {
@@ -39,6 +42,24 @@ impl User {
             groups: vec![MASTERS.to_owned(), AUTHENTICATED.to_owned()],
             ..User::default()
         }
+    }
+
+    /// The user as Kubernetes' `UserInfo`, without what it does not have.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let mut info = json!({});
+        for (field, text) in [("username", &self.name), ("uid", &self.uid)] {
+            if !text.is_empty() {
+                info[field] = json!(text);
+            }
+        }
+        if !self.groups.is_empty() {
+            info["groups"] = json!(self.groups);
+        }
+        if !self.extra.is_empty() {
+            info["extra"] = json!(self.extra);
+        }
+        info
     }
 
     #[must_use]

@@ -3,7 +3,6 @@
 mod answer;
 mod location;
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::io;
 use std::time::Duration;
@@ -15,15 +14,12 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use objects::Value;
 use objects::status::{Reason, Status};
-use parking_lot::Mutex;
 
 use self::answer::{Answer, read};
 pub use self::location::Location;
-use crate::dial::{self, Roots, Services, Tls};
+use crate::dial::{self, Recent, Roots, Services, Tls};
 use crate::places::{Place, Places};
 
-/// Webhooks whose certificates are kept ready.
-const KNOWN_MAX: usize = 200;
 /// Calls at a time for each purpose. More wait.
 const CALLS_MAX: usize = 512;
 /// Calls of one webhook at a time for each purpose: one that is slow keeps nobody from another.
@@ -40,8 +36,7 @@ const AGENT: &str = "kube-apiserver-admission";
 /// Calls webhooks. Each call has a connection of its own, so none is lost on one that its server has left meanwhile.
 pub struct Caller {
     services: Services,
-    /// Those called of late come last.
-    known: Mutex<VecDeque<(Location, Tls)>>,
+    known: Recent<Location>,
     admissions: Places,
     conversions: Places,
 }
@@ -69,7 +64,7 @@ impl Caller {
     pub fn new(services: Services) -> Caller {
         Caller {
             services,
-            known: Mutex::default(),
+            known: Recent::default(),
             admissions: Places::new(CALLS_MAX, CALLS_EACH_MAX),
             conversions: Places::new(CALLS_MAX, CALLS_EACH_MAX),
         }
@@ -155,26 +150,15 @@ impl Caller {
         }
     }
 
-    /// How a webhook is spoken to, made anew if it was not called of late.
     fn tls(&self, location: &Location) -> Result<Tls, String> {
-        let mut known = self.known.lock();
-        let at = known.iter().position(|(other, _)| other == location);
-        if let Some(found) = at.and_then(|at| known.remove(at)) {
-            let tls = found.1.clone();
-            known.push_back(found);
-            return Ok(tls);
-        }
-        let roots = if location.bundle.is_empty() {
-            Roots::System
-        } else {
-            Roots::Bundle(&location.bundle)
-        };
-        let tls = Tls::new(roots, None)?;
-        if known.len() == KNOWN_MAX {
-            known.pop_front();
-        }
-        known.push_back((location.clone(), tls.clone()));
-        Ok(tls)
+        self.known.get_or_make(location, |location| {
+            let roots = if location.bundle.is_empty() {
+                Roots::System
+            } else {
+                Roots::Bundle(&location.bundle)
+            };
+            Tls::new(roots, None)
+        })
     }
 }
 
@@ -197,6 +181,16 @@ fn go_seconds(time: Duration) -> String {
         (0, seconds) => format!("{seconds}s"),
         (minutes, seconds) => format!("{minutes}m{seconds}s"),
     }
+}
+
+/// The first of the versions of a review that this server knows.
+#[must_use]
+pub fn review_version(versions: &[Value]) -> Option<&'static str> {
+    versions.iter().find_map(|version| match version.as_str() {
+        Some("v1") => Some("v1"),
+        Some("v1beta1") => Some("v1beta1"),
+        _ => None,
+    })
 }
 
 /// Holds a document to the kind that was to be answered; one that does not say its kind is taken for it.

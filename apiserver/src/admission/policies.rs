@@ -17,7 +17,7 @@ use objects::{Value, meta};
 use super::Review;
 use super::chain::Parts;
 use super::expressions::{Composed, Inputs, MatchConditions, Subject};
-use super::rules::is_whole;
+use super::rules::{is_whole, shown};
 use crate::registry::{as_read, as_served};
 use crate::served::Served;
 
@@ -72,13 +72,8 @@ impl Seen {
         review: &Review<'_>,
         object: Option<&Value>,
     ) -> Result<Seen, Status> {
-        let shown = async |value: Option<&Value>| match value {
-            Some(value) if is_whole(&served, value) => {
-                as_served(&served, value.clone()).await.map(Some)
-            }
-            other => Ok(other.cloned()),
-        };
-        let (object, old) = (shown(object).await?, shown(review.old).await?);
+        let object = shown(&served, object).await?;
+        let old = shown(&served, review.old).await?;
         Ok(Seen {
             served,
             object,

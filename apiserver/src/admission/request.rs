@@ -5,19 +5,21 @@ use serde_json::json;
 
 use super::Review;
 use crate::served::Served;
-use crate::user::User;
 
 /// What both are told; `matched` is the resource in the version that they ask for, and `shown` its object, old if there is no new one.
 pub(super) fn request(review: &Review<'_>, matched: &Served, shown: Option<&Value>) -> Value {
     let asked = review.attributes;
     let part = asked.subresource.as_str();
+    let mut user = asked.user.to_value();
+    // Here also nobody has a name.
+    user["username"] = json!(asked.user.name);
     let mut request = json!({
         "kind": kind(matched, part),
         "resource": resource(matched),
         "requestKind": kind(review.served, part),
         "requestResource": resource(review.served),
         "operation": review.operation.name(),
-        "userInfo": user(&asked.user),
+        "userInfo": user,
         "dryRun": review.dry_run,
         "options": review.options,
     });
@@ -46,18 +48,4 @@ fn kind(served: &Served, part: &str) -> Value {
 fn resource(served: &Served) -> Value {
     let resource = &served.resource;
     json!({"group": resource.group, "version": resource.version, "resource": resource.plural})
-}
-
-fn user(user: &User) -> Value {
-    let mut shown = json!({"username": user.name});
-    if !user.uid.is_empty() {
-        shown["uid"] = user.uid.as_str().into();
-    }
-    if !user.groups.is_empty() {
-        shown["groups"] = json!(user.groups);
-    }
-    if !user.extra.is_empty() {
-        shown["extra"] = json!(user.extra);
-    }
-    shown
 }

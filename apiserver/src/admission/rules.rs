@@ -8,6 +8,7 @@ use objects::{Value, meta};
 
 use super::chain::Parts;
 use super::{Operation, Review};
+use crate::registry::as_served;
 use crate::served::{Served, Table};
 
 const GROUP: &str = "admissionregistration.k8s.io";
@@ -30,6 +31,19 @@ pub(super) fn is_exempt(review: &Review<'_>) -> bool {
 /// Whether a value is an object of a resource, and not the body of a part that has a kind of its own.
 pub(super) fn is_whole(served: &Served, value: &Value) -> bool {
     meta::text(value, &["kind"]) == served.resource.kind
+}
+
+/// An object in the version that a webhook or a policy reads. What is no object of the resource has one version.
+pub(super) async fn shown(
+    served: &Served,
+    object: Option<&Value>,
+) -> Result<Option<Value>, Status> {
+    match object {
+        Some(object) if is_whole(served, object) => {
+            as_served(served, object.clone()).await.map(Some)
+        }
+        other => Ok(other.cloned()),
+    }
 }
 
 /// The other versions under which the objects of a request are served.

@@ -181,7 +181,7 @@ impl Webhooks {
         target: &Served,
         object: Option<&Value>,
     ) -> Result<(), Refused> {
-        let shown = matching::shown(target, object).await?;
+        let shown = rules::shown(target, object).await?;
         let answer = self.ask(hook, review, target, shown.as_ref()).await?;
         answer.has_no_patch().map_err(Refused::Unasked)
     }
@@ -208,7 +208,7 @@ impl Webhooks {
             ));
         };
         let location = hook.location.as_ref().map_err(unusable)?;
-        let old = matching::shown(target, review.old).await?;
+        let old = rules::shown(target, review.old).await?;
         let uid = crate::registry::uid();
         let request = review::request(review, target, &uid, (object, old.as_ref()));
         let document = review::document(version, request);

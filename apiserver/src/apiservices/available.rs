@@ -32,8 +32,6 @@ const REST_MAX: Duration = Duration::from_secs(30);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of what a server says that it serves.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
-/// The label of slices that names their service.
-const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 /// Who is said to ask.
 const ASKER: &str = "system:kube-aggregator";
 
@@ -215,10 +213,7 @@ fn look_at_objects(services: &ApiServices, service: &Value) -> Option<Found> {
         return Some(missing("ServicePortError", why));
     };
     let port_name = meta::text(own, &["name"]);
-    let mut slices = services
-        .view
-        .list("discovery.k8s.io", "endpointslices", Some(namespace));
-    slices.retain(|slice| meta::label(slice, SERVICE_LABEL) == Some(name));
+    let slices = services.services.slices(namespace, &found);
     if slices.is_empty() {
         let why = format!("cannot find endpointslices for {told}");
         return Some(missing("EndpointsNotFound", why));

@@ -1,16 +1,15 @@
 //! Tells the servers of other APIs, in a config map, whose certificates this server believes.
 
-use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use objects::status::{Reason, Status};
 use objects::{Value, meta};
 use serde_json::{Map, json};
 
 use crate::config::Config;
+use crate::flag_files::read_text;
 use crate::registry::{Registry, WriteOptions};
 
 const NAMESPACE: &str = "kube-system";
@@ -26,19 +25,16 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 ///
 /// If a file cannot be read.
 pub(crate) fn data(config: &Config) -> Result<Map<String, Value>> {
-    let read = |file: &PathBuf| {
-        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
-    };
     let mut data = Map::new();
     if let Some(file) = &config.client_ca_file {
-        data.insert("client-ca-file".to_owned(), read(file)?.into());
+        data.insert("client-ca-file".to_owned(), read_text(file)?.into());
     }
     let Some(file) = &config.requestheader_client_ca_file else {
         return Ok(data);
     };
     data.insert(
         "requestheader-client-ca-file".to_owned(),
-        read(file)?.into(),
+        read_text(file)?.into(),
     );
     let mut add = |name: &str, words: &[String]| {
         data.insert(name.to_owned(), json!(words).to_string().into());

@@ -7,7 +7,6 @@ use objects::path::Path;
 use objects::validate::names;
 
 use super::event::Stage;
-use super::is_resource;
 use crate::attributes::Attributes;
 
 const API_VERSION: &str = "audit.k8s.io/v1";
@@ -196,13 +195,13 @@ impl Rule {
             return false;
         }
         if !self.namespaces.is_empty() || !self.resources.is_empty() {
-            return is_resource(attributes)
+            return attributes.is_resource()
                 && (self.namespaces.is_empty() || has(&self.namespaces, &attributes.namespace))
                 && (self.resources.is_empty()
                     || self.resources.iter().any(|listed| listed.has(attributes)));
         }
         self.paths.is_empty()
-            || !is_resource(attributes)
+            || !attributes.is_resource()
                 && self
                     .paths
                     .iter()

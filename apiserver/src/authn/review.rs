@@ -1,6 +1,6 @@
 //! Questions about identities that clients ask: the reviews of the group `authentication.k8s.io`.
 
-use objects::{Map, Value, meta, status::Status};
+use objects::{Value, meta, status::Status};
 use serde_json::json;
 
 use super::{Authenticator, Clock, bearer_word, clock::rfc3339};
@@ -13,7 +13,7 @@ pub fn self_subject(user: &User, clock: &Clock) -> Value {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "SelfSubjectReview",
         "metadata": {"creationTimestamp": rfc3339(clock.now_seconds())},
-        "status": {"userInfo": user_info(user)},
+        "status": {"userInfo": user.to_value()},
     })
 }
 
@@ -40,7 +40,7 @@ pub fn token(authenticator: &Authenticator, body: &Value) -> Result<Value, Statu
     let mut answer = body.clone();
     answer["status"] = match authenticator.token(word, &audiences) {
         Ok(identity) => {
-            let mut status = json!({"authenticated": true, "user": user_info(&identity.user)});
+            let mut status = json!({"authenticated": true, "user": identity.user.to_value()});
             if !identity.audiences.is_empty() {
                 status["audiences"] = json!(identity.audiences);
             }
@@ -49,20 +49,4 @@ pub fn token(authenticator: &Authenticator, body: &Value) -> Result<Value, Statu
         Err(why) => json!({"user": {}, "error": why}),
     };
     Ok(answer)
-}
-
-fn user_info(user: &User) -> Value {
-    let mut info = Map::new();
-    for (field, text) in [("username", &user.name), ("uid", &user.uid)] {
-        if !text.is_empty() {
-            info.insert(field.to_owned(), json!(text));
-        }
-    }
-    if !user.groups.is_empty() {
-        info.insert("groups".to_owned(), json!(user.groups));
-    }
-    if !user.extra.is_empty() {
-        info.insert("extra".to_owned(), json!(user.extra));
-    }
-    Value::Object(info)
 }

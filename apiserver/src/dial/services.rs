@@ -56,7 +56,7 @@ impl Services {
     }
 
     /// The slices of a service, those of its first family of addresses first.
-    fn slices(&self, namespace: &str, service: &Value) -> Vec<Arc<Value>> {
+    pub(crate) fn slices(&self, namespace: &str, service: &Value) -> Vec<Arc<Value>> {
         let name = meta::name(service);
         let mut slices = self
             .view
@@ -68,6 +68,13 @@ impl Services {
         slices.sort_by_key(|slice| slice.get("addressType") != family.as_ref());
         slices
     }
+}
+
+/// The index of one of so many, chosen at random; 0 if there is none.
+pub(crate) fn any_of(count: usize) -> usize {
+    let mut random = [0; size_of::<usize>()];
+    getrandom::fill(&mut random).expect("the system has randomness");
+    usize::from_ne_bytes(random) % count.max(1)
 }
 
 fn unavailable(why: String) -> Status {
@@ -89,9 +96,7 @@ fn endpoint(slice: &Value, port_name: &str) -> Option<(String, u16)> {
         .iter()
         .filter(|endpoint| endpoint["conditions"]["ready"] != false)
         .collect();
-    let mut random = [0];
-    getrandom::fill(&mut random).expect("the system has randomness");
-    let chosen = ready.get(usize::from(random[0]) % ready.len().max(1))?;
+    let chosen = ready.get(any_of(ready.len()))?;
     let address = meta::list(chosen, &["addresses"]).first()?.as_str()?;
     Some((address.to_owned(), port))
 }

@@ -12,7 +12,7 @@ use super::configuration::Configuration;
 use super::fair::{Fairness, Seat};
 use super::limits::{Limits, Permit};
 use super::metrics;
-use crate::attributes::Attributes;
+use crate::attributes::{Attributes, is_stream};
 
 /// The most seats that a request takes.
 pub(super) const SEATS_MAX: usize = 10;
@@ -99,12 +99,6 @@ impl Inflight {
     fn of(&self, reads: bool) -> &AtomicUsize {
         if reads { &self.reading } else { &self.writing }
     }
-}
-
-/// Whether a request is a stream to a container: it lasts as long as its client wants, and takes no place.
-pub(crate) fn is_stream(subresource: &str) -> bool {
-    let first = subresource.split('/').next().unwrap_or_default();
-    matches!(first, "log" | "exec" | "attach" | "portforward" | "proxy")
 }
 
 /// Whether a request changes nothing.

@@ -13,7 +13,7 @@ use super::Gate;
 use super::bootstrap::{self, API_VERSION, AUTOUPDATE, Expected};
 use crate::clock;
 use crate::objects_view::ObjectsView;
-use crate::registry::{Registry, Request, WriteOptions};
+use crate::registry::{Registry, WriteOptions};
 
 const GROUP: &str = "flowcontrol.apiserver.k8s.io";
 const LEVELS: &str = "prioritylevelconfigurations";
@@ -103,14 +103,6 @@ async fn round(registry: &Registry, view: &dyn ObjectsView, gate: &Gate) -> Resu
     done
 }
 
-fn request(registry: &Registry, plural: &str, name: &str, agent: &str) -> Result<Request, Status> {
-    let table = registry.resources.table();
-    let served = table
-        .any_version(GROUP, plural)
-        .ok_or_else(|| Status::internal(format!("{plural} are not served")))?;
-    Ok(Request::own(served, "", name, agent))
-}
-
 /// Makes an object that is missing, and one again what it should be that is the server's to keep.
 async fn ensure(
     registry: &Registry,
@@ -119,7 +111,7 @@ async fn ensure(
     expected: &Expected,
 ) -> Result<(), Status> {
     let name = meta::name(&expected.object);
-    let request = request(registry, plural, name, PRODUCER)?;
+    let request = registry.request_of_part((GROUP, plural), ("", name), PRODUCER)?;
     let options = WriteOptions::default();
     let Some(current) = view.get(GROUP, plural, "", name) else {
         let made = registry
@@ -176,7 +168,7 @@ async fn tell(registry: &Registry, schema: &Value, level: &str, found: bool) -> 
         return Ok(());
     }
     let name = meta::name(schema);
-    let mut request = request(registry, SCHEMAS, name, CONSUMER)?;
+    let mut request = registry.request_of_part((GROUP, SCHEMAS), ("", name), CONSUMER)?;
     "status".clone_into(&mut request.subresource);
     let configuration = json!({
         "apiVersion": API_VERSION,

@@ -63,7 +63,7 @@ pub struct DeleteOptions {
 }
 
 /// Pairs of a query.
-pub(super) type Query = [(String, String)];
+pub(crate) type Query = [(String, String)];
 
 fn get<'a>(query: &'a Query, key: &str) -> &'a str {
     query
@@ -72,7 +72,8 @@ fn get<'a>(query: &'a Query, key: &str) -> &'a str {
         .map_or("", |(_, value)| value)
 }
 
-fn flag(query: &Query, key: &str) -> Option<bool> {
+/// Whether a switch is in a query, and not turned off there.
+pub(crate) fn flag(query: &Query, key: &str) -> Option<bool> {
     let (_, value) = query.iter().find(|(name, _)| name == key)?;
     Some(!matches!(
         value.to_ascii_lowercase().as_str(),
@@ -80,13 +81,17 @@ fn flag(query: &Query, key: &str) -> Option<bool> {
     ))
 }
 
-fn number<T: std::str::FromStr>(query: &Query, key: &str) -> Result<Option<T>, Status> {
+pub(crate) fn number<T: std::str::FromStr>(query: &Query, key: &str) -> Result<Option<T>, Status> {
     let text = get(query, key);
     if text.is_empty() {
         return Ok(None);
     }
-    let value = text.parse();
-    value.map(Some).map_err(|_malformed| {
+    integer(text).map(Some)
+}
+
+/// A whole number of a query.
+pub(crate) fn integer<T: std::str::FromStr>(text: &str) -> Result<T, Status> {
+    text.parse().map_err(|_malformed| {
         Status::bad_request(format!(
             "strconv.ParseInt: parsing {text:?}: invalid syntax"
         ))

@@ -1,5 +1,7 @@
 //! Bodies of requests: read up to a limit, and decoded as their content type says.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -109,9 +111,8 @@ pub(crate) fn decode_json(bytes: &[u8], wanted: &Wanted<'_>) -> Result<Value, St
 
 /// An object that was merged with an applied one: as if it had been sent whole.
 pub(crate) fn decode_applied(value: Value, wanted: &Wanted<'_>) -> Result<Value, Status> {
-    let strict = Vec::new();
     let read =
-        checked(json::Read { value, strict }, wanted).map_err(|why| unreadable(wanted, &why))?;
+        checked(Cow::Owned(value), Vec::new(), wanted).map_err(|why| unreadable(wanted, &why))?;
     tell(&read.strict, wanted, Status::bad_request)?;
     check_kind(&read.value, wanted)?;
     Ok(read.value)
@@ -123,12 +124,8 @@ pub(crate) fn decode_patched(
     wanted: &Wanted<'_>,
     (kind, body): (PatchKind, &[u8]),
 ) -> Result<Value, Status> {
-    let read = json::Read {
-        value: value.clone(),
-        strict: Vec::new(),
-    };
     let invalid = |why: String| patch::invalid_result(kind, body, &value, &why);
-    let read = checked(read, wanted).map_err(invalid)?;
+    let read = checked(Cow::Borrowed(&value), Vec::new(), wanted).map_err(invalid)?;
     tell(&read.strict, wanted, invalid)?;
     check_kind(&read.value, wanted)?;
     Ok(read.value)
@@ -193,30 +190,32 @@ fn unreadable(wanted: &Wanted<'_>, why: &str) -> Status {
 
 /// An object that was sent whole.
 fn whole(read: json::Read, wanted: &Wanted<'_>) -> Result<Value, Status> {
-    let read = checked(read, wanted).map_err(|why| unreadable(wanted, &why))?;
+    let read = checked(Cow::Owned(read.value), read.strict, wanted)
+        .map_err(|why| unreadable(wanted, &why))?;
     tell(&read.strict, wanted, |why| unreadable(wanted, &why))?;
     Ok(read.value)
 }
 
 /// A tree as its kind has it, and what a strict reader has against it; or why it is none of its kind.
-fn checked(read: json::Read, wanted: &Wanted<'_>) -> Result<json::Read, String> {
-    let mut strict = read.strict;
-    let custom = wanted.custom();
-    let value = match typed_as(wanted) {
-        _ if custom.is_some_and(|_| read.value.is_object()) => {
-            let mut value = read.value;
-            let metadata = objects::crd::check_metadata(&mut value)?;
-            strict.extend(metadata);
-            let gone = custom.map_or_else(Vec::new, |version| version.prune(&mut value));
+fn checked(
+    value: Cow<'_, Value>,
+    mut strict: Vec<String>,
+    wanted: &Wanted<'_>,
+) -> Result<json::Read, String> {
+    let value = match (wanted.custom(), typed_as(wanted)) {
+        (Some(version), _) if value.is_object() => {
+            let mut value = value.into_owned();
+            strict.extend(objects::crd::check_metadata(&mut value)?);
+            let gone = version.prune(&mut value);
             strict.extend(gone.iter().map(|path| format!("unknown field \"{path}\"")));
             value
         }
-        Some(at) => {
-            let typed = json::check(&read.value, at).map_err(|error| error.to_string())?;
+        (_, Some(at)) => {
+            let typed = json::check(&value, at).map_err(|error| error.to_string())?;
             strict.extend(typed.strict);
             typed.value
         }
-        _ => read.value,
+        _ => value.into_owned(),
     };
     Ok(json::Read { value, strict })
 }

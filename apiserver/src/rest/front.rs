@@ -18,7 +18,7 @@ use super::load::Load;
 use super::path::{self, ResourcePath};
 use super::{aggregated, connect, objects_api, pages};
 use crate::apiservices::{self, ApiServices};
-use crate::attributes::Attributes;
+use crate::attributes::{Attributes, is_stream};
 use crate::audit::{Arrival, Auditor, Record};
 use crate::authn::impersonation::{self, Impersonation};
 use crate::authn::service_accounts::ServiceAccountTokens;
@@ -233,7 +233,7 @@ impl Front {
     /// The time that a request has: no more than all have, and less if its client wants that.
     fn time(&self, request: &Admitted, attributes: &Attributes) -> Result<Duration, Status> {
         let text = request.query("timeout");
-        let is_long = attributes.verb == "watch" || fairness::is_stream(&attributes.subresource);
+        let is_long = attributes.verb == "watch" || is_stream(&attributes.subresource);
         if text.is_empty() || is_long {
             return Ok(self.request_timeout);
         }
@@ -297,9 +297,9 @@ impl Front {
         deadline: Instant,
     ) -> Result<Answer, Status> {
         let verb = objects_api::verb(&request, &found);
-        let is_stream = fairness::is_stream(&found.subresource);
+        let streams = is_stream(&found.subresource);
         let answering = objects_api::answer(self, request, found, verb);
-        if verb == "watch" || is_stream {
+        if verb == "watch" || streams {
             return answering.await;
         }
         tokio::time::timeout_at(deadline.into(), answering)

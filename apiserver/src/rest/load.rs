@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::attributes::Attributes;
-use crate::fairness::is_stream;
+use crate::attributes::is_stream;
 
 /// The most combinations of labels that are counted; requests with others are counted as one.
 const SERIES_MAX: usize = 10_000;

@@ -12,7 +12,7 @@ use super::media::{self, Media};
 use super::path::ResourcePath;
 use super::{connect, stream, verbs, writes};
 use crate::admission::Warnings;
-use crate::fairness::is_stream;
+use crate::attributes::is_stream;
 use crate::registry::{ListOptions, Request};
 use crate::served::Served;
 

@@ -1,12 +1,12 @@
 //! Parts that are made from files: the way to the store, what values are sealed with, and what is written down.
 
 use std::fs;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
 
 use crate::audit::{self, Auditor, Log, Rotation, Writer};
 use crate::config::Config;
+use crate::flag_files::{read, read_pair};
 use crate::storage::{Encryption, Endpoints, Source, Tls};
 
 /// How values are sealed, and the file to follow where that says so.
@@ -53,13 +53,10 @@ pub(super) fn audit(config: &Config) -> Result<Option<(Auditor, Writer)>> {
 }
 
 pub(super) fn endpoints(config: &Config) -> Result<Endpoints> {
-    let read =
-        |file: &PathBuf| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
-    let identity = match (&config.etcd_certfile, &config.etcd_keyfile) {
-        (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
-        (None, None) => None,
-        _ => anyhow::bail!("--etcd-certfile and --etcd-keyfile go together"),
-    };
+    let identity = read_pair(
+        ("--etcd-certfile", &config.etcd_certfile),
+        ("--etcd-keyfile", &config.etcd_keyfile),
+    )?;
     let tls = Tls {
         ca: config.etcd_cafile.as_ref().map(read).transpose()?,
         identity,

@@ -11,7 +11,7 @@ use objects::{Value, meta};
 
 use super::Refused;
 use crate::admission::expressions::MatchConditions;
-use crate::webhook::Location;
+use crate::webhook::{Location, review_version};
 
 /// Seconds that a webhook has if it does not say so.
 const TIMEOUT_SECONDS: u64 = 10;
@@ -64,11 +64,6 @@ impl Hook {
         };
         let seconds = hook.get("timeoutSeconds").and_then(Value::as_u64);
         let versions = meta::list(hook, &["admissionReviewVersions"]);
-        let known = versions.iter().find_map(|version| match version.as_str() {
-            Some("v1") => Some("v1"),
-            Some("v1beta1") => Some("v1beta1"),
-            _ => None,
-        });
         let conditions = meta::list(hook, &["matchConditions"]);
         Hook {
             conditions: (!conditions.is_empty())
@@ -82,7 +77,7 @@ impl Hook {
             timeout: Duration::from_secs(seconds.unwrap_or(TIMEOUT_SECONDS)),
             is_without_effect: matches!(text("sideEffects"), "None" | "NoneOnDryRun"),
             is_reinvoked: text("reinvocationPolicy") == "IfNeeded",
-            version: known,
+            version: review_version(versions),
             ignores_failure: text("failurePolicy") == "Ignore",
         }
     }

@@ -9,7 +9,6 @@ use super::hook::Hook;
 use crate::admission::chain::Parts;
 use crate::admission::expressions::{Inputs, Matched, Subject};
 use crate::admission::{Review, rules};
-use crate::registry::as_served;
 use crate::served::Served;
 
 /// The resource that a webhook is asked about.
@@ -54,19 +53,6 @@ pub(super) async fn target(
     Ok(holds.then_some(target))
 }
 
-/// An object in the version that a webhook reads. What is no object of the resource has one version.
-pub(super) async fn shown(
-    served: &Served,
-    object: Option<&Value>,
-) -> Result<Option<Value>, Status> {
-    match object {
-        Some(object) if rules::is_whole(served, object) => {
-            as_served(served, object.clone()).await.map(Some)
-        }
-        other => Ok(other.cloned()),
-    }
-}
-
 async fn do_conditions_hold(
     parts: &Parts,
     hook: &Hook,
@@ -76,8 +62,8 @@ async fn do_conditions_hold(
     let Some(conditions) = &hook.conditions else {
         return Ok(true);
     };
-    let new = shown(served, object).await?;
-    let old = shown(served, review.old).await?;
+    let new = rules::shown(served, object).await?;
+    let old = rules::shown(served, review.old).await?;
     let subject = Subject {
         served,
         object: new.as_ref(),

@@ -15,7 +15,8 @@ use super::super::front::Admitted;
 use super::super::objects_api::Call;
 use super::super::path::encoded;
 use super::find;
-use super::pods::{container, is_true};
+use super::pods::container;
+use crate::registry::{flag, number};
 use crate::relay::{Failed, Target, crowded, nothing, streamed, unnamed};
 
 /// Bytes of an agent's refusal that are read.
@@ -35,7 +36,7 @@ pub(super) async fn answer(call: &Call<'_>, request: &Admitted) -> Result<Answer
     let node = find(call, "nodes", "", node).await?;
     let outward = &call.front.outward;
     let place = outward.kubelets.place(&node).map_err(unnamed)?;
-    let is_verified = !is_true(request, "insecureSkipTLSVerifyBackend");
+    let is_verified = flag(&request.query, "insecureSkipTLSVerifyBackend") != Some(true);
     let separator = if query.is_empty() { "" } else { "?" };
     let target = Target {
         tls: Some(outward.kubelets.tls(&place, is_verified)),
@@ -111,17 +112,7 @@ async fn refusal(name: &str, response: Response<Incoming>) -> Status {
 
 /// The query for the agent.
 fn options(call: &Call<'_>, request: &Admitted) -> Result<String, Status> {
-    let number = |name: &str| -> Result<Option<i64>, Status> {
-        let text = request.query(name);
-        if text.is_empty() {
-            return Ok(None);
-        }
-        text.parse().map(Some).map_err(|_error| {
-            Status::bad_request(format!(
-                "strconv.ParseInt: parsing {text:?}: invalid syntax"
-            ))
-        })
-    };
+    let number = |name: &str| number::<i64>(&request.query, name);
     let (tail, bytes, seconds) = (
         number("tailLines")?,
         number("limitBytes")?,
@@ -157,7 +148,7 @@ fn options(call: &Call<'_>, request: &Admitted) -> Result<String, Status> {
     }
     let mut query = Vec::new();
     for name in ["follow", "previous", "timestamps"] {
-        if is_true(request, name) {
+        if flag(&request.query, name) == Some(true) {
             query.push(format!("{name}=true"));
         }
     }

@@ -7,7 +7,7 @@ use objects::{Value, meta};
 
 use super::super::objects_api::Call;
 use super::{Outward, find};
-use crate::dial::{Place, Tls};
+use crate::dial::{Place, Tls, any_of};
 
 /// The name in a request, with the scheme and port it wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,10 +169,7 @@ async fn service(call: &Call<'_>, wanted: Wanted<'_>) -> Result<Place, Status> {
 
 /// All of them, beginning at one that is chosen at random.
 fn turned(all: &[Value]) -> impl Iterator<Item = &Value> {
-    let mut random = [0];
-    getrandom::fill(&mut random).expect("the system has randomness");
-    let start = usize::from(random[0]) % all.len().max(1);
-    all.iter().cycle().skip(start).take(all.len())
+    all.iter().cycle().skip(any_of(all.len())).take(all.len())
 }
 
 /// Whether an address is that of the pod that it says it is: nobody reaches another one through a service.

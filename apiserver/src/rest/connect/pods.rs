@@ -9,6 +9,7 @@ use super::super::front::Admitted;
 use super::super::objects_api::Call;
 use super::super::path::encoded;
 use super::{admit, find, upgrade};
+use crate::registry::{flag, integer};
 use crate::relay::{self, Target, unnamed};
 
 /// The kinds of streams.
@@ -49,7 +50,7 @@ impl Stream {
         let mut options = json!({"kind": kind, "apiVersion": "v1"});
         let mut query = Vec::new();
         for (name, own) in FLAGS {
-            if is_true(request, name) {
+            if flag(&request.query, name) == Some(true) {
                 options[name] = true.into();
                 query.push(format!("{own}=1"));
             }
@@ -72,23 +73,12 @@ impl Stream {
     }
 }
 
-/// Whether a switch is in the query, and not turned off there.
-pub(super) fn is_true(request: &Admitted, name: &str) -> bool {
-    let found = request.query.iter().find(|(key, _)| key == name);
-    found.is_some_and(|(_, value)| value != "0" && !value.eq_ignore_ascii_case("false"))
-}
-
 fn ports(request: &Admitted) -> Result<(Value, String), Status> {
     let mut options = json!({"kind": "PodPortForwardOptions", "apiVersion": "v1"});
     let mut ports = Vec::new();
     for (_, text) in request.query.iter().filter(|(key, _)| key == "ports") {
         for text in text.split(',') {
-            let port: i32 = text.parse().map_err(|_error| {
-                Status::bad_request(format!(
-                    "strconv.ParseInt: parsing {text:?}: invalid syntax"
-                ))
-            })?;
-            ports.push(port);
+            ports.push(integer::<i32>(text)?);
         }
     }
     if ports.is_empty() {
