@@ -35,13 +35,33 @@ const MEMBERS: &[Member] = &[
     },
     Member {
         name: "apiserver",
-        may_import: &["objects", "descriptions", "proto", "daemon"],
+        may_import: &["objects", "descriptions", "proto", "daemon", "client"],
         never: &STORES_LIBRARIES,
     },
     Member {
         name: "descriptions",
         may_import: &["objects"],
         never: &["openraft", "rocksdb", "tokio", "tonic", "prost"],
+    },
+    Member {
+        name: "client",
+        may_import: &["proto", "objects"],
+        never: &STORES_LIBRARIES,
+    },
+    Member {
+        name: "controllers",
+        may_import: &["client", "objects", "daemon"],
+        never: &["openraft", "rocksdb", "tonic", "prost"],
+    },
+    Member {
+        name: "scheduler",
+        may_import: &["client", "objects", "daemon"],
+        never: &["openraft", "rocksdb", "tonic", "prost"],
+    },
+    Member {
+        name: "node",
+        may_import: &["client", "objects", "daemon"],
+        never: &["openraft", "rocksdb", "tonic", "prost"],
     },
     Member {
         name: "planted",
@@ -84,7 +104,17 @@ const MEMBERS: &[Member] = &[
     },
     Member {
         name: "mainstay",
-        may_import: &["proto", "store", "daemon", "planted", "apiserver"],
+        may_import: &[
+            "proto",
+            "store",
+            "daemon",
+            "planted",
+            "apiserver",
+            "client",
+            "controllers",
+            "scheduler",
+            "node",
+        ],
         never: &STORES_LIBRARIES,
     },
     Member {

@@ -1,0 +1,1 @@
+//! Simulated nodes: heartbeats, capacity, and pods that walk through their stages.
