@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proto::api;
 use serde_json::Value;
-use tonic::Code;
+use tonic::{Code, TimeoutExpired};
 
 /// The trailing metadata in which a server tells why a call failed.
 const METADATA_KEY: &str = "mainstay-failure-bin";
@@ -191,6 +191,14 @@ impl Error {
             return Error::Failed(Failure::of(failure));
         }
         let message = status.message().to_owned();
+        if let Some(cause) = std::error::Error::source(status) {
+            // What no server said comes from the connection.
+            return if cause.is::<TimeoutExpired>() {
+                Error::TimedOut(timeout)
+            } else {
+                Error::Lost(message)
+            };
+        }
         match status.code() {
             Code::DeadlineExceeded | Code::Cancelled => Error::TimedOut(timeout),
             Code::Unavailable | Code::Unknown | Code::Internal => Error::Lost(message),
@@ -211,6 +219,19 @@ mod tests {
     use tonic::metadata::{MetadataMap, MetadataValue};
 
     use super::*;
+
+    #[test]
+    fn what_comes_from_the_connection_is_told_from_a_deadline() {
+        let of = |cause: Box<dyn std::error::Error + Send + Sync>| {
+            Error::of_status(&tonic::Status::from_error(cause), Duration::ZERO)
+        };
+        assert!(matches!(
+            of(Box::new(TimeoutExpired(()))),
+            Error::TimedOut(_)
+        ));
+        let cut = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert!(matches!(of(Box::new(cut)), Error::Lost(_)));
+    }
 
     #[test]
     fn a_servers_reason_is_told_and_a_lost_connection_leaves_the_outcome_open() {

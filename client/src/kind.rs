@@ -43,6 +43,63 @@ impl<K> Kind for K where
 {
 }
 
+/// Makes a struct with a field `metadata` the type of a kind: its group, version, kind and plural name, and whether it is in namespaces.
+///
+/// ```
+/// use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+///
+/// #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+/// struct Greeting {
+///     metadata: ObjectMeta,
+/// }
+/// client::kind!(Greeting, "example.com", "v1", "Greeting", "greetings", namespaced);
+/// ```
+#[macro_export]
+macro_rules! kind {
+    ($type:ty, $group:literal, $version:literal, $kind:literal, $plural:literal, namespaced) => {
+        $crate::kind!(
+            $type,
+            $group,
+            $version,
+            $kind,
+            $plural,
+            ::k8s_openapi::NamespaceResourceScope
+        );
+    };
+    ($type:ty, $group:literal, $version:literal, $kind:literal, $plural:literal, cluster) => {
+        $crate::kind!(
+            $type,
+            $group,
+            $version,
+            $kind,
+            $plural,
+            ::k8s_openapi::ClusterResourceScope
+        );
+    };
+    ($type:ty, $group:literal, $version:literal, $kind:literal, $plural:literal, $scope:ty) => {
+        impl ::k8s_openapi::Resource for $type {
+            const API_VERSION: &'static str = concat!($group, "/", $version);
+            const GROUP: &'static str = $group;
+            const KIND: &'static str = $kind;
+            const VERSION: &'static str = $version;
+            const URL_PATH_SEGMENT: &'static str = $plural;
+            type Scope = $scope;
+        }
+
+        impl ::k8s_openapi::Metadata for $type {
+            type Ty = ::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+            fn metadata(&self) -> &Self::Ty {
+                &self.metadata
+            }
+
+            fn metadata_mut(&mut self) -> &mut Self::Ty {
+                &mut self.metadata
+            }
+        }
+    };
+}
+
 /// Which object of a kind is meant.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Key {

@@ -126,6 +126,8 @@ impl Link {
         let mut failures = Vec::new();
         for at in 0..self.dialer.len() {
             let server = (first + at) % self.dialer.len();
+            // Who gives up waiting for this one leaves the next one to whoever calls next.
+            self.now.lock().server = (server + 1) % self.dialer.len();
             match self.dialer.connect(server).await {
                 Ok(channel) => {
                     let mut now = self.now.lock();
