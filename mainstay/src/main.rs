@@ -25,14 +25,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const HELP: &str = "\
 Mainstay: a replicated key-value store that speaks etcd's v3 API, and a Kubernetes control plane on it.
 
-  mainstay up [flags]        three replicas and three apiservers on this machine, with a line that shows how they are
-  mainstay store [flags]     one replica; flags and ETCD_ variables are etcd's
-  mainstay apiserver [flags] one apiserver over a store; flags are kube-apiserver's
-  mainstay ctl <command>     a client in etcdctl's syntax
-  mainstay version           the version
+  mainstay up [flags]          a control plane of three of everything on this machine, with a line that shows how it is
+  mainstay store [flags]       one replica; flags and ETCD_ variables are etcd's
+  mainstay apiserver [flags]   one apiserver over a store; flags are kube-apiserver's
+  mainstay controllers [flags] the controllers; flags are kube-controller-manager's
+  mainstay scheduler [flags]   the scheduler; flags are kube-scheduler's
+  mainstay node [flags]        simulated nodes
+  mainstay ctl <command>       a client in etcdctl's syntax
+  mainstay version             the version
 
-Each knows --help. Started under the name `etcd` it is `mainstay store`, under `etcdctl` or `etcdutl` `mainstay ctl`,
-under `kube-apiserver` `mainstay apiserver`.
+Each knows --help. Started under the name `etcd` it is `mainstay store`, under `etcdctl` or `etcdutl` `mainstay ctl`, and under
+`kube-apiserver`, `kube-controller-manager` or `kube-scheduler` what stands in for that.
 ";
 
 fn main() -> ExitCode {
@@ -51,6 +54,8 @@ fn main() -> ExitCode {
     match Path::new(&program).file_name().and_then(OsStr::to_str) {
         Some("etcd") => return run_store(words),
         Some("kube-apiserver") => return run_apiserver(words),
+        Some("kube-controller-manager") => return run_controllers(words),
+        Some("kube-scheduler") => return run_scheduler(words),
         Some("etcdctl") => return ctl::run(words, "etcdctl"),
         Some("etcdutl") => return ctl::run(words, "etcdutl"),
         _ => {}
@@ -63,6 +68,9 @@ fn main() -> ExitCode {
     match command.as_str() {
         "store" => run_store(words),
         "apiserver" => run_apiserver(words),
+        "controllers" => run_controllers(words),
+        "scheduler" => run_scheduler(words),
+        "node" => run_node(words),
         "up" => up::run(words),
         "ctl" => ctl::run(words, "mainstay ctl"),
         "version" | "--version" | "-V" => {
@@ -110,12 +118,39 @@ fn run_apiserver(arguments: Vec<String>) -> ExitCode {
     end_with_parent();
     match apiserver::Config::parse_words(arguments) {
         Ok(config) => apiserver::run(&config),
-        Err(error) => {
-            // Printing fails only when nobody reads any more.
-            let _ = error.print();
-            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
-        }
+        Err(error) => refuse(&error),
     }
+}
+
+fn run_controllers(arguments: Vec<String>) -> ExitCode {
+    end_with_parent();
+    match controllers::Options::parse_words(arguments) {
+        Ok(options) => controllers::run(&options),
+        Err(error) => refuse(&error),
+    }
+}
+
+fn run_scheduler(arguments: Vec<String>) -> ExitCode {
+    end_with_parent();
+    match scheduler::Options::parse_words(arguments) {
+        Ok(options) => scheduler::run(options),
+        Err(error) => refuse(&error),
+    }
+}
+
+fn run_node(arguments: Vec<String>) -> ExitCode {
+    end_with_parent();
+    match node::Options::parse_words(arguments) {
+        Ok(options) => node::run(options),
+        Err(error) => refuse(&error),
+    }
+}
+
+/// What a command line that is not understood comes to; or one that asks for help.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // Printing fails only when nobody reads any more.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
 }
 
 /// A replica that `mainstay up` started must not outlive it, even when that was killed.

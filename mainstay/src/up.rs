@@ -1,7 +1,8 @@
-//! `mainstay up`: three replicas and three apiservers as processes of their own on this machine, watched, restarted and stopped together.
+//! `mainstay up`: a control plane of three of everything, each a process of its own on this machine, watched, restarted and stopped together.
 
 mod apiservers;
 mod door;
+mod parts;
 mod pki;
 mod plan;
 mod replica;
@@ -34,7 +35,7 @@ const STOP_GRACE: Duration = Duration::from_secs(15);
 /// News of replicas not yet printed.
 const NEWS_MAX: usize = 64;
 
-/// Three replicas and three apiservers on this machine
+/// A Kubernetes control plane on this machine: stores, apiservers, controllers, schedulers and simulated nodes, three of each
 #[derive(Debug, Parser)]
 #[command(name = "mainstay up")]
 struct Options {
@@ -47,9 +48,12 @@ struct Options {
     /// Run this etcd-compatible server in place of our own
     #[arg(long, value_name = "PROGRAM")]
     store_program: Option<PathBuf>,
-    /// Start no apiservers
+    /// Start the stores alone
     #[arg(long)]
     store_only: bool,
+    /// Start stores and apiservers, and nothing that would act on objects
+    #[arg(long, conflicts_with = "store_only")]
+    apiserver_only: bool,
     /// More flags for every replica
     #[arg(last = true)]
     flags: Vec<String>,
@@ -106,6 +110,10 @@ async fn up(options: &Options) -> Result<()> {
     } else {
         Some(start_apiservers(&plan, &tasks, &news_sender).await?)
     };
+    let acts = !options.apiserver_only;
+    if let Some(apiservers) = apiservers.as_ref().filter(|_| acts) {
+        start_parts(&plan, apiservers, &tasks, &news_sender)?;
+    }
     let deadline = options
         .seconds
         .map(|seconds| Instant::now() + Duration::from_secs(seconds));
@@ -117,11 +125,12 @@ async fn up(options: &Options) -> Result<()> {
         plan: &plan,
         replicas: &replicas,
         apiservers: apiservers.as_ref(),
+        acts,
         deadline,
     })
     .await;
 
-    screen.say("stopping the replicas");
+    screen.say("stopping");
     let report = tasks.stop(STOP_GRACE).await;
     while let Ok(line) = news.try_recv() {
         screen.say(&line);
@@ -151,6 +160,8 @@ struct Show<'a> {
     plan: &'a Plan,
     replicas: &'a [Arc<Replica>],
     apiservers: Option<&'a Apiservers>,
+    /// Whether there are controllers, schedulers and nodes.
+    acts: bool,
     deadline: Option<Instant>,
 }
 
@@ -164,6 +175,7 @@ async fn show(show: Show<'_>) -> bool {
         plan,
         replicas,
         apiservers,
+        acts,
         deadline,
     } = show;
     let mut watcher = Watcher::new(&plan.members);
@@ -186,7 +198,7 @@ async fn show(show: Show<'_>) -> bool {
                     served = true;
                     introduce(screen, plan, replicas, &state);
                     if let Some(apiservers) = apiservers {
-                        introduce_apiservers(screen, apiservers);
+                        introduce_apiservers(screen, apiservers, acts);
                     }
                     screen.say("");
                     screen.say("Ctrl-C stops everything.");
@@ -273,8 +285,29 @@ async fn start_apiservers(
     Ok(apiservers)
 }
 
+/// Starts what acts on objects.
+fn start_parts(
+    plan: &Plan,
+    apiservers: &Apiservers,
+    tasks: &Tasks,
+    news: &mpsc::Sender<String>,
+) -> Result<()> {
+    for part in parts::make(plan, apiservers)? {
+        let name = part.name.clone();
+        let process = Arc::new(Replica::new(part.clone(), part.command()?, news.clone()));
+        let all_stop = tasks.stop_token();
+        tasks.spawn(name, OnFailure::Stop, |_| process.supervise(all_stop));
+    }
+    let kubeconfig = apiservers.kubeconfig.clone();
+    tasks.spawn("storage class", OnFailure::Log, |stop| async move {
+        let made = stop.run_until_cancelled(parts::make_storage_class(kubeconfig));
+        made.await.unwrap_or(Ok(()))
+    });
+    Ok(())
+}
+
 /// What to do with the control plane.
-fn introduce_apiservers(screen: &Screen, apiservers: &Apiservers) {
+fn introduce_apiservers(screen: &Screen, apiservers: &Apiservers, acts: bool) {
     screen.say("");
     screen.say(&format!(
         "Kubernetes' API is at https://127.0.0.1:{}, with three apiservers behind it:",
@@ -294,8 +327,12 @@ fn introduce_apiservers(screen: &Screen, apiservers: &Apiservers) {
         "  export KUBECONFIG={}",
         apiservers.kubeconfig.display()
     ));
-    screen.say("  1. kubectl create deployment web --image=nginx");
-    screen.say("  2. kubectl get deployments,namespaces --all-namespaces");
+    screen.say("  1. kubectl create deployment web --image=nginx --replicas=6");
+    screen.say(if acts {
+        "  2. kubectl get pods -o wide --watch    (nodes are simulated: pods run in name only)"
+    } else {
+        "  2. kubectl get deployments,namespaces --all-namespaces"
+    });
     screen.say("  3. kubectl explain deployment.spec.strategy");
     if !is_on_path("kubectl") {
         screen.say("  There is no kubectl on this machine: https://kubernetes.io/docs/tasks/tools tells how to get it.");

@@ -23,7 +23,7 @@ pub(super) struct Apiservers {
     /// The port in front of them.
     pub(super) door_port: u16,
     pub(super) kubeconfig: PathBuf,
-    pki: Pki,
+    pub(super) pki: Pki,
 }
 
 /// One of them.
@@ -48,7 +48,8 @@ impl Apiservers {
             }
         });
         let kubeconfig = plan.data_dir.join("kubeconfig");
-        pki::write(&kubeconfig, kubeconfig_text(&pki, door_port)?.as_bytes())?;
+        let door = format!("https://127.0.0.1:{door_port}");
+        write_kubeconfig(&kubeconfig, &pki, "admin", &door)?;
         Ok(Apiservers {
             members: members.collect(),
             door_port,
@@ -85,8 +86,6 @@ impl Apiservers {
             ("--service-cluster-ip-range", SERVICE_RANGE.to_owned()),
             ("--authorization-mode", "Node,RBAC".to_owned()),
             ("--allow-privileged", "true".to_owned()),
-            // Nothing here makes the service accounts that pods would be given.
-            ("--disable-admission-plugins", "ServiceAccount".to_owned()),
             ("--enable-admission-plugins", "NodeRestriction".to_owned()),
         ] {
             command.arg(format!("{flag}={value}"));
@@ -110,19 +109,19 @@ impl Supervised for Apiserver {
     }
 }
 
-/// A kubeconfig with everything in it.
-fn kubeconfig_text(pki: &Pki, port: u16) -> Result<String> {
+/// Writes a kubeconfig with everything in it, for one of the clients that there are certificates of.
+pub(super) fn write_kubeconfig(path: &Path, pki: &Pki, client: &str, servers: &str) -> Result<()> {
     let encoded = |name: &str| pki.read(name).map(|bytes| STANDARD.encode(bytes));
-    Ok(format!(
+    let text = format!(
         "apiVersion: v1
 kind: Config
 clusters:
 - name: mainstay
   cluster:
-    server: https://127.0.0.1:{port}
+    server: {servers}
     certificate-authority-data: {}
 users:
-- name: admin
+- name: {client}
   user:
     client-certificate-data: {}
     client-key-data: {}
@@ -130,11 +129,12 @@ contexts:
 - name: mainstay
   context:
     cluster: mainstay
-    user: admin
+    user: {client}
 current-context: mainstay
 ",
         encoded("ca.crt")?,
-        encoded("admin.crt")?,
-        encoded("admin.key")?,
-    ))
+        encoded(&format!("{client}.crt"))?,
+        encoded(&format!("{client}.key"))?,
+    );
+    pki::write(path, text.as_bytes())
 }

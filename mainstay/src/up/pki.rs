@@ -26,8 +26,20 @@ const SERVICE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const LIFETIME: time::Duration = time::Duration::days(3_650);
 /// The group that may do everything.
 const MASTERS: &str = "system:masters";
+/// Who clients of the apiservers are, by the names of their files: a user, and a group that it is in. Controllers and simulated nodes act
+/// for many, and may do everything.
+const CLIENTS: [(&str, &str, Option<&str>); 4] = [
+    ("admin", "kubernetes-admin", Some(MASTERS)),
+    (
+        "controllers",
+        "system:kube-controller-manager",
+        Some(MASTERS),
+    ),
+    ("scheduler", "system:kube-scheduler", None),
+    ("nodes", "mainstay:simulated-nodes", Some(MASTERS)),
+];
 /// The last of the files that are made: where it is, all are.
-const LAST: &str = "admin.key";
+const LAST: &str = "nodes.key";
 
 /// The folder of certificates.
 #[derive(Debug, Clone)]
@@ -96,15 +108,18 @@ impl Pki {
             KeyPair::generate()?.serialize_pem().as_bytes(),
         )?;
 
-        let mut admin = CertificateParams::new(Vec::new())?;
-        admin
-            .distinguished_name
-            .push(DnType::CommonName, "kubernetes-admin");
-        admin
-            .distinguished_name
-            .push(DnType::OrganizationName, MASTERS);
-        admin.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.sign("admin", admin, &authority)
+        for (name, user, group) in CLIENTS {
+            let mut client = CertificateParams::new(Vec::new())?;
+            client.distinguished_name.push(DnType::CommonName, user);
+            if let Some(group) = group {
+                client
+                    .distinguished_name
+                    .push(DnType::OrganizationName, group);
+            }
+            client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            self.sign(name, client, &authority)?;
+        }
+        Ok(())
     }
 
     fn sign(
