@@ -1,5 +1,6 @@
 //! What the store has of each resource, in memory: objects with their encoded form, and the changes of late for those who watch.
 
+mod bells;
 mod events;
 mod feed;
 mod object;
@@ -16,6 +17,8 @@ use objects::status::Status;
 use parking_lot::{RwLock, RwLockReadGuard};
 use tokio::sync::{Notify, watch};
 
+use self::bells::Tower;
+pub use self::bells::{Interest, Listener, NODE};
 use self::events::Ring;
 pub use self::events::{Event, EventKind, Gone, frame};
 use self::feed::Seen;
@@ -34,6 +37,8 @@ pub struct Cache {
     state: RwLock<State>,
     /// Grows with every event.
     changed: watch::Sender<u64>,
+    /// Those whom not every event wakes.
+    bells: Tower,
     position: Arc<Position>,
 }
 
@@ -92,6 +97,7 @@ impl Cache {
             folder: folder.to_owned(),
             state: RwLock::default(),
             changed: watch::Sender::new(0),
+            bells: Tower::default(),
             position,
         }
     }
@@ -218,6 +224,14 @@ impl Cache {
 
     /// Takes what the store told of some keys at one revision: objects, or that they are gone. All of it is seen at once.
     fn apply(&self, changes: Vec<(String, Seen)>, revision: i64) {
+        if self.bells.asks_for_nodes() {
+            // What a bell asks an object for is looked up before anybody has to wait for it.
+            for (_, seen) in &changes {
+                if let Seen::Object(object) = seen {
+                    let _kept = object.field(NODE);
+                }
+            }
+        }
         let mut state = self.state.write();
         if revision <= state.loaded_at {
             return;
@@ -245,6 +259,7 @@ impl Cache {
                     None => continue,
                 },
             };
+            self.bells.ring(&event, state.ring.end());
             state.ring.push(Arc::new(event));
         }
         if is_damaged {
@@ -263,6 +278,7 @@ impl Cache {
         let revision = state.revision;
         state.ring.restart(revision);
         state.loaded_at = 0;
+        self.bells.ring_all();
         self.changed.send_modify(|count| *count += 1);
     }
 
@@ -286,6 +302,7 @@ impl Cache {
         state.ring.restart(revision);
         state.revision = revision;
         state.loaded_at = revision;
+        self.bells.ring_all();
         // Before the lock goes: who reads the new revision knows of the event as well.
         self.changed.send_modify(|count| *count += 1);
     }

@@ -408,6 +408,12 @@ impl Selection {
         self.labels.is_everything() && self.fields.is_everything()
     }
 
+    /// The value that a field must have in the version that is stored, if that is known.
+    pub(super) fn exact(&self, field: &str) -> Option<&str> {
+        let same = self.as_stored || field == "metadata.name";
+        self.fields.exact(field).filter(|_| same)
+    }
+
     pub(super) fn matches(&self, object: &Object) -> bool {
         let label = |key: &str| object.labels.as_ref()?.get(key)?.as_str();
         if !self.labels.matches(&label) {

@@ -1,16 +1,17 @@
 //! Watching objects: first those that are there, if the request wants them, then every change in the order of the store.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use objects::status::{Reason, Status};
-use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, MissedTickBehavior, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::read::{Selection, parse_version};
 use super::{ListOptions, Registry, Request};
-use crate::cache::{Cache, Event, EventKind, Object, Scope};
+use crate::cache::{Cache, Event, EventKind, Interest, Listener, NODE, Object, Scope};
 
 /// Events taken from a cache at a time.
 const EVENTS_MAX: usize = 256;
@@ -44,12 +45,13 @@ pub struct Watcher {
     initial_end: Option<i64>,
     cursor: u64,
     waiting: VecDeque<Told>,
-    changes: tokio::sync::watch::Receiver<u64>,
+    listener: Listener,
     bookmarks: Option<tokio::time::Interval>,
     /// The newest revision that was told.
     told: i64,
-    deadline: Instant,
-    draining: CancellationToken,
+    /// The end, and that of the server: waited for all the while, and not anew at each event.
+    deadline: Pin<Box<Sleep>>,
+    draining: Pin<Box<WaitForCancellationFutureOwned>>,
     failed: bool,
 }
 
@@ -58,7 +60,8 @@ impl Registry {
     pub async fn watch(&self, request: &Request, options: &ListOptions) -> Result<Watcher, Status> {
         let selection = Selection::of(&request.served, options)?;
         let cache = self.cache(&request.served)?;
-        let changes = cache.changes();
+        // Before anything is read, so that nothing comes in between.
+        let listener = Listener::new(&cache, interest(request, &selection));
         let version = match options.resource_version.as_str() {
             "" => 0,
             text => parse_version(text)?,
@@ -106,11 +109,14 @@ impl Registry {
             initial_end: (streams && options.bookmarks).then_some(told),
             cursor,
             waiting: failed.map(Told::Failed).into_iter().collect(),
-            changes,
+            listener,
             bookmarks: options.bookmarks.then(bookmarks),
             told,
-            deadline: Instant::now() + lifetime(options.timeout_seconds, self.watch_seconds_min),
-            draining: self.draining.clone(),
+            deadline: Box::pin(tokio::time::sleep(lifetime(
+                options.timeout_seconds,
+                self.watch_seconds_min,
+            ))),
+            draining: Box::pin(self.draining.clone().cancelled_owned()),
             failed: false,
         };
         watcher.initial = objects
@@ -126,6 +132,22 @@ impl Registry {
         let table = self.resources.table();
         let now = table.get(&resource.group, &resource.version, &resource.plural);
         !request.served.is_custom() || now.is_some_and(|now| Arc::ptr_eq(now, &request.served))
+    }
+}
+
+/// The narrowest interest that a watch's objects are all of.
+fn interest(request: &Request, selection: &Selection) -> Interest {
+    let namespace = request.namespace.as_str();
+    let name = match request.name.as_str() {
+        "" => selection.exact("metadata.name"),
+        name => Some(name),
+    };
+    match (name, selection.exact(NODE)) {
+        (Some(name), _) if namespace.is_empty() => Interest::Name(name.into()),
+        (Some(name), _) => Interest::Place(format!("{namespace}/{name}").into()),
+        (None, Some(node)) => Interest::Node(node.into()),
+        (None, None) if namespace.is_empty() => Interest::All,
+        (None, None) => Interest::Namespace(namespace.into()),
     }
 }
 
@@ -181,9 +203,7 @@ impl Watcher {
             if let Some(told) = self.at_hand() {
                 return Some(told);
             }
-            // Seen before the events are read, so that one that comes in between wakes us.
-            self.changes.mark_unchanged();
-            match self.cache.events(self.cursor, EVENTS_MAX) {
+            match self.listener.events(self.cursor, EVENTS_MAX) {
                 Ok((events, next)) => {
                     let none = events.is_empty();
                     self.cursor = next;
@@ -198,15 +218,14 @@ impl Watcher {
                     continue;
                 }
             }
-            let deadline = self.deadline;
             tokio::select! {
-                changed = self.changes.changed() => changed.ok()?,
-                () = tokio::time::sleep_until(deadline) => return None,
-                () = self.draining.cancelled() => return None,
+                () = self.listener.rung() => {}
+                () = &mut self.deadline => return None,
+                () = &mut self.draining => return None,
                 () = tick(&mut self.bookmarks) => {
                     let revision = self.cache.revision();
                     // Events that came meanwhile are told first.
-                    if !self.changes.has_changed().unwrap_or(true) {
+                    if !self.listener.is_rung() {
                         return Some(Told::Bookmark { revision, initial_end: false });
                     }
                 }
