@@ -12,12 +12,21 @@ mod script;
 mod servers;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use client::{Client, Config, Key, Patch, Resource};
+use k8s_openapi::api::core::v1::ConfigMap;
 use script::Script;
+use serde_json::json;
 use servers::Servers;
 
 /// Names a kubeconfig; the scripts are then run there, and nothing is broken on purpose.
 const KUBECONFIG: &str = "CLIENTS_KUBECONFIG";
+
+/// Time until something that is waited for is so.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Pause between two looks at it.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs a script over two servers and one store.
 fn runs(library: &str) {
@@ -71,6 +80,62 @@ fn envtest_starts_this_server() {
 fn the_example_of_grpc_in_python_works() {
     let servers = Servers::start();
     let mut script = Script::of("grpc-python");
-    script.command.args(servers.introduction());
+    script.command.arg("pods").args(servers.introduction());
     script.run_to("EVENT_TYPE_DELETED at");
+}
+
+/// What says a greeting to somebody.
+async fn is_said(client: &Client, to: &str) {
+    let key = Key::new("default", "world");
+    let text = format!("Hello, {to}!");
+    let looking = async {
+        loop {
+            let map = client.get::<ConfigMap>(&key).await;
+            if map.is_ok_and(|map| map.data.is_some_and(|data| data["text"] == text)) {
+                return;
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, looking).await;
+    waited.unwrap_or_else(|_elapsed| panic!("{text} is not said in {PATIENCE:?}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "wants Python; cargo xtask test makes it ready"]
+async fn the_example_of_a_controller_in_python_works() {
+    let mut servers = Servers::start();
+    let definition = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../client/examples/greetings.json"
+    );
+    let mut script = Script::of("grpc-python");
+    let command = script.command.arg("greetings");
+    let mut running = command
+        .args(servers.introduction())
+        .arg(definition)
+        .spawn()
+        .unwrap();
+    let client = Client::new(Config::from_kubeconfig(&servers.kubeconfig).unwrap()).unwrap();
+    let greetings = client.dynamic(Resource {
+        group: "example.com".to_owned(),
+        version: "v1".to_owned(),
+        plural: "greetings".to_owned(),
+        namespaced: true,
+    });
+    let key = Key::new("default", "world");
+    let greeting = json!({"metadata": {"name": "world"}, "spec": {"to": "world"}});
+    let making = async {
+        while greetings.create(&key, &greeting).await.is_err() {
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, making).await.unwrap();
+    is_said(&client, "world").await;
+    servers.kill();
+    let patch = Patch::Merge(json!({"spec": {"to": "all"}}));
+    greetings.patch(&key, &patch).await.unwrap();
+    is_said(&client, "all").await;
+    running.kill().unwrap();
+    running.wait().unwrap();
 }

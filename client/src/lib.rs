@@ -1,4 +1,25 @@
 //! What a controller is written with: calls, informers, work queues, elections and events, over the apiserver's gRPC.
+//!
+//! - [`Client`]: calls about objects whose kinds are types ([`Kind`]) or names ([`Client::dynamic`]), several writes at once
+//!   ([`Client::batch`], [`Client::bind`]), failover between servers. [`Error::outcome_unknown`] says whether a write may have been done.
+//! - [`Informers`]: copies of objects that follow their changes, with handlers and indices.
+//! - [`WorkQueue`] and [`work`]: keys of what is to be looked at, by a bounded number of workers.
+//! - [`Election`]: one leader, and a client for its [`Term`] that does not write after it.
+//! - [`Recorder`]: events for people.
+//!
+//! ```no_run
+//! use client::{Client, Config, Error, Query};
+//! use k8s_openapi::api::core::v1::Pod;
+//!
+//! # async fn count() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::new(Config::from_kubeconfig("kubeconfig")?)?;
+//! let pods = client.list::<Pod>(&Query::namespace("default")).await?;
+//! println!("{} pods at {}", pods.items.len(), pods.resource_version);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `docs/writing-a-controller.md` shows a whole controller.
 
 mod batch;
 mod client;

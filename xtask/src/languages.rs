@@ -80,7 +80,10 @@ const LANGUAGES: [Language; 7] = [
         name: "grpc-python",
         source: "docs/examples/grpc-python",
         library: "grpcio",
-        tests: &["the_example_of_grpc_in_python_works"],
+        tests: &[
+            "the_example_of_grpc_in_python_works",
+            "the_example_of_a_controller_in_python_works",
+        ],
         programs: &["python3"],
         packages: "python3-venv",
         prepare: grpc_python,
@@ -303,9 +306,11 @@ fn grpc_python(source: &Path, folder: &Path) -> Result<String> {
         .args(["--grpc_python_out", &folder_text])
         .args(["mainstay/api.proto"])
         .run()?;
-    let script = folder.join("pods.py");
-    fs::copy(source.join("pods.py"), &script)?;
-    Ok(format!("{interpreter} {}", script.display()))
+    for script in ["pods.py", "greetings.py"] {
+        fs::copy(source.join(script), folder.join(script))?;
+    }
+    // A test names the script.
+    Ok(format!("env PYTHONPATH={folder_text} {interpreter} -m"))
 }
 
 fn rust(source: &Path, folder: &Path) -> Result<String> {
