@@ -94,6 +94,12 @@ async fn what_agents_measure_is_told_and_they_are_asked_once() {
         assert_eq!(names(&list), wanted, "{path}");
         assert_eq!(list["metadata"], json!({}));
     }
+    what_cannot_be_told_is_refused(&cluster).await;
+    assert_eq!(agent.summaries.load(Ordering::SeqCst), 1);
+    cluster.stop().await;
+}
+
+async fn what_cannot_be_told_is_refused(cluster: &Cluster) {
     for (path, wanted) in [
         (
             "pods/lost",
@@ -111,12 +117,10 @@ async fn what_agents_measure_is_told_and_they_are_asked_once() {
         ("things", "the server could not find the requested resource"),
     ] {
         let path = format!("{API}/namespaces/default/{path}");
-        assert_eq!(message(&cluster, &path).await, wanted, "{path}");
+        assert_eq!(message(cluster, &path).await, wanted, "{path}");
     }
-    let found = message(&cluster, &format!("{API}/nodes/none")).await;
+    let found = message(cluster, &format!("{API}/nodes/none")).await;
     assert_eq!(found, "node \"none\" not found");
-    assert_eq!(agent.summaries.load(Ordering::SeqCst), 1);
-    cluster.stop().await;
 }
 
 #[tokio::test]
