@@ -114,7 +114,7 @@ impl Server {
         if let Some(writer) = audit_writer {
             tasks.spawn("audit log", OnFailure::Stop, |stop| writer.run(stop));
         }
-        let port = Port::new(listener, tls, front.clone());
+        let port = Port::new(listener, tls, front.clone(), config.goaway_chance);
         tasks.spawn("port", OnFailure::Stop, |stop| port.run(stop));
         Ok(Server {
             address,
