@@ -17,7 +17,7 @@ pub struct Config {
     #[arg(long, value_delimiter = ',', value_name = "URL", required = true)]
     pub etcd_servers: Vec<String>,
     /// What all keys begin with
-    #[arg(long, default_value = "/registry")]
+    #[arg(long, default_value = "/registry", value_parser = prefix)]
     pub etcd_prefix: String,
     /// Certificate authority of the store
     #[arg(long, value_name = "FILE")]
@@ -186,6 +186,9 @@ pub struct Config {
     /// Seconds that a watch lasts at least which says no time itself; it lasts less than twice as long
     #[arg(long, default_value_t = 1_800, value_name = "SECONDS")]
     pub min_request_timeout: u64,
+    /// The chance of a client over HTTP/2 to be asked to connect anew with each of its requests, so that clients spread over servers
+    #[arg(long, default_value = "0", value_parser = chance)]
+    pub goaway_chance: f64,
     /// Time between the moment at which the server says that it is not ready any more, and that at which it stops listening
     #[arg(long, default_value = "0s", value_parser = duration)]
     pub shutdown_delay_duration: std::time::Duration,
@@ -203,6 +206,26 @@ fn duration(text: &str) -> Result<std::time::Duration, String> {
     u64::try_from(nanos)
         .map(std::time::Duration::from_nanos)
         .map_err(|_malformed| format!("{text:?} is less than nothing"))
+}
+
+/// What keys begin with: a slash before it, and none behind it.
+fn prefix(text: &str) -> Result<String, std::convert::Infallible> {
+    let inner = text.trim_matches('/');
+    Ok(if inner.is_empty() {
+        String::new()
+    } else {
+        format!("/{inner}")
+    })
+}
+
+/// A chance of at most a fiftieth.
+fn chance(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    if (0.0..=0.02).contains(&number) {
+        Ok(number)
+    } else {
+        Err("--goaway-chance can not be less than 0 or greater than 0.02".to_owned())
+    }
 }
 
 impl Config {
@@ -286,6 +309,30 @@ mod tests {
         assert_eq!(config.requestheader_allowed_names, ["front-proxy-client"]);
         assert_eq!(config.requestheader_group_headers, ["X-Remote-Group"]);
         assert!(config.kubelet_client_key.is_some() && config.proxy_client_cert_file.is_some());
+    }
+
+    #[test]
+    fn keys_begin_with_one_slash_and_a_chance_is_small() {
+        for (text, prefix) in [
+            ("/registry", "/registry"),
+            ("other", "/other"),
+            ("/a/b/", "/a/b"),
+            ("/", ""),
+        ] {
+            let config = parse(&format!("--etcd-servers a --etcd-prefix={text}"));
+            assert_eq!(config.etcd_prefix, prefix);
+        }
+        let chance = |text: &str| {
+            let words = [
+                "--etcd-servers=a".to_owned(),
+                format!("--goaway-chance={text}"),
+            ];
+            Config::parse_words(words.to_vec()).map(|config| config.goaway_chance)
+        };
+        assert!(chance("0.001").is_ok_and(|chance| (chance - 0.001).abs() < 1e-9));
+        for text in ["-0.1", "0.03", "NaN", "often"] {
+            assert!(chance(text).is_err(), "{text}");
+        }
     }
 
     #[test]

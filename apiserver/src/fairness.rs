@@ -13,6 +13,7 @@ mod level;
 mod limits;
 mod matching;
 mod metrics;
+mod pushback;
 mod queues;
 mod shares;
 mod upkeep;

@@ -33,6 +33,7 @@ pub mod served;
 pub mod server;
 pub mod storage;
 mod tls;
+mod usage;
 pub mod user;
 pub mod webhook;
 

@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use tonic::codegen::Service;
 
+use crate::dial::any_of;
 use crate::grpc;
 use crate::rest::{self, Front, Peer};
 
@@ -36,6 +37,8 @@ const CALLS_MAX: usize = 256;
 const CALL_TIMEOUT: Duration = Duration::from_secs(90);
 /// Pause after a connection could not be taken.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+/// Of so many requests, a chance says how many are answered with the wish that the client connects anew.
+const CHANCES: u32 = 1_000_000;
 /// Connections that are served at a time.
 const CONNECTIONS_MAX: usize = 16_384;
 
@@ -45,9 +48,16 @@ struct Doors {
     rest: Arc<Front>,
     grpc: ObjectsServer<grpc::Api>,
     calls: Arc<Semaphore>,
+    /// How likely a client over HTTP/2 is sent to whichever server it finds next.
+    goaway_chance: f64,
 }
 
 impl Doors {
+    fn sends_away(&self) -> bool {
+        let one = u32::try_from(any_of(CHANCES as usize)).unwrap_or(CHANCES);
+        f64::from(one) < self.goaway_chance * f64::from(CHANCES)
+    }
+
     async fn answer(
         &self,
         mut request: http::Request<Incoming>,
@@ -102,12 +112,14 @@ impl Port {
         listener: TcpListener,
         tls: Arc<rustls::ServerConfig>,
         front: Arc<Front>,
+        goaway_chance: f64,
     ) -> Port {
         let draining = front.registry.draining.clone();
         let doors = Doors {
             rest: front.clone(),
             grpc: grpc::service(front),
             calls: Arc::new(Semaphore::new(CALLS_MAX)),
+            goaway_chance,
         };
         Port {
             listener,
@@ -202,7 +214,13 @@ async fn serve(
         address: from,
         certificates: certificates.collect(),
     };
+    let leaving = draining.child_token();
+    let left = leaving.clone();
     let service = service_fn(move |request| {
+        // What was asked before, and this, is answered in the connection.
+        if request.version() == http::Version::HTTP_2 && doors.sends_away() {
+            left.cancel();
+        }
         let (doors, peer) = (doors.clone(), peer.clone());
         async move { Ok::<_, Infallible>(doors.answer(request, &peer).await) }
     });
@@ -215,7 +233,7 @@ async fn serve(
             .keep_alive_interval(Some(SILENCE_MAX))
             .timer(TokioTimer::new());
         let connection = pin!(builder.serve_connection(stream, service));
-        drained(connection, draining, |connection| {
+        drained(connection, leaving, |connection| {
             connection.graceful_shutdown()
         })
         .await
@@ -226,7 +244,7 @@ async fn serve(
             .header_read_timeout(SILENCE_MAX);
         let connection = builder.serve_connection(stream, service).with_upgrades();
         let connection = pin!(connection);
-        drained(connection, draining, |connection| {
+        drained(connection, leaving, |connection| {
             connection.graceful_shutdown()
         })
         .await

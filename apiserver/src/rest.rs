@@ -8,6 +8,7 @@ mod connect;
 mod front;
 mod list_body;
 mod load;
+mod measured;
 mod media;
 mod objects_api;
 mod openapi;

@@ -9,6 +9,7 @@ use objects::schema::{At, NodeId};
 use parking_lot::RwLock;
 
 use crate::conversion::Conversion;
+use crate::usage;
 
 /// A resource in one version, and where it came from.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub enum Origin {
     Builtin,
     /// A CustomResourceDefinition, with the schema of this version.
     Custom(Box<Custom>),
+    /// Agents of nodes, who measure its objects whenever somebody asks.
+    Measured(Box<Version>),
 }
 
 /// What a CRD says of one of its versions.
@@ -44,6 +47,7 @@ impl Served {
         match &self.origin {
             Origin::Builtin => Catalog::builtin().schema.at(self.resource.node),
             Origin::Custom(custom) => custom.version.schema.at(self.resource.node),
+            Origin::Measured(version) => version.schema.at(self.resource.node),
         }
     }
 
@@ -52,11 +56,23 @@ impl Served {
         matches!(self.origin, Origin::Custom(_))
     }
 
-    /// The version of a definition that it is, if it is no built-in one.
+    /// Whether its objects have an encoding in protobuf.
+    #[must_use]
+    pub fn has_protobuf(&self) -> bool {
+        matches!(self.origin, Origin::Builtin)
+    }
+
+    /// Whether its objects are measured and not stored.
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
+        matches!(self.origin, Origin::Measured(_))
+    }
+
+    /// The version of a definition that it is, if a definition brought it.
     #[must_use]
     pub fn custom(&self) -> Option<&Version> {
         match &self.origin {
-            Origin::Builtin => None,
+            Origin::Builtin | Origin::Measured(_) => None,
             Origin::Custom(custom) => Some(&custom.version),
         }
     }
@@ -166,7 +182,7 @@ impl Table {
 }
 
 impl Default for Resources {
-    /// The built-in resources.
+    /// The built-in resources, and those that are measured.
     fn default() -> Resources {
         let all = Catalog::builtin()
             .resources
@@ -177,6 +193,7 @@ impl Default for Resources {
                     origin: Origin::Builtin,
                 })
             })
+            .chain(usage::served())
             .collect();
         Resources {
             now: RwLock::new(Arc::new(Table::new(all, 1))),

@@ -31,6 +31,7 @@ use crate::registry::{Ranges, Registry};
 use crate::rest::{Front, Load, Outward, Pages};
 use crate::served::Resources;
 use crate::storage::{Source, Storage};
+use crate::usage::Agents;
 use crate::webhook::Caller;
 use crate::{advertise, aggregation, api_services, bootstrap, compaction, crd, tls};
 
@@ -75,6 +76,7 @@ impl Server {
         );
         let gate = Arc::new(gate(config)?);
         let (audit, audit_writer) = files::audit(config)?.unzip();
+        let outward = Arc::new(Outward::new(config)?);
         let front = Arc::new(Front {
             registry: registry.clone(),
             tokens: authentication.service_accounts.clone(),
@@ -87,7 +89,8 @@ impl Server {
             impersonation: Impersonation::default(),
             audit,
             pages: Pages::new(advertised.to_string(), encryption_source.is_some()),
-            outward: Outward::new(config)?,
+            agents: Agents::new(view.clone(), outward.clone()),
+            outward,
             apiservices: Arc::new(ApiServices::new(config, view.clone())?),
         });
         let tasks = Tasks::new();
@@ -111,7 +114,7 @@ impl Server {
         if let Some(writer) = audit_writer {
             tasks.spawn("audit log", OnFailure::Stop, |stop| writer.run(stop));
         }
-        let port = Port::new(listener, tls, front.clone());
+        let port = Port::new(listener, tls, front.clone(), config.goaway_chance);
         tasks.spawn("port", OnFailure::Stop, |stop| port.run(stop));
         Ok(Server {
             address,
@@ -261,6 +264,11 @@ fn start_passing(tasks: &Tasks, front: &Arc<Front>, data: Map<String, Value>) {
     let passing = front.clone();
     tasks.spawn("streams", OnFailure::Stop, |stop| async move {
         passing.outward.relay.run(stop).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    let asking = front.clone();
+    tasks.spawn("usage", OnFailure::Stop, |stop| async move {
+        asking.agents.run(stop).await;
         Ok::<_, std::convert::Infallible>(())
     });
     let own = front.registry.clone();

@@ -7,6 +7,8 @@ mod agent;
 #[allow(dead_code, reason = "other tests need more of it")]
 #[path = "grpc/cluster.rs"]
 mod cluster;
+#[path = "nodes/usage.rs"]
+mod usage;
 
 use std::time::Duration;
 

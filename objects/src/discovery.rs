@@ -88,6 +88,7 @@ const PRIORITIES: &[(&str, u32)] = &[
     ("discovery.k8s.io", 16200),
     ("resource.k8s.io", 16200),
     ("flowcontrol.apiserver.k8s.io", 16100),
+    ("metrics.k8s.io", 100),
 ];
 
 /// Of a group that only CRDs define.

@@ -60,6 +60,12 @@ impl Quantity {
         Quantity::exact(value.into(), 0, format)
     }
 
+    /// So many billionths.
+    #[must_use]
+    pub fn from_nano(value: i64, format: Format) -> Quantity {
+        Quantity::exact(value.into(), -9, format)
+    }
+
     /// So many thousandths.
     #[must_use]
     pub fn from_milli(value: i64, format: Format) -> Quantity {

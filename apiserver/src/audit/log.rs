@@ -155,7 +155,12 @@ impl Rotated {
 
     /// Puts the file aside and begins another; the old one stays in use until that is there.
     fn rotate(&mut self) -> io::Result<()> {
-        match fs::rename(&self.path, self.backup(clock::now_micros())) {
+        let mut micros = clock::now_micros();
+        // Files that are full within one millisecond do not take each other's name.
+        while self.backup(micros).exists() {
+            micros += 1_000;
+        }
+        match fs::rename(&self.path, self.backup(micros)) {
             // Somebody else has put it aside.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -271,6 +276,23 @@ mod tests {
             .map(|name| fs::metadata(folder.path().join(name)).unwrap().len())
             .sum();
         assert_eq!(sizes, 2 * (700 << 10));
+    }
+
+    #[test]
+    fn a_file_that_is_put_aside_takes_no_other_ones_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let mut file = Rotated::open(&path, Rotation::default()).unwrap();
+        file.write(b"own").unwrap();
+        let now = clock::now_micros();
+        for millis in 0..1_000 {
+            fs::write(file.backup(now + millis * 1_000), "other").unwrap();
+        }
+        file.rotate().unwrap();
+        let texts = names(folder.path()).into_iter();
+        let texts = texts.map(|name| fs::read_to_string(folder.path().join(name)).unwrap());
+        let count = |wanted: &str| texts.clone().filter(|text| text == wanted).count();
+        assert_eq!((count("other"), count("own"), count("")), (1_000, 1, 1));
     }
 
     #[test]

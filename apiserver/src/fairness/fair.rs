@@ -118,6 +118,14 @@ impl Fairness {
         (runs.then_some(seat), Some(marks))
     }
 
+    /// For how many seconds a client is to stay away that a level refused.
+    pub(super) fn push_back(&self, marks: &Marks) -> u32 {
+        let second = self.began.elapsed().as_secs();
+        let mut state = self.state.lock();
+        let level = state.levels.values_mut().find(|one| one.uid == marks.level);
+        level.map_or(1, |level| level.pushback.refuse(second))
+    }
+
     /// Puts other levels and schemas in place. Requests stay where they are.
     pub(super) fn configure(&self, configuration: Configuration) {
         let now = self.now();

@@ -20,6 +20,7 @@ pub(super) const SEATS_MAX: usize = 10;
 const PATIENCE_MAX: Duration = Duration::from_secs(60);
 /// What a client is told that asks too much.
 const TOO_MANY: &str = "Too many requests, please try again later.";
+/// For how long it is to stay away, where nobody counts refusals.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// The gate of one server.
@@ -84,13 +85,14 @@ impl Drop for Place {
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) marks: Option<Marks>,
+    retry_after_seconds: u32,
 }
 
 impl Refused {
     /// What its client is told.
     pub(crate) fn status(&self) -> Status {
         let mut status = Status::new(Reason::TooManyRequests, TOO_MANY);
-        status.retry_after_seconds = RETRY_AFTER_SECONDS;
+        status.retry_after_seconds = self.retry_after_seconds;
         status
     }
 }
@@ -151,21 +153,28 @@ impl Gate {
                 _permit: permit,
             }
         };
-        let marks = match &self.way {
+        let (marks, retry_after_seconds) = match &self.way {
             Way::Fair(fairness) => {
                 let patience = (time / 4).min(PATIENCE_MAX);
                 match fairness.enter(attributes, seats, patience).await {
                     (Some(seat), marks) => return Ok(Some(place(marks, Some(seat), None))),
-                    (None, marks) => marks,
+                    (None, Some(marks)) => {
+                        let seconds = fairness.push_back(&marks);
+                        (Some(marks), seconds)
+                    }
+                    (None, None) => (None, RETRY_AFTER_SECONDS),
                 }
             }
             Way::Limits(limits) => match limits.enter(attributes) {
                 Ok(permit) => return Ok(permit.map(|permit| place(None, None, Some(permit)))),
-                Err(()) => None,
+                Err(()) => (None, RETRY_AFTER_SECONDS),
             },
         };
         self.refused.fetch_add(1, Ordering::Relaxed);
-        Err(Refused { marks })
+        Err(Refused {
+            marks,
+            retry_after_seconds,
+        })
     }
 
     /// Takes the levels and schemas that there are now.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::configuration::Declared;
 use super::demand::Demand;
 use super::histogram::Histogram;
+use super::pushback::Pushback;
 use super::queues::{Queues, Refusal, Shape};
 use super::shares::Bounds;
 
@@ -21,6 +22,7 @@ pub(super) struct Level {
     pub(super) current: f64,
     pub(super) queues: Queues,
     pub(super) demand: Demand,
+    pub(super) pushback: Pushback,
     /// Whether its object is no more: it stays until its last request has ended.
     pub(super) gone: bool,
     /// By the name of the flow schema.
@@ -51,6 +53,7 @@ impl Level {
             current,
             queues: Queues::new(declared.shape, whole(current)),
             demand: Demand::default(),
+            pushback: Pushback::default(),
             gone: false,
             counts: BTreeMap::new(),
         }

@@ -45,6 +45,14 @@ pub(crate) fn seats(registry: &Registry, attributes: &Attributes, asked: Asked) 
     let table = registry.resources.table();
     let count = table
         .get(&attributes.group, &attributes.version, &attributes.resource)
+        .and_then(|served| {
+            // What is measured takes as long as there are objects to measure.
+            if served.is_measured() {
+                table.any_version("", &attributes.resource)
+            } else {
+                Some(served)
+            }
+        })
         .and_then(|served| registry.feed.cache(&served.resource.storage))
         .map_or(0, |cache| cache.count());
     let read = if asked.limit > 0 {

@@ -19,6 +19,7 @@ use crate::fairness::{Asked, Place};
 use crate::registry::{List, Told, Watcher, as_served};
 use crate::rest::not_served;
 use crate::served::Served;
+use crate::usage;
 
 /// Most bytes of objects in one message of a stream, if there is more than one object in it.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -35,6 +36,10 @@ pub(super) async fn get(
         .await?;
     let registry = caller.registry();
     let object = match request.subresource.as_str() {
+        "" if request.served.is_measured() => {
+            let measuring = usage::get(caller.front(), &request);
+            caller.in_time(&request, measuring).await?
+        }
         "" | "status" => {
             caller
                 .in_time(&request, registry.get(&request, &message.resource_version))
@@ -118,6 +123,10 @@ pub(super) async fn list(
     let encoder = Encoder::new(&request.served);
     let listing = async {
         let options = options::list(message)?;
+        if request.served.is_measured() {
+            let told = usage::list(caller.front(), &request, &options).await?;
+            return Ok((List::default(), told.iter().map(encoded).collect()));
+        }
         let list = caller.registry().list(&request, &options).await?;
         let objects = encoder.objects(&list).await?;
         Ok((list, objects))

@@ -24,7 +24,7 @@ const VERSION_WAIT_MAX: Duration = Duration::from_secs(3);
 const PAGE_KEYS: i64 = 1_000;
 
 /// A list at one revision.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct List {
     pub items: Vec<Arc<Object>>,
     pub revision: i64,

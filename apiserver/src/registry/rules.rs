@@ -194,6 +194,7 @@ pub(super) fn is_stored_as_served(served: &Served) -> bool {
             let resource = &served.resource;
             convert::stored_version(&resource.api_version(), &resource.kind).is_none()
         }
+        Origin::Measured(_) => true,
         Origin::Custom(custom) => custom.is_only_version && !custom.version.has_defaults(),
     }
 }

@@ -26,6 +26,7 @@ use crate::authn::{Authenticator, Credentials};
 use crate::authz::{Authorizer, forbidden};
 use crate::fairness::{self, Asked, Gate, Place, Refused};
 use crate::registry::Registry;
+use crate::usage::Agents;
 use crate::user::User;
 
 /// Everything that answers requests.
@@ -46,7 +47,9 @@ pub struct Front {
     pub pages: pages::Pages,
     /// None if nothing is written down.
     pub audit: Option<Auditor>,
-    pub(crate) outward: connect::Outward,
+    pub(crate) outward: Arc<connect::Outward>,
+    /// Who tells what nodes and pods use.
+    pub(crate) agents: Agents,
     pub(crate) apiservices: Arc<ApiServices>,
 }
 

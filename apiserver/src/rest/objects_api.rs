@@ -10,7 +10,7 @@ use super::answer::{self, Answer};
 use super::front::{Admitted, Front};
 use super::media::{self, Media};
 use super::path::ResourcePath;
-use super::{connect, stream, verbs, writes};
+use super::{connect, measured, stream, verbs, writes};
 use crate::admission::Warnings;
 use crate::attributes::is_stream;
 use crate::registry::{ListOptions, Request};
@@ -82,7 +82,7 @@ pub(super) async fn answer(
         _ if is_stream(&found.subresource) => "",
         accept => accept,
     };
-    let media = media::negotiate(accept, !served.is_custom(), request.wants_pretty())
+    let media = media::negotiate(accept, served.has_protobuf(), request.wants_pretty())
         .map_err(|status| media::refusal(accept, (&served, verb), status))?;
     if request.method == Method::HEAD && !is_stream(&found.subresource) {
         return Err(method_not_allowed());
@@ -129,6 +129,8 @@ async fn dispatch(
         return connect::answer(call, request).await;
     }
     match verb {
+        "get" if call.request.served.is_measured() => measured::get(call, &request).await,
+        "list" if call.request.served.is_measured() => measured::list(call, &request).await,
         "get" => verbs::get(call, &request).await,
         "list" => verbs::list(call, &request).await,
         "watch" => {

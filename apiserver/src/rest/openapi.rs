@@ -108,6 +108,7 @@ fn served(resources: &[Arc<Served>]) -> Vec<openapi::Served<'_>> {
             schema: match &served.origin {
                 Origin::Builtin => &Catalog::builtin().schema,
                 Origin::Custom(custom) => &custom.version.schema,
+                Origin::Measured(version) => &version.schema,
             },
         })
         .collect()

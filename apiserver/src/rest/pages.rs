@@ -16,7 +16,7 @@ use super::media::{DiscoveryForm, discovery_form};
 use super::openapi::{self, OpenApi};
 use crate::apiservices::ApiServices;
 use crate::authn::service_accounts::discovery::MAX_AGE_SECONDS;
-use crate::served::{Origin, Table};
+use crate::served::{Origin, Served, Table};
 
 /// The release of Kubernetes whose API is served.
 pub const VERSION: &str = "v1.36.3";
@@ -203,11 +203,16 @@ fn health(front: &Front, path: &str, request: &Admitted) -> Answer {
     }
 }
 
-fn entries(table: &Table) -> impl Iterator<Item = Entry<'_>> {
-    table.all.iter().map(|served| Entry {
+/// What this server serves, without what another one measures in its place.
+fn entries<'a>(table: &'a Table, others: &ApiServices) -> impl Iterator<Item = Entry<'a>> {
+    let is_own = |served: &&Arc<Served>| {
+        let resource = &served.resource;
+        !served.is_measured() || others.find(&resource.group, &resource.version).is_none()
+    };
+    table.all.iter().filter(is_own).map(|served| Entry {
         resource: &served.resource,
         custom_storage_version: match &served.origin {
-            Origin::Builtin => None,
+            Origin::Builtin | Origin::Measured(_) => None,
             Origin::Custom(custom) => Some(custom.storage_version.as_str()),
         },
     })
@@ -219,8 +224,8 @@ fn discover(front: &Front, request: &Admitted, path: &str) -> Result<Answer, Sta
     if whole && let DiscoveryForm::Aggregated { beta } = discovery_form(request.header(ACCEPT)) {
         return Ok(aggregated(front, request, &table, beta));
     }
-    let documents = Discovery::new(entries(&table));
     let others = &front.apiservices;
+    let documents = Discovery::new(entries(&table, others));
     let mut parts = path.trim_start_matches('/').split('/');
     let document = match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some("api"), None, ..) => Some(documents.api_versions(&front.pages.advertised)),
@@ -313,7 +318,7 @@ impl Pages {
         if let Some((_, document)) = documents.aggregated.iter().find(|(known, _)| known == path) {
             return document.clone();
         }
-        let discovery = Discovery::new(entries(table));
+        let discovery = Discovery::new(entries(table, others));
         let made = Arc::new(if path == "/api" {
             discovery.aggregated_core()
         } else {

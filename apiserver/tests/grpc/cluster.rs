@@ -37,6 +37,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// The processes and files of one test.
 pub(crate) struct Cluster {
     server: Server,
+    store: String,
     _etcd: stock::Etcd,
     files: TempDir,
 }
@@ -83,9 +84,16 @@ impl Cluster {
         tokio::time::timeout(PATIENCE, ready).await.unwrap();
         Cluster {
             server,
+            store: client,
             _etcd: etcd,
             files,
         }
+    }
+
+    /// Where the store listens.
+    #[allow(dead_code, reason = "few tests look behind the server")]
+    pub(crate) fn store(&self) -> &str {
+        &self.store
     }
 
     /// A connection in which a protocol is spoken, and whose bytes a test writes itself.

@@ -43,6 +43,9 @@ static FUNCTIONS: LazyLock<HashMap<String, Vec<Overload>>> = LazyLock::new(|| {
         add(&format!(
             "list_{kind}_sort: .sort(list({kind})) list({kind})"
         ));
+        add(&format!(
+            "list_{kind}_sortByAssociatedKeys: .@sortByAssociatedKeys(list(T), list({kind})) list(T)"
+        ));
     }
     for kind in ["int", "uint", "double", "duration"] {
         add(&format!(

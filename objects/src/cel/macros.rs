@@ -6,8 +6,11 @@ use super::{
     parse::Parser,
 };
 
-/// The range of `optMap`, which has no elements, so that its loop only binds.
+/// The variable of a loop over a range that has no elements, so that its loop only binds.
 const UNUSED: &str = "#unused";
+
+/// What `sortBy` binds the list to that it is called on. No source can name it.
+const SORTED: &str = "@__sortBy_input__";
 
 /// A call without a target.
 pub(super) fn global(
@@ -57,6 +60,7 @@ pub(super) fn member(
         ("transformList" | "transformMap" | "transformMapEntry", 3 | 4) => {
             make.transform(function, target, args)
         }
+        ("sortBy", 2) => make.sort_by(target, args),
         ("optMap" | "optFlatMap", 2) => make.optional(function, target, args),
         _ => Ok(make.parser.node(
             at,
@@ -261,6 +265,41 @@ impl Maker<'_> {
         Ok(self.fold(target, names, turn))
     }
 
+    /// The list, bound once, is sorted by what the expression makes of each of its elements.
+    fn sort_by(&mut self, target: Expr, args: Vec<Expr>) -> Result<Expr, Fault> {
+        if matches!(
+            target.kind,
+            Kind::Literal(_) | Kind::Map(_) | Kind::Struct { .. }
+        ) {
+            let complaint = "sortBy can only be applied to a list, identifier, comprehension, call or select expression";
+            return Err(fault(&target, complaint));
+        }
+        let list = self.node(Kind::Ident(SORTED.to_owned()));
+        let keys = self.list("map", list, args)?;
+        let list = self.node(Kind::Ident(SORTED.to_owned()));
+        let result = self.node(Kind::Call {
+            function: "@sortByAssociatedKeys".to_owned(),
+            target: Some(Box::new(list)),
+            args: vec![keys],
+        });
+        Ok(self.bind(SORTED, target, result))
+    }
+
+    /// An expression in which a name stands for a value: a loop over nothing that begins with it.
+    fn bind(&mut self, name: &str, value: Expr, result: Expr) -> Expr {
+        let fold = Fold {
+            range: self.node(Kind::List(Vec::new())),
+            variable: UNUSED.to_owned(),
+            variable_second: None,
+            accumulator: name.to_owned(),
+            start: value,
+            condition: self.literal(Literal::Bool(false)),
+            step: self.node(Kind::Ident(name.to_owned())),
+            result,
+        };
+        self.node(Kind::Fold(Box::new(fold)))
+    }
+
     fn optional(&mut self, function: &str, target: Expr, args: Vec<Expr>) -> Result<Expr, Fault> {
         let (mut names, mut rest) = Self::variables(args, 1, "argument must be a simple name")?;
         let body = rest.remove(0);
@@ -274,19 +313,7 @@ impl Maker<'_> {
         let again = self.parser.copy(&target)?;
         let present = on_target(self, "hasValue", target);
         let value = on_target(self, "value", again);
-        let accumulator = names.remove(0);
-        let bound = self.node(Kind::Ident(accumulator.clone()));
-        let fold = Fold {
-            range: self.node(Kind::List(Vec::new())),
-            variable: UNUSED.to_owned(),
-            variable_second: None,
-            accumulator,
-            start: value,
-            condition: self.literal(Literal::Bool(false)),
-            step: bound,
-            result: body,
-        };
-        let mut result = self.node(Kind::Fold(Box::new(fold)));
+        let mut result = self.bind(&names.remove(0), value, body);
         if function == "optMap" {
             result = self.call("optional.of", vec![result]);
         }

@@ -71,7 +71,8 @@ pub(super) fn before(function: &str, overload: &str, args: &[Value]) -> Option<u
             };
             11 + size(0).saturating_mul(depth)
         }
-        "distinct" | "sort" => compare_all(args),
+        "distinct" | "sort" => compare_all(args.first()),
+        "@sortByAssociatedKeys" => compare_all(args.get(1)),
         "slice" | "reverse" | "lists.range" => made_list(function, args),
         "_==_" | "_!=_" => tenth(size(0).min(size(1))),
         _ => by_overload(overload, args),
@@ -91,8 +92,8 @@ fn made_list(function: &str, args: &[Value]) -> u64 {
 }
 
 /// The cost of comparing all elements of a list with one another.
-fn compare_all(args: &[Value]) -> u64 {
-    let Some(Value::List(list)) = args.first() else {
+fn compare_all(list: Option<&Value>) -> u64 {
+    let Some(Value::List(list)) = list else {
         return 1;
     };
     let length = list.items.len() as f64;

@@ -1,11 +1,11 @@
-What the server says of itself.
-$ kubectl api-versions
-$ kubectl api-resources
-$ kubectl api-resources -o wide
-$ kubectl api-resources -o name
-$ kubectl api-resources --namespaced=false
+What the server says of itself, but for what a server beside a kube-apiserver would measure.
+$ kubectl api-versions | grep -v metrics.k8s.io
+$ kubectl api-resources | grep -v metrics.k8s.io
+$ kubectl api-resources -o wide | grep -v metrics.k8s.io
+$ kubectl api-resources -o name | grep -v metrics.k8s.io
+$ kubectl api-resources --namespaced=false | grep -v metrics.k8s.io
 $ kubectl api-resources --api-group=apps
-$ kubectl api-resources --verbs=list,get --sort-by=kind
+$ kubectl api-resources --verbs=list,get --sort-by=kind | grep -v metrics.k8s.io
 $ kubectl api-resources --categories=all
 $ kubectl version -o json | grep -A14 serverVersion | grep -E 'gitVersion|major|minor'
 $ kubectl cluster-info

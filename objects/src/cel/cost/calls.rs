@@ -305,6 +305,12 @@ fn contains(function: &str, overload: &str, other: Range) -> Range {
     cost
 }
 
+/// What a call that sorts compares, and whether that is the list itself (`sort`) or a list of keys.
+fn sort_of(overload: &str) -> Option<(&str, &str)> {
+    let (kind, how) = overload.strip_prefix("list_")?.split_once('_')?;
+    matches!(how, "sort" | "sortByAssociatedKeys").then_some((kind, how))
+}
+
 /// Calls that make lists, and sets.
 fn list_library(overload: &str, target: Option<&Arg<'_>>, args: &[Arg<'_>]) -> Option<Call> {
     let makes = |factor: f64, size: Range| Call {
@@ -340,9 +346,10 @@ fn list_library(overload: &str, target: Option<&Arg<'_>>, args: &[Arg<'_>]) -> O
         "lists_range" => makes(1.0, Range::of(int_of(args.first()?).unwrap_or(u64::MAX))),
         "list_reverse" => makes(1.0, known(target?)),
         "list_distinct" => makes(2.0, known(target?).times(known(target?))),
-        sort if sort.starts_with("list_") && sort.ends_with("_sort") => {
-            let text = matches!(sort, "list_string_sort" | "list_bytes_sort");
-            let size = known(target?).times(known(target?));
+        sort if let Some((kind, how)) = sort_of(sort) => {
+            let by = if how == "sort" { target } else { args.first() };
+            let size = known(by?).times(known(by?));
+            let text = matches!(kind, "string" | "bytes");
             makes(if text { 2.1 } else { 2.0 }, size)
         }
         _ => return None,

@@ -34,7 +34,8 @@ pub(super) fn call(function: &str, args: &[Value]) -> Option<Outcome> {
         ("join", [Value::String(separator)]) => join(items, separator),
         ("reverse", []) => Ok(items.iter().rev().cloned().collect::<Vec<_>>().into()),
         ("distinct", []) => Ok(distinct(items).into()),
-        ("sort", []) => sort(items),
+        ("sort", []) => sort_by(items, items),
+        ("@sortByAssociatedKeys", [Value::List(keys)]) => sort_by(items, &keys.items),
         ("flatten", []) => Ok(flatten(items, 1).into()),
         ("flatten", [Value::Int(depth)]) => match u32::try_from(*depth) {
             Ok(depth) => Ok(flatten(items, depth).into()),
@@ -120,13 +121,27 @@ fn distinct(items: &[Value]) -> Vec<Value> {
     kept
 }
 
-fn sort(items: &[Value]) -> Outcome {
-    if items.iter().any(|item| order(item, &items[0]).is_err()) {
+/// The items in the order of their keys, of which there are as many.
+fn sort_by(items: &[Value], keys: &[Value]) -> Outcome {
+    let Some(first) = keys.first() else {
+        return Ok(items.to_vec().into());
+    };
+    let has_place = |key: &Value| key.order(key).is_some();
+    if !has_place(first) && !matches!(first, Value::Double(_)) {
+        return Err(Error::new("list elements must be comparable"));
+    }
+    if keys.iter().any(|key| key.type_name() != first.type_name()) {
         return Err(Error::new("list elements must have the same type"));
     }
-    let mut sorted = items.to_vec();
-    sorted.sort_by(|left, right| left.order(right).unwrap_or(Ordering::Equal));
-    Ok(sorted.into())
+    let mut sorted: Vec<(&Value, &Value)> = keys.iter().zip(items).collect();
+    // What is no number comes before all that are.
+    let order = |left: &Value, right: &Value| {
+        left.order(right)
+            .unwrap_or_else(|| has_place(left).cmp(&has_place(right)))
+    };
+    sorted.sort_by(|(left, _), (right, _)| order(left, right));
+    let items = sorted.into_iter().map(|(_, item)| item.clone());
+    Ok(items.collect::<Vec<_>>().into())
 }
 
 fn flatten(items: &[Value], depth: u32) -> Vec<Value> {
