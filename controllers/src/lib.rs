@@ -2,10 +2,12 @@
 
 mod amounts;
 mod conditions;
+mod deployment;
 mod events;
 mod expectations;
 mod hash;
 mod owners;
 mod patches;
 mod pods;
+mod replicaset;
 mod selectors;
