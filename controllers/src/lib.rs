@@ -1,13 +1,32 @@
 //! The loops that make the cluster what its objects say: each sees, decides by a pure function, and writes.
 
 mod amounts;
+mod bootstrap_tokens;
+mod certificates;
 mod conditions;
+mod context;
 mod deployment;
+mod der;
 mod events;
 mod expectations;
+mod garbage_collector;
 mod hash;
+mod list;
+mod material;
+mod monitors;
+mod namespace;
+mod options;
 mod owners;
 mod patches;
 mod pods;
+mod quota;
 mod replicaset;
+mod resources;
+mod root_ca;
 mod selectors;
+mod service_account_tokens;
+mod service_accounts;
+mod signing_key;
+mod tokens;
+
+pub use options::Options;
