@@ -47,7 +47,7 @@ impl Context {
     /// Starts a task that runs until the term is over.
     pub(crate) fn spawn(
         &self,
-        name: &'static str,
+        name: impl Into<String>,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
         self.tasks.spawn(name, OnFailure::Stop, |stop| async move {

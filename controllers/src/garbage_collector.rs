@@ -8,7 +8,9 @@ mod verdict;
 
 use std::sync::Arc;
 
-use client::{Change, Client, DynamicObject, Error, Key, Patch, Recorder, Resource, WorkQueue};
+use client::{
+    Change, Client, DynamicObject, Error, EventType, Key, Patch, Recorder, Resource, WorkQueue,
+};
 use k8s_openapi::api::core::v1::ObjectReference;
 use objects::Value;
 use parking_lot::Mutex;
@@ -29,7 +31,7 @@ pub(crate) fn start(context: &Context) {
     let collector = Arc::new(Collector {
         client: context.client.clone(),
         monitors: context.monitors.clone(),
-        recorder: context.recorder.of(COMPONENT),
+        recorder: context.recorder.named(COMPONENT),
         graph: Mutex::default(),
         checks: Arc::new(WorkQueue::new()),
         orphans: Arc::new(WorkQueue::new()),
@@ -117,9 +119,9 @@ impl Collector {
                         format!("ownerRef {named} does not exist in namespace \"{namespace}\"");
                     self.recorder.event(
                         &reference(&dependent),
-                        client::Severity::Warning,
+                        EventType::Warning,
                         "OwnerRefInvalidNamespace",
-                        &message,
+                        message,
                     );
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Change, Client, DynamicObject, Informer, Informers, Resource, ServedResource, Store};
+use client::{Change, Client, Discovered, DynamicObject, Informer, Informers, Resource, Store};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -127,8 +127,8 @@ impl Monitors {
     pub(crate) async fn run(self: Arc<Monitors>) {
         let mut tasks = JoinSet::new();
         loop {
-            match self.client.resources().await {
-                Ok(all) => self.follow(all, &mut tasks),
+            match self.client.discover().await {
+                Ok(all) => self.follow(&all, &mut tasks),
                 Err(error) => tracing::warn!(%error, "cannot find out what is served"),
             }
             // Those that were ended are taken out.
@@ -140,16 +140,13 @@ impl Monitors {
         }
     }
 
-    fn follow(self: &Arc<Monitors>, all: Vec<ServedResource>, tasks: &mut JoinSet<()>) {
-        let kinds = all
-            .iter()
-            .filter(|served| !served.resource.plural.contains('/'));
-        let kinds = kinds.map(|served| {
+    fn follow(self: &Arc<Monitors>, all: &Discovered, tasks: &mut JoinSet<()>) {
+        let kinds = all.resources.iter().map(|served| {
             let api_version = served.resource.api_version();
             ((api_version, served.kind.clone()), served.resource.clone())
         });
         *self.kinds.write() = kinds.collect();
-        let wanted = resources::that_can(all, &VERBS);
+        let wanted = resources::that_can(&all.resources, &VERBS);
         let wanted = wanted.into_iter().filter(|served| {
             let Resource { group, plural, .. } = &served.resource;
             !is_event(group, plural)
@@ -157,9 +154,14 @@ impl Monitors {
         let wanted: BTreeMap<Resource, String> = wanted
             .map(|served| (served.resource, served.kind))
             .collect();
+        // What a server does not tell now may be there all the same.
+        let is_unknown = |resource: &Resource| {
+            let mut unknown = all.unknown.iter();
+            unknown.any(|(group, version)| (group, version) == (&resource.group, &resource.version))
+        };
         let mut running = self.running.lock();
         running.retain(|resource, running| {
-            let stays = wanted.contains_key(resource);
+            let stays = wanted.contains_key(resource) || is_unknown(resource);
             if !stays {
                 running.task.abort();
                 self.informers.forget(&running.informer);

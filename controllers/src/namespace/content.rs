@@ -18,13 +18,15 @@ const AT_A_TIME: usize = 8;
 /// One round: deletes, and tells what is left. What other objects depend on outlives the pods.
 pub(super) async fn delete(client: &Client, namespace: &str, deleted: Timestamp) -> Outcome {
     let mut outcome = Outcome::default();
-    let all = match resources::with_verbs(client, &["delete"]).await {
+    let all = match client.discover().await {
         Ok(all) => all,
         Err(error) => {
             outcome.discovery = Some(error.to_string());
             return outcome;
         }
     };
+    outcome.discovery = unknown(&all.unknown);
+    let all = resources::that_can(&all.resources, &["delete"]);
     let namespaced = all.into_iter().filter(|served| served.resource.namespaced);
     let is_pods = |served: &ServedResource| {
         served.resource.group.is_empty() && served.resource.plural == "pods"
@@ -53,6 +55,22 @@ pub(super) async fn delete(client: &Client, namespace: &str, deleted: Timestamp)
         outcome.add(round);
     }
     outcome
+}
+
+/// What is told of groups whose servers do not say what they serve.
+fn unknown(groups: &[(String, String)]) -> Option<String> {
+    if groups.is_empty() {
+        return None;
+    }
+    let told = groups.iter().map(|(group, version)| {
+        format!("{group}/{version}: stale GroupVersion discovery: {group}/{version}")
+    });
+    let told: Vec<String> = told.collect();
+    Some(format!(
+        "Discovery failed for some groups, {} failing: unable to retrieve the complete list of server APIs: {}",
+        told.len(),
+        told.join(", ")
+    ))
 }
 
 /// Seconds that the pods may take from the deletion of the namespace on; 0 when they are over.
@@ -89,7 +107,7 @@ async fn delete_all(
         estimate_seconds: estimate,
         ..Outcome::default()
     };
-    let can = |verb: &str| served.verbs.iter().any(|own| own == verb);
+    let can = |verb| served.can(&[verb]);
     match try_delete(&objects, namespace, (can("list"), can("deletecollection"))).await {
         Ok(left) => outcome.add(count(served, namespace, &left, estimate)),
         Err(error) if error.is_not_found() || error.reason() == "MethodNotAllowed" => {}
@@ -180,7 +198,11 @@ mod tests {
                 namespaced: true,
             },
             kind: "Job".to_owned(),
+            singular: String::new(),
+            short_names: Vec::new(),
             verbs: Vec::new(),
+            subresources: Vec::new(),
+            preferred: true,
         }
     }
 
@@ -201,6 +223,17 @@ mod tests {
         let outcome = count(&served(), "n", &[of(&[])], 30);
         assert!(outcome.failures.is_empty() && outcome.estimate_seconds == 0);
         assert_eq!(count(&served(), "n", &[], 0), Outcome::default());
+    }
+
+    #[test]
+    fn groups_that_nobody_knows_are_told() {
+        assert_eq!(unknown(&[]), None);
+        let told = unknown(&[("a.b".to_owned(), "v1".to_owned())]).unwrap();
+        assert_eq!(
+            told,
+            "Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server APIs: \
+             a.b/v1: stale GroupVersion discovery: a.b/v1"
+        );
     }
 
     #[test]
