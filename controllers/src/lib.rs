@@ -1,13 +1,18 @@
 //! The loops that make the cluster what its objects say: each sees, decides by a pure function, and writes.
 
 mod amounts;
+mod claims;
 mod conditions;
+mod context;
 mod deployment;
 mod events;
 mod expectations;
 mod hash;
+mod options;
 mod owners;
 mod patches;
 mod pods;
 mod replicaset;
 mod selectors;
+mod telling;
+mod written;
