@@ -5,6 +5,7 @@ mod claims;
 mod conditions;
 mod context;
 mod deployment;
+mod disruption;
 mod events;
 mod expectations;
 mod hash;
