@@ -3,10 +3,12 @@
 mod amounts;
 mod bootstrap_tokens;
 mod certificates;
+mod claims;
 mod conditions;
 mod context;
 mod deployment;
 mod der;
+mod disruption;
 mod events;
 mod expectations;
 mod garbage_collector;
@@ -29,7 +31,9 @@ mod selectors;
 mod service_account_tokens;
 mod service_accounts;
 mod signing_key;
+mod telling;
 mod tokens;
+mod written;
 
 pub use options::Options;
 pub use run::run;
