@@ -73,6 +73,21 @@ pub(crate) const CONTROLLERS: &[Controller] = &[
         "csrcleaner",
         crate::certificates::start_cleaning,
     ),
+    on(
+        "deployment-controller",
+        "deployment",
+        crate::deployment::run::start,
+    ),
+    on(
+        "replicaset-controller",
+        "replicaset",
+        crate::replicaset::run::start,
+    ),
+    on(
+        "replicationcontroller-controller",
+        "replicationcontroller",
+        crate::replicaset::run::start_replication,
+    ),
     off(
         "bootstrap-signer-controller",
         "bootstrapsigner",
