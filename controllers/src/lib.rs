@@ -14,6 +14,7 @@ mod owners;
 mod patches;
 mod pods;
 mod replicaset;
+mod scales;
 mod selectors;
 mod telling;
 mod written;
