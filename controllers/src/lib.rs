@@ -9,6 +9,7 @@ mod disruption;
 mod events;
 mod expectations;
 mod hash;
+mod hpa;
 mod options;
 mod owners;
 mod patches;
