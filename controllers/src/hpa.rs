@@ -1,8 +1,10 @@
 //! Autoscalers: how many pods a workload should have by what its pods use.
 
 mod behavior;
+mod measured;
 mod metrics;
 mod requests;
+pub(crate) mod run;
 mod usage;
 
 use std::collections::BTreeMap;
