@@ -1,5 +1,7 @@
 //! Budgets of disruption: how many pods of a set are healthy, and how many may be evicted now.
 
+pub(crate) mod run;
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
