@@ -1,0 +1,5 @@
+//! StatefulSets: pods with names, numbers and volumes that stay.
+
+mod claims;
+mod decide;
+mod identity;
