@@ -1,0 +1,51 @@
+//! What every controller is started with.
+
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::future::Future;
+use std::sync::Arc;
+
+use client::{Client, Informers, Item, Next, WorkQueue};
+use daemon::{OnFailure, Tasks};
+
+use crate::options::Options;
+
+/// The means of all controllers for one term.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) informers: Informers,
+    pub(crate) tasks: Tasks,
+    pub(crate) options: Arc<Options>,
+}
+
+impl Context {
+    /// Spawns a task that runs until it is done or its term is over.
+    pub(crate) fn spawn(&self, name: &str, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(name, OnFailure::Stop, |stop| async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = task => {}
+            }
+            Ok::<_, Infallible>(())
+        });
+    }
+
+    /// Spawns a queue's workers, which begin when `ready` is over: the informers that they look at are synced.
+    pub(crate) fn work<T, F, S, E>(
+        &self,
+        (name, workers): (&str, usize),
+        queue: Arc<WorkQueue<T>>,
+        ready: impl Future<Output = ()> + Send + 'static,
+        sync: F,
+    ) where
+        T: Item + Sync,
+        F: Fn(T) -> S + Send + Sync + 'static,
+        S: Future<Output = Result<Next, E>> + Send + 'static,
+        E: Display + Send + 'static,
+    {
+        self.spawn(name, async move {
+            ready.await;
+            client::work(queue, workers.max(1), sync).await;
+        });
+    }
+}
