@@ -2,4 +2,5 @@
 
 mod decide;
 mod missed;
+pub(crate) mod run;
 mod schedule;

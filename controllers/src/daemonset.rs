@@ -5,3 +5,4 @@ mod decide;
 mod eligible;
 mod pod;
 mod rolling;
+pub(crate) mod run;

@@ -5,6 +5,7 @@ mod decide;
 mod indexes;
 mod manage;
 mod policies;
+pub(crate) mod run;
 mod template;
 mod track;
 mod view;

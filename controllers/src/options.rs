@@ -8,6 +8,11 @@ pub(crate) struct Workers {
     pub(crate) concurrent_deployment_syncs: usize,
     pub(crate) concurrent_replicaset_syncs: usize,
     pub(crate) concurrent_rc_syncs: usize,
+    pub(crate) concurrent_cron_job_syncs: usize,
+    pub(crate) concurrent_daemonset_syncs: usize,
+    pub(crate) concurrent_job_syncs: usize,
+    pub(crate) concurrent_statefulset_syncs: usize,
+    pub(crate) concurrent_ttl_after_finished_syncs: usize,
     pub(crate) concurrent_horizontal_pod_autoscaler_syncs: usize,
 }
 

@@ -1,5 +1,7 @@
 //! The past templates of a StatefulSet or DaemonSet, kept as ControllerRevisions.
 
+pub(crate) mod keep;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -43,18 +45,24 @@ pub(crate) fn update(template: &PodTemplateSpec, revisions: &[Arc<ControllerRevi
     let Some(latest) = revisions.last() else {
         return Update::Create(1);
     };
-    let same = |revision: &&Arc<ControllerRevision>| {
-        self::template(revision)
-            .is_some_and(|past| hash::canonical(&past) == hash::canonical(template))
-    };
     let next = latest.revision.saturating_add(1);
-    match revisions.iter().rev().find(same) {
+    match revisions
+        .iter()
+        .rev()
+        .find(|revision| holds(revision, template))
+    {
         Some(found) if found.metadata.name == latest.metadata.name => {
             Update::Latest(Arc::clone(found))
         }
         Some(found) => Update::Renumber(Arc::clone(found), next),
         None => Update::Create(next),
     }
+}
+
+/// Whether a revision is of this template, however it is spelled.
+pub(crate) fn holds(revision: &ControllerRevision, template: &PodTemplateSpec) -> bool {
+    let past = self::template(revision);
+    past.is_some_and(|past| hash::canonical(&past) == hash::canonical(template))
 }
 
 /// The template that a revision holds.

@@ -3,3 +3,4 @@
 mod claims;
 mod decide;
 mod identity;
+pub(crate) mod run;

@@ -1,7 +1,63 @@
 //! Jobs that are deleted some time after they have finished.
 
+use std::sync::Arc;
+
+use client::{Client, DeleteOptions, Error, Key, Next, Propagation, Store, WorkQueue};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
+
+use crate::context::Context;
+
+/// Starts the controller.
+pub(crate) fn start(context: &Context) {
+    let jobs = context.informers.of::<Job>();
+    let queue = Arc::new(WorkQueue::new());
+    let of_jobs = queue.clone();
+    jobs.on_change(move |change| {
+        if left(change.object(), Timestamp::now()).is_some() {
+            of_jobs.add(Key::of(change.object().as_ref()));
+        }
+    });
+    let (client, store) = (context.client.clone(), jobs.store());
+    let workers = context.options.workers.concurrent_ttl_after_finished_syncs;
+    let ready = async move { jobs.synced().await };
+    context.work(
+        ("ttl-after-finished", workers),
+        queue,
+        ready,
+        move |key: Key| {
+            let (client, store) = (client.clone(), store.clone());
+            async move { sync(&client, &store, &key).await }
+        },
+    );
+}
+
+async fn sync(client: &Client, jobs: &Store<Job>, key: &Key) -> Result<Next, Error> {
+    let left_of = |job: &Job| left(job, Timestamp::now());
+    match jobs.get(key).and_then(|job| left_of(&job)) {
+        None => return Ok(Next::Done),
+        Some(left) if left.is_positive() => return Ok(Next::After(left.unsigned_abs())),
+        Some(_) => {}
+    }
+    // The cache may be old, and what is deleted stays so.
+    let live: Job = match client.get(key).await {
+        Err(error) if error.is_not_found() => return Ok(Next::Done),
+        live => live?,
+    };
+    match left_of(&live) {
+        None => return Ok(Next::Done),
+        Some(left) if left.is_positive() => return Ok(Next::After(left.unsigned_abs())),
+        Some(_) => {}
+    }
+    let options = DeleteOptions {
+        propagation: Propagation::Foreground,
+        ..DeleteOptions::of_uid(live.metadata.uid.unwrap_or_default())
+    };
+    match client.delete::<Job>(key, &options).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(Next::Done),
+    }
+}
 
 /// How long a Job has left, which is nothing once it is due; none if no time takes it away.
 fn left(job: &Job, now: Timestamp) -> Option<SignedDuration> {

@@ -13,6 +13,7 @@ use super::eligible::{self, Fit};
 use super::{pod, rolling};
 use crate::events::Event;
 use crate::patches::count;
+use crate::pod_writes::PodId;
 use crate::pods::{self, phase};
 
 /// The most pods that one turn makes, and the most that it deletes.
@@ -28,13 +29,6 @@ pub(super) struct Seen<'a> {
     pub(super) hash: &'a str,
     pub(super) backoff: &'a Backoff,
     pub(super) now: Timestamp,
-}
-
-/// A pod that is to be deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PodId {
-    pub(super) name: String,
-    pub(super) uid: String,
 }
 
 /// What is to be written.
@@ -84,7 +78,7 @@ pub(super) fn decide(seen: &Seen<'_>) -> Plan {
         .pods
         .iter()
         .take(PODS_PER_TURN_MAX)
-        .map(|pod| id(pod))
+        .map(|pod| PodId::of(pod))
         .collect();
     plan.status = view.status();
     let wait = pods::next_available(
@@ -94,14 +88,6 @@ pub(super) fn decide(seen: &Seen<'_>) -> Plan {
     );
     plan.next = plan.next.into_iter().chain(wait).min();
     plan
-}
-
-fn id(pod: &Pod) -> PodId {
-    let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    PodId {
-        name: text(&pod.metadata.name),
-        uid: text(&pod.metadata.uid),
-    }
 }
 
 impl<'a> View<'a> {

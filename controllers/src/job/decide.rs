@@ -11,24 +11,8 @@ use super::track;
 use super::view::{Seen, View, amount, uid};
 use crate::events::Event;
 use crate::patches;
+use crate::pod_writes::PodId;
 use crate::pods::{self, phase};
-
-/// A pod that is to be written to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PodId {
-    pub(super) name: String,
-    pub(super) uid: String,
-}
-
-impl PodId {
-    pub(super) fn of(pod: &Pod) -> PodId {
-        let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        PodId {
-            name: text(&pod.metadata.name),
-            uid: text(&pod.metadata.uid),
-        }
-    }
-}
 
 /// What is to be written, in the order of the fields.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::backoff;
-use super::decide::{Plan, PodId};
+use super::decide::Plan;
 use super::template;
 use super::view::{View, completion_index, failures_of};
+use crate::pod_writes::PodId;
 use crate::pods;
 
 /// The most pods that one decision makes or withdraws.

@@ -12,8 +12,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::backoff::Failures;
-use super::decide::{Plan, PodId, decide};
+use super::decide::{Plan, decide};
 use super::view::{Seen, has_finalizer};
+use crate::pod_writes::PodId;
 
 /// Sets the fields that are given.
 pub(super) fn merge(tree: &mut Value, fields: Value) {

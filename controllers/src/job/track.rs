@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::batch::v1::{JobCondition, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
 
-use super::decide::{Plan, PodId, condition, true_condition};
+use super::decide::{Plan, condition, true_condition};
 use super::policies::{self, Verdict};
 use super::view::{View, amount, completion_index, has_finalizer, uid};
 use crate::events::Event;
+use crate::pod_writes::PodId;
 use crate::pods::phase;
 
 /// The most pods that stand in a status without being counted.

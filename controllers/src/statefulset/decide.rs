@@ -275,7 +275,7 @@ impl<'a> View<'a> {
                     let name = claim.metadata.name.as_deref().unwrap_or_default();
                     let set = self.seen.set.metadata.name.as_deref().unwrap_or_default();
                     let message = format!(
-                        "create Pod {pod} in StatefulSet {set} failed error: pvc {name} is being deleted"
+                        "Create Pod {pod} in StatefulSet {set} failed error: pvc {name} is being deleted"
                     );
                     plan.events.push(Event::warning("FailedCreate", message));
                     stay = false;

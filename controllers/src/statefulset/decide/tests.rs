@@ -339,7 +339,7 @@ fn a_pod_waits_for_a_claim_that_is_being_deleted() {
     assert_eq!(model.turn(), [""; 0]);
     assert_eq!(
         model.events[0].message,
-        "create Pod web-0 in StatefulSet web failed error: pvc data-web-0 is being deleted"
+        "Create Pod web-0 in StatefulSet web failed error: pvc data-web-0 is being deleted"
     );
 }
 
