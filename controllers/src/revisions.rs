@@ -220,7 +220,7 @@ mod tests {
         revision.data = Some(RawExtension(json!({"spec": {"template": template}})));
         let revision = Arc::new(revision);
         assert_eq!(
-            update(&pod_template("one"), &[revision.clone()]),
+            update(&pod_template("one"), std::slice::from_ref(&revision)),
             Update::Latest(revision)
         );
     }

@@ -21,7 +21,9 @@ pub(super) fn judge(spec: &JobSpec, pod: &Pod) -> Verdict {
         .as_ref()
         .map(|policy| policy.rules.as_slice())
         .unwrap_or_default();
-    let status = pod.status.clone().unwrap_or_default();
+    let Some(status) = &pod.status else {
+        return Verdict::Counted;
+    };
     let meta = &pod.metadata;
     let (namespace, name) = (
         meta.namespace.as_deref().unwrap_or_default(),
@@ -29,7 +31,7 @@ pub(super) fn judge(spec: &JobSpec, pod: &Pod) -> Verdict {
     );
     for (at, rule) in rules.iter().enumerate() {
         let matched = if let Some(wanted) = &rule.on_exit_codes {
-            exit_code(&status, wanted).map(|(container, code)| {
+            exit_code(status, wanted).map(|(container, code)| {
                 format!(
                     "Container {container} for pod {namespace}/{name} failed with exit code {code}"
                 )

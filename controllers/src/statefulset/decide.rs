@@ -423,7 +423,7 @@ impl<'a> View<'a> {
 }
 
 /// The names of the revisions that pods are made of.
-pub(super) fn used_revisions<'a>(pods: &'a [Arc<Pod>]) -> BTreeSet<&'a str> {
+pub(super) fn used_revisions(pods: &[Arc<Pod>]) -> BTreeSet<&str> {
     pods.iter().map(|pod| identity::revision(pod)).collect()
 }
 

@@ -112,6 +112,25 @@ pub(super) fn claims(set: &StatefulSet, ordinal: i32) -> Vec<(String, Persistent
         .collect()
 }
 
+/// Whether a claim has the name of one of the set's, whatever its ordinal is.
+pub(super) fn has_claim(set: &StatefulSet, name: &str) -> bool {
+    let set_name = set.metadata.name.as_deref().unwrap_or_default();
+    let Some((prefix, _)) = name.rsplit_once('-') else {
+        return false;
+    };
+    let template = prefix
+        .strip_suffix(set_name)
+        .and_then(|prefix| prefix.strip_suffix('-'));
+    let templates = set
+        .spec
+        .iter()
+        .flat_map(|spec| spec.volume_claim_templates.iter().flatten());
+    template.is_some()
+        && templates
+            .into_iter()
+            .any(|claim| claim.metadata.name.as_deref() == template)
+}
+
 /// Whether a pod has the label of its name, without which its peers do not find it.
 pub(super) fn is_labelled(pod: &Pod) -> bool {
     let label = pod
@@ -127,4 +146,53 @@ pub(super) fn labels(pod: &Pod, ordinal: i32) -> serde_json::Value {
     serde_json::json!({"metadata": {"labels": {
         POD_NAME_LABEL: pod.metadata.name, POD_INDEX_LABEL: ordinal.to_string(),
     }}})
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn set() -> StatefulSet {
+        serde_json::from_value(json!({
+            "metadata": {"name": "web-a"},
+            "spec": {"selector": {}, "template": {}, "volumeClaimTemplates": [{"metadata": {"name": "data"}}]},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn an_ordinal_is_the_number_behind_the_name_of_the_set() {
+        let cases = [
+            ("web-a-0", Some(0)),
+            ("web-a-12", Some(12)),
+            ("web-a-", None),
+            ("web-a", None),
+            ("web-b-1", None),
+            ("web-a-1-2", None),
+            ("web-a-+1", None),
+            ("web-a-99999999999", None),
+        ];
+        for (name, expected) in cases {
+            let pod = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+            assert_eq!(ordinal(&set(), &pod), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_claim_is_known_by_its_template_and_its_set() {
+        let cases = [
+            ("data-web-a-0", true),
+            ("data-web-a-17", true),
+            ("logs-web-a-0", false),
+            ("data-web-b-0", false),
+            ("dataweb-a-0", false),
+            ("web-a-0", false),
+            ("data", false),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(has_claim(&set(), name), expected, "{name}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, DeleteOptions, Error, Key, Next, Patch, Store, WorkQueue};
+use client::{Change, Client, DeleteOptions, Error, Key, Next, Patch, Store, WorkQueue};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{
     ControllerRevision, StatefulSet, StatefulSetSpec, StatefulSetStatus,
@@ -59,6 +59,12 @@ pub(crate) fn start(context: &Context) {
     sets.on_change(move |change| told.turns.owner_changed(change));
     let told = controller.clone();
     pods.on_change(move |change| told.turns.pod_changed(change));
+    let told = controller.clone();
+    claims.on_change(move |change| {
+        if let Change::Deleted(claim) = change {
+            told.claim_deleted(claim);
+        }
+    });
     let workers = context.options.workers.concurrent_statefulset_syncs;
     let informers = context.informers.clone();
     let ready = async move { informers.synced().await };
@@ -96,6 +102,17 @@ struct Revisions {
 }
 
 impl Controller {
+    /// A pod may have waited for a claim of its name to be gone.
+    fn claim_deleted(&self, claim: &PersistentVolumeClaim) {
+        let namespace = claim.metadata.namespace.as_deref().unwrap_or_default();
+        let name = claim.metadata.name.as_deref().unwrap_or_default();
+        for set in self.turns.owners.in_namespace(namespace) {
+            if identity::has_claim(&set, name) {
+                self.turns.queue.add(Key::of(set.as_ref()));
+            }
+        }
+    }
+
     async fn sync(&self, key: &Key) -> Result<Next, Failed> {
         let Some(set) = self.turns.owners.get(key) else {
             self.written.forget(key);
@@ -215,18 +232,7 @@ impl Controller {
     async fn act(&self, key: &Key, set: &StatefulSet, action: &Action) -> Result<(), Error> {
         let at = |name: &str| Key::new(key.namespace.as_str(), name);
         match action {
-            Action::CreateClaim { pod, claim } => {
-                let name = claim.metadata.name.as_deref().unwrap_or_default();
-                let created = self.client.create(claim.as_ref()).await;
-                if created.as_ref().is_err_and(Error::is_already_exists) {
-                    return Ok(());
-                }
-                let about = match &created {
-                    Ok(_) => format!("Claim {name} Pod {pod}"),
-                    Err(_) => format!("Claim {name} for Pod {pod}"),
-                };
-                self.tell(set, "Create", &about, ("success", created.map(drop)))
-            }
+            Action::CreateClaim { pod, claim } => self.create_claim(set, pod, claim).await,
             Action::CreatePod(pod) => {
                 let name = pod.metadata.name.as_deref().unwrap_or_default();
                 let created = self.client.create(pod.as_ref()).await.map(drop);
@@ -283,6 +289,24 @@ impl Controller {
                 patched.map(drop)
             }
         }
+    }
+
+    async fn create_claim(
+        &self,
+        set: &StatefulSet,
+        pod: &str,
+        claim: &PersistentVolumeClaim,
+    ) -> Result<(), Error> {
+        let name = claim.metadata.name.as_deref().unwrap_or_default();
+        let created = self.client.create(claim).await;
+        if created.as_ref().is_err_and(Error::is_already_exists) {
+            return Ok(());
+        }
+        let about = match &created {
+            Ok(_) => format!("Claim {name} Pod {pod}"),
+            Err(_) => format!("Claim {name} for Pod {pod}"),
+        };
+        self.tell(set, "Create", &about, ("success", created.map(drop)))
     }
 
     fn tell(

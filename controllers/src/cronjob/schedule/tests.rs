@@ -12,6 +12,17 @@ fn next(text: &str, after: &str) -> Option<String> {
         .map(|at| at.to_string())
 }
 
+/// Schedules, each with a moment and the next time after it.
+fn check(cases: &[(&str, &str, &str)]) {
+    for (text, after, due) in cases {
+        assert_eq!(
+            next(text, after).as_deref(),
+            Some(*due),
+            "{text} after {after}"
+        );
+    }
+}
+
 #[test]
 fn the_next_time_is_the_first_after_the_given_one_that_fits_every_field() {
     let cases = [
@@ -63,6 +74,13 @@ fn the_next_time_is_the_first_after_the_given_one_that_fits_every_field() {
             "2026-07-09T00:00:00Z",
             "2026-07-12T00:00:00Z",
         ),
+    ];
+    check(&cases);
+}
+
+#[test]
+fn a_word_stands_for_its_fields() {
+    let cases = [
         ("@hourly", "2026-07-09T14:45:00Z", "2026-07-09T15:00:00Z"),
         ("@daily", "2026-07-09T14:45:00Z", "2026-07-10T00:00:00Z"),
         ("@midnight", "2026-07-09T14:45:00Z", "2026-07-10T00:00:00Z"),
@@ -81,13 +99,7 @@ fn the_next_time_is_the_first_after_the_given_one_that_fits_every_field() {
             "2026-07-09T14:45:11Z",
         ),
     ];
-    for (text, after, due) in cases {
-        assert_eq!(
-            next(text, after).as_deref(),
-            Some(due),
-            "{text} after {after}"
-        );
-    }
+    check(&cases);
 }
 
 #[test]
