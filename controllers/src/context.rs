@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
 
-use client::{Client, Informers, Item, Next, WorkQueue};
+use client::{Client, Informers, Item, Next, Recorder, WorkQueue};
 use daemon::{OnFailure, Tasks};
 
 use crate::options::Options;
@@ -14,6 +14,7 @@ use crate::options::Options;
 pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) informers: Informers,
+    pub(crate) recorder: Recorder,
     pub(crate) tasks: Tasks,
     pub(crate) options: Arc<Options>,
 }

@@ -16,7 +16,7 @@ use crate::claims::{self, Unclaimed};
 use crate::context::Context;
 use crate::events::Event;
 use crate::expectations::Expectations;
-use crate::telling::{Teller, reference};
+use crate::telling::Teller;
 use crate::written::Written;
 use crate::{owners, patches, pods, selectors};
 use kinds::Replicator;
@@ -273,6 +273,6 @@ impl<K: Replicator> Controller<K> {
     }
 
     fn tell(&self, set: &ReplicaSet, event: &Event) {
-        self.teller.tell_of(reference::<K>(&set.metadata), event);
+        self.teller.tell_as::<K>(&set.metadata, event);
     }
 }
