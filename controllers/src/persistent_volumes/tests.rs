@@ -316,7 +316,7 @@ fn a_claim_may_ask_for_a_volume_by_name() {
         model.volume("v", "5Gi", &volume);
         model.settle();
         assert_eq!(
-            (model.state("c").0, model.told),
+            (model.state("c").0, model.told.clone()),
             (phase, told.into_iter().map(str::to_owned).collect()),
             "{volume}"
         );
