@@ -10,11 +10,12 @@ use tonic::Streaming;
 use crate::batch::{Binding, ITEMS_MAX, Write, Written};
 use crate::config::{Config, ConfigError};
 use crate::connection::Dialer;
+use crate::discovery::{Discovered, ServedResource};
 use crate::dynamic::Dynamic;
 use crate::error::{Error, Failure};
 use crate::fence::Fence;
 use crate::kind::{Key, Kind, Resource};
-use crate::link::{Effect, Link, Token, whole};
+use crate::link::{Effect, Link, Stub, Token, whole};
 use crate::request::{DeleteOptions, Listed, Patch, Query, decoded, encoded, encoded_value};
 
 /// How much longer a list may take than another call.
@@ -29,13 +30,13 @@ pub struct Client {
     shared: Arc<Shared>,
     /// Who owns the fields that are written; empty for the user agent's name.
     manager: Arc<str>,
+    timeout: Duration,
     fence: Option<Fence>,
 }
 
 struct Shared {
     calls: Link,
     watches: Link,
-    timeout: Duration,
 }
 
 impl Client {
@@ -51,9 +52,9 @@ impl Client {
             shared: Arc::new(Shared {
                 calls: Link::new(dialer.clone(), token.clone()),
                 watches: Link::new(dialer, token),
-                timeout: config.call_timeout,
             }),
             manager: Arc::from(""),
+            timeout: config.call_timeout,
             fence: None,
         })
     }
@@ -63,6 +64,15 @@ impl Client {
     pub fn with_manager(&self, manager: &str) -> Client {
         Client {
             manager: Arc::from(manager),
+            ..self.clone()
+        }
+    }
+
+    /// The same client with another time for each call.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Client {
+        Client {
+            timeout,
             ..self.clone()
         }
     }
@@ -156,8 +166,7 @@ impl Client {
             return_objects: false,
         };
         let limit = self.write_timeout()?;
-        let send =
-            |mut stub: crate::link::Stub, request| async move { whole(stub.batch(request)).await };
+        let send = |mut stub: Stub, request| async move { whole(stub.batch(request)).await };
         let calls = &self.shared.calls;
         let answer = calls.call(Effect::Write, limit, message, send).await?;
         let outcomes: Vec<_> = answer.outcomes.into_iter().map(Written::of).collect();
@@ -179,8 +188,7 @@ impl Client {
             dry_run: false,
         };
         let limit = self.write_timeout()?;
-        let send =
-            |mut stub: crate::link::Stub, request| async move { whole(stub.bind(request)).await };
+        let send = |mut stub: Stub, request| async move { whole(stub.bind(request)).await };
         let calls = &self.shared.calls;
         let answer = calls.call(Effect::Write, limit, message, send).await?;
         let outcomes = answer.outcomes.into_iter();
@@ -215,6 +223,32 @@ impl Client {
         Ok(())
     }
 
+    /// All resources that are served, in all their versions.
+    ///
+    /// # Errors
+    ///
+    /// If no server can tell.
+    pub async fn resources(&self) -> Result<Vec<ServedResource>, Error> {
+        Ok(self.discover().await?.resources)
+    }
+
+    /// The same, and what is served by servers that do not answer now.
+    ///
+    /// # Errors
+    ///
+    /// If no server can tell.
+    pub async fn discover(&self) -> Result<Discovered, Error> {
+        let send = |mut stub: Stub, request| async move { whole(stub.resources(request)).await };
+        let (calls, timeout) = (&self.shared.calls, self.timeout);
+        let message = api::ResourcesRequest {};
+        let told = calls.call(Effect::None, timeout, message, send).await?;
+        let unknown = told.unknown.into_iter();
+        Ok(Discovered {
+            resources: told.resources.into_iter().map(ServedResource::of).collect(),
+            unknown: unknown.map(|one| (one.group, one.version)).collect(),
+        })
+    }
+
     /// The same calls about a resource that is known by its names.
     #[must_use]
     pub fn dynamic(&self, resource: Resource) -> Dynamic {
@@ -232,10 +266,10 @@ impl Client {
     /// How long a write may take; an error if the term may be over.
     fn write_timeout(&self) -> Result<Duration, Error> {
         match &self.fence {
-            None => Ok(self.shared.timeout),
+            None => Ok(self.timeout),
             Some(fence) => {
                 let left = fence.left().ok_or(Error::TermOver)?;
-                Ok(left.min(self.shared.timeout))
+                Ok(left.min(self.timeout))
             }
         }
     }
@@ -245,9 +279,8 @@ impl Client {
             target: Some(target),
             resource_version: String::new(),
         };
-        let send =
-            |mut stub: crate::link::Stub, request| async move { whole(stub.get(request)).await };
-        let (calls, timeout) = (&self.shared.calls, self.shared.timeout);
+        let send = |mut stub: Stub, request| async move { whole(stub.get(request)).await };
+        let (calls, timeout) = (&self.shared.calls, self.timeout);
         let answer = calls.call(Effect::None, timeout, message, send).await?;
         Ok(answer.object)
     }
@@ -259,7 +292,7 @@ impl Client {
         decode: impl Fn(&[u8]) -> Result<T, Error>,
     ) -> Result<Listed<T>, Error> {
         let message = query.list_request(resource.target(&Key::new(&*query.namespace, ""), ""));
-        let send = |mut stub: crate::link::Stub, request| async move {
+        let send = |mut stub: Stub, request| async move {
             let mut stream = whole(stub.list(request)).await?;
             let mut chunks = Vec::new();
             while let Some(chunk) = stream.message().await? {
@@ -267,7 +300,7 @@ impl Client {
             }
             Ok(chunks)
         };
-        let timeout = self.shared.timeout * LIST_TIMES;
+        let timeout = self.timeout * LIST_TIMES;
         let calls = &self.shared.calls;
         let chunks = calls.call(Effect::None, timeout, message, send).await?;
         let mut listed = Listed {
@@ -289,19 +322,19 @@ impl Client {
         &self,
         message: api::WatchRequest,
     ) -> Result<Streaming<api::WatchResponse>, Error> {
-        let send = |mut stub: crate::link::Stub, mut request: tonic::Request<_>| async move {
+        let send = |mut stub: Stub, mut request: tonic::Request<_>| async move {
             // The time is for the beginning of the watch, not for its end.
             request.metadata_mut().remove("grpc-timeout");
             whole(stub.watch(request)).await
         };
-        let (watches, timeout) = (&self.shared.watches, self.shared.timeout);
+        let (watches, timeout) = (&self.shared.watches, self.timeout);
         watches.call(Effect::None, timeout, message, send).await
     }
 
     /// Any write that is neither a deletion nor a batch.
     pub(crate) async fn write(&self, write: Told) -> Result<api::WriteResponse, Error> {
         let limit = self.write_timeout()?;
-        let send = |mut stub: crate::link::Stub, request: tonic::Request<Told>| async move {
+        let send = |mut stub: Stub, request: tonic::Request<Told>| async move {
             let (metadata, extensions, write) = request.into_parts();
             macro_rules! sent {
                 ($method:ident, $message:expr) => {
@@ -331,8 +364,7 @@ impl Client {
             options: Some(options.told()),
         };
         let limit = self.write_timeout()?;
-        let send =
-            |mut stub: crate::link::Stub, request| async move { whole(stub.delete(request)).await };
+        let send = |mut stub: Stub, request| async move { whole(stub.delete(request)).await };
         let calls = &self.shared.calls;
         calls.call(Effect::Write, limit, message, send).await
     }
@@ -342,9 +374,8 @@ impl Client {
         message: api::DeleteCollectionRequest,
     ) -> Result<api::DeleteCollectionResponse, Error> {
         let limit = self.write_timeout()?;
-        let send = |mut stub: crate::link::Stub, request| async move {
-            whole(stub.delete_collection(request)).await
-        };
+        let send =
+            |mut stub: Stub, request| async move { whole(stub.delete_collection(request)).await };
         let calls = &self.shared.calls;
         calls.call(Effect::Write, limit, message, send).await
     }
