@@ -57,7 +57,8 @@ pub(crate) fn is_same_template(left: &PodTemplateSpec, right: &PodTemplateSpec) 
     without_hash(left) == without_hash(right)
 }
 
-fn without_hash(template: &PodTemplateSpec) -> Value {
+/// The canonical tree of a template, without the label that tells templates apart.
+pub(crate) fn without_hash(template: &PodTemplateSpec) -> Value {
     let mut tree = serde_json::to_value(template).unwrap_or_default();
     if let Some(labels) = tree
         .pointer_mut("/metadata/labels")

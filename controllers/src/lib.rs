@@ -1,20 +1,44 @@
 //! The loops that make the cluster what its objects say: each sees, decides by a pure function, and writes.
 
 mod amounts;
+mod bootstrap_tokens;
+mod certificates;
 mod conditions;
+mod context;
+mod deployment;
+mod der;
 mod endpoints;
 mod endpointslice;
 mod endpointslice_mirroring;
 mod events;
 mod expectations;
+mod garbage_collector;
 mod hash;
+mod list;
+mod material;
+mod monitors;
+mod namespace;
 mod node_ipam;
 mod node_lifecycle;
+mod options;
 mod owners;
+mod page;
 mod patches;
 mod persistent_volumes;
 mod pod_gc;
 mod pods;
+mod quota;
+mod replicaset;
+mod resources;
+mod root_ca;
+mod run;
 mod selectors;
+mod service_account_tokens;
+mod service_accounts;
 mod services;
+mod signing_key;
 mod taint_eviction;
+mod tokens;
+
+pub use options::Options;
+pub use run::run;
