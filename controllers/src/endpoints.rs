@@ -14,10 +14,15 @@ use crate::endpointslice::pod_reference;
 use crate::pods;
 use crate::services::{self, Family};
 
+mod run;
 pub(crate) mod subsets;
+
+pub(crate) use run::start;
 
 const MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
 const MANAGER: &str = "endpoint-controller";
+/// Marks a lock of old that has the form of Endpoints.
+pub(crate) const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
 
 /// Addresses that one object has at most; what is more is left out, and an annotation says so.

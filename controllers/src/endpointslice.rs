@@ -15,6 +15,9 @@ use crate::pods;
 use crate::services::{self, Family};
 
 pub(crate) mod packing;
+pub(crate) mod run;
+
+pub(crate) use run::start;
 
 use packing::{Desired, EndpointSet, PortKey};
 

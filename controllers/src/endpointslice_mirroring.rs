@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{EndpointAddress, EndpointSubset, Endpoints, Ser
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::endpoints::subsets;
+use crate::endpoints::{LEADER, subsets};
 use crate::endpointslice::Plan;
 use crate::endpointslice::packing::{self, EndpointSet, PortKey};
 use crate::events::Event;
@@ -16,11 +16,14 @@ use crate::owners;
 use crate::pods;
 use crate::services::{self, Family};
 
+mod run;
+
+pub(crate) use run::start;
+
 /// The value of the managed-by label.
 pub(crate) const MANAGER: &str = "endpointslicemirroring-controller.k8s.io";
 
 const SKIP_MIRROR: &str = "endpointslice.kubernetes.io/skip-mirror";
-const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Addresses of a subset that are mirrored at most.

@@ -14,6 +14,7 @@ mod events;
 mod expectations;
 mod garbage_collector;
 mod hash;
+mod indices;
 mod list;
 mod material;
 mod monitors;
@@ -38,6 +39,7 @@ mod service_accounts;
 mod services;
 mod signing_key;
 mod taint_eviction;
+mod telling;
 mod tokens;
 
 pub use options::Options;

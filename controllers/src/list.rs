@@ -73,6 +73,48 @@ pub(crate) const CONTROLLERS: &[Controller] = &[
         "csrcleaner",
         crate::certificates::start_cleaning,
     ),
+    on("endpoints-controller", "endpoint", crate::endpoints::start),
+    on(
+        "endpointslice-controller",
+        "endpointslice",
+        crate::endpointslice::start,
+    ),
+    on(
+        "endpointslice-mirroring-controller",
+        "endpointslicemirroring",
+        crate::endpointslice_mirroring::start,
+    ),
+    on("node-ipam-controller", "nodeipam", crate::node_ipam::start),
+    on(
+        "node-lifecycle-controller",
+        "nodelifecycle",
+        crate::node_lifecycle::start,
+    ),
+    on(
+        "taint-eviction-controller",
+        "taint-eviction",
+        crate::taint_eviction::start,
+    ),
+    on(
+        "pod-garbage-collector-controller",
+        "podgc",
+        crate::pod_gc::start,
+    ),
+    on(
+        "persistentvolume-binder-controller",
+        "persistentvolume-binder",
+        crate::persistent_volumes::start,
+    ),
+    on(
+        "persistentvolumeclaim-protection-controller",
+        "pvc-protection",
+        crate::persistent_volumes::start_claims,
+    ),
+    on(
+        "persistentvolume-protection-controller",
+        "pv-protection",
+        crate::persistent_volumes::start_volumes,
+    ),
     off(
         "bootstrap-signer-controller",
         "bootstrapsigner",

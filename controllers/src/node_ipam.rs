@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Bits of a node's range, by family.
-const MASK_V4: u32 = 24;
-const MASK_V6: u32 = 64;
+mod run;
+
+pub(crate) use run::start;
 
 /// Ranges that one cluster's range is divided into at most.
 const RANGES_MAX: u128 = 1 << 16;
@@ -88,28 +88,37 @@ impl std::fmt::Display for Cidr {
     }
 }
 
+/// Bits of a node's range, by family.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Masks {
+    pub v4: u32,
+    pub v6: u32,
+}
+
 /// The cluster's ranges, and which of their parts nodes have.
 #[derive(Debug, Clone)]
 pub(crate) struct Ranges {
     clusters: Vec<Cidr>,
+    masks: Masks,
     used: Vec<BTreeSet<u128>>,
     by_node: BTreeMap<String, Vec<Cidr>>,
 }
 
 impl Ranges {
     /// Ranges of which every node gets a part each.
-    pub(crate) fn new(clusters: Vec<Cidr>) -> Ranges {
+    pub(crate) fn new(clusters: Vec<Cidr>, masks: Masks) -> Ranges {
         let used = clusters.iter().map(|_| BTreeSet::new()).collect();
         Ranges {
             clusters,
+            masks,
             used,
             by_node: BTreeMap::new(),
         }
     }
 
-    fn bits(cluster: Cidr) -> u32 {
-        let mask = if cluster.is_v4 { MASK_V4 } else { MASK_V6 };
-        mask.max(cluster.bits)
+    fn bits(masks: Masks, cluster: Cidr) -> u32 {
+        let mask = if cluster.is_v4 { masks.v4 } else { masks.v6 };
+        mask.clamp(cluster.bits, cluster.width())
     }
 
     /// Notes the parts that a node says it has.
@@ -130,7 +139,7 @@ impl Ranges {
     pub(crate) fn allocate(&mut self, node: &str) -> Option<Vec<String>> {
         if !self.by_node.contains_key(node) {
             let chosen = self.clusters.iter().zip(&self.used).map(|(cluster, used)| {
-                let bits = Ranges::bits(*cluster);
+                let bits = Ranges::bits(self.masks, *cluster);
                 let free = (0..cluster.parts(bits)).find(|place| !used.contains(place))?;
                 Some(cluster.part(free, bits))
             });
@@ -146,7 +155,8 @@ impl Ranges {
     fn mark(&mut self, parts: &[Cidr], is_used: bool) {
         for part in parts {
             for (cluster, used) in self.clusters.iter().zip(&mut self.used) {
-                let Some(place) = cluster.place_of(*part, Ranges::bits(*cluster)) else {
+                let Some(place) = cluster.place_of(*part, Ranges::bits(self.masks, *cluster))
+                else {
                     continue;
                 };
                 if is_used {
@@ -164,7 +174,10 @@ mod tests {
     use super::*;
 
     fn ranges(texts: &[&str]) -> Ranges {
-        Ranges::new(texts.iter().map(|text| text.parse().unwrap()).collect())
+        Ranges::new(
+            texts.iter().map(|text| text.parse().unwrap()).collect(),
+            Masks { v4: 24, v6: 64 },
+        )
     }
 
     #[test]

@@ -11,8 +11,11 @@ use crate::conditions::{FALSE, TRUE, UNKNOWN};
 use crate::events::Event;
 
 pub(crate) mod health;
+mod run;
 pub(crate) mod taints;
 pub(crate) mod zones;
+
+pub(crate) use run::start;
 
 use health::{Health, Look};
 use zones::{Disruption, Zone};

@@ -11,11 +11,16 @@ use serde_json::json;
 use crate::events::Event;
 use crate::patches;
 
-pub(crate) mod claims;
-pub(crate) mod local_path;
-pub(crate) mod matching;
+mod claims;
+mod guard;
+mod local_path;
+mod matching;
 pub(crate) mod protection;
-pub(crate) mod volumes;
+mod run;
+mod volumes;
+
+pub(crate) use guard::{start_claims, start_volumes};
+pub(crate) use run::start;
 
 const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
 const BOUND_BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";

@@ -9,6 +9,10 @@ use k8s_openapi::api::core::v1::{Node, Pod, PodCondition};
 use crate::conditions::TRUE;
 use crate::{patches, pods};
 
+mod run;
+
+pub(crate) use run::start;
+
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 /// How long a node has to be missing before its pods are taken to be lost.

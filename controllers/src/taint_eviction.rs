@@ -9,6 +9,10 @@ use crate::conditions::TRUE;
 use crate::events::Event;
 use crate::patches;
 
+mod run;
+
+pub(crate) use run::start;
+
 /// How long a pod is waited with that could not be deleted.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(5);
 

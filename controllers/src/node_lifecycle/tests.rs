@@ -85,7 +85,7 @@ impl Model {
     fn carry_out(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Conditions { node, changed } => self.edit(super::name(&node), |node| {
+                Action::Conditions { node, changed } => self.edit(name(&node), |node| {
                     let conditions = node
                         .status
                         .get_or_insert_default()
@@ -97,7 +97,7 @@ impl Model {
                     }
                 }),
                 Action::Taints { node, taints } => {
-                    self.edit(super::name(&node), |node| {
+                    self.edit(name(&node), |node| {
                         node.spec.get_or_insert_default().taints = Some(taints)
                     });
                 }
