@@ -10,7 +10,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use tokio::time::MissedTickBehavior;
 
 use super::{
-    AVAILABLE, Step, claim_class, claim_reference, claims, volume_class, volume_name, volume_phase,
+    AVAILABLE, FAILED, RELEASED, Step, claim_class, claim_reference, claims, volume_class, volume_name, volume_phase,
     volumes,
 };
 use crate::context::Context;
@@ -227,6 +227,10 @@ impl Controller {
                 .is_some_and(|claim| claim.metadata.uid.as_ref() == Some(&uid))
         {
             return Ok(known);
+        }
+        let is_over = matches!(volume_phase(volume), RELEASED | FAILED);
+        if is_over && known.is_none() {
+            return Ok(None);
         }
         match self.client.get::<PersistentVolumeClaim>(&key).await {
             Ok(claim) => Ok(Some(Arc::new(claim))),

@@ -1,11 +1,14 @@
 //! Histories of claims, volumes and classes: every step is fed back until nothing is left to do.
 
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::storage::v1::StorageClass;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::*;
+
+mod finalizers;
+mod provisioning;
 
 /// Turns after which a history has to be at rest.
 const TURNS_MAX: usize = 20;
@@ -401,195 +404,6 @@ fn a_volume_whose_claim_took_another_is_free_again() {
         assert_eq!(
             claim_reference(&model.volumes["v"]).and_then(|reference| reference.name.as_deref()),
             kept_name
-        );
-    }
-}
-
-#[test]
-fn a_claim_that_waits_for_its_pod_gets_a_volume_on_the_pods_node() {
-    let mut model = Model::default();
-    model.class(
-        "local",
-        local_path::PROVISIONER_NAME,
-        "WaitForFirstConsumer",
-    );
-    model.claim("c", &json!({"spec": {"storageClassName": "local"}}));
-    model.settle();
-    model.waiting_pods = vec!["p".into()];
-    model.settle();
-    assert_eq!(
-        (model.state("c"), model.told.as_slice()),
-        (
-            ("Pending", ""),
-            [
-                "WaitForFirstConsumer".to_owned(),
-                "WaitForPodScheduled".to_owned()
-            ]
-            .as_slice()
-        )
-    );
-    let node = json!({"metadata": {"name": "n1", "labels": {"kubernetes.io/hostname": "host1"}}});
-    model
-        .nodes
-        .insert("n1".into(), serde_json::from_value(node).unwrap());
-    model.claim("c", &json!({"spec": {"storageClassName": "local"}, "metadata": {"annotations": {SELECTED_NODE: "n1"}}}));
-    model.settle();
-    assert_eq!(
-        (model.state("c"), model.phase("pvc-c-uid")),
-        (("Bound", "pvc-c-uid"), "Bound")
-    );
-    let expected = json!({
-        "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "5Gi"}, "persistentVolumeReclaimPolicy": "Delete",
-        "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": "ns", "name": "c", "uid": "c-uid", "resourceVersion": "1"},
-        "hostPath": {"path": "/var/lib/mainstay/local-path/pvc-c-uid_ns_c", "type": "DirectoryOrCreate"},
-        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["host1"]}]}]}},
-        "storageClassName": "local", "volumeMode": "Filesystem",
-    });
-    assert_eq!(
-        serde_json::to_value(model.volumes["pvc-c-uid"].spec.as_ref().unwrap()).unwrap(),
-        expected
-    );
-    model.claims.clear();
-    model.settle();
-    assert!(model.volumes.is_empty(), "the volume goes with its claim");
-}
-
-#[test]
-fn a_volume_is_not_made_without_a_node_and_a_chosen_node_that_is_gone_is_chosen_anew() {
-    let mut model = Model::default();
-    model.class("local", local_path::PROVISIONER_NAME, "Immediate");
-    model.claim("c", &json!({"spec": {"storageClassName": "local"}}));
-    model.settle();
-    assert_eq!(
-        (model.volumes.len(), model.told.as_slice()),
-        (0, ["ProvisioningFailed".to_owned()].as_slice())
-    );
-    model.claim("c", &json!({"spec": {"storageClassName": "local"}, "metadata": {"annotations": {SELECTED_NODE: "gone"}}}));
-    model.settle();
-    assert_eq!(claims::selected_node(&model.claims["c"]), None);
-}
-
-#[test]
-fn other_provisioners_are_asked_by_annotation() {
-    let mut model = Model::default();
-    model.class("csi", "csi.example", "Immediate");
-    model.claim("c", &json!({"spec": {"storageClassName": "csi"}}));
-    model.claim(
-        "unknown",
-        &json!({"spec": {"storageClassName": "nonsense"}}),
-    );
-    model.settle();
-    assert_eq!(
-        annotation(&model.claims["c"].metadata, PROVISIONER),
-        Some("csi.example")
-    );
-    assert_eq!(
-        annotation(&model.claims["c"].metadata, PROVISIONER_BETA),
-        Some("csi.example")
-    );
-    assert_eq!(model.told, ["ExternalProvisioning", "ProvisioningFailed"]);
-}
-
-#[test]
-fn a_claim_without_a_class_gets_the_newest_default() {
-    let mut model = Model::default();
-    for (name, day) in [("old", 1), ("new", 2)] {
-        let metadata = json!({"name": name, "creationTimestamp": format!("2026-01-0{day}T00:00:00Z"), "annotations": {DEFAULT_CLASS: "true"}});
-        model.classes.push(with(
-            json!({"metadata": metadata, "provisioner": "csi.example"}),
-            &json!({}),
-        ));
-    }
-    model.claim("open", &json!({"spec": {"storageClassName": null}}));
-    model.claim("none", &json!({}));
-    model.settle();
-    let class = |name: &str| {
-        model.claims[name]
-            .spec
-            .as_ref()
-            .unwrap()
-            .storage_class_name
-            .clone()
-            .unwrap()
-    };
-    assert_eq!(
-        (class("open"), class("none")),
-        ("new".to_owned(), String::new())
-    );
-}
-
-#[test]
-fn finalizers_protect_claims_in_use_and_volumes_that_are_bound() {
-    let going = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["other", "kubernetes.io/pvc-protection", "kubernetes.io/pv-protection"]}});
-    let mut model = Model::default();
-    model.claim("new", &json!({}));
-    model.claim("going", &going);
-    model.volume("new", "1Gi", &json!({}));
-    model.volume("bound", "1Gi", &json!({"status": {"phase": "Bound"}}));
-    model.volume("released", "1Gi", &going);
-    let finalizers =
-        |patch: Option<Value>| patch.map(|patch| patch["metadata"]["finalizers"].clone());
-    let claim =
-        |name: &str, is_used: bool| finalizers(protection::of_claim(&model.claims[name], is_used));
-    assert_eq!(
-        claim("new", true),
-        Some(json!(["kubernetes.io/pvc-protection"]))
-    );
-    assert_eq!(claim("going", true), None);
-    assert_eq!(
-        claim("going", false),
-        Some(json!(["other", "kubernetes.io/pv-protection"]))
-    );
-    let mut going_bound = (*model.volumes["released"]).clone();
-    going_bound.status.as_mut().unwrap().phase = Some("Bound".into());
-    assert_eq!(
-        finalizers(protection::of_volume(&model.volumes["new"])),
-        Some(json!(["kubernetes.io/pv-protection"]))
-    );
-    assert_eq!(
-        finalizers(protection::of_volume(&model.volumes["released"])),
-        Some(json!(["other", "kubernetes.io/pvc-protection"]))
-    );
-    assert_eq!(finalizers(protection::of_volume(&going_bound)), None);
-}
-
-#[test]
-fn a_claim_is_used_by_pods_that_have_a_node_and_mount_it() {
-    let mut model = Model::default();
-    model.claim("p-scratch", &json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "p-uid", "controller": true}]}}));
-    let claim = &model.claims["p-scratch"];
-    let mount = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "p-scratch"}}]);
-    let scratch = json!([{"name": "scratch", "ephemeral": {}}]);
-    let shut_down =
-        json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 0});
-    let cases = [
-        (json!({"spec": {"nodeName": "n", "volumes": mount}}), true),
-        (json!({"spec": {"volumes": mount}}), false),
-        (json!({"spec": {"nodeName": "n"}}), false),
-        (json!({"spec": {"nodeName": "n", "volumes": scratch}}), true),
-        (
-            json!({"spec": {"nodeName": "n", "volumes": scratch}, "metadata": {"uid": "other"}}),
-            false,
-        ),
-        (
-            json!({"spec": {"nodeName": "n", "volumes": scratch}, "metadata": shut_down}),
-            false,
-        ),
-        (
-            json!({"spec": {"nodeName": "n", "volumes": mount}, "metadata": shut_down}),
-            true,
-        ),
-    ];
-    for (changes, expected) in cases {
-        let pod: Arc<Pod> = with(
-            json!({"metadata": {"name": "p", "namespace": "ns", "uid": "p-uid"}, "spec": {"containers": []}}),
-            &changes,
-        );
-        assert_eq!(protection::is_used_by(&pod, claim), expected, "{changes}");
-        assert!(
-            protection::claims_of(&pod)
-                .iter()
-                .all(|name| name == "p-scratch")
         );
     }
 }
