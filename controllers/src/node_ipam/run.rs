@@ -93,7 +93,10 @@ impl Controller {
         };
         let patch = json!({"spec": {"podCIDR": parts.first(), "podCIDRs": parts}});
         let patch = Patch::Merge(patches::when_unchanged(&node.metadata, patch));
-        self.client.patch::<Node>(key, &patch).await?;
-        Ok(Next::Done)
+        match self.client.patch::<Node>(key, &patch).await {
+            // A node that changed meanwhile is queued again when that is seen.
+            Err(error) if !error.is_conflict() && !error.is_not_found() => Err(error.into()),
+            _ => Ok(Next::Done),
+        }
     }
 }

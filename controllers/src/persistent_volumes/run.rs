@@ -10,8 +10,8 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use tokio::time::MissedTickBehavior;
 
 use super::{
-    AVAILABLE, FAILED, RELEASED, Step, claim_class, claim_reference, claims, volume_class, volume_name, volume_phase,
-    volumes,
+    AVAILABLE, FAILED, RELEASED, Step, claim_class, claim_reference, claims, volume_class,
+    volume_name, volume_phase, volumes,
 };
 use crate::context::Context;
 use crate::indices::{self, BY_CLAIM};
