@@ -88,6 +88,75 @@ pub(crate) const CONTROLLERS: &[Controller] = &[
         "replicationcontroller",
         crate::replicaset::run::start_replication,
     ),
+    on(
+        "statefulset-controller",
+        "statefulset",
+        crate::statefulset::run::start,
+    ),
+    on(
+        "daemonset-controller",
+        "daemonset",
+        crate::daemonset::run::start,
+    ),
+    on("job-controller", "job", crate::job::run::start),
+    on("cronjob-controller", "cronjob", crate::cronjob::run::start),
+    on(
+        "ttl-after-finished-controller",
+        "ttl-after-finished",
+        crate::ttl_after_finished::start,
+    ),
+    on(
+        "disruption-controller",
+        "disruption",
+        crate::disruption::run::start,
+    ),
+    on(
+        "horizontal-pod-autoscaler-controller",
+        "horizontalpodautoscaling",
+        crate::hpa::run::start,
+    ),
+    on("endpoints-controller", "endpoint", crate::endpoints::start),
+    on(
+        "endpointslice-controller",
+        "endpointslice",
+        crate::endpointslice::start,
+    ),
+    on(
+        "endpointslice-mirroring-controller",
+        "endpointslicemirroring",
+        crate::endpointslice_mirroring::start,
+    ),
+    on("node-ipam-controller", "nodeipam", crate::node_ipam::start),
+    on(
+        "node-lifecycle-controller",
+        "nodelifecycle",
+        crate::node_lifecycle::start,
+    ),
+    on(
+        "taint-eviction-controller",
+        "taint-eviction",
+        crate::taint_eviction::start,
+    ),
+    on(
+        "pod-garbage-collector-controller",
+        "podgc",
+        crate::pod_gc::start,
+    ),
+    on(
+        "persistentvolume-binder-controller",
+        "persistentvolume-binder",
+        crate::persistent_volumes::start,
+    ),
+    on(
+        "persistentvolumeclaim-protection-controller",
+        "pvc-protection",
+        crate::persistent_volumes::start_claims,
+    ),
+    on(
+        "persistentvolume-protection-controller",
+        "pv-protection",
+        crate::persistent_volumes::start_volumes,
+    ),
     off(
         "bootstrap-signer-controller",
         "bootstrapsigner",

@@ -1,0 +1,152 @@
+//! Carries out what is decided on the Endpoints of services.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use client::{Change, Client, DeleteOptions, Key, Next, Patch, Store, WorkQueue};
+use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
+
+use super::{Action, LEADER, Seen};
+use crate::context::Context;
+use crate::events::Event;
+use crate::patches;
+use crate::services;
+use crate::services::feed::{self, Triggers};
+use crate::services::written::Written;
+use crate::telling::Teller;
+
+/// How long a store is waited for that lacks what was written.
+const CATCH_UP: Duration = Duration::from_millis(50);
+
+struct Controller {
+    client: Client,
+    services: Store<Service>,
+    pods: Store<Pod>,
+    endpoints: Store<Endpoints>,
+    written: Written,
+    triggers: Triggers,
+    teller: Teller,
+}
+
+pub(crate) fn start(context: &Context) {
+    let queue = Arc::new(WorkQueue::new());
+    let (services, pods) = (
+        context.informers.of::<Service>(),
+        context.informers.of::<Pod>(),
+    );
+    let endpoints = context.informers.of::<Endpoints>();
+    feed::feed(&context.informers, &queue);
+    let added = Arc::clone(&queue);
+    endpoints.on_change(move |change| {
+        if let Change::Deleted(endpoints) = change {
+            added.add(Key::of(&**endpoints));
+        }
+    });
+    let controller = Arc::new(Controller {
+        client: context.client.clone(),
+        services: services.store(),
+        pods: pods.store(),
+        endpoints: endpoints.store(),
+        written: Written::default(),
+        triggers: Triggers::default(),
+        teller: Teller::new(context, super::MANAGER),
+    });
+    let (informers, added) = (context.informers.clone(), Arc::clone(&queue));
+    context.spawn("endpoints leftovers", async move {
+        informers.synced().await;
+        for left in endpoints
+            .store()
+            .all()
+            .iter()
+            .filter(|endpoints| !is_lock(endpoints))
+        {
+            added.add(Key::of(&**left));
+        }
+    });
+    let workers = context.options.workers.concurrent_endpoint_syncs;
+    context.work("endpoints", workers, queue, move |key: Key| {
+        let controller = Arc::clone(&controller);
+        async move { controller.sync(&key).await }
+    });
+}
+
+/// Whether it is a lock of old that has the form of Endpoints.
+fn is_lock(endpoints: &Endpoints) -> bool {
+    endpoints
+        .metadata
+        .annotations
+        .as_ref()
+        .is_some_and(|annotations| annotations.contains_key(LEADER))
+}
+
+impl Controller {
+    async fn sync(&self, key: &Key) -> Result<Next> {
+        let current = self.endpoints.get(key);
+        let Some(service) = self.services.get(key) else {
+            self.triggers.forget(key);
+            self.written.forget(key);
+            if let Some(current) = current.filter(|current| !is_lock(current)) {
+                self.delete(key, &current).await?;
+            }
+            return Ok(Next::Done);
+        };
+        if service.spec.as_ref().and_then(services::selector).is_none() {
+            return Ok(Next::Done);
+        }
+        if self
+            .written
+            .is_missing(key, current.iter().map(|current| &current.metadata))
+        {
+            return Ok(Next::After(CATCH_UP));
+        }
+        let pods = feed::selected(&self.pods, &service);
+        let trigger = self.triggers.observe(key, &service, &pods);
+        let action = super::decide(&Seen {
+            service: &service,
+            pods: &pods,
+            current: current.as_deref(),
+            trigger,
+        });
+        let (outcome, failure) = match (action, &current) {
+            (Action::Create(new), _) => {
+                let failure = ("FailedToCreateEndpoint", "create endpoint for service");
+                (self.client.create(&*new).await, failure)
+            }
+            (Action::Update(new), Some(current)) => {
+                let Some(patch) = patches::between(&**current, &*new) else {
+                    return Ok(Next::Done);
+                };
+                let patch = Patch::Merge(patches::when_unchanged(&current.metadata, patch));
+                (
+                    self.client.patch(key, &patch).await,
+                    ("FailedToUpdateEndpoint", "update endpoint"),
+                )
+            }
+            _ => return Ok(Next::Done),
+        };
+        match outcome {
+            Ok(written) => {
+                self.written.wrote(key, &written.metadata);
+                Ok(Next::Done)
+            }
+            Err(error) if error.is_namespace_terminating() => Ok(Next::Done),
+            Err(error) => {
+                let (reason, what) = failure;
+                if !error.is_conflict() {
+                    let event = Event::warning(reason, format!("Failed to {what} {key}: {error}"));
+                    self.teller.tell(&*service, &event);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn delete(&self, key: &Key, current: &Endpoints) -> Result<()> {
+        let options = DeleteOptions::of_uid(current.metadata.uid.clone().unwrap_or_default());
+        match self.client.delete::<Endpoints>(key, &options).await {
+            Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Gives every node a range of its own for the addresses of its pods.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+mod run;
+
+pub(crate) use run::start;
+
+/// Ranges that one cluster's range is divided into at most.
+const RANGES_MAX: u128 = 1 << 16;
+
+/// A range of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cidr {
+    /// The first address, as a number.
+    first: u128,
+    bits: u32,
+    is_v4: bool,
+}
+
+/// A text that is no range of addresses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid CIDR address: {0}")]
+pub(crate) struct NoCidr(String);
+
+impl Cidr {
+    fn width(self) -> u32 {
+        if self.is_v4 { 32 } else { 128 }
+    }
+
+    /// The range of so many bits at this place in this range.
+    fn part(self, place: u128, bits: u32) -> Cidr {
+        let first = self.first + (place << (self.width() - bits));
+        Cidr {
+            first,
+            bits,
+            is_v4: self.is_v4,
+        }
+    }
+
+    /// The place at which another range stands in this one, divided into parts of so many bits.
+    fn place_of(self, part: Cidr, bits: u32) -> Option<u128> {
+        let is_inside =
+            part.is_v4 == self.is_v4 && part.bits >= self.bits && part.first >= self.first;
+        let place = part.first.checked_sub(self.first)? >> (self.width() - bits);
+        (is_inside && place < self.parts(bits)).then_some(place)
+    }
+
+    fn parts(self, bits: u32) -> u128 {
+        (1_u128 << bits.saturating_sub(self.bits).min(127)).min(RANGES_MAX)
+    }
+}
+
+impl FromStr for Cidr {
+    type Err = NoCidr;
+
+    fn from_str(text: &str) -> Result<Cidr, NoCidr> {
+        let fault = || NoCidr(text.to_owned());
+        let (address, bits) = text.split_once('/').ok_or_else(fault)?;
+        let address: IpAddr = address.parse().map_err(|_malformed| fault())?;
+        let bits: u32 = bits.parse().map_err(|_malformed| fault())?;
+        let (number, width, is_v4) = match address {
+            IpAddr::V4(address) => (u128::from(address.to_bits()), 32, true),
+            IpAddr::V6(address) => (address.to_bits(), 128, false),
+        };
+        if bits > width {
+            return Err(fault());
+        }
+        let rest = width - bits;
+        let first = if rest == 128 {
+            0
+        } else {
+            number >> rest << rest
+        };
+        Ok(Cidr { first, bits, is_v4 })
+    }
+}
+
+impl std::fmt::Display for Cidr {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let address = match u32::try_from(self.first) {
+            Ok(number) if self.is_v4 => IpAddr::V4(Ipv4Addr::from_bits(number)),
+            _ => IpAddr::V6(Ipv6Addr::from_bits(self.first)),
+        };
+        write!(out, "{address}/{}", self.bits)
+    }
+}
+
+/// Bits of a node's range, by family.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Masks {
+    pub v4: u32,
+    pub v6: u32,
+}
+
+/// The cluster's ranges, and which of their parts nodes have.
+#[derive(Debug, Clone)]
+pub(crate) struct Ranges {
+    clusters: Vec<Cidr>,
+    masks: Masks,
+    used: Vec<BTreeSet<u128>>,
+    by_node: BTreeMap<String, Vec<Cidr>>,
+}
+
+impl Ranges {
+    /// Ranges of which every node gets a part each.
+    pub(crate) fn new(clusters: Vec<Cidr>, masks: Masks) -> Ranges {
+        let used = clusters.iter().map(|_| BTreeSet::new()).collect();
+        Ranges {
+            clusters,
+            masks,
+            used,
+            by_node: BTreeMap::new(),
+        }
+    }
+
+    fn bits(masks: Masks, cluster: Cidr) -> u32 {
+        let mask = if cluster.is_v4 { masks.v4 } else { masks.v6 };
+        mask.clamp(cluster.bits, cluster.width())
+    }
+
+    /// Notes the parts that a node says it has.
+    pub(crate) fn occupy(&mut self, node: &str, texts: &[String]) {
+        let parts: Vec<Cidr> = texts.iter().filter_map(|text| text.parse().ok()).collect();
+        self.mark(&parts, true);
+        self.by_node.insert(node.to_owned(), parts);
+    }
+
+    /// Takes the node's parts back.
+    pub(crate) fn release(&mut self, node: &str) {
+        if let Some(parts) = self.by_node.remove(node) {
+            self.mark(&parts, false);
+        }
+    }
+
+    /// Parts for a node, the same ones until they are released; none if a range is used up.
+    pub(crate) fn allocate(&mut self, node: &str) -> Option<Vec<String>> {
+        if !self.by_node.contains_key(node) {
+            let chosen = self.clusters.iter().zip(&self.used).map(|(cluster, used)| {
+                let bits = Ranges::bits(self.masks, *cluster);
+                let free = (0..cluster.parts(bits)).find(|place| !used.contains(place))?;
+                Some(cluster.part(free, bits))
+            });
+            let chosen: Vec<Cidr> = chosen.collect::<Option<_>>()?;
+            self.mark(&chosen, true);
+            self.by_node.insert(node.to_owned(), chosen);
+        }
+        self.by_node
+            .get(node)
+            .map(|parts| parts.iter().map(Cidr::to_string).collect())
+    }
+
+    fn mark(&mut self, parts: &[Cidr], is_used: bool) {
+        for part in parts {
+            for (cluster, used) in self.clusters.iter().zip(&mut self.used) {
+                let Some(place) = cluster.place_of(*part, Ranges::bits(self.masks, *cluster))
+                else {
+                    continue;
+                };
+                if is_used {
+                    used.insert(place);
+                } else {
+                    used.remove(&place);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranges(texts: &[&str]) -> Ranges {
+        Ranges::new(
+            texts.iter().map(|text| text.parse().unwrap()).collect(),
+            Masks { v4: 24, v6: 64 },
+        )
+    }
+
+    #[test]
+    fn nodes_get_the_first_free_part_and_keep_it() {
+        let mut ranges = ranges(&["10.244.0.0/16"]);
+        assert_eq!(ranges.allocate("a").unwrap(), ["10.244.0.0/24"]);
+        assert_eq!(ranges.allocate("b").unwrap(), ["10.244.1.0/24"]);
+        assert_eq!(ranges.allocate("a").unwrap(), ["10.244.0.0/24"]);
+        ranges.release("a");
+        assert_eq!(ranges.allocate("c").unwrap(), ["10.244.0.0/24"]);
+    }
+
+    #[test]
+    fn parts_that_nodes_have_already_are_not_given_away_and_both_families_are_served() {
+        let mut ranges = ranges(&["10.244.0.0/16", "fd00::/48"]);
+        ranges.occupy("old", &["10.244.0.0/24".into(), "fd00::/64".into()]);
+        assert_eq!(
+            ranges.allocate("a").unwrap(),
+            ["10.244.1.0/24", "fd00:0:0:1::/64"]
+        );
+    }
+
+    #[test]
+    fn a_used_up_range_gives_nothing_until_a_part_comes_back() {
+        let mut ranges = ranges(&["10.0.0.0/23"]);
+        assert!(ranges.allocate("a").is_some() && ranges.allocate("b").is_some());
+        assert_eq!(ranges.allocate("c"), None);
+        ranges.release("b");
+        assert_eq!(ranges.allocate("c").unwrap(), ["10.0.1.0/24"]);
+    }
+
+    #[test]
+    fn texts_are_read_as_ranges_or_refused() {
+        for (text, expected) in [
+            ("10.1.2.3/16", Some("10.1.0.0/16")),
+            ("0.0.0.0/0", Some("0.0.0.0/0")),
+            ("::/0", Some("::/0")),
+            ("fd00::1/128", Some("fd00::1/128")),
+            ("10.0.0.0/33", None),
+            ("10.0.0.0", None),
+            ("x/8", None),
+        ] {
+            let read = text.parse::<Cidr>().ok().map(|cidr| cidr.to_string());
+            assert_eq!(read.as_deref(), expected, "{text}");
+        }
+    }
+}

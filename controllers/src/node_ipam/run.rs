@@ -1,0 +1,102 @@
+//! Gives nodes the ranges that are decided on.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use client::{Change, Client, Key, Next, Patch, Store, WorkQueue};
+use k8s_openapi::api::core::v1::Node;
+use parking_lot::Mutex;
+use serde_json::json;
+
+use super::{Cidr, Masks, NoCidr, Ranges};
+use crate::context::Context;
+use crate::events::Event;
+use crate::options::Nodes;
+use crate::patches;
+use crate::telling::Teller;
+
+struct Controller {
+    client: Client,
+    nodes: Store<Node>,
+    ranges: Mutex<Ranges>,
+    teller: Teller,
+}
+
+fn ranges(options: &Nodes) -> Result<Ranges, NoCidr> {
+    let clusters: Result<Vec<Cidr>, NoCidr> = options
+        .cluster_cidr
+        .iter()
+        .map(|text| text.parse())
+        .collect();
+    let masks = Masks {
+        v4: options.node_cidr_mask_size.into(),
+        v6: options.node_cidr_mask_size_ipv6.into(),
+    };
+    Ok(Ranges::new(clusters?, masks))
+}
+
+pub(crate) fn start(context: &Context) {
+    let options = &context.options.nodes;
+    if !options.allocate_node_cidrs || options.cluster_cidr.is_empty() {
+        return;
+    }
+    let ranges = match ranges(options) {
+        Ok(ranges) => ranges,
+        Err(error) => {
+            tracing::error!(%error, "nodes get no ranges of addresses");
+            return;
+        }
+    };
+    let nodes = context.informers.of::<Node>();
+    let controller = Arc::new(Controller {
+        client: context.client.clone(),
+        nodes: nodes.store(),
+        ranges: Mutex::new(ranges),
+        teller: Teller::new(context, "cidrAllocator"),
+    });
+    let queue = Arc::new(WorkQueue::new());
+    let (added, watched) = (Arc::clone(&queue), Arc::clone(&controller));
+    nodes.on_change(move |change| {
+        let node = change.object();
+        let key = Key::of(&**node);
+        match change {
+            Change::Deleted(_) => watched.ranges.lock().release(&key.name),
+            _ => match &node.spec.as_ref().and_then(|spec| spec.pod_cidrs.clone()) {
+                Some(parts) => watched.ranges.lock().occupy(&key.name, parts),
+                None => added.add(key),
+            },
+        }
+    });
+    context.work("node ipam", 1, queue, move |key: Key| {
+        let controller = Arc::clone(&controller);
+        async move { controller.sync(&key).await }
+    });
+}
+
+impl Controller {
+    async fn sync(&self, key: &Key) -> Result<Next> {
+        let Some(node) = self.nodes.get(key) else {
+            return Ok(Next::Done);
+        };
+        if node
+            .spec
+            .as_ref()
+            .is_some_and(|spec| spec.pod_cidrs.is_some())
+        {
+            return Ok(Next::Done);
+        }
+        let Some(parts) = self.ranges.lock().allocate(&key.name) else {
+            let message = format!("Node {key} status is now: CIDRNotAvailable");
+            self.teller
+                .tell(&*node, &Event::normal("CIDRNotAvailable", message));
+            anyhow::bail!("no range of addresses is left for node {key}");
+        };
+        let patch = json!({"spec": {"podCIDR": parts.first(), "podCIDRs": parts}});
+        let patch = Patch::Merge(patches::when_unchanged(&node.metadata, patch));
+        match self.client.patch::<Node>(key, &patch).await {
+            // A node that changed meanwhile is queued again when that is seen.
+            Err(error) if !error.is_conflict() && !error.is_not_found() => Err(error.into()),
+            _ => Ok(Next::Done),
+        }
+    }
+}
