@@ -1,1 +1,10 @@
 //! Gives pods their nodes: a queue, filters and scores over a snapshot of the cluster, and binds in batches.
+
+pub mod cluster;
+pub mod framework;
+pub mod node;
+pub mod pod;
+pub mod query;
+pub mod resources;
+pub mod selector;
+pub mod taint;
