@@ -7,7 +7,7 @@ mod spread;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodSpec, Volume};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus, Volume};
 
 pub use affinity::{Affinities, AffinityTerm, NodePreference, WeightedTerm};
 pub use spread::{SpreadConstraint, WhenUnsatisfiable};
@@ -19,6 +19,8 @@ use crate::{
     taint::Toleration,
 };
 
+/// The scheduler of pods that name none.
+pub const DEFAULT_SCHEDULER: &str = "default-scheduler";
 /// The label that puts a pod into a group which is scheduled as a whole or not at all.
 pub const POD_GROUP_LABEL: &str = "scheduling.x-k8s.io/pod-group";
 /// The annotation of a pod that says how many pods of its group must have nodes at the same time.
@@ -100,7 +102,7 @@ pub struct PodView {
     pub host_ports: Box<[HostPort]>,
     /// Names of `spec.schedulingGates`.
     pub gates: Box<[Arc<str>]>,
-    /// Images of init containers and containers as written, in that order.
+    /// Images of init containers, containers and image volumes as written, in that order.
     pub images: Box<[Arc<str>]>,
     /// Number of init containers and containers.
     pub containers: usize,
@@ -124,42 +126,38 @@ impl PodView {
     pub fn new(pod: &Pod, names: &ResourceNames) -> PodView {
         let empty = PodSpec::default();
         let spec = pod.spec.as_ref().unwrap_or(&empty);
-        let status = pod.status.as_ref();
+        let mut view = PodView::of_spec(pod, spec);
+        (view.requests, view.scored) = requests::of(spec, pod.status.as_ref(), names);
+        if let Some(status) = &pod.status {
+            view.read_status(status);
+        }
+        view
+    }
+
+    fn of_spec(pod: &Pod, spec: &PodSpec) -> PodView {
         let meta = &pod.metadata;
-        let labels: Labels = meta
-            .labels
-            .iter()
-            .flatten()
+        let pairs = meta.labels.iter().flatten();
+        let labels: Labels = pairs
             .map(|(key, value)| (key.as_str(), value.as_str()))
             .collect();
+        let annotation = |key: &str| meta.annotations.as_ref().and_then(|all| all.get(key));
         let namespace: Arc<str> = meta.namespace.as_deref().unwrap_or("").into();
-        let phase = status.and_then(|status| status.phase.as_deref());
-        let condition = |kind: &str, value: &str| {
-            let mut all = status
-                .and_then(|status| status.conditions.as_ref())
-                .into_iter()
-                .flatten();
-            all.find(|one| one.type_ == kind && one.status == value)
-        };
-        let (requests, scored) = requests::of(spec, status, names);
         PodView {
             scheduler_name: spec
                 .scheduler_name
                 .as_deref()
-                .unwrap_or("default-scheduler")
+                .unwrap_or(DEFAULT_SCHEDULER)
                 .into(),
             node_name: text(spec.node_name.as_deref()),
-            nominated_node_name: text(status.and_then(|s| s.nominated_node_name.as_deref())),
+            nominated_node_name: None,
             priority: spec.priority.unwrap_or(0),
             never_preempts: spec.preemption_policy.as_deref() == Some("Never"),
             terminating: meta.deletion_timestamp.is_some(),
-            finished: matches!(phase, Some("Succeeded" | "Failed")),
+            finished: false,
             created: meta.creation_timestamp.as_ref().map(|time| time.0),
-            started: status
-                .and_then(|s| s.start_time.as_ref())
-                .map(|time| time.0),
-            requests,
-            scored,
+            started: None,
+            requests: Amounts::default(),
+            scored: [0; 2],
             node_query: Arc::new(affinity::node_query(spec)),
             node_preferences: affinity::node_preferences(spec),
             affinities: affinity::pod_affinities(spec, &namespace),
@@ -177,10 +175,8 @@ impl PodView {
                 .flatten()
                 .map(|gate| gate.name.as_str().into())
                 .collect(),
-            images: containers(spec)
-                .filter_map(|(image, _)| text(image))
-                .collect(),
-            containers: containers(spec).count(),
+            images: images(spec),
+            containers: spec.containers.len() + spec.init_containers.as_ref().map_or(0, Vec::len),
             volumes: spec
                 .volumes
                 .iter()
@@ -190,21 +186,29 @@ impl PodView {
                 .collect(),
             controller: controller(pod),
             group: text(labels.get(POD_GROUP_LABEL)),
-            group_members_min: meta
-                .annotations
-                .as_ref()
-                .and_then(|all| all.get(MIN_MEMBER_ANNOTATION))
-                .and_then(|text| text.parse().ok()),
-            unscheduled: condition("PodScheduled", "False").map(|one| {
-                let words = |text: &Option<String>| text.as_deref().unwrap_or("").into();
-                (words(&one.reason), words(&one.message))
-            }),
-            disrupted: condition("DisruptionTarget", "True").is_some(),
+            group_members_min: annotation(MIN_MEMBER_ANNOTATION).and_then(|text| text.parse().ok()),
+            unscheduled: None,
+            disrupted: false,
             name: meta.name.as_deref().unwrap_or("").into(),
             uid: meta.uid.as_deref().unwrap_or("").into(),
             labels,
             namespace,
         }
+    }
+
+    fn read_status(&mut self, status: &PodStatus) {
+        let condition = |kind: &str, value: &str| {
+            let mut all = status.conditions.iter().flatten();
+            all.find(|one| one.type_ == kind && one.status == value)
+        };
+        self.nominated_node_name = text(status.nominated_node_name.as_deref());
+        self.finished = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
+        self.started = status.start_time.as_ref().map(|time| time.0);
+        self.unscheduled = condition("PodScheduled", "False").map(|one| {
+            let words = |text: &Option<String>| text.as_deref().unwrap_or("").into();
+            (words(&one.reason), words(&one.message))
+        });
+        self.disrupted = condition("DisruptionTarget", "True").is_some();
     }
 
     /// Its namespace and name.
@@ -240,14 +244,21 @@ fn controller(pod: &Pod) -> Option<(Arc<str>, Arc<str>)> {
     Some((owner.kind.as_str().into(), owner.name.as_str().into()))
 }
 
-type Ports = Option<Vec<k8s_openapi::api::core::v1::ContainerPort>>;
-
-fn containers(spec: &PodSpec) -> impl Iterator<Item = (Option<&str>, &Ports)> {
-    spec.init_containers
+fn images(spec: &PodSpec) -> Box<[Arc<str>]> {
+    let containers = spec
+        .init_containers
         .iter()
         .flatten()
-        .chain(&spec.containers)
-        .map(|one| (one.image.as_deref(), &one.ports))
+        .chain(&spec.containers);
+    let volumes = spec
+        .volumes
+        .iter()
+        .flatten()
+        .filter_map(|volume| volume.image.as_ref());
+    containers
+        .filter_map(|one| text(one.image.as_deref()))
+        .chain(volumes.filter_map(|image| text(image.reference.as_deref())))
+        .collect()
 }
 
 fn host_ports(spec: &PodSpec) -> Box<[HostPort]> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{NodeFlags, NodeIndex, Snapshot, Wants};
+use super::{Carries, NodeFlags, NodeIndex, Snapshot, Wants, terms};
 use crate::{node::NodeView, pod::PodView, resources::ResourceId, selector::Labels, taint::Effect};
 
 /// Most sets of nodes and topologies that are kept; beyond it all are made anew when they are wanted.
@@ -26,13 +26,25 @@ impl Snapshot {
                     .insert(query.clone(), self.find_matching(query));
             }
         }
-        for key in &wants.topologies {
-            if !self.topologies.contains_key(key) {
-                if self.topologies.len() >= SETS_MAX {
-                    self.topologies.clear();
-                }
-                self.topologies.insert(key.clone(), self.make_topology(key));
+        wants
+            .topologies
+            .iter()
+            .for_each(|key| self.keep_topology(key));
+    }
+
+    fn keep_topology(&mut self, key: &Arc<str>) {
+        if !self.topologies.contains_key(key) {
+            if self.topologies.len() >= SETS_MAX {
+                self.topologies.clear();
             }
+            self.topologies.insert(key.clone(), self.make_topology(key));
+        }
+    }
+
+    /// Every pod meets the terms that pods on nodes carry.
+    fn keep_topologies_of(&mut self, pod: &PodView) {
+        for kind in Carries::ALL {
+            terms(pod, kind).for_each(|(_, term)| self.keep_topology(&term.topology_key));
         }
     }
 
@@ -233,6 +245,9 @@ impl Snapshot {
         let at = (index, self.nodes.len());
         self.tallies.count(pod, at, added, &self.objects.namespaces);
         self.carried.count(pod, at, added);
+        if added && !pod.affinities.is_empty() {
+            self.keep_topologies_of(pod);
+        }
         for claim in pod.claims() {
             let key = (pod.namespace.clone(), claim.into());
             let users = self.claim_users.entry(key.clone()).or_default();

@@ -67,6 +67,12 @@ impl<'a> Site<'a> {
         self.index
     }
 
+    /// What is tried on it; `None` for the node as it is.
+    #[must_use]
+    pub fn trial(&self) -> Option<&'a Trial> {
+        self.trial
+    }
+
     /// The node.
     #[must_use]
     pub fn node(&self) -> &'a NodeView {
