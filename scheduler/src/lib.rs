@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod framework;
 pub mod node;
+pub mod plugins;
 pub mod pod;
 pub mod query;
 pub mod resources;

@@ -1,0 +1,12 @@
+//! The plugins: what a pod needs of a node, and what it would rather have. One file each, under upstream's names.
+
+pub mod image_locality;
+pub mod node_affinity;
+pub mod node_name;
+pub mod node_ports;
+pub mod node_unschedulable;
+pub mod scheduling_gates;
+pub mod taint_toleration;
+
+#[cfg(test)]
+mod testing;
