@@ -5,11 +5,14 @@ pub mod node_affinity;
 pub mod node_name;
 pub mod node_ports;
 pub mod node_unschedulable;
+pub mod pod_topology_spread;
 pub mod resources_balanced;
 pub mod resources_fit;
 pub mod scheduling_gates;
 pub mod shape;
 pub mod taint_toleration;
+
+mod domains;
 
 #[cfg(test)]
 mod testing;

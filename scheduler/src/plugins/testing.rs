@@ -1,5 +1,7 @@
 //! Pods, nodes and clusters as the tests of plugins write them down.
 
+pub(super) mod random;
+
 use std::sync::Arc;
 
 use serde_json::{Value, from_value, json};
