@@ -1,6 +1,7 @@
 //! The plugins: what a pod needs of a node, and what it would rather have. One file each, under upstream's names.
 
 pub mod image_locality;
+pub mod inter_pod_affinity;
 pub mod node_affinity;
 pub mod node_name;
 pub mod node_ports;
