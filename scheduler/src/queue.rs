@@ -164,7 +164,7 @@ impl Queue {
 
     /// Takes out the pod to be tried next, counted as tried. With nothing else to do a pod that backs off after it was rejected is tried
     /// before its time; one that failed with an error is not.
-    pub fn next(&mut self) -> Option<Waiting> {
+    pub fn pop(&mut self) -> Option<Waiting> {
         let uid = match self.active.first() {
             Some((.., uid)) => uid.clone(),
             None => self.early()?,
