@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod cycle;
+pub mod engine;
 pub mod framework;
 pub mod node;
 pub mod pod;

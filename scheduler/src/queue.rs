@@ -124,6 +124,11 @@ impl Queue {
         self.pods.get(uid).map(|(waiting, _)| waiting)
     }
 
+    /// UIDs of the pods that wait.
+    pub fn uids(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.pods.keys()
+    }
+
     /// Puts a new pod in: to be tried at once, or gated.
     pub fn add(&mut self, pod: Arc<PodView>, gated: bool, now: Timestamp) {
         let waiting = Waiting {
@@ -206,10 +211,21 @@ impl Queue {
         self.after_backoff(waiting, now);
     }
 
-    /// Puts a pod back that is to be tried again as if it had not been taken out.
-    pub fn put_back(&mut self, mut waiting: Waiting) {
+    /// Puts a pod back that was not to be tried yet: it waits as before, and this try does not count.
+    pub fn hold(&mut self, mut waiting: Waiting, now: Timestamp) {
         waiting.attempts = waiting.attempts.saturating_sub(1);
-        self.activate(waiting);
+        self.place(waiting, Place::Unschedulable(now));
+    }
+
+    /// A pod that waits for an event or backs off is tried at once.
+    pub fn hurry(&mut self, uid: &str) {
+        let waits = matches!(
+            self.pods.get(uid),
+            Some((_, Place::Unschedulable(_) | Place::Backoff(_)))
+        );
+        if waits && let Some((waiting, _)) = self.take(uid) {
+            self.activate(waiting);
+        }
     }
 
     /// Whether a pod waits for events of such kinds.
