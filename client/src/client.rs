@@ -10,11 +10,12 @@ use tonic::Streaming;
 use crate::batch::{Binding, ITEMS_MAX, Write, Written};
 use crate::config::{Config, ConfigError};
 use crate::connection::Dialer;
+use crate::discovery::{Discovered, ServedResource};
 use crate::dynamic::Dynamic;
 use crate::error::{Error, Failure};
 use crate::fence::Fence;
 use crate::kind::{Key, Kind, Resource};
-use crate::link::{Effect, Link, Token, whole};
+use crate::link::{Effect, Link, Stub, Token, whole};
 use crate::request::{DeleteOptions, Listed, Patch, Query, decoded, encoded, encoded_value};
 
 /// How much longer a list may take than another call.
@@ -156,8 +157,7 @@ impl Client {
             return_objects: false,
         };
         let limit = self.write_timeout()?;
-        let send =
-            |mut stub: crate::link::Stub, request| async move { whole(stub.batch(request)).await };
+        let send = |mut stub: Stub, request| async move { whole(stub.batch(request)).await };
         let calls = &self.shared.calls;
         let answer = calls.call(Effect::Write, limit, message, send).await?;
         let outcomes: Vec<_> = answer.outcomes.into_iter().map(Written::of).collect();
@@ -179,8 +179,7 @@ impl Client {
             dry_run: false,
         };
         let limit = self.write_timeout()?;
-        let send =
-            |mut stub: crate::link::Stub, request| async move { whole(stub.bind(request)).await };
+        let send = |mut stub: Stub, request| async move { whole(stub.bind(request)).await };
         let calls = &self.shared.calls;
         let answer = calls.call(Effect::Write, limit, message, send).await?;
         let outcomes = answer.outcomes.into_iter();
@@ -215,6 +214,32 @@ impl Client {
         Ok(())
     }
 
+    /// All resources that are served, in all their versions.
+    ///
+    /// # Errors
+    ///
+    /// If no server can tell.
+    pub async fn resources(&self) -> Result<Vec<ServedResource>, Error> {
+        Ok(self.discover().await?.resources)
+    }
+
+    /// The same, and what is served by servers that do not answer now.
+    ///
+    /// # Errors
+    ///
+    /// If no server can tell.
+    pub async fn discover(&self) -> Result<Discovered, Error> {
+        let send = |mut stub: Stub, request| async move { whole(stub.resources(request)).await };
+        let (calls, timeout) = (&self.shared.calls, self.shared.timeout);
+        let message = api::ResourcesRequest {};
+        let told = calls.call(Effect::None, timeout, message, send).await?;
+        let unknown = told.unknown.into_iter();
+        Ok(Discovered {
+            resources: told.resources.into_iter().map(ServedResource::of).collect(),
+            unknown: unknown.map(|one| (one.group, one.version)).collect(),
+        })
+    }
+
     /// The same calls about a resource that is known by its names.
     #[must_use]
     pub fn dynamic(&self, resource: Resource) -> Dynamic {
@@ -245,8 +270,7 @@ impl Client {
             target: Some(target),
             resource_version: String::new(),
         };
-        let send =
-            |mut stub: crate::link::Stub, request| async move { whole(stub.get(request)).await };
+        let send = |mut stub: Stub, request| async move { whole(stub.get(request)).await };
         let (calls, timeout) = (&self.shared.calls, self.shared.timeout);
         let answer = calls.call(Effect::None, timeout, message, send).await?;
         Ok(answer.object)
@@ -259,7 +283,7 @@ impl Client {
         decode: impl Fn(&[u8]) -> Result<T, Error>,
     ) -> Result<Listed<T>, Error> {
         let message = query.list_request(resource.target(&Key::new(&*query.namespace, ""), ""));
-        let send = |mut stub: crate::link::Stub, request| async move {
+        let send = |mut stub: Stub, request| async move {
             let mut stream = whole(stub.list(request)).await?;
             let mut chunks = Vec::new();
             while let Some(chunk) = stream.message().await? {
@@ -289,7 +313,7 @@ impl Client {
         &self,
         message: api::WatchRequest,
     ) -> Result<Streaming<api::WatchResponse>, Error> {
-        let send = |mut stub: crate::link::Stub, mut request: tonic::Request<_>| async move {
+        let send = |mut stub: Stub, mut request: tonic::Request<_>| async move {
             // The time is for the beginning of the watch, not for its end.
             request.metadata_mut().remove("grpc-timeout");
             whole(stub.watch(request)).await
@@ -301,7 +325,7 @@ impl Client {
     /// Any write that is neither a deletion nor a batch.
     pub(crate) async fn write(&self, write: Told) -> Result<api::WriteResponse, Error> {
         let limit = self.write_timeout()?;
-        let send = |mut stub: crate::link::Stub, request: tonic::Request<Told>| async move {
+        let send = |mut stub: Stub, request: tonic::Request<Told>| async move {
             let (metadata, extensions, write) = request.into_parts();
             macro_rules! sent {
                 ($method:ident, $message:expr) => {
@@ -331,8 +355,7 @@ impl Client {
             options: Some(options.told()),
         };
         let limit = self.write_timeout()?;
-        let send =
-            |mut stub: crate::link::Stub, request| async move { whole(stub.delete(request)).await };
+        let send = |mut stub: Stub, request| async move { whole(stub.delete(request)).await };
         let calls = &self.shared.calls;
         calls.call(Effect::Write, limit, message, send).await
     }
@@ -342,9 +365,8 @@ impl Client {
         message: api::DeleteCollectionRequest,
     ) -> Result<api::DeleteCollectionResponse, Error> {
         let limit = self.write_timeout()?;
-        let send = |mut stub: crate::link::Stub, request| async move {
-            whole(stub.delete_collection(request)).await
-        };
+        let send =
+            |mut stub: Stub, request| async move { whole(stub.delete_collection(request)).await };
         let calls = &self.shared.calls;
         calls.call(Effect::Write, limit, message, send).await
     }

@@ -13,8 +13,8 @@ use crate::request::decoded;
 type Told = Arc<Mutex<Vec<String>>>;
 
 fn informer() -> (Informer<ConfigMap>, State<ConfigMap>, Told) {
-    let informer = Informer::new(ConfigMap::resource(), Query::default());
-    informer.index("color", |map| {
+    let informer = Informer::<ConfigMap>::new(ConfigMap::resource(), Query::default());
+    informer.index("color", |map: &ConfigMap| {
         let data = map.data.clone().unwrap_or_default();
         data.get("color").cloned().into_iter().collect()
     });
