@@ -2,6 +2,7 @@
 
 mod batch;
 mod caller;
+mod discovery;
 mod failure;
 mod options;
 mod reads;
@@ -165,5 +166,16 @@ impl Objects for Api {
             Ok(Response::new(batch::bind(&caller, message).await?))
         };
         self.counted("Bind", answering).await
+    }
+
+    async fn resources(
+        &self,
+        request: Request<api::ResourcesRequest>,
+    ) -> Answer<api::ResourcesResponse> {
+        let answering = async {
+            let (caller, _) = self.open(request)?;
+            Ok(Response::new(discovery::resources(&caller).await?))
+        };
+        self.counted("Resources", answering).await
     }
 }

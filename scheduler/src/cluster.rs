@@ -123,6 +123,19 @@ impl Snapshot {
             .expect("an index names a node that is there")
     }
 
+    /// A node out of `nodes`, to keep.
+    #[must_use]
+    pub fn node_shared(&self, index: NodeIndex) -> Arc<NodeView> {
+        self.nodes[index.slot()]
+            .clone()
+            .expect("an index names a node that is there")
+    }
+
+    /// UIDs of the pods that were added.
+    pub fn pod_uids(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.pods.keys()
+    }
+
     /// The node of a name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<NodeIndex> {

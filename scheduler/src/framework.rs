@@ -2,11 +2,12 @@
 //!
 //! A pod's way: `pre_enqueue` lets it into the queue. In a cycle `wants` tells the snapshot what to keep, `pre_filter` looks at the
 //! cluster once and returns what will judge nodes, `Filter::filter` judges one node after the other until enough fit, `pre_score` and
-//! `Score` rank those that fit. Then `reserve`, `permit`, and, while other pods go on, `pre_bind` and binding. A pod that fits nowhere
-//! waits until an event comes that one of the plugins that rejected it says may help (`events`, `may_help`).
+//! `Score` rank those that fit. Then `reserve` and, while other pods go on, `pre_bind` and binding. A pod that fits nowhere
+//! waits until an event comes that one of the plugins that rejected it says may help
+//! (`events`, `may_help`).
 //!
 //! The rest of the framework's points belong to the scheduler itself: the order of the queue is by priority and time, preemption
-//! comes after filtering, and binding is done in batches.
+//! comes after filtering, a group's pods are placed together or not at all, and binding is done in batches.
 //!
 //! Rules:
 //! - Everything is a pure function of its parameters: no IO, no clock, no randomness, no state in the plugin but its configuration.
@@ -19,7 +20,7 @@
 
 mod event;
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc};
 
 pub use event::{ClusterEvent, EventKinds};
 
@@ -198,15 +199,6 @@ pub enum Progress {
     Failed(Reasons),
 }
 
-/// Whether a pod that has a node may be bound.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Permit {
-    Allow,
-    Reject(Reasons),
-    /// Not before others are there too; given up after this time.
-    Wait(Duration),
-}
-
 /// A part of decisions. Every point has a default that says nothing.
 pub trait Plugin: Send + Sync {
     /// Upstream's name: `NodeResourcesFit`.
@@ -256,12 +248,6 @@ pub trait Plugin: Send + Sync {
     fn reserve(&self, pod: &PodView, snapshot: &Snapshot, node: NodeIndex) -> Reserve {
         let _ = (pod, snapshot, node);
         Reserve::Granted(Vec::new())
-    }
-
-    /// May the pod be bound? The snapshot has it on the node already.
-    fn permit(&self, pod: &PodView, snapshot: &Snapshot, node: NodeIndex) -> Permit {
-        let _ = (pod, snapshot, node);
-        Permit::Allow
     }
 
     /// Is everything done that `reserve` asked for?

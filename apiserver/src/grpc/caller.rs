@@ -142,6 +142,41 @@ impl<'a> Caller<'a> {
         Ok(Granted { request, place })
     }
 
+    /// What reading a path comes to, if the caller may.
+    pub(super) async fn read_path<T>(
+        &self,
+        path: &str,
+        reading: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let mut attributes = Attributes {
+            user: self.user.clone(),
+            verb: "get".to_owned(),
+            path: path.to_owned(),
+            ..Attributes::default()
+        };
+        let audit = match &self.front().audit {
+            Some(auditor) => auditor.begin(&self.arrival, &attributes).await,
+            None => Record::default(),
+        };
+        let judged = async {
+            let place = self
+                .enter(&mut attributes, Asked::default(), &audit)
+                .await?;
+            let read = self.within(reading).await?;
+            drop(place);
+            Ok(read)
+        };
+        let result = judged.await;
+        match &result {
+            Ok(_) => {
+                audit.answered(StatusCode::OK.as_u16(), None);
+                audit.end().await;
+            }
+            Err(status) => audit.failed(status).await,
+        }
+        result
+    }
+
     /// What a call comes to if it does so in time, which ends its event in the audit log.
     pub(super) async fn in_time<T: Outcome>(
         &self,
@@ -194,17 +229,7 @@ impl<'a> Caller<'a> {
         asked: Asked,
         audit: &Record,
     ) -> Result<(Attributes, Arc<Served>, Option<Place>), Status> {
-        let front = self.front();
-        let authorizer = front.authorizer.as_ref();
-        let impersonation = &front.impersonation;
-        let other = impersonation.impersonate(authorizer, &attributes, &self.headers)?;
-        if let Some(user) = other {
-            audit.impersonated(&user);
-            attributes.user = Arc::new(user);
-        }
-        let entering = front.enter(&attributes, asked, front.request_timeout);
-        let place = entering.await.map_err(|refused| refused.status())?;
-        front.authorize(&attributes, audit)?;
+        let place = self.enter(&mut attributes, asked, audit).await?;
         let table = self.registry().resources.table();
         let served = table
             .get(&attributes.group, &attributes.version, &attributes.resource)
@@ -213,6 +238,27 @@ impl<'a> Caller<'a> {
         let at = (attributes.namespace.as_str(), attributes.name.as_str());
         check_served(&served, at, &attributes.subresource, &attributes.verb)?;
         Ok((attributes, served, place))
+    }
+
+    /// A place for what is asked for, if whoever asks or is impersonated may.
+    async fn enter(
+        &self,
+        attributes: &mut Attributes,
+        asked: Asked,
+        audit: &Record,
+    ) -> Result<Option<Place>, Status> {
+        let front = self.front();
+        let authorizer = front.authorizer.as_ref();
+        let impersonation = &front.impersonation;
+        let other = impersonation.impersonate(authorizer, attributes, &self.headers)?;
+        if let Some(user) = other {
+            audit.impersonated(&user);
+            attributes.user = Arc::new(user);
+        }
+        let entering = front.enter(attributes, asked, front.request_timeout);
+        let place = entering.await.map_err(|refused| refused.status())?;
+        front.authorize(attributes, audit)?;
+        Ok(place)
     }
 }
 

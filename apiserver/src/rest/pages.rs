@@ -295,7 +295,13 @@ impl Pages {
         }
     }
 
-    fn aggregated(&self, table: &Table, others: &ApiServices, path: &str) -> Arc<Aggregated> {
+    /// `/api` or `/apis` with all their resources.
+    pub(crate) fn aggregated(
+        &self,
+        table: &Table,
+        others: &ApiServices,
+        path: &str,
+    ) -> Arc<Aggregated> {
         let mut documents = self.documents.lock();
         let generation = (table.generation, others.generation());
         if documents.generation != generation {

@@ -31,6 +31,8 @@ pub struct Objects {
     pub replica_sets: BTreeMap<Name, Arc<ReplicaSet>>,
     pub stateful_sets: BTreeMap<Name, Arc<StatefulSet>>,
     pub budgets: BTreeMap<Name, Arc<PodDisruptionBudget>>,
+    /// Members that groups of pods need, out of objects `PodGroup`.
+    pub pod_groups: BTreeMap<Name, usize>,
     /// What was decided for claims of pods that have a node but are not bound yet, by claim: plugins must treat it as if it were done.
     pub prepared: BTreeMap<Name, Preparation>,
 }

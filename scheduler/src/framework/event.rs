@@ -47,6 +47,11 @@ impl EventKinds {
     pub fn intersects(self, other: EventKinds) -> bool {
         self.0 & other.0 != 0
     }
+
+    /// The kinds by their numbers.
+    pub fn bits(self) -> impl Iterator<Item = usize> {
+        (0..32).filter(move |bit| self.0 >> bit & 1 == 1)
+    }
 }
 
 impl BitOr for EventKinds {
