@@ -56,6 +56,7 @@ pub struct Unschedulable {
     pub namespace: Arc<str>,
     pub name: Arc<str>,
     pub uid: Arc<str>,
+    pub scheduler_name: Arc<str>,
     /// `Unschedulable` or `SchedulerError`.
     pub reason: &'static str,
     pub message: String,
@@ -63,6 +64,8 @@ pub struct Unschedulable {
     pub nominated: Option<Arc<str>>,
     /// Whether the status says all this already.
     pub is_known: bool,
+    /// Whether the condition was `False` before.
+    pub was_unscheduled: bool,
 }
 
 /// The scheduler's state.

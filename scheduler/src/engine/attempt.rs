@@ -235,10 +235,12 @@ impl Engine {
             namespace: pod.namespace.clone(),
             name: pod.name.clone(),
             uid: pod.uid.clone(),
+            scheduler_name: pod.scheduler_name.clone(),
             reason,
             message,
             nominated,
             is_known: same && settled,
+            was_unscheduled: said.is_some(),
         }));
     }
 }
