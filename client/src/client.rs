@@ -30,13 +30,13 @@ pub struct Client {
     shared: Arc<Shared>,
     /// Who owns the fields that are written; empty for the user agent's name.
     manager: Arc<str>,
+    timeout: Duration,
     fence: Option<Fence>,
 }
 
 struct Shared {
     calls: Link,
     watches: Link,
-    timeout: Duration,
 }
 
 impl Client {
@@ -52,9 +52,9 @@ impl Client {
             shared: Arc::new(Shared {
                 calls: Link::new(dialer.clone(), token.clone()),
                 watches: Link::new(dialer, token),
-                timeout: config.call_timeout,
             }),
             manager: Arc::from(""),
+            timeout: config.call_timeout,
             fence: None,
         })
     }
@@ -64,6 +64,15 @@ impl Client {
     pub fn with_manager(&self, manager: &str) -> Client {
         Client {
             manager: Arc::from(manager),
+            ..self.clone()
+        }
+    }
+
+    /// The same client with another time for each call.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Client {
+        Client {
+            timeout,
             ..self.clone()
         }
     }
@@ -230,7 +239,7 @@ impl Client {
     /// If no server can tell.
     pub async fn discover(&self) -> Result<Discovered, Error> {
         let send = |mut stub: Stub, request| async move { whole(stub.resources(request)).await };
-        let (calls, timeout) = (&self.shared.calls, self.shared.timeout);
+        let (calls, timeout) = (&self.shared.calls, self.timeout);
         let message = api::ResourcesRequest {};
         let told = calls.call(Effect::None, timeout, message, send).await?;
         let unknown = told.unknown.into_iter();
@@ -257,10 +266,10 @@ impl Client {
     /// How long a write may take; an error if the term may be over.
     fn write_timeout(&self) -> Result<Duration, Error> {
         match &self.fence {
-            None => Ok(self.shared.timeout),
+            None => Ok(self.timeout),
             Some(fence) => {
                 let left = fence.left().ok_or(Error::TermOver)?;
-                Ok(left.min(self.shared.timeout))
+                Ok(left.min(self.timeout))
             }
         }
     }
@@ -271,7 +280,7 @@ impl Client {
             resource_version: String::new(),
         };
         let send = |mut stub: Stub, request| async move { whole(stub.get(request)).await };
-        let (calls, timeout) = (&self.shared.calls, self.shared.timeout);
+        let (calls, timeout) = (&self.shared.calls, self.timeout);
         let answer = calls.call(Effect::None, timeout, message, send).await?;
         Ok(answer.object)
     }
@@ -291,7 +300,7 @@ impl Client {
             }
             Ok(chunks)
         };
-        let timeout = self.shared.timeout * LIST_TIMES;
+        let timeout = self.timeout * LIST_TIMES;
         let calls = &self.shared.calls;
         let chunks = calls.call(Effect::None, timeout, message, send).await?;
         let mut listed = Listed {
@@ -318,7 +327,7 @@ impl Client {
             request.metadata_mut().remove("grpc-timeout");
             whole(stub.watch(request)).await
         };
-        let (watches, timeout) = (&self.shared.watches, self.shared.timeout);
+        let (watches, timeout) = (&self.shared.watches, self.timeout);
         watches.call(Effect::None, timeout, message, send).await
     }
 

@@ -84,9 +84,14 @@ impl Link {
                     request.metadata_mut().insert("authorization", token);
                 }
                 request.set_timeout(deadline.saturating_duration_since(Instant::now()));
-                let status = match send(stub, request).await {
-                    Ok(answer) => return Ok(answer),
-                    Err(status) => status,
+                let status = match tokio::time::timeout_at(deadline, send(stub, request)).await {
+                    Ok(Ok(answer)) => return Ok(answer),
+                    Ok(Err(status)) => status,
+                    Err(_elapsed) => {
+                        // Another server may answer the next call.
+                        self.leave(generation);
+                        return Err(Error::TimedOut(timeout));
+                    }
                 };
                 let not_sent = was_not_sent(&status);
                 let error = match Error::of_status(&status, timeout) {
