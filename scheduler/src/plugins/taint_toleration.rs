@@ -3,8 +3,7 @@
 use crate::{
     cluster::{NodeIndex, Site, Snapshot},
     framework::{
-        ClusterEvent, EventKinds, Filter, Plugin, PreFilter, SCORE_MAX, Score, Verdict,
-        normalize_by_max,
+        ClusterEvent, EventKinds, Filter, Plugin, PreFilter, Score, Verdict, normalize_by_max,
     },
     node::NodeView,
     pod::PodView,
@@ -51,15 +50,6 @@ impl Score for Tolerant<'_> {
     }
 }
 
-/// The score where no node discourages anyone.
-struct Alike;
-
-impl Score for Alike {
-    fn score(&self, _: &Site<'_>) -> i64 {
-        SCORE_MAX
-    }
-}
-
 impl Plugin for TaintToleration {
     fn name(&self) -> &'static str {
         "TaintToleration"
@@ -91,7 +81,8 @@ impl Plugin for TaintToleration {
         if nodes.iter().any(|node| snapshot.flags(*node).soft_taints) {
             return Some(Box::new(Tolerant(&pod.tolerations)));
         }
-        Some(Box::new(Alike))
+        // Where no node discourages anyone, all are alike.
+        None
     }
 }
 
