@@ -1,0 +1,303 @@
+//! One decision: which node a pod gets, or why none. Pure over the pod, the snapshot, what is nominated, and random numbers.
+
+mod diagnosis;
+mod judge;
+mod preemption;
+
+use std::{collections::HashMap, sync::Arc};
+
+pub use diagnosis::{Diagnosis, Rejected};
+pub use preemption::{NotPreempted, Preemption, preempt};
+
+use crate::{
+    cluster::{NodeIndex, NodeSet, Snapshot, Trial, Wants},
+    framework::{PreFilter, Verdict},
+    pod::PodView,
+    profile::{PluginSet, Profile},
+    random::Random,
+};
+use judge::Judge;
+
+/// Pods that wait for pods to leave the node that was promised to them, by that node's name.
+#[derive(Debug, Clone, Default)]
+pub struct Nominated {
+    by_node: HashMap<Arc<str>, Vec<Arc<PodView>>>,
+    by_uid: HashMap<Arc<str>, Arc<str>>,
+}
+
+impl Nominated {
+    /// Promises a node to a pod in place of what it was promised before.
+    pub fn set(&mut self, pod: Arc<PodView>, node: Arc<str>) {
+        self.remove(&pod.uid);
+        self.by_uid.insert(pod.uid.clone(), node.clone());
+        self.by_node.entry(node).or_default().push(pod);
+    }
+
+    /// Takes back what a pod was promised.
+    pub fn remove(&mut self, uid: &str) {
+        let Some(node) = self.by_uid.remove(uid) else {
+            return;
+        };
+        if let Some(pods) = self.by_node.get_mut(&node) {
+            pods.retain(|pod| *pod.uid != *uid);
+            if pods.is_empty() {
+                self.by_node.remove(&node);
+            }
+        }
+    }
+
+    /// The node that a pod was promised.
+    #[must_use]
+    pub fn node_of(&self, uid: &str) -> Option<&Arc<str>> {
+        self.by_uid.get(uid)
+    }
+
+    /// The pods that were promised a node.
+    #[must_use]
+    pub fn on(&self, node: &str) -> &[Arc<PodView>] {
+        self.by_node.get(node).map_or(&[], Vec::as_slice)
+    }
+
+    /// Those that a pod has to leave room for, by node: of its priority and above, without itself.
+    fn ahead_of(&self, pod: &PodView, snapshot: &Snapshot) -> HashMap<NodeIndex, Trial> {
+        let mut ahead = HashMap::new();
+        for (node, pods) in &self.by_node {
+            let others = pods
+                .iter()
+                .filter(|o| o.priority >= pod.priority && o.uid != pod.uid);
+            let added: Vec<_> = others.cloned().collect();
+            if let Some(index) = snapshot.find(node).filter(|_| !added.is_empty()) {
+                ahead.insert(
+                    index,
+                    Trial {
+                        removed: Vec::new(),
+                        added,
+                    },
+                );
+            }
+        }
+        ahead
+    }
+}
+
+/// What a cycle goes by.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub profile: &'a Profile,
+    pub snapshot: &'a Snapshot,
+    pub nominated: &'a Nominated,
+}
+
+/// What a cycle comes to.
+#[derive(Debug)]
+pub enum Decision {
+    /// The pod gets this node.
+    Node(NodeIndex),
+    /// There is none for it.
+    Unschedulable(Diagnosis),
+}
+
+/// Where the next search begins, so that over time all nodes are looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Start(usize);
+
+/// What the plugins of a profile are going to ask for a pod.
+#[must_use]
+pub fn wants(profile: &Profile, pod: &PodView, snapshot: &Snapshot) -> Wants {
+    let mut wants = Wants::default();
+    for enabled in profile
+        .plugins
+        .iter()
+        .filter(|one| one.filters || one.weight.is_some())
+    {
+        enabled.plugin.wants(pod, &snapshot.objects, &mut wants);
+    }
+    wants
+}
+
+/// Decides for a pod.
+pub fn decide(
+    context: Context<'_>,
+    pod: &PodView,
+    start: &mut Start,
+    random: &mut Random,
+) -> Decision {
+    let mut diagnosis = Diagnosis::new(context.snapshot.nodes().len());
+    if context.snapshot.nodes().is_empty() {
+        return Decision::Unschedulable(diagnosis);
+    }
+    let Some(search) = Search::prepare(context, pod, &mut diagnosis) else {
+        return Decision::Unschedulable(diagnosis);
+    };
+    let feasible = search
+        .promised(pod)
+        .map_or_else(|| search.find(start, &mut diagnosis), |node| vec![node]);
+    match feasible.as_slice() {
+        [] => Decision::Unschedulable(diagnosis),
+        [only] => Decision::Node(*only),
+        many => Decision::Node(best(context, pod, many, random)),
+    }
+}
+
+/// The filters of one cycle with the nodes that they are asked about.
+struct Search<'a> {
+    context: Context<'a>,
+    judge: Judge<'a>,
+    /// Nodes that plugins narrowed the search to.
+    allowed: Option<NodeSet>,
+    ahead: HashMap<NodeIndex, Trial>,
+}
+
+impl<'a> Search<'a> {
+    /// Asks every plugin. `None` if one says that no node can take the pod.
+    fn prepare(
+        context: Context<'a>,
+        pod: &'a PodView,
+        diagnosis: &mut Diagnosis,
+    ) -> Option<Search<'a>> {
+        let mut judge = Judge::default();
+        let mut allowed: Option<NodeSet> = None;
+        let mut narrowing = PluginSet::default();
+        let plugins = context.profile.plugins.iter().enumerate();
+        for (place, enabled) in plugins.filter(|(_, enabled)| enabled.filters) {
+            match enabled.plugin.pre_filter(pod, context.snapshot) {
+                PreFilter::Skip => {}
+                PreFilter::Judge { filter, nodes } => {
+                    judge.add(place, filter);
+                    if let Some(nodes) = nodes {
+                        narrowing.insert(place);
+                        allowed = Some(match allowed {
+                            None => nodes,
+                            Some(old) => old.iter().filter(|node| nodes.contains(*node)).collect(),
+                        });
+                    }
+                }
+                PreFilter::Reject(verdict) => {
+                    diagnosis.reject_pod(place, verdict);
+                    return None;
+                }
+            }
+        }
+        if allowed.is_some() {
+            diagnosis.narrow(context.profile, narrowing);
+        }
+        let ahead = context.nominated.ahead_of(pod, context.snapshot);
+        Some(Search {
+            context,
+            judge,
+            allowed,
+            ahead,
+        })
+    }
+
+    /// The node that was promised to the pod, if it fits there.
+    fn promised(&self, pod: &PodView) -> Option<NodeIndex> {
+        let own = self
+            .context
+            .nominated
+            .node_of(&pod.uid)
+            .or(pod.nominated_node_name.as_ref())?;
+        let node = self.context.snapshot.find(own)?;
+        let allowed = self
+            .allowed
+            .as_ref()
+            .is_none_or(|allowed| allowed.contains(node));
+        (allowed && self.judge(node).is_ok()).then_some(node)
+    }
+
+    /// Nodes that fit, as many as are enough.
+    fn find(&self, start: &mut Start, diagnosis: &mut Diagnosis) -> Vec<NodeIndex> {
+        let nodes = self.context.snapshot.nodes();
+        let narrowed: Vec<NodeIndex>;
+        let candidates = match &self.allowed {
+            None => nodes,
+            Some(allowed) => {
+                narrowed = allowed.iter().collect();
+                &narrowed
+            }
+        };
+        let enough = self.context.profile.feasible_enough(candidates.len());
+        let mut feasible = Vec::with_capacity(enough);
+        let begin = if candidates.is_empty() {
+            0
+        } else {
+            start.0 % candidates.len()
+        };
+        let turn = candidates[begin..].iter().chain(&candidates[..begin]);
+        let mut visited = 0;
+        for node in turn {
+            visited += 1;
+            match self.judge(*node) {
+                Ok(()) => {
+                    feasible.push(*node);
+                    if feasible.len() >= enough {
+                        break;
+                    }
+                }
+                Err((plugin, verdict)) => diagnosis.reject(*node, plugin, verdict),
+            }
+        }
+        start.0 = (start.0 + visited) % nodes.len();
+        feasible
+    }
+
+    /// Judges a node both with the pods that were promised it and without, because they may never come.
+    fn judge(&self, node: NodeIndex) -> Result<(), (usize, Verdict)> {
+        let site = self.context.snapshot.site(node);
+        if !self.ahead.is_empty()
+            && let Some(trial) = self.ahead.get(&node)
+        {
+            self.judge.on_trial(self.context.snapshot, node, trial)?;
+        }
+        self.judge.judge(&site)
+    }
+}
+
+/// The node with the highest sum of weighted scores; among equals any.
+fn best(
+    context: Context<'_>,
+    pod: &PodView,
+    nodes: &[NodeIndex],
+    random: &mut Random,
+) -> NodeIndex {
+    let totals = totals(context, pod, nodes);
+    let mut chosen = 0;
+    let mut equals = 1;
+    for at in 1..nodes.len() {
+        if totals[at] > totals[chosen] {
+            (chosen, equals) = (at, 1);
+        } else if totals[at] == totals[chosen] {
+            equals += 1;
+            if random.below(equals) == 0 {
+                chosen = at;
+            }
+        }
+    }
+    nodes[chosen]
+}
+
+/// Sums of weighted scores, in the order of the nodes.
+#[must_use]
+pub fn totals(context: Context<'_>, pod: &PodView, nodes: &[NodeIndex]) -> Vec<i64> {
+    let mut totals = vec![0; nodes.len()];
+    let mut scores = Vec::with_capacity(nodes.len());
+    for enabled in &context.profile.plugins {
+        let Some(weight) = enabled.weight else {
+            continue;
+        };
+        let Some(scorer) = enabled.plugin.pre_score(pod, context.snapshot, nodes) else {
+            continue;
+        };
+        scores.clear();
+        scores.extend(
+            nodes
+                .iter()
+                .map(|node| scorer.score(&context.snapshot.site(*node))),
+        );
+        scorer.normalize(nodes, &mut scores);
+        for (total, score) in totals.iter_mut().zip(&scores) {
+            *total += weight * score;
+        }
+    }
+    totals
+}
