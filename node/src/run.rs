@@ -1,0 +1,108 @@
+//! Simulated nodes as a process: log output, signals, and an exit code.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use client::{Client, Config, Informers, Query, Recorder};
+use daemon::{Format, OnFailure, Output, Signals, Tasks, Telemetry};
+use k8s_openapi::api::core::v1::{Node, Pod};
+
+use crate::agent::Agents;
+use crate::behaviour::BY;
+use crate::fleet::Fleet;
+use crate::heartbeats;
+use crate::options::Options;
+use crate::pods::Pods;
+
+/// Who nodes are to the apiserver, and the component of events.
+const AGENT: &str = "kubelet";
+/// Time for everything to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Simulates nodes until a signal or a failure ends it. The nodes stay as objects: to the cluster they have failed then.
+pub fn run(options: Options) -> ExitCode {
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+        .and_then(|runtime| runtime.block_on(serve(options)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mainstay node: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(options: Options) -> Result<()> {
+    let level = if options.verbosity >= 4 {
+        tracing::Level::DEBUG
+    } else {
+        tracing::Level::INFO
+    };
+    Telemetry {
+        level,
+        format: Format::Console,
+        outputs: vec![Output::Stderr],
+    }
+    .install()?;
+    let mut signals = Signals::install().context("cannot handle signals")?;
+    let config = Config::from_kubeconfig(&options.kubeconfig)?.with_user_agent(AGENT);
+    let client = Client::new(config)?;
+    let tasks = Tasks::new();
+    start(&client, &tasks, Arc::new(options))?;
+    tokio::select! {
+        signal = signals.next() => tracing::info!(signal = signal.name(), "stopping"),
+        () = tasks.stop_asked() => {}
+    }
+    match tasks.stop(GRACE).await.failure {
+        Some(failure) => Err(failure.into()),
+        None => Ok(()),
+    }
+}
+
+fn start(client: &Client, tasks: &Tasks, options: Arc<Options>) -> Result<()> {
+    let informers = Informers::new(client.clone());
+    let nodes = informers.with::<Node>(Query {
+        labels: format!("{BY}={}", options.by),
+        ..Query::default()
+    });
+    let pods = informers.with::<Pod>(Query {
+        fields: "spec.nodeName!=".to_owned(),
+        ..Query::default()
+    });
+    let fleet = Arc::new(Fleet::new(nodes.store(), options.first));
+    let recorder = options.events.then(|| {
+        let (recorder, events) = Recorder::new(client.clone(), AGENT);
+        spawn(tasks, "events", events);
+        recorder
+    });
+    let pods = Pods::new(client.clone(), (&pods, &nodes), fleet.clone(), recorder);
+    if options.has_agents() {
+        let agents = Agents::new(pods.clone(), fleet.clone(), options.agent_port)?;
+        spawn(tasks, "agents", agents.run(nodes.clone()));
+    }
+    for (name, informer) in informers.run() {
+        spawn(tasks, name, informer);
+    }
+    let (registering, first) = (client.clone(), options.clone());
+    let client = client.clone();
+    spawn(tasks, "heartbeats", async move {
+        heartbeats::register(&registering, &first).await;
+        tracing::info!(nodes = first.nodes, "nodes are registered");
+        informers.synced().await;
+        heartbeats::beat(client, options, fleet).await;
+    });
+    spawn(tasks, "pods", pods.run());
+    Ok(())
+}
+
+fn spawn(tasks: &Tasks, name: impl Into<String>, task: impl Future<Output = ()> + Send + 'static) {
+    tasks.spawn(name, OnFailure::Stop, |stop| async move {
+        stop.run_until_cancelled_owned(task).await;
+        Ok::<(), anyhow::Error>(())
+    });
+}

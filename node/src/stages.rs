@@ -1,0 +1,334 @@
+//! What becomes of a pod next: a pure function of the pod, its node and the time.
+
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
+use serde_json::Value;
+
+pub(crate) use self::status::text;
+use self::status::{Containers, Status};
+use crate::behaviour::{Behaviour, has_image, restart_policy};
+
+/// Pause before the second start of a container that ended; it doubles with each further one.
+const BACKOFF_FIRST: SignedDuration = SignedDuration::from_secs(10);
+const BACKOFF_MAX: SignedDuration = SignedDuration::from_secs(300);
+/// Starts after which the pause is the longest.
+const BACKOFF_DOUBLINGS_MAX: u32 = 5;
+/// A process that SIGKILL ended.
+const KILLED: i32 = 137;
+/// Stages that take less are not shown.
+const SHOWN_MIN: SignedDuration = SignedDuration::from_secs(1);
+const BACK_OFF: &str = "CrashLoopBackOff";
+const PULL_BACK_OFF: &str = "ImagePullBackOff";
+
+/// Where a pod runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) node_address: &'a str,
+    /// Its address if it has none yet.
+    pub(crate) pod_address: &'a str,
+    pub(crate) now: Timestamp,
+}
+
+/// What is to be done with a pod.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Step {
+    /// Nothing, until something changes.
+    Nothing,
+    /// Nothing, until then or until something changes.
+    Wait(Timestamp),
+    /// Its status changes by a strategic merge patch.
+    Status { patch: Value, event: Option<Event> },
+    /// It has ended and was to be deleted: it goes.
+    Delete,
+}
+
+/// What is told of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) is_warning: bool,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+}
+
+/// Decides on a pod that is bound to a node which works.
+pub(crate) fn step(pod: &Pod, place: &Place<'_>) -> Step {
+    let behaviour = Behaviour::of(pod);
+    let status = Status::new(pod, place);
+    let has_ended = matches!(phase(pod), "Succeeded" | "Failed");
+    if pod.metadata.deletion_timestamp.is_some() {
+        return if has_ended {
+            Step::Delete
+        } else {
+            stop(pod, &behaviour, &status)
+        };
+    }
+    if has_ended {
+        return Step::Nothing;
+    }
+    let deadline = deadline(pod);
+    if deadline.is_some_and(|deadline| deadline <= place.now) {
+        let patch = status.failed_for("DeadlineExceeded", KILLED);
+        return with_event(
+            patch,
+            false,
+            "DeadlineExceeded",
+            "Pod was active on the node longer than the specified deadline".to_owned(),
+        );
+    }
+    let next = match phase(pod) {
+        "Running" => run(pod, &behaviour, &status),
+        _ => start(pod, &behaviour, &status),
+    };
+    match (next, deadline) {
+        (Step::Nothing, Some(deadline)) => Step::Wait(deadline),
+        (Step::Wait(at), Some(deadline)) => Step::Wait(at.min(deadline)),
+        (next, _) => next,
+    }
+}
+
+/// What becomes of a pod that is to be deleted and runs.
+fn stop(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>) -> Step {
+    let seconds = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+    let grace = SignedDuration::from_secs(seconds);
+    let deleted = pod.metadata.deletion_timestamp.as_ref();
+    let asked = deleted.map_or(status.now(), |at| after(at.0, -grace));
+    let due = after(asked, behaviour.stop.min(grace));
+    if status.now() < due {
+        return Step::Wait(due);
+    }
+    let code = if behaviour.stop > grace { KILLED } else { 0 };
+    let patch = if first_container(pod).is_some_and(was_started) {
+        status.ended(code)
+    } else {
+        status.never_started()
+    };
+    let names = container_names(pod);
+    with_event(
+        patch,
+        false,
+        "Killing",
+        format!("Stopping container {names}"),
+    )
+}
+
+/// What becomes of a pod whose containers have not started.
+fn start(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>) -> Step {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    if let Some(container) = containers.clone().find(|container| !has_image(container)) {
+        if waiting_reason(pod) == Some(PULL_BACK_OFF) {
+            return Step::Nothing;
+        }
+        let image = container.image.as_deref().unwrap_or_default();
+        let message = format!("Failed to pull image {image:?}: no such host");
+        let patch = status.waiting(PULL_BACK_OFF, &format!("Back-off pulling image {image:?}"));
+        return with_event(patch, true, "Failed", message);
+    }
+    let bound = condition(pod, "PodScheduled")
+        .and_then(|scheduled| scheduled.last_transition_time.as_ref());
+    let created = pod.metadata.creation_timestamp.as_ref();
+    let since = bound.or(created).map_or(status.now(), |time| time.0);
+    let due = after(since, behaviour.start);
+    if status.now() < due {
+        if behaviour.start >= SHOWN_MIN && first_container(pod).is_none() {
+            let patch = status.waiting("ContainerCreating", "");
+            return Step::Status { patch, event: None };
+        }
+        return Step::Wait(due);
+    }
+    begin(pod, behaviour, status, 0)
+}
+
+/// The containers start.
+fn begin(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>, restarts: i32) -> Step {
+    let containers = Containers {
+        since: status.now(),
+        restarts,
+        is_ready: behaviour.ready == Some(SignedDuration::ZERO),
+    };
+    let patch = status.running(&containers, gates_are_open(pod));
+    let names = container_names(pod);
+    with_event(
+        patch,
+        false,
+        "Started",
+        format!("Container {names} started"),
+    )
+}
+
+/// What becomes of a pod that runs.
+fn run(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>) -> Step {
+    let Some(container) = first_container(pod) else {
+        return begin(pod, behaviour, status, 0);
+    };
+    let restarts = container.restart_count;
+    if let Some(since) = ended_at(container) {
+        let due = after(since, backoff(restarts));
+        return if due <= status.now() {
+            begin(pod, behaviour, status, restarts.saturating_add(1))
+        } else {
+            Step::Wait(due)
+        };
+    }
+    if has_other_images(pod) {
+        return begin(pod, behaviour, status, restarts.saturating_add(1));
+    }
+    let since = running_since(container).unwrap_or(status.now());
+    let end = behaviour.run.map(|time| after(since, time));
+    if end.is_some_and(|end| end <= status.now()) {
+        return end_of_run(pod, behaviour, status, restarts);
+    }
+    let ready_at = behaviour.ready.map(|time| after(since, time));
+    let containers = Containers {
+        since,
+        restarts,
+        is_ready: ready_at.is_some_and(|at| at <= status.now()),
+    };
+    let wanted = containers.is_ready && gates_are_open(pod);
+    if wanted != is_true(pod, "Ready") || containers.is_ready != is_true(pod, "ContainersReady") {
+        let patch = status.running(&containers, gates_are_open(pod));
+        return Step::Status { patch, event: None };
+    }
+    let ready_at = ready_at.filter(|_| !containers.is_ready);
+    match ready_at.into_iter().chain(end).min() {
+        Some(at) => Step::Wait(at),
+        None => Step::Nothing,
+    }
+}
+
+/// The containers end by themselves.
+fn end_of_run(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>, restarts: i32) -> Step {
+    let code = behaviour.exit_code;
+    let starts_again = match restart_policy(pod) {
+        "Always" => true,
+        "OnFailure" => code != 0,
+        _ => false,
+    };
+    if !starts_again {
+        let patch = status.ended(code);
+        return Step::Status { patch, event: None };
+    }
+    let patch = status.ended_for_now(code, restarts, BACK_OFF);
+    let names = container_names(pod);
+    let message = format!("Back-off restarting failed container {names}");
+    with_event(patch, true, "BackOff", message)
+}
+
+fn with_event(patch: Value, is_warning: bool, reason: &'static str, message: String) -> Step {
+    Step::Status {
+        patch,
+        event: Some(Event {
+            is_warning,
+            reason,
+            message,
+        }),
+    }
+}
+
+/// When a pod may run no longer.
+fn deadline(pod: &Pod) -> Option<Timestamp> {
+    let seconds = pod.spec.as_ref()?.active_deadline_seconds?;
+    let started = pod.status.as_ref()?.start_time.as_ref()?;
+    Some(after(started.0, SignedDuration::from_secs(seconds)))
+}
+
+fn backoff(restarts: i32) -> SignedDuration {
+    let Some(doublings) = restarts.checked_sub(1).and_then(|n| u32::try_from(n).ok()) else {
+        return SignedDuration::ZERO;
+    };
+    let factor = 1 << doublings.min(BACKOFF_DOUBLINGS_MAX);
+    BACKOFF_FIRST.saturating_mul(factor).min(BACKOFF_MAX)
+}
+
+/// The time after that; the last one there is, if there is none.
+fn after(time: Timestamp, duration: SignedDuration) -> Timestamp {
+    time.checked_add(duration).unwrap_or(Timestamp::MAX)
+}
+
+pub(crate) fn phase(pod: &Pod) -> &str {
+    let status = pod.status.as_ref();
+    status
+        .and_then(|status| status.phase.as_deref())
+        .unwrap_or_default()
+}
+
+fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+fn is_true(pod: &Pod, kind: &str) -> bool {
+    condition(pod, kind).is_some_and(|condition| condition.status == "True")
+}
+
+/// Whether all conditions hold that others have to give before the pod is ready.
+fn gates_are_open(pod: &Pod) -> bool {
+    let gates = pod.spec.iter().flat_map(|spec| &spec.readiness_gates);
+    gates
+        .flatten()
+        .all(|gate| is_true(pod, &gate.condition_type))
+}
+
+/// The first container's status. All of a pod's containers do the same.
+fn first_container(pod: &Pod) -> Option<&ContainerStatus> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    statuses.first()
+}
+
+fn running_since(container: &ContainerStatus) -> Option<Timestamp> {
+    let running = container.state.as_ref()?.running.as_ref()?;
+    running.started_at.as_ref().map(|time| time.0)
+}
+
+fn was_started(container: &ContainerStatus) -> bool {
+    running_since(container).is_some()
+        || container.restart_count > 0
+        || container
+            .last_state
+            .as_ref()
+            .is_some_and(|last| last.terminated.is_some())
+}
+
+/// When a container ended that is to start again.
+fn ended_at(container: &ContainerStatus) -> Option<Timestamp> {
+    let state = container.state.as_ref()?;
+    let waits = state.waiting.as_ref()?.reason.as_deref() == Some(BACK_OFF);
+    let last = container.last_state.as_ref()?.terminated.as_ref()?;
+    let finished = last.finished_at.as_ref().map(|time| time.0);
+    finished.filter(|_| waits)
+}
+
+fn waiting_reason(pod: &Pod) -> Option<&str> {
+    let state = first_container(pod)?.state.as_ref()?;
+    state.waiting.as_ref()?.reason.as_deref()
+}
+
+/// Whether containers are to run other images than they do.
+fn has_other_images(pod: &Pod) -> bool {
+    let statuses = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.container_statuses.as_ref());
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    containers
+        .zip(statuses.into_iter().flatten())
+        .any(|(container, status)| {
+            container.name == status.name
+                && container
+                    .image
+                    .as_deref()
+                    .is_some_and(|image| image != status.image)
+        })
+}
+
+fn container_names(pod: &Pod) -> String {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let names: Vec<&str> = containers
+        .map(|container| container.name.as_str())
+        .collect();
+    names.join(", ")
+}
