@@ -12,13 +12,14 @@ mod script;
 mod servers;
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use client::{Client, Config, Key, Patch, Resource};
 use k8s_openapi::api::core::v1::ConfigMap;
 use script::Script;
 use serde_json::json;
-use servers::Servers;
+use servers::{Process, Servers};
 
 /// Names a kubeconfig; the scripts are then run there, and nothing is broken on purpose.
 const KUBECONFIG: &str = "CLIENTS_KUBECONFIG";
@@ -109,13 +110,13 @@ async fn the_example_of_a_controller_in_python_works() {
         env!("CARGO_MANIFEST_DIR"),
         "/../client/examples/greetings.json"
     );
-    let mut script = Script::of("grpc-python");
-    let command = script.command.arg("greetings");
-    let mut running = command
+    let running = Command::new(script::program("grpc-python"))
+        .arg("greetings")
         .args(servers.introduction())
         .arg(definition)
         .spawn()
         .unwrap();
+    let _running = Process(running);
     let client = Client::new(Config::from_kubeconfig(&servers.kubeconfig).unwrap()).unwrap();
     let greetings = client.dynamic(Resource {
         group: "example.com".to_owned(),
@@ -134,8 +135,11 @@ async fn the_example_of_a_controller_in_python_works() {
     is_said(&client, "world").await;
     servers.kill();
     let patch = Patch::Merge(json!({"spec": {"to": "all"}}));
-    greetings.patch(&key, &patch).await.unwrap();
+    let changing = async {
+        while greetings.patch(&key, &patch).await.is_err() {
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, changing).await.unwrap();
     is_said(&client, "all").await;
-    running.kill().unwrap();
-    running.wait().unwrap();
 }

@@ -5,6 +5,8 @@
 #[path = "grpc/cluster.rs"]
 #[allow(dead_code, reason = "each test uses a part of it")]
 mod cluster;
+#[path = "grpc/discovery.rs"]
+mod discovery;
 
 use std::time::Duration;
 
@@ -13,8 +15,7 @@ use prost::Message;
 use proto::api::{
     ApplyRequest, BatchRequest, BindRequest, Binding, CreateRequest, DeleteCollectionRequest,
     DeleteOptions, DeleteRequest, EventType, Failure, GetRequest, ListRequest, PatchRequest,
-    PatchType, ResourcesRequest, Target, UpdateRequest, WatchRequest, Write, WriteOptions, outcome,
-    write,
+    PatchType, Target, UpdateRequest, WatchRequest, Write, WriteOptions, outcome, write,
 };
 use serde_json::{Value, json};
 use tonic::Code;
@@ -401,46 +402,6 @@ async fn who_may_not_is_refused_and_what_is_too_large_too() {
         admin.create(large).await.unwrap_err().code(),
         Code::OutOfRange
     );
-    cluster.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_served_is_told_to_who_may_discover_it() {
-    let cluster = Cluster::start().await;
-    let mut client = cluster.client("alice-token").await;
-    let served = client.resources(ResourcesRequest {}).await.unwrap();
-    let served = served.into_inner();
-    assert!(served.unknown.is_empty());
-    let find = |group: &str, resource: &str| {
-        let mut found = served.resources.iter();
-        found.find(|one| one.group == group && one.resource == resource)
-    };
-    let pods = find("", "pods").unwrap();
-    assert_eq!((pods.version.as_str(), pods.kind.as_str()), ("v1", "Pod"));
-    assert!(pods.namespaced && pods.preferred);
-    assert_eq!(
-        (pods.singular.as_str(), &*pods.short_names),
-        ("pod", &["po".to_owned()][..])
-    );
-    assert!(pods.verbs.contains(&"deletecollection".to_owned()));
-    let status = pods.subresources.iter().find(|one| one.name == "status");
-    assert_eq!(status.unwrap().verbs, ["get", "patch", "update"]);
-    assert!(
-        !find("rbac.authorization.k8s.io", "clusterroles")
-            .unwrap()
-            .namespaced
-    );
-    let scalers = served
-        .resources
-        .iter()
-        .filter(|one| one.resource == "horizontalpodautoscalers");
-    let scalers: Vec<_> = scalers
-        .map(|one| (one.version.as_str(), one.preferred))
-        .collect();
-    assert_eq!(scalers, [("v2", true), ("v1", false)]);
-    let mut nobody = cluster.client("wrong").await;
-    let refused = nobody.resources(ResourcesRequest {}).await.unwrap_err();
-    assert_eq!(refused.code(), Code::Unauthenticated);
     cluster.stop().await;
 }
 

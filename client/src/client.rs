@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use proto::api::write::Write as Told;
 use proto::api::{self, Target};
-use tonic::Streaming;
 
 use crate::batch::{Binding, ITEMS_MAX, Write, Written};
 use crate::config::{Config, ConfigError};
@@ -17,11 +16,12 @@ use crate::fence::Fence;
 use crate::kind::{Key, Kind, Resource};
 use crate::link::{Effect, Link, Stub, Token, whole};
 use crate::request::{DeleteOptions, Listed, Patch, Query, decoded, encoded, encoded_value};
+use crate::watches::{Watches, Watching};
 
 /// How much longer a list may take than another call.
 const LIST_TIMES: u32 = 4;
 
-/// A client of a cluster's servers. Clones share its connections: one for calls and one for watches.
+/// A client of a cluster's servers. Clones share its connections: one for calls, and others for watches.
 ///
 /// A call that cannot be sent goes to the next server. A read whose connection is lost is made again at another server, four times at
 /// most. A write is never made again once it may have been sent: [`Error::outcome_unknown`] says that it may have been done.
@@ -36,7 +36,7 @@ pub struct Client {
 
 struct Shared {
     calls: Link,
-    watches: Link,
+    watches: Watches,
 }
 
 impl Client {
@@ -51,7 +51,7 @@ impl Client {
         Ok(Client {
             shared: Arc::new(Shared {
                 calls: Link::new(dialer.clone(), token.clone()),
-                watches: Link::new(dialer, token),
+                watches: Watches::new(&dialer, &token),
             }),
             manager: Arc::from(""),
             timeout: config.call_timeout,
@@ -318,17 +318,8 @@ impl Client {
         Ok(listed)
     }
 
-    pub(crate) async fn watch_raw(
-        &self,
-        message: api::WatchRequest,
-    ) -> Result<Streaming<api::WatchResponse>, Error> {
-        let send = |mut stub: Stub, mut request: tonic::Request<_>| async move {
-            // The time is for the beginning of the watch, not for its end.
-            request.metadata_mut().remove("grpc-timeout");
-            whole(stub.watch(request)).await
-        };
-        let (watches, timeout) = (&self.shared.watches, self.timeout);
-        watches.call(Effect::None, timeout, message, send).await
+    pub(crate) async fn watch(&self, message: api::WatchRequest) -> Result<Watching, Error> {
+        self.shared.watches.begin(message, self.timeout).await
     }
 
     /// Any write that is neither a deletion nor a batch.

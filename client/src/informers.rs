@@ -147,3 +147,30 @@ impl Informers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+
+    use super::*;
+    use crate::config::{Config, Trust};
+
+    #[test]
+    fn parts_of_a_program_share_informers_until_they_are_forgotten() {
+        let config = Config::new(vec!["https://localhost:1".to_owned()], Trust::Anybody);
+        let informers = Informers::new(Client::new(config).unwrap());
+        let pods = informers.of::<Pod>();
+        assert!(pods.is_same(&informers.clone().of()));
+        let some = informers.with::<Pod>(Query::namespace("a"));
+        assert!(!pods.is_same(&some));
+        let whole = informers.dynamic(ConfigMap::resource());
+        assert!(!whole.is_same(&informers.metadata(ConfigMap::resource())));
+        assert_eq!(informers.run().len(), 4);
+        assert!(informers.run().is_empty());
+        informers.forget(&pods);
+        assert!(!pods.is_same(&informers.of()));
+        assert!(some.is_same(&informers.with(Query::namespace("a"))));
+        let names: Vec<_> = informers.run().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["informer pods"]);
+    }
+}

@@ -39,6 +39,7 @@ mod object;
 mod pause;
 mod queue;
 mod request;
+mod watches;
 
 pub use batch::{Binding, ITEMS_MAX, Write, Written};
 pub use client::Client;

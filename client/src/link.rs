@@ -98,10 +98,13 @@ impl Link {
                     Error::Lost(why) if not_sent => Error::Unreachable(why),
                     error => error,
                 };
-                if error.is_of_this_server() {
+                // A single server that says it cannot answer is no better when it is asked over a new connection.
+                let elsewhere = error.is_of_this_server()
+                    && (error.failure().is_none() || self.dialer.len() > 1);
+                if elsewhere {
                     self.leave(generation);
                 }
-                let again = not_sent || (effect == Effect::None && error.is_of_this_server());
+                let again = not_sent || (effect == Effect::None && elsewhere);
                 if !again || attempts == ATTEMPTS_MAX {
                     return Err(error);
                 }

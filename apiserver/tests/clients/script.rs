@@ -1,7 +1,7 @@
 //! A script that `cargo xtask` has made ready: it is run, and what it wants broken is broken.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::servers;
@@ -15,19 +15,24 @@ pub(crate) struct Script {
     pub(crate) command: Command,
 }
 
+/// What runs the scripts of a library.
+pub(crate) fn program(library: &str) -> PathBuf {
+    let run = servers::built()
+        .join("interop-clients")
+        .join(library)
+        .join("run");
+    assert!(
+        run.is_file(),
+        "there is no {}: cargo xtask test makes it",
+        run.display()
+    );
+    run
+}
+
 impl Script {
     pub(crate) fn of(library: &str) -> Script {
-        let run = servers::built()
-            .join("interop-clients")
-            .join(library)
-            .join("run");
-        assert!(
-            run.is_file(),
-            "there is no {}: cargo xtask test makes it",
-            run.display()
-        );
         let mut command = Command::new("timeout");
-        command.arg(SECONDS_MAX).arg(run);
+        command.arg(SECONDS_MAX).arg(program(library));
         Script { command }
     }
 

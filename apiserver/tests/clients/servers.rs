@@ -39,7 +39,7 @@ pub(crate) struct Servers {
 }
 
 /// A process that ends with its test.
-struct Process(Child);
+pub(crate) struct Process(pub(crate) Child);
 
 struct Server {
     port: u16,

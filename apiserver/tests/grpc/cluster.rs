@@ -30,9 +30,9 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 /// Time until everything answers, or a stream tells its next event.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Pause between two looks at whether the server is ready.
-const LOOK_PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// The processes and files of one test.
 pub(crate) struct Cluster {

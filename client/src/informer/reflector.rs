@@ -65,7 +65,7 @@ impl<K: Object> Reflector<K> {
     /// One watch, to its end.
     async fn watch(&mut self, pauses: &mut Pauses) -> Result<(), Error> {
         let request = self.state.begin();
-        let mut stream = self.client.watch_raw(request).await?;
+        let mut stream = self.client.watch(request).await?;
         loop {
             let message = tokio::time::timeout(SILENCE_MAX, stream.message())
                 .await
