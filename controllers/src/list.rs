@@ -88,6 +88,33 @@ pub(crate) const CONTROLLERS: &[Controller] = &[
         "replicationcontroller",
         crate::replicaset::run::start_replication,
     ),
+    on(
+        "statefulset-controller",
+        "statefulset",
+        crate::statefulset::run::start,
+    ),
+    on(
+        "daemonset-controller",
+        "daemonset",
+        crate::daemonset::run::start,
+    ),
+    on("job-controller", "job", crate::job::run::start),
+    on("cronjob-controller", "cronjob", crate::cronjob::run::start),
+    on(
+        "ttl-after-finished-controller",
+        "ttl-after-finished",
+        crate::ttl_after_finished::start,
+    ),
+    on(
+        "disruption-controller",
+        "disruption",
+        crate::disruption::run::start,
+    ),
+    on(
+        "horizontal-pod-autoscaler-controller",
+        "horizontalpodautoscaling",
+        crate::hpa::run::start,
+    ),
     off(
         "bootstrap-signer-controller",
         "bootstrapsigner",
