@@ -27,7 +27,7 @@ mod monitors;
 mod namespace;
 mod node_ipam;
 mod node_lifecycle;
-mod options;
+pub mod options;
 mod owners;
 mod page;
 mod patches;

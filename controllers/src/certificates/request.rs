@@ -44,7 +44,7 @@ impl Request {
     /// If it is no request.
     pub(super) fn parse(pem: &[u8]) -> Result<Request, String> {
         let der = CertificateSigningRequestDer::from_pem_slice(pem)
-            .map_err(|_| "PEM block type must be CERTIFICATE REQUEST".to_owned())?;
+            .map_err(|_no_such_block| "PEM block type must be CERTIFICATE REQUEST".to_owned())?;
         Request::read(&der).ok_or_else(|| "the request for a certificate is damaged".to_owned())
     }
 

@@ -177,80 +177,67 @@ mod tests {
         Request::parse(samples::request(common_name, organizations, names).as_bytes()).unwrap()
     }
 
+    /// Holds what a signer says of a request against what it should say.
+    fn hold(signer: &str, request: &Request, table: &[(&[&str], &str)]) {
+        for (usages, expected) in table {
+            let found = admits(&csr(signer, usages), request);
+            let found = found.err().unwrap_or_default();
+            assert_eq!(found, *expected, "{signer} {usages:?}");
+        }
+    }
+
+    const SIGNS: &str = "digital signature";
+    const ENCRYPTS: &str = "key encipherment";
+
     #[test]
-    fn each_signer_takes_what_is_meant_for_it() {
+    fn clients_get_certificates_for_clients() {
+        let person = request("eve", &["system:nodes"], &[]);
+        let missing = "missing required usage for client certificate: client auth";
+        let invalid = "invalid usage for client certificate: server auth";
+        hold(
+            CLIENT,
+            &person,
+            &[
+                (&[SIGNS, "client auth"], ""),
+                (&[SIGNS], missing),
+                (&["server auth", "client auth"], invalid),
+            ],
+        );
+        hold(LEGACY, &person, &[(&[], "")]);
+    }
+
+    #[test]
+    fn nodes_get_certificates_for_nodes() {
         let node = request("system:node:a", &["system:nodes"], &[]);
         let named = request("system:node:a", &["system:nodes"], &["a.b"]);
         let other = request("system:node:a", &["system:nodes", "more"], &[]);
         let person = request("eve", &["system:nodes"], &[]);
-        let (signs, encrypts) = ("digital signature", "key encipherment");
-        for (signer, request, usages, expected) in [
-            (CLIENT, &person, &[signs, "client auth"][..], ""),
+        let usages = "usages did not match [client auth digital signature key encipherment]";
+        let client: &[&str] = &[SIGNS, "client auth"];
+        hold(
+            KUBELET_CLIENT,
+            &node,
+            &[
+                (client, ""),
+                (&[SIGNS, ENCRYPTS, "client auth"], ""),
+                (&["client auth"], usages),
+            ],
+        );
+        for (request, expected) in [
+            (&named, "DNS subjectAltNames are not allowed"),
+            (&other, "subject organization is not system:nodes"),
             (
-                CLIENT,
                 &person,
-                &[signs],
-                "missing required usage for client certificate: client auth",
-            ),
-            (
-                CLIENT,
-                &person,
-                &["server auth", "client auth"],
-                "invalid usage for client certificate: server auth",
-            ),
-            (KUBELET_CLIENT, &node, &[signs, "client auth"], ""),
-            (KUBELET_CLIENT, &node, &[signs, encrypts, "client auth"], ""),
-            (
-                KUBELET_CLIENT,
-                &node,
-                &["client auth"],
-                "usages did not match [client auth digital signature key encipherment]",
-            ),
-            (
-                KUBELET_CLIENT,
-                &named,
-                &[signs, "client auth"],
-                "DNS subjectAltNames are not allowed",
-            ),
-            (
-                KUBELET_CLIENT,
-                &other,
-                &[signs, "client auth"],
-                "subject organization is not system:nodes",
-            ),
-            (
-                KUBELET_CLIENT,
-                &person,
-                &[signs, "client auth"],
                 "subject common name does not begin with system:node:",
             ),
-            (
-                KUBELET_SERVING,
-                &named,
-                &[signs, encrypts, "server auth"],
-                "",
-            ),
-            (
-                KUBELET_SERVING,
-                &node,
-                &[signs, "server auth"],
-                "DNS or IP subjectAltName is required",
-            ),
-            (
-                KUBELET_SERVING,
-                &named,
-                &[signs, "client auth"],
-                "usages did not match [digital signature key encipherment server auth]",
-            ),
-            (LEGACY, &person, &[], ""),
         ] {
-            let found = admits(&csr(signer, usages), request);
-            assert_eq!(
-                found.err().unwrap_or_default(),
-                expected,
-                "{signer} {usages:?}"
-            );
+            hold(KUBELET_CLIENT, request, &[(client, expected)]);
         }
+        let usages = "usages did not match [digital signature key encipherment server auth]";
+        let server: &[&str] = &[SIGNS, ENCRYPTS, "server auth"];
+        hold(KUBELET_SERVING, &named, &[(server, ""), (client, usages)]);
+        let required = "DNS or IP subjectAltName is required";
+        hold(KUBELET_SERVING, &node, &[(server, required)]);
     }
 
     #[test]

@@ -47,10 +47,8 @@ pub(crate) fn start(context: &Context) {
     let of_pods = controller.clone();
     pods.on_change(move |change| of_pods.pod_changed(change));
     let queue = controller.queue.clone();
-    let informers = context.informers.clone();
-    let ready = async move { informers.synced().await };
     let workers = context.options.workers.concurrent_deployment_syncs;
-    context.work((NAME, workers), queue, ready, move |key: Key| {
+    context.work((NAME, workers), queue, context.synced(), move |key: Key| {
         let controller = controller.clone();
         async move { controller.sync(&key).await }
     });

@@ -41,19 +41,15 @@ pub(crate) fn start(context: &Context) {
     let of_pods = controller.clone();
     pods.on_change(move |change| of_pods.pod_changed(change));
     let (queue, stale) = (controller.queue.clone(), controller.stale.clone());
-    let informers = context.informers.clone();
-    let ready = async move { informers.synced().await };
     let of_budgets = controller.clone();
-    context.work((NAME, WORKERS), queue, ready, move |key: Key| {
+    context.work((NAME, WORKERS), queue, context.synced(), move |key: Key| {
         let controller = of_budgets.clone();
         async move { controller.sync(&key).await }
     });
-    let informers = context.informers.clone();
-    let ready = async move { informers.synced().await };
     context.work(
         ("disruption-controller pods", WORKERS),
         stale,
-        ready,
+        context.synced(),
         move |key: Key| {
             let controller = controller.clone();
             async move { controller.sync_stale(&key).await }

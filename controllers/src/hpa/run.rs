@@ -48,13 +48,11 @@ pub(crate) fn start(context: &Context) {
     let of_changes = controller.clone();
     autoscalers.on_change(move |change| of_changes.changed(change));
     let queue = controller.queue.clone();
-    let informers = context.informers.clone();
-    let ready = async move { informers.synced().await };
     let workers = context
         .options
         .workers
         .concurrent_horizontal_pod_autoscaler_syncs;
-    context.work((NAME, workers), queue, ready, move |key: Key| {
+    context.work((NAME, workers), queue, context.synced(), move |key: Key| {
         let controller = controller.clone();
         async move { Ok::<_, Error>(controller.sync(&key).await) }
     });

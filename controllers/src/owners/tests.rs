@@ -28,81 +28,46 @@ fn owned(owner: &ObjectMeta) -> ObjectMeta {
 #[test]
 fn an_object_is_owned_adopted_released_or_left() {
     let owner = meta("owner");
+    let (own, others, orphan) = (owned(&owner), owned(&meta("other")), meta("pod"));
     let elsewhere = ObjectMeta {
         namespace: Some("other".into()),
         ..meta("pod")
     };
-    let mut kept_but_not_managed = owned(&owner);
-    kept_but_not_managed.owner_references.as_mut().unwrap()[0].controller = None;
-    let table = [
-        ("its own", owner.clone(), owned(&owner), true, Claim::Own),
+    let mut kept = owned(&owner);
+    kept.owner_references.as_mut().unwrap()[0].controller = None;
+    for (name, object, is_selected, expected) in [
+        ("its own", &own, true, Claim::Own),
+        ("its own, not selected", &own, false, Claim::Release),
+        ("another's", &others, true, Claim::Leave),
+        ("an orphan", &orphan, true, Claim::Adopt),
         (
-            "its own, not selected",
-            owner.clone(),
-            owned(&owner),
-            false,
-            Claim::Release,
-        ),
-        (
-            "another's",
-            owner.clone(),
-            owned(&meta("other")),
-            true,
-            Claim::Leave,
-        ),
-        ("an orphan", owner.clone(), meta("pod"), true, Claim::Adopt),
-        (
-            "an orphan with owners but no controller",
-            owner.clone(),
-            kept_but_not_managed,
+            "an orphan with an owner that does not manage it",
+            &kept,
             true,
             Claim::Adopt,
         ),
-        (
-            "an orphan, not selected",
-            owner.clone(),
-            meta("pod"),
-            false,
-            Claim::Leave,
-        ),
+        ("an orphan, not selected", &orphan, false, Claim::Leave),
         (
             "an orphan that goes",
-            owner.clone(),
-            going(meta("pod")),
+            &going(meta("pod")),
             true,
             Claim::Leave,
         ),
-        (
-            "an orphan elsewhere",
-            owner.clone(),
-            elsewhere,
-            true,
-            Claim::Leave,
-        ),
-        (
-            "its own, while the owner goes",
-            going(owner.clone()),
-            owned(&owner),
-            true,
-            Claim::Own,
-        ),
-        (
-            "its own, not selected, while the owner goes",
-            going(owner.clone()),
-            owned(&owner),
-            false,
-            Claim::Leave,
-        ),
-        (
-            "an orphan, while the owner goes",
-            going(owner),
-            meta("pod"),
-            true,
-            Claim::Leave,
-        ),
-    ];
-    for (name, owner, object, is_selected, expected) in table {
-        assert_eq!(claim(&owner, &object, is_selected), expected, "{name}");
+        ("an orphan elsewhere", &elsewhere, true, Claim::Leave),
+    ] {
+        assert_eq!(claim(&owner, object, is_selected), expected, "{name}");
+    }
+}
+
+#[test]
+fn an_owner_that_goes_keeps_what_it_has_and_changes_nothing() {
+    let owner = going(meta("owner"));
+    for (name, object, is_selected, expected) in [
+        ("its own", &owned(&owner), true, Claim::Own),
+        ("its own, not selected", &owned(&owner), false, Claim::Leave),
+        ("an orphan", &meta("pod"), true, Claim::Leave),
+    ] {
+        assert_eq!(claim(&owner, object, is_selected), expected, "{name}");
     }
 }
 

@@ -55,9 +55,7 @@ fn start_for<K: Replicator>(context: &Context, name: &'static str, workers: usiz
     let of_pods = controller.clone();
     pods.on_change(move |change| of_pods.pod_changed(change));
     let queue = controller.queue.clone();
-    let informers = context.informers.clone();
-    let ready = async move { informers.synced().await };
-    context.work((name, workers), queue, ready, move |key: Key| {
+    context.work((name, workers), queue, context.synced(), move |key: Key| {
         let controller = controller.clone();
         async move { controller.sync(&key).await }
     });

@@ -44,93 +44,49 @@ fn without_rules_a_workload_doubles_at_most() {
     }
 }
 
+/// A name, how a policy is chosen, the size, what was added in the period, and the size that may be.
+const GROWTH: [(&str, &str, i32, i32, i32); 6] = [
+    ("the most", "Max", 10, 0, 15),
+    ("the least", "Min", 10, 0, 13),
+    ("not at all", "Disabled", 10, 0, 10),
+    ("what was added before counts", "Min", 10, 2, 11),
+    ("the period is used up", "Min", 10, 5, 10),
+    ("a part is rounded up", "Max", 1, 0, 4),
+];
+
 #[test]
-fn policies_limit_what_happens_in_a_period() {
-    let up = |policies: Value, select: &str| json!({"scaleUp": {"policies": policies, "selectPolicy": select}});
-    let both = json!([
-        {"type": "Pods", "value": 3, "periodSeconds": 60}, {"type": "Percent", "value": 50, "periodSeconds": 60},
+fn policies_limit_what_is_added_in_a_period() {
+    let policies = json!([
+        {"type": "Pods", "value": 3, "periodSeconds": 60},
+        {"type": "Percent", "value": 50, "periodSeconds": 60},
     ]);
-    for (name, behavior, current, added, wanted, expected) in [
-        (
-            "the most",
-            up(both.clone(), "Max"),
-            10,
-            0,
-            50,
-            (15, READY, "ScaleUpLimit"),
-        ),
-        (
-            "the least",
-            up(both.clone(), "Min"),
-            10,
-            0,
-            50,
-            (13, READY, "ScaleUpLimit"),
-        ),
-        (
-            "not at all",
-            up(both.clone(), "Disabled"),
-            10,
-            0,
-            50,
-            (10, READY, "ScaleUpLimit"),
-        ),
-        (
-            "what was added before counts",
-            up(both.clone(), "Min"),
-            10,
-            2,
-            50,
-            (11, READY, "ScaleUpLimit"),
-        ),
-        (
-            "the period is used up",
-            up(both.clone(), "Min"),
-            10,
-            5,
-            50,
-            (10, READY, "ScaleUpLimit"),
-        ),
-        (
-            "a part is rounded up",
-            up(both, "Max"),
-            1,
-            0,
-            50,
-            (4, READY, "ScaleUpLimit"),
-        ),
-        (
-            "by default",
-            json!({"scaleUp": {}}),
-            2,
-            0,
-            50,
-            (6, READY, "ScaleUpLimit"),
-        ),
-    ] {
+    for (name, select, current, added, expected) in GROWTH {
+        let behavior = json!({"scaleUp": {"policies": policies, "selectPolicy": select}});
         let mut history = History::default();
         history.added.push((at(9_950), added));
         history.added.push((at(9_000), 7));
-        assert_eq!(
-            normal(&behavior, current, &mut history, wanted),
-            expected,
-            "{name}"
-        );
+        let told = normal(&behavior, current, &mut history, 50);
+        assert_eq!(told, (expected, READY, "ScaleUpLimit"), "{name}");
     }
+    let by_default = normal(&json!({"scaleUp": {}}), 2, &mut History::default(), 50);
+    assert_eq!(by_default, (6, READY, "ScaleUpLimit"));
+}
+
+#[test]
+fn policies_limit_what_is_taken_in_a_period() {
     let down = json!({"scaleDown": {"stabilizationWindowSeconds": 0, "policies": [
-        {"type": "Percent", "value": 10, "periodSeconds": 60}, {"type": "Pods", "value": 3, "periodSeconds": 60},
+        {"type": "Percent", "value": 10, "periodSeconds": 60},
+        {"type": "Pods", "value": 3, "periodSeconds": 60},
     ]}});
     let told = normal(&down, 10, &mut History::default(), 1);
     assert_eq!(told, (7, READY, "ScaleDownLimit"));
     let mut history = History::default();
-    history.rescaled(
-        &Rescale {
-            from: 12,
-            to: 10,
-            reason: String::new(),
-        },
-        at(9_990),
-    );
+    let before = Rescale {
+        from: 12,
+        to: 10,
+        reason: String::new(),
+    };
+    history.rescaled(&before, at(9_990));
     assert_eq!(
         normal(&down, 10, &mut history, 1),
         (9, READY, "ScaleDownLimit")

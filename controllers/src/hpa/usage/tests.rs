@@ -57,94 +57,34 @@ fn asked<T>(letters: &str, replicas: i32, ask: impl FnOnce(Question<'_>) -> T) -
     })
 }
 
+/// A name, the pods, what they used, the percentage that is wanted, and the size.
+type Case = (&'static str, &'static str, &'static [i64], i32, i32);
+
+#[rustfmt::skip]
+const BY_UTILIZATION: [Case; 15] = [
+    ("as it should be", "rrr", &[500, 500, 500], 50, 3),
+    ("within the tolerance", "rrr", &[540, 540, 540], 50, 3),
+    ("too much", "rrr", &[700, 800, 900], 50, 5),
+    ("too little", "rrrr", &[100, 200, 100, 200], 50, 2),
+    ("what is not ready counts as nothing when growing", "rrn", &[900, 900, 900], 50, 4),
+    ("unready ones can hold growth back", "rnn", &[700, 900, 900], 50, 3),
+    ("a pod that was ready once counts with what it uses", "rrl", &[900, 900, 900], 50, 6),
+    ("what is not ready is not looked at when shrinking", "rrp", &[100, 100, 900], 50, 1),
+    ("young pods count when they are ready and measured since", "rry", &[900, 900, 900], 50, 4),
+    ("a window from before a pod was ready does not count", "rrj", &[900, 900, 900], 50, 4),
+    ("failed and going pods do not count", "rrfg", &[900, 900, 0, 0], 50, 4),
+    ("missing pods use nothing when growing", "rrr", &[900, 900], 50, 4),
+    ("missing pods use all they ask for when shrinking", "rrrr", &[100, 100, 100], 50, 3),
+    ("missing pods can hold shrinking back", "rrr", &[300, 300], 50, 3),
+    ("missing pods count with a target beyond all", "rrrr", &[100, 100, 100], 150, 2),
+];
+
 #[test]
 fn utilization_gives_a_size() {
-    for (name, letters, used, target, expected) in [
-        ("as it should be", "rrr", vec![500, 500, 500], 50, 3),
-        ("within the tolerance", "rrr", vec![540, 540, 540], 50, 3),
-        ("too much", "rrr", vec![700, 800, 900], 50, 5),
-        ("too little", "rrrr", vec![100, 200, 100, 200], 50, 2),
-        (
-            "what is not ready counts as nothing when growing",
-            "rrn",
-            vec![900, 900, 900],
-            50,
-            4,
-        ),
-        (
-            "unready ones can hold growth back",
-            "rnn",
-            vec![700, 900, 900],
-            50,
-            3,
-        ),
-        (
-            "a pod that was ready once counts with what it uses",
-            "rrl",
-            vec![900, 900, 900],
-            50,
-            6,
-        ),
-        (
-            "what is not ready is not looked at when shrinking",
-            "rrp",
-            vec![100, 100, 900],
-            50,
-            1,
-        ),
-        (
-            "young pods count when they are ready and measured since",
-            "rry",
-            vec![900, 900, 900],
-            50,
-            4,
-        ),
-        (
-            "a window from before a pod was ready does not count",
-            "rrj",
-            vec![900, 900, 900],
-            50,
-            4,
-        ),
-        (
-            "failed and going pods do not count",
-            "rrfg",
-            vec![900, 900, 0, 0],
-            50,
-            4,
-        ),
-        (
-            "missing pods use nothing when growing",
-            "rrr",
-            vec![900, 900],
-            50,
-            4,
-        ),
-        (
-            "missing pods use all they ask for when shrinking",
-            "rrrr",
-            vec![100, 100, 100],
-            50,
-            3,
-        ),
-        (
-            "missing pods can hold shrinking back",
-            "rrr",
-            vec![300, 300],
-            50,
-            3,
-        ),
-        (
-            "missing pods count with a target beyond all",
-            "rrrr",
-            vec![100, 100, 100],
-            150,
-            2,
-        ),
-    ] {
+    for (name, letters, used, target, expected) in BY_UTILIZATION {
         let replicas = i32::try_from(letters.len()).unwrap();
         let answer = asked(letters, replicas, |question| {
-            by_utilization(question, &samples(&used), target)
+            by_utilization(question, &samples(used), target)
         });
         assert_eq!(answer.map(|answer| answer.replicas), Ok(expected), "{name}");
     }
