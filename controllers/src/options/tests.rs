@@ -1,3 +1,5 @@
+//! Every flag, and what does not go together.
+
 use super::*;
 
 fn parse(line: &str) -> Result<Options, String> {

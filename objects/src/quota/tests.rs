@@ -1,3 +1,5 @@
+//! What objects take, and which names of a quota they are counted under.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Certificates that authorities sign, and how long they hold.
+
 use super::*;
 use crate::certificates::samples;
 

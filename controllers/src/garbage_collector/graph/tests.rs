@@ -1,3 +1,5 @@
+//! Stories of owners and dependents, told to a collector over a server of maps until nothing is left to do.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
