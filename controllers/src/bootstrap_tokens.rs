@@ -40,17 +40,22 @@ pub(crate) fn start_signing(context: &Context) {
     maps.on_change(move |_| added.add(()));
     let stores = (secrets.store(), maps.store());
     let client = context.client.clone();
-    context.work("bootstrap signer", WORKERS, queue, move |()| {
-        let map = stores.1.get(&Key::new(MAPS, MAP));
-        let secrets = stores.0.all();
-        let client = client.clone();
-        async move {
-            if let Some(map) = map {
-                sign(&client, &map, &secrets).await?;
+    context.work(
+        ("bootstrap signer", WORKERS),
+        queue,
+        context.synced(),
+        move |()| {
+            let map = stores.1.get(&Key::new(MAPS, MAP));
+            let secrets = stores.0.all();
+            let client = client.clone();
+            async move {
+                if let Some(map) = map {
+                    sign(&client, &map, &secrets).await?;
+                }
+                anyhow::Ok(Next::Done)
             }
-            anyhow::Ok(Next::Done)
-        }
-    });
+        },
+    );
 }
 
 async fn sign(client: &Client, map: &ConfigMap, secrets: &[Arc<Secret>]) -> Result<()> {
@@ -78,9 +83,9 @@ pub(crate) fn start_cleaning(context: &Context) {
     let store = secrets.store();
     let client = context.client.clone();
     context.work(
-        "bootstrap token cleaner",
-        WORKERS,
+        ("bootstrap token cleaner", WORKERS),
         queue,
+        context.synced(),
         move |key: Key| {
             let (found, client) = (store.get(&key), client.clone());
             async move {

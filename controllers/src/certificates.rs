@@ -60,9 +60,9 @@ pub(crate) fn start_approving(context: &Context) {
     let store = informer.store();
     let client = context.client.clone();
     context.work(
-        "CSR approving",
-        WORKERS,
+        ("CSR approving", WORKERS),
         queue(&informer),
+        context.synced(),
         move |key: Key| {
             let (found, client) = (store.get(&key), client.clone());
             async move {
@@ -149,15 +149,20 @@ pub(crate) fn start_signing(context: &Context) {
         material: context.material.clone(),
         life_max: context.options.signing.cluster_signing_duration,
     });
-    context.work("CSR signing", WORKERS, queue(&informer), move |key: Key| {
-        let (found, signer) = (store.get(&key), signer.clone());
-        async move {
-            if let Some(csr) = found {
-                signer.see_to(&csr).await?;
+    context.work(
+        ("CSR signing", WORKERS),
+        queue(&informer),
+        context.synced(),
+        move |key: Key| {
+            let (found, signer) = (store.get(&key), signer.clone());
+            async move {
+                if let Some(csr) = found {
+                    signer.see_to(&csr).await?;
+                }
+                anyhow::Ok(Next::Done)
             }
-            anyhow::Ok(Next::Done)
-        }
-    });
+        },
+    );
 }
 
 struct Signer {

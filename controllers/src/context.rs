@@ -1,6 +1,8 @@
 //! What every controller is started with.
 
+use std::convert::Infallible;
 use std::fmt::Display;
+use std::future::Future;
 use std::sync::Arc;
 
 use client::{Client, Informers, Item, Next, Recorder, WorkQueue};
@@ -10,13 +12,12 @@ use crate::material::Material;
 use crate::monitors::Monitors;
 use crate::options::Options;
 
-/// What every controller is started with. Clones share all of it.
-#[derive(Clone)]
+/// The means of all controllers for one term.
 pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) informers: Informers,
-    pub(crate) tasks: Tasks,
     pub(crate) recorder: Recorder,
+    pub(crate) tasks: Tasks,
     pub(crate) options: Arc<Options>,
     pub(crate) material: Arc<Material>,
     /// The metadata of everything.
@@ -24,12 +25,29 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Starts the workers of a controller, which wait until its informers know what there is.
+    /// Spawns a task that runs until it is done or its term is over.
+    pub(crate) fn spawn(&self, name: &str, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(name, OnFailure::Stop, |stop| async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = task => {}
+            }
+            Ok::<_, Infallible>(())
+        });
+    }
+
+    /// Waits until all informers that were made up to now know what there is.
+    pub(crate) fn synced(&self) -> impl Future<Output = ()> + Send + use<> {
+        let informers = self.informers.clone();
+        async move { informers.synced().await }
+    }
+
+    /// Spawns a queue's workers, which begin when `ready` is over: the informers that they look at are synced.
     pub(crate) fn work<T, F, S, E>(
         &self,
-        name: &'static str,
-        workers: usize,
+        (name, workers): (&str, usize),
         queue: Arc<WorkQueue<T>>,
+        ready: impl Future<Output = ()> + Send + 'static,
         sync: F,
     ) where
         T: Item + Sync,
@@ -37,22 +55,9 @@ impl Context {
         S: Future<Output = Result<Next, E>> + Send + 'static,
         E: Display + Send + 'static,
     {
-        let informers = self.informers.clone();
         self.spawn(name, async move {
-            informers.synced().await;
-            client::work(queue, workers, sync).await;
-        });
-    }
-
-    /// Starts a task that runs until the term is over.
-    pub(crate) fn spawn(
-        &self,
-        name: impl Into<String>,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) {
-        self.tasks.spawn(name, OnFailure::Stop, |stop| async move {
-            stop.run_until_cancelled_owned(task).await;
-            Ok::<(), anyhow::Error>(())
+            ready.await;
+            client::work(queue, workers.max(1), sync).await;
         });
     }
 }

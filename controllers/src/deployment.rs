@@ -5,6 +5,7 @@ mod history;
 mod limits;
 mod progress;
 mod rollout;
+pub(crate) mod run;
 mod scaling;
 mod sets;
 

@@ -115,6 +115,21 @@ pub(crate) const CONTROLLERS: &[Controller] = &[
         "pv-protection",
         crate::persistent_volumes::start_volumes,
     ),
+    on(
+        "deployment-controller",
+        "deployment",
+        crate::deployment::run::start,
+    ),
+    on(
+        "replicaset-controller",
+        "replicaset",
+        crate::replicaset::run::start,
+    ),
+    on(
+        "replicationcontroller-controller",
+        "replicationcontroller",
+        crate::replicaset::run::start_replication,
+    ),
     off(
         "bootstrap-signer-controller",
         "bootstrapsigner",

@@ -35,10 +35,15 @@ pub(crate) fn start(context: &Context) {
     });
     let client = context.client.clone();
     let workers = context.options.workers.concurrent_namespace_syncs;
-    context.work("namespace", workers, queue, move |name: String| {
-        let client = client.clone();
-        async move { sync(&client, &name).await }
-    });
+    context.work(
+        ("namespace", workers),
+        queue,
+        context.synced(),
+        move |name: String| {
+            let client = client.clone();
+            async move { sync(&client, &name).await }
+        },
+    );
 }
 
 async fn sync(client: &Client, name: &str) -> Result<Next> {

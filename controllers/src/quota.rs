@@ -73,13 +73,18 @@ pub(crate) fn start(context: &Context) {
         });
     }
     let workers = context.options.workers.concurrent_resource_quota_syncs;
-    context.work("quota", workers, queue, move |key: Key| {
-        let counter = counter.clone();
-        async move {
-            counter.monitors.synced().await;
-            counter.sync(&key).await
-        }
-    });
+    context.work(
+        ("quota", workers),
+        queue,
+        context.synced(),
+        move |key: Key| {
+            let counter = counter.clone();
+            async move {
+                counter.monitors.synced().await;
+                counter.sync(&key).await
+            }
+        },
+    );
 }
 
 fn hard(quota: &ResourceQuota) -> Option<&impl PartialEq> {

@@ -1,5 +1,7 @@
 //! ReplicaSets and ReplicationControllers: as many pods of one template as are asked for.
 
+pub(crate) mod run;
+
 use std::collections::HashMap;
 use std::time::Duration;
 

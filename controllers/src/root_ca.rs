@@ -47,9 +47,9 @@ pub(crate) fn start(context: &Context) {
     let store = maps.store();
     let client = context.client.clone();
     context.work(
-        "root CA publisher",
-        WORKERS,
+        ("root CA publisher", WORKERS),
         queue,
+        context.synced(),
         move |namespace: String| {
             let found = store.get(&Key::new(&*namespace, NAME));
             let action = decide(found.as_deref(), &authority);

@@ -142,7 +142,7 @@ fn start(client: Client, tasks: Tasks, options: &Options, material: Material) {
         }
     }
     for (name, informer) in context.informers.run() {
-        context.spawn(name, informer);
+        context.spawn(&name, informer);
     }
     if context.monitors.are_wanted() {
         context.spawn("monitors", context.monitors.clone().run());

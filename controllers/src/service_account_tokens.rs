@@ -59,10 +59,15 @@ pub(crate) fn start(context: &Context) {
         .options
         .workers
         .concurrent_serviceaccount_token_syncs;
-    context.work("service account tokens", workers, queue, move |key: Key| {
-        let tokens = tokens.clone();
-        async move { tokens.sync(&key).await }
-    });
+    context.work(
+        ("service account tokens", workers),
+        queue,
+        context.synced(),
+        move |key: Key| {
+            let tokens = tokens.clone();
+            async move { tokens.sync(&key).await }
+        },
+    );
 }
 
 /// The account that a secret has a token of; nothing if it has none.

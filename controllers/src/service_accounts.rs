@@ -31,9 +31,9 @@ pub(crate) fn start(context: &Context) {
     let stores = (namespaces.store(), accounts.store());
     let client = context.client.clone();
     context.work(
-        "serviceaccount",
-        WORKERS,
+        ("serviceaccount", WORKERS),
         queue,
+        context.synced(),
         move |namespace: String| {
             let wanted = is_missing(&stores, &namespace);
             let client = client.clone();
