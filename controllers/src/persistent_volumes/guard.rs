@@ -58,7 +58,7 @@ pub(crate) fn start_claims(context: &Context) {
     });
     let added = Arc::clone(&queue);
     pods.on_change(move |change| {
-        // Only a pod that goes, or was never bound, lets a claim go.
+        // Only a pod that goes lets a claim go.
         let pod = change.object();
         let is_leaving =
             matches!(change, Change::Deleted(_)) || protection::is_going(&pod.metadata);
