@@ -52,9 +52,9 @@ pub(crate) fn start(context: &Context) {
         triggers: Triggers::default(),
         teller: Teller::new(context, super::MANAGER),
     });
-    let (informers, added) = (context.informers.clone(), Arc::clone(&queue));
+    let (synced, added) = (context.synced(), Arc::clone(&queue));
     context.spawn("endpoints leftovers", async move {
-        informers.synced().await;
+        synced.await;
         for left in endpoints
             .store()
             .all()
@@ -65,10 +65,15 @@ pub(crate) fn start(context: &Context) {
         }
     });
     let workers = context.options.workers.concurrent_endpoint_syncs;
-    context.work("endpoints", workers, queue, move |key: Key| {
-        let controller = Arc::clone(&controller);
-        async move { controller.sync(&key).await }
-    });
+    context.work(
+        ("endpoints", workers),
+        queue,
+        context.synced(),
+        move |key: Key| {
+            let controller = Arc::clone(&controller);
+            async move { controller.sync(&key).await }
+        },
+    );
 }
 
 /// Whether it is a lock of old that has the form of Endpoints.

@@ -148,10 +148,15 @@ pub(crate) fn start(context: &Context) {
         }
     });
     let workers = context.options.workers.concurrent_service_endpoint_syncs;
-    context.work("endpointslice", workers, queue, move |key: Key| {
-        let controller = Arc::clone(&controller);
-        async move { controller.sync(&key).await }
-    });
+    context.work(
+        ("endpointslice", workers),
+        queue,
+        context.synced(),
+        move |key: Key| {
+            let controller = Arc::clone(&controller);
+            async move { controller.sync(&key).await }
+        },
+    );
 }
 
 impl Controller {

@@ -53,9 +53,9 @@ pub(crate) fn start(context: &Context) {
         .workers
         .mirroring_concurrent_service_endpoint_syncs;
     context.work(
-        "endpointslice mirroring",
-        workers,
+        ("endpointslice mirroring", workers),
         queue,
+        context.synced(),
         move |key: Key| {
             let controller = Arc::clone(&controller);
             async move { controller.sync(&key).await }

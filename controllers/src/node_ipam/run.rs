@@ -67,10 +67,15 @@ pub(crate) fn start(context: &Context) {
             },
         }
     });
-    context.work("node ipam", 1, queue, move |key: Key| {
-        let controller = Arc::clone(&controller);
-        async move { controller.sync(&key).await }
-    });
+    context.work(
+        ("node ipam", 1),
+        queue,
+        context.synced(),
+        move |key: Key| {
+            let controller = Arc::clone(&controller);
+            async move { controller.sync(&key).await }
+        },
+    );
 }
 
 impl Controller {

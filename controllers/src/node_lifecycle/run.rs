@@ -74,10 +74,10 @@ pub(crate) fn start(context: &Context) {
     });
     watch_nodes(context, &controller, &nodes);
     watch_pods(context, &controller, &pods);
-    let informers = context.informers.clone();
+    let synced = context.synced();
     let period = options.node_monitor_period.max(TAINT_PERIOD);
     context.spawn("node lifecycle", async move {
-        informers.synced().await;
+        synced.await;
         let mut looks = tokio::time::interval(period);
         let mut turns = tokio::time::interval(TAINT_PERIOD);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -103,10 +103,15 @@ fn watch_nodes(context: &Context, controller: &Arc<Controller>, nodes: &Informer
         }
     });
     let controller = Arc::clone(controller);
-    context.work("node taints", NODES_AT_A_TIME, queue, move |key: Key| {
-        let controller = Arc::clone(&controller);
-        async move { controller.follow_conditions(&key).await }
-    });
+    context.work(
+        ("node taints", NODES_AT_A_TIME),
+        queue,
+        context.synced(),
+        move |key: Key| {
+            let controller = Arc::clone(&controller);
+            async move { controller.follow_conditions(&key).await }
+        },
+    );
 }
 
 /// Tells pods that come to a node that is not ready.
@@ -124,10 +129,15 @@ fn watch_pods(context: &Context, controller: &Arc<Controller>, pods: &Informer<P
         }
     });
     let controller = Arc::clone(controller);
-    context.work("pods of nodes", PODS_AT_A_TIME, queue, move |key: Key| {
-        let controller = Arc::clone(&controller);
-        async move { controller.greet(&key).await }
-    });
+    context.work(
+        ("pods of nodes", PODS_AT_A_TIME),
+        queue,
+        context.synced(),
+        move |key: Key| {
+            let controller = Arc::clone(&controller);
+            async move { controller.greet(&key).await }
+        },
+    );
 }
 
 impl Controller {

@@ -24,15 +24,20 @@ pub(crate) fn start_volumes(context: &Context) {
         }
     });
     let (client, store) = (context.client.clone(), volumes.store());
-    context.work("volume protection", 1, queue, move |key: Key| {
-        let (client, volume) = (client.clone(), store.get(&key));
-        async move {
-            match volume.as_deref().and_then(protection::of_volume) {
-                Some(patch) => write::<PersistentVolume>(&client, &key, patch).await,
-                None => Ok(Next::Done),
+    context.work(
+        ("volume protection", 1),
+        queue,
+        context.synced(),
+        move |key: Key| {
+            let (client, volume) = (client.clone(), store.get(&key));
+            async move {
+                match volume.as_deref().and_then(protection::of_volume) {
+                    Some(patch) => write::<PersistentVolume>(&client, &key, patch).await,
+                    None => Ok(Next::Done),
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 struct Claims {
@@ -53,7 +58,7 @@ pub(crate) fn start_claims(context: &Context) {
     });
     let added = Arc::clone(&queue);
     pods.on_change(move |change| {
-        // Only a pod that goes, or was never bound, lets a claim go.
+        // Only a pod that goes lets a claim go.
         let pod = change.object();
         let is_leaving =
             matches!(change, Change::Deleted(_)) || protection::is_going(&pod.metadata);
@@ -69,10 +74,15 @@ pub(crate) fn start_claims(context: &Context) {
         claims: claims.store(),
         pods: pods.store(),
     });
-    context.work("claim protection", WORKERS, queue, move |key: Key| {
-        let controller = Arc::clone(&controller);
-        async move { controller.sync(&key).await }
-    });
+    context.work(
+        ("claim protection", WORKERS),
+        queue,
+        context.synced(),
+        move |key: Key| {
+            let controller = Arc::clone(&controller);
+            async move { controller.sync(&key).await }
+        },
+    );
 }
 
 impl Claims {

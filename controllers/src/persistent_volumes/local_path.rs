@@ -1,4 +1,4 @@
-//! Makes volumes that are directories of the node on which a claim's first pod runs.
+//! Makes volumes that are directories of the node on which a claim's first pod runs. What is in a directory stays there when its volume goes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -61,10 +61,15 @@ pub(crate) fn start(context: &Context) {
     );
     context.spawn("persistent volumes resync", resync);
     // One worker: of two claims that are looked at together, both would take the same volume.
-    context.work("persistent volumes", 1, queue, move |item: Item| {
-        let controller = Arc::clone(&controller);
-        async move { controller.sync(&item).await }
-    });
+    context.work(
+        ("persistent volumes", 1),
+        queue,
+        context.synced(),
+        move |item: Item| {
+            let controller = Arc::clone(&controller);
+            async move { controller.sync(&item).await }
+        },
+    );
 }
 
 /// Queues what changes, and a volume's claim when the volume goes.

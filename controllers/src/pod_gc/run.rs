@@ -38,9 +38,9 @@ pub(crate) fn start(context: &Context) {
         pods: pods.store(),
         ended_max: usize::try_from(context.options.terminated_pod_gc_threshold).unwrap_or_default(),
     };
-    let informers = context.informers.clone();
+    let synced = context.synced();
     context.spawn("pod garbage collector", async move {
-        informers.synced().await;
+        synced.await;
         let mut quarantine = Quarantine::default();
         let mut ticks = tokio::time::interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -79,13 +79,18 @@ pub(crate) fn start(context: &Context) {
         teller: Teller::new(context, "taint-eviction-controller"),
     });
     let watched = Arc::clone(&controller);
-    context.work("taint eviction", 1, queue, move |changed: Changed| {
-        let controller = Arc::clone(&watched);
-        async move {
-            controller.look(&changed);
-            Ok::<_, std::convert::Infallible>(Next::Done)
-        }
-    });
+    context.work(
+        ("taint eviction", 1),
+        queue,
+        context.synced(),
+        move |changed: Changed| {
+            let controller = Arc::clone(&watched);
+            async move {
+                controller.look(&changed);
+                Ok::<_, std::convert::Infallible>(Next::Done)
+            }
+        },
+    );
     context.spawn("taint eviction deletes", async move {
         controller.delete_due().await
     });
