@@ -13,7 +13,7 @@ mod objects_api;
 mod openapi;
 mod pages;
 mod path;
-mod reviews;
+pub(crate) mod reviews;
 mod stream;
 mod verbs;
 mod writes;

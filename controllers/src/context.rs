@@ -8,6 +8,8 @@ use std::sync::Arc;
 use client::{Client, Informers, Item, Next, Recorder, WorkQueue};
 use daemon::{OnFailure, Tasks};
 
+use crate::material::Material;
+use crate::monitors::Monitors;
 use crate::options::Options;
 
 /// The means of all controllers for one term.
@@ -17,6 +19,9 @@ pub(crate) struct Context {
     pub(crate) recorder: Recorder,
     pub(crate) tasks: Tasks,
     pub(crate) options: Arc<Options>,
+    pub(crate) material: Arc<Material>,
+    /// The metadata of everything.
+    pub(crate) monitors: Arc<Monitors>,
 }
 
 impl Context {
@@ -29,6 +34,12 @@ impl Context {
             }
             Ok::<_, Infallible>(())
         });
+    }
+
+    /// Waits until all informers that were made up to now know what there is.
+    pub(crate) fn synced(&self) -> impl Future<Output = ()> + Send + use<> {
+        let informers = self.informers.clone();
+        async move { informers.synced().await }
     }
 
     /// Spawns a queue's workers, which begin when `ready` is over: the informers that they look at are synced.

@@ -1,5 +1,6 @@
 //! The Kubernetes object model, pure: objects as JSON trees, and what their kinds say about them. No IO, no clock, no randomness.
 
+pub mod amounts;
 pub mod catalog;
 pub mod cel;
 pub mod codec;
@@ -14,6 +15,7 @@ pub mod openapi;
 pub mod patch;
 pub mod path;
 pub mod quantity;
+pub mod quota;
 pub mod schema;
 pub mod selector;
 pub mod status;

@@ -1,8 +1,8 @@
 //! Pods and claims keep to the limit ranges of their namespace, and containers get their defaults from them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use objects::amounts::{self, Amounts, pod_total};
 use objects::invalid::aggregate;
 use objects::quantity::Quantity;
 use objects::status::Status;
@@ -17,9 +17,6 @@ const PODS: &str = "pods";
 const CLAIMS: &str = "persistentvolumeclaims";
 /// The greatest amount that is compared in thousandths.
 const WHOLE_MAX: i64 = i64::MAX / 1000;
-
-/// Amounts by the name of what they are of.
-pub(super) type Amounts = BTreeMap<String, Quantity>;
 
 fn ranges(view: &dyn ObjectsView, review: &Review<'_>) -> Vec<Arc<Value>> {
     let ending = review.old.is_some_and(meta::is_deleting);
@@ -115,15 +112,8 @@ fn fill(container: &mut Value, part: &str, defaults: &Map) -> Vec<String> {
     set
 }
 
-pub(super) fn amounts(object: &Value, path: &[&str]) -> Amounts {
-    let fields = meta::map(object, path).into_iter().flatten();
-    fields
-        .filter_map(|(name, value)| Some((name.clone(), Quantity::from_value(value).ok()?)))
-        .collect()
-}
-
 fn judge_claim(range: &Value, claim: &Value) -> Vec<String> {
-    let requests = amounts(claim, &["spec", "resources", "requests"]);
+    let requests = amounts::at(claim, &["spec", "resources", "requests"]);
     let mut faults = Vec::new();
     for limit in meta::list(range, &["spec", "limits"]) {
         if limit["type"] != "PersistentVolumeClaim" {
@@ -134,10 +124,10 @@ fn judge_claim(range: &Value, claim: &Value) -> Vec<String> {
             requests: requests.clone(),
             limits: Amounts::new(),
         };
-        for (name, bound) in amounts(limit, &["min"]) {
+        for (name, bound) in amounts::at(limit, &["min"]) {
             faults.extend(judged.least(&name, &bound));
         }
-        for (name, bound) in amounts(limit, &["max"]) {
+        for (name, bound) in amounts::at(limit, &["max"]) {
             faults.extend(judged.most_requested(&name, &bound));
         }
     }
@@ -153,8 +143,8 @@ fn judge_pod(range: &Value, pod: &Value) -> Vec<String> {
                 .flat_map(|field| meta::list(pod, &["spec", field]))
                 .map(|container| Judged {
                     kind: "Container",
-                    requests: amounts(container, &["resources", "requests"]),
-                    limits: amounts(container, &["resources", "limits"]),
+                    requests: amounts::at(container, &["resources", "requests"]),
+                    limits: amounts::at(container, &["resources", "limits"]),
                 })
                 .collect(),
             "Pod" => vec![Judged {
@@ -165,64 +155,18 @@ fn judge_pod(range: &Value, pod: &Value) -> Vec<String> {
             _ => continue,
         };
         for one in judged {
-            for (name, bound) in amounts(limit, &["min"]) {
+            for (name, bound) in amounts::at(limit, &["min"]) {
                 faults.extend(one.least(&name, &bound));
             }
-            for (name, bound) in amounts(limit, &["max"]) {
+            for (name, bound) in amounts::at(limit, &["max"]) {
                 faults.extend(one.most(&name, &bound));
             }
-            for (name, bound) in amounts(limit, &["maxLimitRequestRatio"]) {
+            for (name, bound) in amounts::at(limit, &["maxLimitRequestRatio"]) {
                 faults.extend(one.ratio(&name, &bound));
             }
         }
     }
     faults
-}
-
-/// What a whole pod needs: its containers together, or an init container and the sidecars before it if that is more.
-pub(super) fn pod_total(pod: &Value, part: &str) -> Amounts {
-    let of = |container: &Value| amounts(container, &["resources", part]);
-    let mut total = Amounts::new();
-    for container in meta::list(pod, &["spec", "containers"]) {
-        add(&mut total, &of(container));
-    }
-    let (mut sidecars, mut starting) = (Amounts::new(), Amounts::new());
-    for container in meta::list(pod, &["spec", "initContainers"]) {
-        let own = of(container);
-        if container["restartPolicy"] == "Always" {
-            add(&mut total, &own);
-            add(&mut sidecars, &own);
-            raise(&mut starting, &sidecars);
-        } else {
-            let mut sum = own;
-            add(&mut sum, &sidecars);
-            raise(&mut starting, &sum);
-        }
-    }
-    raise(&mut total, &starting);
-    for (name, amount) in amounts(pod, &["spec", "resources", part]) {
-        if matches!(name.as_str(), "cpu" | "memory") {
-            total.insert(name, amount);
-        }
-    }
-    total
-}
-
-fn add(total: &mut Amounts, more: &Amounts) {
-    for (name, amount) in more {
-        let sum = total
-            .get(name)
-            .map_or_else(|| amount.clone(), |before| before.add(amount));
-        total.insert(name.clone(), sum);
-    }
-}
-
-fn raise(total: &mut Amounts, least: &Amounts) {
-    for (name, amount) in least {
-        if total.get(name).is_none_or(|before| before < amount) {
-            total.insert(name.clone(), amount.clone());
-        }
-    }
 }
 
 /// What something asks for, to be held against a range.
@@ -348,15 +292,5 @@ mod tests {
             limit["type"] = json!("Container");
             assert_eq!(judge_pod(&range(limit), &pod), [expected]);
         }
-    }
-
-    #[test]
-    fn a_pod_needs_its_sidecars_beside_its_containers() {
-        let of = |cpu: &str| json!({"requests": {"cpu": cpu}});
-        let pod = json!({"spec": {
-            "containers": [{"resources": of("1")}],
-            "initContainers": [{"restartPolicy": "Always", "resources": of("1")}, {"resources": of("3")}],
-        }});
-        assert_eq!(pod_total(&pod, "requests")["cpu"].to_string(), "4");
     }
 }

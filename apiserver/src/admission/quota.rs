@@ -2,29 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use objects::quantity::{Format, Quantity};
+use objects::amounts::{self, Amounts};
+use objects::quantity::Quantity;
+use objects::quota;
 use objects::status::Status;
 use objects::{Value, meta};
 use serde_json::json;
 
 use super::chain::Parts;
-use super::limits::{Amounts, pod_total};
 use super::{Operation, Review};
 use crate::storage::Written;
 
 /// How often a quota's status is written anew on top of somebody else's.
 const CONFLICTS_MAX: usize = 8;
-/// Resources that quotas count by their plain name.
-const PLAIN: [&str; 7] = [
-    "pods",
-    "services",
-    "replicationcontrollers",
-    "resourcequotas",
-    "secrets",
-    "configmaps",
-    "persistentvolumeclaims",
-];
-
 /// Takes what a new object needs out of the quotas of its namespace.
 pub(super) async fn validate(
     parts: &Parts,
@@ -37,23 +27,20 @@ pub(super) async fn validate(
         return Ok(());
     }
     let usage = usage(&asked.group, &asked.resource, object);
+    if usage.is_empty() {
+        return Ok(());
+    }
     for quota in parts
         .view
         .list("", "resourcequotas", Some(&asked.namespace))
     {
-        if is_scoped(&quota) {
+        if !quota::in_scope(&quota, &asked.group, &asked.resource, object) {
             continue;
         }
         let name = meta::name(&quota).to_owned();
         take(parts, review, object, &name, &usage).await?;
     }
     Ok(())
-}
-
-/// Quotas of some pods only, which are left to the controller that counts.
-fn is_scoped(quota: &Value) -> bool {
-    !meta::list(quota, &["spec", "scopes"]).is_empty()
-        || meta::at(quota, &["spec", "scopeSelector"]).is_some_and(|scopes| !scopes.is_null())
 }
 
 async fn take(
@@ -95,8 +82,8 @@ async fn take(
 /// What a quota has used when this is taken too; none if it does not count it.
 fn used_after(quota: &Value, usage: &Amounts) -> Result<Option<Value>, String> {
     let name = meta::name(quota);
-    let hard = super::limits::amounts(quota, &["status", "hard"]);
-    let used = super::limits::amounts(quota, &["status", "used"]);
+    let hard = amounts::at(quota, &["status", "hard"]);
+    let used = amounts::at(quota, &["status", "used"]);
     let requested: BTreeMap<&String, &Quantity> = usage
         .iter()
         .filter(|(kind, amount)| hard.contains_key(*kind) && !amount.is_zero())
@@ -135,53 +122,15 @@ fn used_after(quota: &Value, usage: &Amounts) -> Result<Option<Value>, String> {
     Ok(Some(after))
 }
 
-/// What an object takes, by the names that quotas have for it.
+/// What a new object takes, by the names that quotas count it under.
 fn usage(group: &str, plural: &str, object: &Value) -> Amounts {
-    let one = || Quantity::new(1, Format::Decimal);
-    let mut usage = Amounts::new();
-    let counted = objects::status::qualified(group, plural);
-    usage.insert(format!("count/{counted}"), one());
-    if !group.is_empty() {
-        return usage;
+    if quota::is_ignored(group, plural) {
+        return Amounts::new();
     }
-    if PLAIN.contains(&plural) {
-        usage.insert(plural.to_owned(), one());
-    }
-    match plural {
-        "pods" => add_pod(&mut usage, object),
-        "services" => match meta::text(object, &["spec", "type"]) {
-            "LoadBalancer" => {
-                usage.insert("services.loadbalancers".to_owned(), one());
-            }
-            "NodePort" => {
-                let ports = meta::list(object, &["spec", "ports"]).len();
-                let ports = i64::try_from(ports).unwrap_or(i64::MAX);
-                let amount = Quantity::new(ports, Format::Decimal);
-                usage.insert("services.nodeports".to_owned(), amount);
-            }
-            _ => {}
-        },
-        "persistentvolumeclaims" => {
-            let requests = super::limits::amounts(object, &["spec", "resources", "requests"]);
-            if let Some(size) = requests.get("storage") {
-                usage.insert("requests.storage".to_owned(), size.clone());
-            }
-        }
-        _ => {}
-    }
+    // A new object is not being deleted, so the time does not matter.
+    let mut usage = quota::usage(group, plural, object, 0);
+    usage.retain(|name, _| quota::counts(group, plural, name));
     usage
-}
-
-fn add_pod(usage: &mut Amounts, pod: &Value) {
-    for (name, amount) in pod_total(pod, "requests") {
-        if matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage") {
-            usage.insert(name.clone(), amount.clone());
-        }
-        usage.insert(format!("requests.{name}"), amount);
-    }
-    for (name, amount) in pod_total(pod, "limits") {
-        usage.insert(format!("limits.{name}"), amount);
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::failure::Failed;
 use super::options;
 use super::reads::encoded;
 use crate::registry::{Deleted, Request, WriteOptions};
-use crate::rest::{decode_applied, decode_json, decode_patched, note_object, wanted};
+use crate::rest::{decode_applied, decode_json, decode_patched, note_object, reviews, wanted};
 
 /// What a write made, and whether there was nothing before.
 type Written = (Value, bool);
@@ -35,7 +35,14 @@ pub(super) async fn create(
         let options = options::write(message.options.as_ref(), "CreateOptions", false)?;
         let object = decode_json(&message.object, &wanted(&request, &options))?;
         note_object(&request, &object);
-        if request.subresource.is_empty() {
+        let front = caller.front();
+        if !request.served.is_stored() {
+            let answer = reviews::answer(front, &request, object, &options).await?;
+            Ok((answer, false))
+        } else if request.subresource == "token" {
+            let token = reviews::token(front, &request, object, options.dry_run).await?;
+            Ok((token, false))
+        } else if request.subresource.is_empty() {
             Ok((registry.create(&request, object, &options).await?, true))
         } else {
             Ok((registry.act(&request, object, &options).await?, false))

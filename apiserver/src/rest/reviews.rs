@@ -3,24 +3,25 @@
 use objects::status::Status;
 use objects::{Value, meta};
 
-use super::objects_api::{Call, method_not_allowed, not_served};
+use super::front::Front;
+use super::objects_api::{method_not_allowed, not_served};
 use crate::admission::Operation;
 use crate::authn::{self, Clock};
 use crate::authz;
-use crate::registry::{Request, WriteOptions};
+use crate::registry::{Registry, Request, WriteOptions};
 
 /// The answer to what was sent to a resource whose objects are not stored.
-pub(super) async fn answer(
-    call: &Call<'_>,
+pub(crate) async fn answer(
+    front: &Front,
+    request: &Request,
     body: Value,
     options: &WriteOptions,
 ) -> Result<Value, Status> {
-    let (front, request) = (call.front, &call.request);
     let authorizer = front.authorizer.as_ref();
     // Who asks knows what was written before: roles and accounts are as new as that.
     front.registry.feed.barrier().await?;
     match request.served.resource.plural.as_str() {
-        "bindings" => bind(call, &body, options).await,
+        "bindings" => bind(&front.registry, request, &body, options).await,
         "tokenreviews" => authn::review::token(&front.authenticator, &body),
         "selfsubjectreviews" => Ok(authn::review::self_subject(&request.user, &Clock::system())),
         "subjectaccessreviews" => authz::review::subject_access(authorizer, &body),
@@ -38,8 +39,12 @@ pub(super) async fn answer(
 }
 
 /// A token for a service account.
-pub(super) async fn token(call: &Call<'_>, body: Value, dry_run: bool) -> Result<Value, Status> {
-    let (front, request) = (call.front, &call.request);
+pub(crate) async fn token(
+    front: &Front,
+    request: &Request,
+    body: Value,
+    dry_run: bool,
+) -> Result<Value, Status> {
     let tokens = front.tokens.as_ref().ok_or_else(not_served)?;
     front.registry.feed.barrier().await?;
     let body = front
@@ -55,9 +60,12 @@ pub(super) async fn token(call: &Call<'_>, body: Value, dry_run: bool) -> Result
 }
 
 /// The old way to give a pod its node, with the pod's name in the body alone.
-async fn bind(call: &Call<'_>, body: &Value, options: &WriteOptions) -> Result<Value, Status> {
-    let request = &call.request;
-    let registry = &call.front.registry;
+async fn bind(
+    registry: &Registry,
+    request: &Request,
+    body: &Value,
+    options: &WriteOptions,
+) -> Result<Value, Status> {
     let table = registry.resources.table();
     let pods = table.any_version("", "pods").ok_or_else(not_served)?;
     let pod = Request {

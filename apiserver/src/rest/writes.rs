@@ -27,9 +27,9 @@ pub(super) async fn create(call: &Call<'_>, request: Admitted) -> Result<Answer,
     note_object(&call.request, &object);
     let registry = &call.front.registry;
     let made = if !call.request.served.is_stored() {
-        reviews::answer(call, object, &options).await?
+        reviews::answer(call.front, &call.request, object, &options).await?
     } else if call.request.subresource == "token" {
-        reviews::token(call, object, options.dry_run).await?
+        reviews::token(call.front, &call.request, object, options.dry_run).await?
     } else if call.request.subresource.is_empty() {
         registry.create(&call.request, object, &options).await?
     } else {

@@ -1,0 +1,123 @@
+//! Ends namespaces: deletes all that is in them, pods first, and then lets them go.
+
+mod conditions;
+mod content;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use client::{Change, Client, Key, Kind, Next, Patch, WorkQueue};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use serde_json::json;
+
+use crate::context::Context;
+use crate::patches;
+use conditions::Outcome;
+
+/// How long after a change of a namespace its content is looked at: by then no server makes objects in it any more.
+const PAUSE: Duration = Duration::from_secs(5);
+/// What a namespace waits for until all is deleted.
+const FINALIZER: &str = "kubernetes";
+const TERMINATING: &str = "Terminating";
+
+pub(crate) fn start(context: &Context) {
+    let informer = context.informers.of::<Namespace>();
+    let queue = Arc::new(WorkQueue::new());
+    let added = queue.clone();
+    informer.on_change(move |change| {
+        let namespace = change.object();
+        let is_gone = matches!(change, Change::Deleted(_));
+        if namespace.metadata.deletion_timestamp.is_some() && !is_gone {
+            added.add_after(Key::of(&**namespace).name, PAUSE);
+        }
+    });
+    let client = context.client.clone();
+    let workers = context.options.workers.concurrent_namespace_syncs;
+    context.work(
+        ("namespace", workers),
+        queue,
+        context.synced(),
+        move |name: String| {
+            let client = client.clone();
+            async move { sync(&client, &name).await }
+        },
+    );
+}
+
+async fn sync(client: &Client, name: &str) -> Result<Next> {
+    let key = Key::new("", name);
+    let found = client.get::<Namespace>(&key).await;
+    let mut namespace = match found {
+        Err(error) if error.is_not_found() => return Ok(Next::Done),
+        found => found?,
+    };
+    let Some(deleted) = namespace.metadata.deletion_timestamp.clone() else {
+        return Ok(Next::Done);
+    };
+    let phase = namespace
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    if phase != Some(TERMINATING) {
+        let patch = json!({"status": {"phase": TERMINATING}});
+        let patch = Patch::Merge(patches::when_unchanged(&namespace.metadata, patch));
+        namespace = client.patch_status(&key, &patch).await?;
+    }
+    let finalizers = namespace
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.finalizers.as_ref());
+    if finalizers.is_none_or(Vec::is_empty) {
+        return Ok(Next::Done);
+    }
+    let outcome = content::delete(client, name, deleted.0).await;
+    tell(client, &namespace, &outcome).await;
+    if let Some(fault) = outcome.discovery.iter().chain(&outcome.failures).next() {
+        bail!("{fault}");
+    }
+    if outcome.estimate_seconds > 0 {
+        let seconds = outcome.estimate_seconds / 2 + 1;
+        let seconds = u64::try_from(seconds).unwrap_or_default();
+        return Ok(Next::After(Duration::from_secs(seconds)));
+    }
+    finalize(client, &key).await?;
+    Ok(Next::Done)
+}
+
+/// Writes into the namespace how its end goes. Whether that can be written does not matter for its end.
+async fn tell(client: &Client, namespace: &Namespace, outcome: &Outcome) {
+    let before = namespace
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.clone());
+    let before = before.unwrap_or_default();
+    let Some(after) = conditions::after(&before, outcome, Timestamp::now()) else {
+        return;
+    };
+    let patch = json!({"status": {"conditions": after}});
+    let patch = Patch::Merge(patches::when_unchanged(&namespace.metadata, patch));
+    let key = Key::of(namespace);
+    if let Err(error) = client.patch_status::<Namespace>(&key, &patch).await {
+        tracing::warn!(%error, "cannot tell how the end of a namespace goes");
+    }
+}
+
+/// Takes our finalizer away, after which the server lets the namespace go if there is no other.
+async fn finalize(client: &Client, key: &Key) -> Result<()> {
+    let namespaces = client.dynamic(Namespace::resource());
+    let found = namespaces.get(key).await;
+    let mut namespace = match found {
+        Err(error) if error.is_not_found() => return Ok(()),
+        found => found?,
+    };
+    if let Some(finalizers) = namespace["spec"]["finalizers"].as_array_mut() {
+        finalizers.retain(|finalizer| finalizer != FINALIZER);
+    }
+    let written = namespaces.subresource("finalize");
+    match written.update(key, &namespace).await {
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
