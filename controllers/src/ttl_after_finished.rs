@@ -22,7 +22,7 @@ pub(crate) fn start(context: &Context) {
     let workers = context.options.workers.concurrent_ttl_after_finished_syncs;
     let ready = async move { jobs.synced().await };
     context.work(
-        ("ttl-after-finished", workers),
+        ("ttl-after-finished-controller", workers),
         queue,
         ready,
         move |key: Key| {

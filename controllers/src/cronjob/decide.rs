@@ -85,7 +85,7 @@ pub(super) fn started(mut status: CronJobStatus, job: &Job, at: Timestamp) -> Cr
 }
 
 /// The type of the condition that ended a Job.
-pub(crate) fn ended(job: &Job) -> Option<&str> {
+fn ended(job: &Job) -> Option<&str> {
     let conditions = job.status.as_ref()?.conditions.iter().flatten();
     let mut ends =
         conditions.filter(|condition| matches!(condition.type_.as_str(), "Complete" | "Failed"));

@@ -11,7 +11,7 @@ const YEARS_MAX: i16 = 5;
 
 /// When something is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Schedule {
+pub(super) enum Schedule {
     Calendar(Calendar, TimeZone),
     /// At whole seconds, so far from each other.
     Every(SignedDuration),
@@ -19,7 +19,7 @@ pub(crate) enum Schedule {
 
 /// Minutes, hours and days, each a set of bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Calendar {
+pub(super) struct Calendar {
     minutes: u64,
     hours: u64,
     days: Field,
@@ -36,12 +36,12 @@ struct Field {
 
 impl Schedule {
     /// Reads a schedule. A zone in its text (`TZ=` or `CRON_TZ=`) goes before the one that is given.
-    pub(crate) fn parse(text: &str, zone: &TimeZone) -> Result<Schedule, String> {
+    pub(super) fn parse(text: &str, zone: &TimeZone) -> Result<Schedule, String> {
         parse::schedule(text, zone)
     }
 
     /// The first time after `after`, if there is one.
-    pub(crate) fn next(&self, after: Timestamp) -> Option<Timestamp> {
+    pub(super) fn next(&self, after: Timestamp) -> Option<Timestamp> {
         let second = Timestamp::from_second(after.as_second()).ok()?;
         match self {
             Schedule::Every(distance) => second.checked_add(*distance).ok(),

@@ -11,7 +11,7 @@ use super::pod;
 
 /// What a node means to a DaemonSet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fit {
+pub(super) enum Fit {
     /// A pod is to run there.
     Runs,
     /// A pod that runs there may stay, and none is made.
@@ -20,7 +20,7 @@ pub(crate) enum Fit {
     Unfit,
 }
 
-pub(crate) fn fit(set: &DaemonSet, node: &Node) -> Fit {
+pub(super) fn fit(set: &DaemonSet, node: &Node) -> Fit {
     let Some(spec) = set
         .spec
         .as_ref()

@@ -96,7 +96,7 @@ fn bind(spec: &mut PodSpec, node: &str) {
 }
 
 /// The node a pod runs on or is made for.
-pub(crate) fn target(pod: &Pod) -> Option<&str> {
+pub(super) fn target(pod: &Pod) -> Option<&str> {
     let bound = pods::node_name(pod);
     if !bound.is_empty() {
         return Some(bound);

@@ -65,10 +65,15 @@ pub(crate) fn start(context: &Context) {
     let workers = context.options.workers.concurrent_daemonset_syncs;
     let informers = context.informers.clone();
     let ready = async move { informers.synced().await };
-    context.work(("daemonset", workers), queue, ready, move |key: Key| {
-        let controller = controller.clone();
-        async move { controller.sync(&key).await }
-    });
+    context.work(
+        ("daemonset-controller", workers),
+        queue,
+        ready,
+        move |key: Key| {
+            let controller = controller.clone();
+            async move { controller.sync(&key).await }
+        },
+    );
 }
 
 /// Why a turn has to be taken again.

@@ -66,16 +66,26 @@ pub(crate) fn start(context: &Context) {
     let (informers, orphans) = (context.informers.clone(), controller.orphans.clone());
     let of_orphans = controller.clone();
     let ready = async move { informers.synced().await };
-    context.work(("job-orphans", workers), orphans, ready, move |key: Key| {
-        let controller = of_orphans.clone();
-        async move { controller.release_orphan(&key).await }
-    });
+    context.work(
+        ("job-controller orphans", workers),
+        orphans,
+        ready,
+        move |key: Key| {
+            let controller = of_orphans.clone();
+            async move { controller.release_orphan(&key).await }
+        },
+    );
     let informers = context.informers.clone();
     let ready = async move { informers.synced().await };
-    context.work(("job", workers), queue, ready, move |key: Key| {
-        let controller = controller.clone();
-        async move { controller.sync(&key).await }
-    });
+    context.work(
+        ("job-controller", workers),
+        queue,
+        ready,
+        move |key: Key| {
+            let controller = controller.clone();
+            async move { controller.sync(&key).await }
+        },
+    );
 }
 
 /// Why a turn has to be taken again.

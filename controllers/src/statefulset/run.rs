@@ -68,10 +68,15 @@ pub(crate) fn start(context: &Context) {
     let workers = context.options.workers.concurrent_statefulset_syncs;
     let informers = context.informers.clone();
     let ready = async move { informers.synced().await };
-    context.work(("statefulset", workers), queue, ready, move |key: Key| {
-        let controller = controller.clone();
-        async move { controller.sync(&key).await }
-    });
+    context.work(
+        ("statefulset-controller", workers),
+        queue,
+        ready,
+        move |key: Key| {
+            let controller = controller.clone();
+            async move { controller.sync(&key).await }
+        },
+    );
 }
 
 /// Why a turn has to be taken again.
