@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use client::{Binding, Client, ITEMS_MAX, Write};
-use daemon::{OnFailure, Tasks};
+use client::{Binding, Client, EventType, ITEMS_MAX, Recorder, Write};
+use daemon::Tasks;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
@@ -14,6 +14,7 @@ use crate::{
     lane::Lane,
     pod::PodView,
     random::Random,
+    run::{reporter, spawn},
     writes::{self, Told},
 };
 
@@ -47,6 +48,7 @@ enum Errand {
 pub(crate) struct Carrier {
     client: Client,
     inbox: Arc<Inbox>,
+    recorder: Recorder,
     host: String,
     bindings: Lane<(Arc<PodView>, Arc<str>)>,
     statuses: Lane<Write>,
@@ -56,11 +58,17 @@ pub(crate) struct Carrier {
 }
 
 impl Carrier {
-    pub(crate) fn new(client: Client, inbox: Arc<Inbox>, host: String, seed: u64) -> Arc<Carrier> {
+    pub(crate) fn new(
+        client: Client,
+        inbox: Arc<Inbox>,
+        recorder: Recorder,
+        seed: u64,
+    ) -> Arc<Carrier> {
         Arc::new(Carrier {
             client,
             inbox,
-            host,
+            recorder,
+            host: reporter(),
             bindings: Lane::new(BINDINGS_MAX * 2),
             statuses: Lane::new(STATUSES_MAX),
             events: Lane::new(EVENTS_MAX),
@@ -152,16 +160,13 @@ impl Carrier {
         if !why.is_known {
             self.push_status(writes::unschedulable(&why, Timestamp::now()));
         }
-        self.push_event(Told {
-            namespace: (*why.namespace).to_owned(),
-            name: (*why.name).to_owned(),
-            uid: (*why.uid).to_owned(),
-            kind: "Warning",
-            reason: "FailedScheduling",
-            action: "Scheduling",
-            message: why.message,
-            reporter: (*why.scheduler_name).to_owned(),
-        });
+        let about = writes::reference(&why.namespace, &why.name, &why.uid);
+        self.recorder.named(&why.scheduler_name).event(
+            &about,
+            EventType::Warning,
+            "FailedScheduling",
+            why.message,
+        );
     }
 
     fn push_status(&self, write: Write) {
@@ -307,13 +312,3 @@ impl Carrier {
 
 /// A pod, its node, and the victims there.
 type Preempted = (Arc<PodView>, Arc<str>, Vec<Arc<PodView>>);
-
-fn spawn(tasks: &Tasks, name: String, work: impl Future<Output = ()> + Send + 'static) {
-    tasks.spawn(name, OnFailure::Stop, |stop| async move {
-        tokio::select! {
-            () = work => {}
-            () = stop.cancelled() => {}
-        }
-        Ok::<(), std::convert::Infallible>(())
-    });
-}

@@ -139,6 +139,28 @@ pub fn decide(
     }
 }
 
+/// Judges every node for a pod: the nodes that fit, and what is wrong with the others.
+#[must_use]
+pub fn inspect(context: Context<'_>, pod: &PodView) -> (Vec<NodeIndex>, Diagnosis) {
+    let mut diagnosis = Diagnosis::new(context.snapshot.nodes().len());
+    let mut fits = Vec::new();
+    if let Some(search) = Search::prepare(context, pod, &mut diagnosis) {
+        let allowed = |node: &&NodeIndex| {
+            search
+                .allowed
+                .as_ref()
+                .is_none_or(|all| all.contains(**node))
+        };
+        for node in context.snapshot.nodes().iter().filter(allowed) {
+            match search.judge(*node) {
+                Ok(()) => fits.push(*node),
+                Err((plugin, verdict)) => diagnosis.reject(*node, plugin, verdict),
+            }
+        }
+    }
+    (fits, diagnosis)
+}
+
 /// The filters of one cycle with the nodes that they are asked about.
 struct Search<'a> {
     context: Context<'a>,
@@ -241,15 +263,15 @@ impl<'a> Search<'a> {
         feasible
     }
 
-    /// Judges a node both with the pods that were promised it and without, because they may never come.
+    /// Judges a node both without the pods that were promised it and with them, because they may never come.
     fn judge(&self, node: NodeIndex) -> Result<(), (usize, Verdict)> {
-        let site = self.context.snapshot.site(node);
+        self.judge.judge(&self.context.snapshot.site(node))?;
         if !self.ahead.is_empty()
             && let Some(trial) = self.ahead.get(&node)
         {
-            self.judge.on_trial(self.context.snapshot, node, trial)?;
+            return self.judge.on_trial(self.context.snapshot, node, trial);
         }
-        self.judge.judge(&site)
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod config;
 pub mod cycle;
 pub mod engine;
+pub mod explain;
 mod feed;
 pub mod framework;
 mod inbox;

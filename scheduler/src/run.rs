@@ -5,12 +5,12 @@ mod turn;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use client::{Client, Config, Informers};
+use client::{Client, Config, Election, ElectionConfig, Informers, Recorder};
 use daemon::{Format, OnFailure, Output, Signals, Tasks, Telemetry};
 
 use crate::{
     carrier::Carrier, config::Configuration, engine::Engine, feed, inbox::Inbox, options::Options,
-    resources::ResourceNames,
+    pod::DEFAULT_SCHEDULER, resources::ResourceNames,
 };
 
 /// Longest that tasks may take to end.
@@ -49,13 +49,47 @@ async fn serve(options: &Options) -> Result<()> {
     let configuration = configuration(options)?;
     let client = Client::new(connection(options)?)?;
     let tasks = Tasks::new();
-    start(&tasks, client, configuration).await?;
-    tokio::select! {
-        signal = signals.next() => tracing::info!(signal = signal.name(), "stopping"),
-        () = tasks.stop_asked() => {}
-    }
+    let ended = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal = signal.name(), "stopping");
+            Ok(())
+        }
+        () = tasks.stop_asked() => Ok(()),
+        ended = lead(&tasks, client, options, configuration) => ended,
+    };
     let report = tasks.stop(STOP_GRACE).await;
+    ended?;
     report.failure.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
+/// Schedules as long as the lease is held, or for ever where none is asked for. Ends with an error alone.
+async fn lead(
+    tasks: &Tasks,
+    client: Client,
+    options: &Options,
+    configuration: Configuration,
+) -> Result<()> {
+    let forever = std::future::pending::<Result<()>>();
+    if !options.leader_elect {
+        start(tasks, client, configuration).await?;
+        return forever.await;
+    }
+    let unique = random_seed()?;
+    let election = ElectionConfig {
+        namespace: options.leader_elect_resource_namespace.clone(),
+        name: options.leader_elect_resource_name.clone(),
+        identity: format!("{}_{unique:016x}", reporter()),
+        lease: options.leader_elect_lease_duration,
+        renew: options.leader_elect_renew_deadline,
+        retry: options.leader_elect_retry_period,
+    };
+    let election = Election::new(client, election)?;
+    election
+        .run(|term| async move {
+            start(tasks, term.client(), configuration).await?;
+            forever.await
+        })
+        .await?
 }
 
 /// Starts everything that schedules.
@@ -67,31 +101,41 @@ async fn start(tasks: &Tasks, client: Client, configuration: Configuration) -> R
     feed::follow(&informers, &inbox, &names);
     feed::follow_groups(&client, &informers, &inbox).await;
     for (name, future) in informers.run() {
-        tasks.spawn(name, OnFailure::Stop, |stop| async move {
-            tokio::select! {
-                () = future => {}
-                () = stop.cancelled() => {}
-            }
-            Ok::<(), std::convert::Infallible>(())
-        });
+        spawn(tasks, name, future);
     }
-    let host = std::env::var("HOSTNAME").unwrap_or_default();
-    let reporter = if host.is_empty() {
-        "kube-scheduler".to_owned()
-    } else {
-        host
-    };
-    let carrier = Carrier::new(client, inbox.clone(), reporter, seed.rotate_left(32));
+    let (recorder, writer) = Recorder::new(client.clone(), DEFAULT_SCHEDULER);
+    spawn(
+        tasks,
+        "scheduler: events of rejected pods".to_owned(),
+        writer,
+    );
+    let carrier = Carrier::new(client, inbox.clone(), recorder, seed.rotate_left(32));
     carrier.start(tasks);
     let engine = Engine::new(configuration.profiles, configuration.backoff, names, seed);
-    tasks.spawn("scheduler: decisions", OnFailure::Stop, |stop| async move {
+    let turns = turn::turns(engine, inbox, carrier, informers);
+    spawn(tasks, "scheduler: decisions".to_owned(), turns);
+    Ok(())
+}
+
+/// Starts a task that runs until it is told to stop, and whose failure ends the process.
+pub(crate) fn spawn(tasks: &Tasks, name: String, work: impl Future<Output = ()> + Send + 'static) {
+    tasks.spawn(name, OnFailure::Stop, |stop| async move {
         tokio::select! {
-            () = turn::turns(engine, inbox, carrier, informers) => {}
+            () = work => {}
             () = stop.cancelled() => {}
         }
         Ok::<(), std::convert::Infallible>(())
     });
-    Ok(())
+}
+
+/// The name of this machine, as far as it is known.
+pub(crate) fn reporter() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_default();
+    if host.is_empty() {
+        "kube-scheduler".to_owned()
+    } else {
+        host
+    }
 }
 
 fn configuration(options: &Options) -> Result<Configuration> {

@@ -105,14 +105,24 @@ pub(crate) fn preparation(preparation: &Preparation, objects: &Objects) -> Optio
     }
 }
 
-/// What an event tells.
+/// The pod that an event is about.
+pub(crate) fn reference(namespace: &str, name: &str, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Pod".to_owned()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    }
+}
+
+/// What an event of a pod that was scheduled or preempted tells.
 #[derive(Debug, Clone)]
 pub(crate) struct Told {
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) uid: String,
-    /// `Normal` or `Warning`.
-    pub(crate) kind: &'static str,
     pub(crate) reason: &'static str,
     pub(crate) action: &'static str,
     pub(crate) message: String,
@@ -132,7 +142,6 @@ impl Told {
             namespace: (*pod.namespace).to_owned(),
             name: (*pod.name).to_owned(),
             uid: (*pod.uid).to_owned(),
-            kind: "Normal",
             reason,
             action,
             message,
@@ -154,15 +163,8 @@ impl Told {
                 namespace: Some(self.namespace.clone()),
                 ..ObjectMeta::default()
             },
-            involved_object: ObjectReference {
-                api_version: Some("v1".to_owned()),
-                kind: Some("Pod".to_owned()),
-                namespace: Some(self.namespace),
-                name: Some(self.name),
-                uid: Some(self.uid),
-                ..ObjectReference::default()
-            },
-            type_: Some(self.kind.to_owned()),
+            involved_object: reference(&self.namespace, &self.name, &self.uid),
+            type_: Some("Normal".to_owned()),
             reason: Some(self.reason.to_owned()),
             action: Some(self.action.to_owned()),
             message: Some(message),

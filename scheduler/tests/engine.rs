@@ -1,0 +1,334 @@
+//! What the engine decides over time: scripts of what happens, and what it wants done.
+
+use std::sync::Arc;
+
+use jiff::{Timestamp, ToSpan};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use scheduler::{
+    config::Configuration,
+    engine::{Effect, Engine},
+    node::NodeView,
+    pod::PodView,
+    resources::ResourceNames,
+};
+use serde_json::{Value, from_value, json};
+
+struct Script {
+    engine: Engine,
+    names: ResourceNames,
+    now: Timestamp,
+}
+
+impl Script {
+    fn new() -> Script {
+        let names = ResourceNames::default();
+        let Configuration { profiles, backoff } = Configuration::standard();
+        let engine = Engine::new(profiles, backoff, names.clone(), 7);
+        Script {
+            engine,
+            names,
+            now: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn node(&mut self, name: &str, cpu: &str) {
+        let node: Node = from_value(json!({
+            "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
+            "status": {"allocatable": {"cpu": cpu, "memory": "8Gi", "pods": "10"}},
+        }))
+        .expect("the test is written so");
+        self.engine
+            .set_node(Arc::new(NodeView::new(&node, &self.names)), self.now);
+    }
+
+    fn view(&self, name: &str, cpu: &str, more: &Value) -> PodView {
+        let mut pod = json!({
+            "metadata": {"name": name, "namespace": "default", "uid": name},
+            "spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]},
+        });
+        for part in ["metadata", "spec", "status"] {
+            for (key, value) in more[part].as_object().into_iter().flatten() {
+                pod[part][key] = value.clone();
+            }
+        }
+        let pod: Pod = from_value(pod).expect("the test is written so");
+        PodView::new(&pod, &self.names)
+    }
+
+    fn pod(&mut self, name: &str, cpu: &str, more: Value) {
+        let view = self.view(name, cpu, &more);
+        self.engine.set_pod(Arc::new(view), self.now);
+    }
+
+    fn pass(&mut self, seconds: i64) {
+        self.now = self
+            .now
+            .checked_add(seconds.seconds())
+            .expect("the test is written so");
+        self.engine.tick(self.now);
+    }
+
+    /// Decides for every pod that can be tried, and tells what is to be done, a line each.
+    fn run(&mut self) -> Vec<String> {
+        while self.engine.schedule_next(self.now) {}
+        let effects = self.engine.take_effects();
+        effects.iter().map(|effect| self.line(effect)).collect()
+    }
+
+    fn line(&self, effect: &Effect) -> String {
+        match effect {
+            Effect::Bind { pod, node } => format!("bind {} {node}", pod.name),
+            Effect::Unschedulable(why) => format!("{}: {}", why.name, why.message),
+            Effect::Preempt { pod, node, victims } => {
+                let victims: Vec<&str> = victims.iter().map(|victim| &*victim.name).collect();
+                format!("{} evicts {} from {node}", pod.name, victims.join(","))
+            }
+            Effect::ClearNomination { pod } => format!("{} loses its nomination", pod.name),
+            Effect::Prepare { pod, .. } => format!("prepare {}", pod.name),
+        }
+    }
+
+    fn seen_on(&mut self, name: &str, cpu: &str, node: &str, more: Value) {
+        let mut more = more;
+        more["spec"]["nodeName"] = json!(node);
+        self.pod(name, cpu, more);
+    }
+}
+
+#[test]
+fn a_pod_that_fits_is_bound_and_counts_at_once() {
+    let mut script = Script::new();
+    script.node("n1", "1");
+    script.pod("a", "600m", json!({}));
+    script.pod("b", "600m", json!({}));
+    assert_eq!(
+        script.run(),
+        [
+            "bind a n1",
+            "b: 0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.",
+        ]
+    );
+}
+
+#[test]
+fn the_queue_hands_out_by_priority_then_by_age() {
+    let mut script = Script::new();
+    script.node("n1", "4");
+    script.pod("old", "100m", json!({}));
+    script.pass(1);
+    script.pod("new", "100m", json!({}));
+    script.pod("important", "100m", json!({"spec": {"priority": 5}}));
+    assert_eq!(
+        script.run(),
+        ["bind important n1", "bind old n1", "bind new n1"]
+    );
+}
+
+#[test]
+fn a_rejected_pod_is_tried_again_after_an_event_that_helps_and_after_no_other() {
+    let mut script = Script::new();
+    script.node("n1", "1");
+    script.pod("big", "2", json!({}));
+    assert_eq!(script.run().len(), 1);
+    script.pass(30);
+    assert_eq!(script.run(), Vec::<String>::new(), "nothing has happened");
+    script.node("n2", "1");
+    assert_eq!(
+        script.run(),
+        Vec::<String>::new(),
+        "a node as small as the first does not help"
+    );
+    script.node("n3", "4");
+    assert_eq!(script.run(), ["bind big n3"]);
+}
+
+#[test]
+fn a_pod_that_waits_for_five_minutes_is_tried_for_nothing() {
+    let mut script = Script::new();
+    script.node("n1", "1");
+    script.pod("big", "2", json!({}));
+    script.run();
+    script.pass(299);
+    assert_eq!(script.run().len(), 0);
+    script.pass(1);
+    assert_eq!(script.run().len(), 1);
+}
+
+#[test]
+fn without_nodes_a_pod_waits_for_one() {
+    let mut script = Script::new();
+    script.pod("a", "1", json!({}));
+    assert_eq!(script.run(), ["a: no nodes available to schedule pods"]);
+    script.node("n1", "4");
+    script.pass(1);
+    assert_eq!(script.run(), ["bind a n1"]);
+}
+
+#[test]
+fn a_pod_that_cannot_be_bound_gives_its_node_back_and_is_tried_after_a_while() {
+    let mut script = Script::new();
+    script.node("n1", "1");
+    script.pod("a", "1", json!({}));
+    assert_eq!(script.run(), ["bind a n1"]);
+    script.engine.bound("a", Err("no".to_owned()), script.now);
+    assert_eq!(
+        script.run(),
+        ["a: binding rejected: no"],
+        "it backs off after an error"
+    );
+    script.pass(1);
+    assert_eq!(script.run(), ["bind a n1"]);
+}
+
+#[test]
+fn a_pod_that_is_gone_before_it_was_bound_leaves_its_node() {
+    let mut script = Script::new();
+    script.node("n1", "1");
+    script.pod("a", "1", json!({}));
+    script.pod("b", "1", json!({}));
+    script.run();
+    script.engine.remove_pod("a", script.now);
+    script.pass(1);
+    assert_eq!(script.run(), ["bind b n1"]);
+}
+
+#[test]
+fn a_gated_pod_waits_until_its_gates_are_gone() {
+    let mut script = Script::new();
+    script.node("n1", "1");
+    script.pod(
+        "a",
+        "1",
+        json!({"spec": {"schedulingGates": [{"name": "g"}]}}),
+    );
+    assert_eq!(script.run().len(), 0);
+    script.pod("a", "1", json!({}));
+    assert_eq!(script.run(), ["bind a n1"]);
+}
+
+#[test]
+fn pods_of_other_schedulers_are_left_alone() {
+    let mut script = Script::new();
+    script.node("n1", "1");
+    script.pod("a", "1", json!({"spec": {"schedulerName": "another"}}));
+    assert_eq!(script.run().len(), 0);
+}
+
+#[test]
+fn an_important_pod_evicts_the_fewest_of_the_least_important_and_gets_their_node() {
+    let mut script = Script::new();
+    for (name, priority) in [("n1", 3), ("n2", 1)] {
+        script.node(name, "1");
+        for at in 0..2 {
+            let victim = format!("{name}-{at}");
+            script.seen_on(
+                &victim,
+                "500m",
+                name,
+                json!({"spec": {"priority": priority}}),
+            );
+        }
+    }
+    script.pod("high", "500m", json!({"spec": {"priority": 10}}));
+    let effects = script.run();
+    assert!(
+        effects[0].starts_with("high evicts n2-") && !effects[0].contains(','),
+        "one pod of the lower priority: {effects:?}"
+    );
+    assert_eq!(
+        effects[1],
+        "high: 0/2 nodes are available: 2 Insufficient cpu."
+    );
+    script.engine.preempted("high", true, script.now);
+    assert_eq!(script.run().len(), 0, "its victim is still there");
+    let victim = effects[0].split(' ').nth(2).expect("a victim").to_owned();
+    script.engine.remove_pod(&victim, script.now);
+    assert_eq!(script.run(), ["bind high n2"]);
+}
+
+#[test]
+fn the_room_of_a_nominated_pod_is_not_given_to_a_less_important_one() {
+    let mut script = Script::new();
+    script.node("n1", "1");
+    script.seen_on("low", "1", "n1", json!({}));
+    script.pod("high", "1", json!({"spec": {"priority": 10}}));
+    script.run();
+    script.engine.preempted("high", true, script.now);
+    script.pod("middle", "1", json!({"spec": {"priority": 5}}));
+    script.engine.remove_pod("low", script.now);
+    let effects = script.run();
+    assert!(effects.contains(&"bind high n1".to_owned()), "{effects:?}");
+    assert!(
+        !effects.contains(&"bind middle n1".to_owned()),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn a_pod_that_never_preempts_evicts_nobody() {
+    let mut script = Script::new();
+    script.node("n1", "1");
+    script.seen_on("low", "1", "n1", json!({}));
+    script.pod(
+        "high",
+        "1",
+        json!({"spec": {"priority": 10, "preemptionPolicy": "Never"}}),
+    );
+    assert_eq!(
+        script.run(),
+        [
+            "high: 0/1 nodes are available: 1 Insufficient cpu. preemption: not eligible due to preemptionPolicy=Never.",
+        ]
+    );
+}
+
+fn member(min: usize) -> Value {
+    json!({"metadata": {
+        "labels": {"scheduling.x-k8s.io/pod-group": "g"},
+        "annotations": {"scheduling.x-k8s.io/min-member": min.to_string()},
+    }})
+}
+
+#[test]
+fn a_group_waits_until_it_has_enough_members() {
+    let mut script = Script::new();
+    script.node("n1", "4");
+    script.pod("a", "1", member(2));
+    assert_eq!(
+        script.run(),
+        [
+            "a: 0/1 nodes are available: pod a cannot find enough sibling pods, current pods number: 1, minMember of group: 2.",
+        ]
+    );
+    script.pod("b", "1", member(2));
+    let mut effects = script.run();
+    effects.sort();
+    assert_eq!(effects, ["bind a n1", "bind b n1"]);
+}
+
+#[test]
+fn a_group_that_does_not_fit_as_a_whole_holds_nothing() {
+    let mut script = Script::new();
+    script.node("n1", "2");
+    for name in ["a", "b", "c"] {
+        script.pod(name, "1", member(3));
+    }
+    let effects = script.run();
+    assert!(
+        effects.iter().all(|line| !line.starts_with("bind")),
+        "{effects:?}"
+    );
+    script.pod("alone", "2", json!({}));
+    assert_eq!(script.run(), ["bind alone n1"], "the whole node is free");
+    script.node("n2", "4");
+    script.pass(1);
+    let effects = script.run();
+    assert_eq!(
+        effects
+            .iter()
+            .filter(|line| line.starts_with("bind"))
+            .count(),
+        3,
+        "{effects:?}"
+    );
+}
