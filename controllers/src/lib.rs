@@ -56,4 +56,5 @@ mod turns;
 mod written;
 
 pub use options::Options;
+pub use persistent_volumes::LOCAL_PATH;
 pub use run::run;

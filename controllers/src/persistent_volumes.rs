@@ -20,6 +20,7 @@ mod run;
 mod volumes;
 
 pub(crate) use guard::{start_claims, start_volumes};
+pub use local_path::PROVISIONER_NAME as LOCAL_PATH;
 pub(crate) use run::start;
 
 const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";

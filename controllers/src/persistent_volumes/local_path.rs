@@ -17,7 +17,7 @@ use super::{
 use crate::events::Event;
 
 /// The provisioner that a storage class names for such volumes.
-pub(crate) const PROVISIONER_NAME: &str = "mainstay.dev/local-path";
+pub const PROVISIONER_NAME: &str = "mainstay.dev/local-path";
 
 /// Where the directories are, unless the class has a parameter `path`.
 const PATH: &str = "/var/lib/mainstay/local-path";
