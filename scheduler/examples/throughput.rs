@@ -172,7 +172,7 @@ impl Bench {
         }
     }
 
-    /// Schedules until nothing is left to try, or so many pods are bound. How many were.
+    /// Schedules until so many pods are bound, or, without a number, until nothing is left to try now. How many were bound.
     fn drain(&mut self, enough: usize) -> usize {
         let mut bound = 0;
         while bound < enough {
@@ -197,6 +197,9 @@ impl Bench {
                 }
             }
             if !decided {
+                if enough == usize::MAX {
+                    break;
+                }
                 let Some(next) = self.engine.next_tick() else {
                     break;
                 };

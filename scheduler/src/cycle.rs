@@ -58,25 +58,18 @@ impl Nominated {
         self.by_node.get(node).map_or(&[], Vec::as_slice)
     }
 
-    /// Those that a pod has to leave room for, by node: of its priority and above, without itself.
-    fn ahead_of(&self, pod: &PodView, snapshot: &Snapshot) -> HashMap<NodeIndex, Trial> {
-        let mut ahead = HashMap::new();
-        for (node, pods) in &self.by_node {
-            let others = pods
-                .iter()
-                .filter(|o| o.priority >= pod.priority && o.uid != pod.uid);
-            let added: Vec<_> = others.cloned().collect();
-            if let Some(index) = snapshot.find(node).filter(|_| !added.is_empty()) {
-                ahead.insert(
-                    index,
-                    Trial {
-                        removed: Vec::new(),
-                        added,
-                    },
-                );
-            }
+    /// Those that a pod has to leave room for on a node: of its priority and above, without itself.
+    fn ahead_of(&self, pod: &PodView, node: &str) -> Option<Trial> {
+        if self.by_node.is_empty() {
+            return None;
         }
-        ahead
+        let others = self.on(node).iter();
+        let others = others.filter(|o| o.priority >= pod.priority && o.uid != pod.uid);
+        let added: Vec<_> = others.cloned().collect();
+        (!added.is_empty()).then(|| Trial {
+            removed: Vec::new(),
+            added,
+        })
     }
 }
 
@@ -167,7 +160,7 @@ struct Search<'a> {
     judge: Judge<'a>,
     /// Nodes that plugins narrowed the search to.
     allowed: Option<NodeSet>,
-    ahead: HashMap<NodeIndex, Trial>,
+    pod: &'a PodView,
 }
 
 impl<'a> Search<'a> {
@@ -203,12 +196,11 @@ impl<'a> Search<'a> {
         if allowed.is_some() {
             diagnosis.narrow(context.profile, narrowing);
         }
-        let ahead = context.nominated.ahead_of(pod, context.snapshot);
         Some(Search {
             context,
             judge,
             allowed,
-            ahead,
+            pod,
         })
     }
 
@@ -266,12 +258,17 @@ impl<'a> Search<'a> {
     /// Judges a node both without the pods that were promised it and with them, because they may never come.
     fn judge(&self, node: NodeIndex) -> Result<(), (usize, Verdict)> {
         self.judge.judge(&self.context.snapshot.site(node))?;
-        if !self.ahead.is_empty()
-            && let Some(trial) = self.ahead.get(&node)
-        {
-            return self.judge.on_trial(self.context.snapshot, node, trial);
+        match self.ahead_on(node) {
+            Some(trial) => self.judge.on_trial(self.context.snapshot, node, &trial),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// What the node would be with the pods that were promised it.
+    fn ahead_on(&self, node: NodeIndex) -> Option<Trial> {
+        self.context
+            .nominated
+            .ahead_of(self.pod, &self.context.snapshot.node(node).name)
     }
 }
 

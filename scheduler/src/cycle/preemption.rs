@@ -141,7 +141,7 @@ fn victims_on(
     }
     lower.sort_by_key(|pod| importance(pod));
     let mut fork = search.judge.fork();
-    let mut trial = search.ahead.get(&node).cloned().unwrap_or_default();
+    let mut trial = search.ahead_on(node).unwrap_or_default();
     trial.added.iter().for_each(|pod| fork.pod_added(pod, node));
     lower.iter().for_each(|pod| fork.pod_removed(pod, node));
     trial.removed.clone_from(&lower);
