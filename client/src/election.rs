@@ -19,9 +19,8 @@ use crate::client::Client;
 use crate::config::ConfigError;
 use crate::error::Error;
 use crate::fence::Fence;
-use crate::kind::Key;
+use crate::kind::{Key, Kind};
 use crate::pause::chance;
-use crate::request::Patch;
 
 /// A write is not begun in the last tenth of a lease: clocks may run at different rates.
 const MARGIN_PARTS: u32 = 10;
@@ -225,15 +224,29 @@ impl Election {
                 };
                 self.leases.create(&lease).await?
             }
-            Step::Write(spec, version) => self.write(&spec, &version).await?,
+            Step::Write(spec, version) => self.write(claims, spec, version).await?,
         };
         claims.observe(Some(&lease), Instant::now());
         Ok(true)
     }
 
-    async fn write(&self, spec: &LeaseSpec, version: &str) -> Result<Lease, Error> {
-        let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "spec": spec}));
-        self.leases.patch(&self.key(), &patch).await
+    /// Replaces the whole Lease, which candidates may do who may not patch it.
+    async fn write(
+        &self,
+        claims: &Claims,
+        spec: LeaseSpec,
+        version: String,
+    ) -> Result<Lease, Error> {
+        let lease = Lease {
+            metadata: ObjectMeta {
+                resource_version: Some(version),
+                ..claims.metadata()
+            },
+            spec: Some(spec),
+        };
+        let leases = self.leases.dynamic(<Lease as Kind>::resource());
+        let written = leases.update(&self.key(), &json!(lease)).await?;
+        serde_json::from_value(written).map_err(|error| Error::Malformed(error.to_string()))
     }
 
     /// Gives the lease back. Others wait for its end if that fails.
@@ -241,7 +254,7 @@ impl Election {
         let Some((spec, version)) = claims.release(jiff::Timestamp::now()) else {
             return;
         };
-        if let Err(error) = self.write(&spec, &version).await {
+        if let Err(error) = self.write(claims, spec, version).await {
             tracing::warn!(lease = %self.key(), %error, "the lease is not given back");
         }
     }

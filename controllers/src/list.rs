@@ -190,6 +190,16 @@ const ELSEWHERE: &[&str] = &[
     "resourcepoolstatusrequest-controller",
     "podgroup-protection-controller",
     "volumeattributesclass-protection-controller",
+    // Nobody here: times of kubelets' caches, claims that pods bring along, volumes of drivers, ranges of services.
+    "ttl-controller",
+    "ttl",
+    "ephemeral-volume-controller",
+    "ephemeral-volume",
+    "persistentvolume-attach-detach-controller",
+    "attachdetach",
+    "persistentvolume-expander-controller",
+    "persistentvolume-expander",
+    "service-cidr-controller",
     // Those of clouds.
     "service-lb-controller",
     "service",

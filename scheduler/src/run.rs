@@ -2,7 +2,14 @@
 
 mod turn;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use client::{Client, Config, Election, ElectionConfig, Informers, Recorder};
@@ -49,30 +56,41 @@ async fn serve(options: &Options) -> Result<()> {
     let configuration = configuration(options)?;
     let client = Client::new(connection(options)?)?;
     let tasks = Tasks::new();
-    let ended = tokio::select! {
-        signal = signals.next() => {
-            tracing::info!(signal = signal.name(), "stopping");
-            Ok(())
+    let leads = AtomicBool::new(false);
+    let led = lead((&tasks, &leads), client, options, configuration);
+    tokio::pin!(led);
+    let ended = loop {
+        tokio::select! {
+            ended = &mut led => break ended,
+            signal = signals.next() => {
+                tracing::info!(signal = signal.name(), "stopping");
+                if !leads.load(Ordering::Relaxed) {
+                    break Ok(());
+                }
+                tasks.ask_stop();
+            }
         }
-        () = tasks.stop_asked() => Ok(()),
-        ended = lead(&tasks, client, options, configuration) => ended,
     };
     let report = tasks.stop(STOP_GRACE).await;
     ended?;
     report.failure.map_or(Ok(()), |failure| Err(failure.into()))
 }
 
-/// Schedules as long as the lease is held, or for ever where none is asked for. Ends with an error alone.
+/// Schedules as long as the lease is held, or until it is asked to stop; then the lease is given back.
 async fn lead(
-    tasks: &Tasks,
+    (tasks, leads): (&Tasks, &AtomicBool),
     client: Client,
     options: &Options,
     configuration: Configuration,
 ) -> Result<()> {
-    let forever = std::future::pending::<Result<()>>();
-    if !options.leader_elect {
+    let schedule = |client: Client| async move {
+        leads.store(true, Ordering::Relaxed);
         start(tasks, client, configuration).await?;
-        return forever.await;
+        tasks.stop_asked().await;
+        Ok(())
+    };
+    if !options.leader_elect {
+        return schedule(client).await;
     }
     let unique = random_seed()?;
     let election = ElectionConfig {
@@ -84,12 +102,7 @@ async fn lead(
         retry: options.leader_elect_retry_period,
     };
     let election = Election::new(client, election)?;
-    election
-        .run(|term| async move {
-            start(tasks, term.client(), configuration).await?;
-            forever.await
-        })
-        .await?
+    election.run(|term| schedule(term.client())).await?
 }
 
 /// Starts everything that schedules.

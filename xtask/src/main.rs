@@ -18,7 +18,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask <task>
 
-  up [flags]      build, then start three replicas on this machine (flags of `mainstay up`)
+  up [flags]      build, then start a control plane on this machine (flags of `mainstay up`)
   test [filter]   build, then run every test of the workspace, interop tests with stock clients too
   interop [args]  only the interop tests; names the languages it lacks
   tidy            only the checks of the walls between the members, the style and the files

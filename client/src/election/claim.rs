@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use tokio::time::Instant;
 
 use super::ElectionConfig;
@@ -16,6 +16,7 @@ pub(super) struct Claims {
 }
 
 struct Seen {
+    metadata: ObjectMeta,
     spec: LeaseSpec,
     version: String,
     /// When it was first seen so, by this program's own clock: those of others are not believed.
@@ -43,16 +44,30 @@ impl Claims {
         };
         let spec = lease.spec.clone().unwrap_or_default();
         let version = lease.metadata.resource_version.clone().unwrap_or_default();
+        let metadata = ObjectMeta {
+            managed_fields: None,
+            ..lease.metadata.clone()
+        };
         match &mut self.seen {
-            Some(seen) if seen.spec == spec => seen.version = version,
+            Some(seen) if seen.spec == spec => {
+                seen.metadata = metadata;
+                seen.version = version;
+            }
             seen => {
                 *seen = Some(Seen {
+                    metadata,
                     spec,
                     version,
                     at: now,
                 });
             }
         }
+    }
+
+    /// What others have said of the Lease, which stays as it is.
+    pub(super) fn metadata(&self) -> ObjectMeta {
+        let seen = self.seen.as_ref();
+        seen.map(|seen| seen.metadata.clone()).unwrap_or_default()
     }
 
     /// The renewal of what one has had all the time, without a look at it.
@@ -124,8 +139,6 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
     use super::*;
 
     fn claims(identity: &str) -> Claims {

@@ -87,6 +87,8 @@ impl Apiservers {
             ("--authorization-mode", "Node,RBAC".to_owned()),
             ("--allow-privileged", "true".to_owned()),
             ("--enable-admission-plugins", "NodeRestriction".to_owned()),
+            // Nobody resolves the names of simulated nodes.
+            ("--kubelet-preferred-address-types", "InternalIP".to_owned()),
         ] {
             command.arg(format!("{flag}={value}"));
         }
