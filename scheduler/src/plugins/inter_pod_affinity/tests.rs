@@ -1,3 +1,5 @@
+//! What `InterPodAffinity` says of nodes: tables of cases, and random clusters against a plain way to the same answers.
+
 mod plain;
 
 use proptest::prelude::*;

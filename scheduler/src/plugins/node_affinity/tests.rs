@@ -1,3 +1,5 @@
+//! What `NodeAffinity` says of nodes, in tables of cases.
+
 use serde_json::{Value, from_value, json};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What `NodeResourcesFit` says of nodes, in tables of cases.
+
 use serde_json::{Value, json};
 
 use super::*;

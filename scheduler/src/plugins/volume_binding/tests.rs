@@ -1,3 +1,5 @@
+//! What `VolumeBinding` says of nodes and claims, in tables of cases.
+
 use serde_json::{Value, json};
 
 use super::*;
