@@ -1,3 +1,5 @@
+//! Cases of affinity between pods, by name and against a plain count of the same.
+
 mod plain;
 
 use proptest::prelude::*;

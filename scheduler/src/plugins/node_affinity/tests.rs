@@ -1,3 +1,5 @@
+//! Cases of nodes that pods ask for, and of those they like better.
+
 use serde_json::{Value, from_value, json};
 
 use super::*;

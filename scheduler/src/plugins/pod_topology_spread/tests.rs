@@ -1,3 +1,5 @@
+//! Cases of pods that are spread over domains, by name and against a plain count of the same.
+
 mod plain;
 
 use proptest::prelude::*;

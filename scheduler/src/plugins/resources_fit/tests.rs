@@ -1,3 +1,5 @@
+//! Cases of what fits on a node, and how well.
+
 use serde_json::{Value, json};
 
 use super::*;

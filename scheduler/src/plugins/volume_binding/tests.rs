@@ -1,3 +1,5 @@
+//! Cases of claims that have a volume, find one, or get one made.
+
 use serde_json::{Value, json};
 
 use super::*;
