@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use daemon::{Format, Output, Signals, Telemetry};
+use daemon::{Signals, Telemetry};
 
 use crate::{Config, Server};
 
@@ -24,17 +24,7 @@ pub fn run(config: &Config) -> ExitCode {
 }
 
 async fn serve(config: &Config) -> Result<()> {
-    let level = if config.verbosity >= 4 {
-        tracing::Level::DEBUG
-    } else {
-        tracing::Level::INFO
-    };
-    Telemetry {
-        level,
-        format: Format::Console,
-        outputs: vec![Output::Stderr],
-    }
-    .install()?;
+    Telemetry::of_verbosity(config.verbosity).install()?;
     let mut signals = Signals::install().context("cannot handle signals")?;
     let server = Server::start(config).await?;
     tracing::info!(address = %server.address, "serving Kubernetes' API");

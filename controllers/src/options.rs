@@ -127,13 +127,10 @@ pub struct Accepted {
 
 /// A time as Go writes it: `1h30m`, `5m0s`, `500ms`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
     let nanos = objects::codec::duration::parse(text)?;
     u64::try_from(nanos)
         .map(Duration::from_nanos)
-        .map_err(|_malformed| format!("{text:?} is less than nothing"))
+        .map_err(|_negative| format!("{text:?} is less than nothing"))
 }
 
 impl Options {

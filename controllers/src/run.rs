@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use client::{Client, Config, Election, ElectionConfig, Informers, Recorder};
-use daemon::{Format, OnFailure, Output, Signals, Tasks, Telemetry};
+use daemon::{OnFailure, Signals, Tasks, Telemetry};
 
 use crate::context::Context;
 use crate::list::CONTROLLERS;
@@ -42,17 +42,7 @@ pub fn run(options: &Options) -> ExitCode {
 }
 
 async fn serve(options: &Options) -> Result<()> {
-    let level = if options.verbosity >= 4 {
-        tracing::Level::DEBUG
-    } else {
-        tracing::Level::INFO
-    };
-    Telemetry {
-        level,
-        format: Format::Console,
-        outputs: vec![Output::Stderr],
-    }
-    .install()?;
+    Telemetry::of_verbosity(options.verbosity).install()?;
     let mut signals = Signals::install().context("cannot handle signals")?;
     let material = Material::load(&options.signing)?;
     let config = Config::from_kubeconfig(&options.kubeconfig)?;

@@ -2,7 +2,6 @@
 
 use client::{EventType, Kind, Recorder};
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::context::Context;
 use crate::events::Event;
@@ -23,20 +22,6 @@ impl Teller {
     /// Tells about an object.
     pub(crate) fn tell<K: Kind>(&self, object: &K, event: &Event) {
         self.tell_of(&client::reference(object), event);
-    }
-
-    /// Tells about an object of kind `K` of which no more than the metadata is at hand.
-    pub(crate) fn tell_as<K: Kind>(&self, object: &ObjectMeta, event: &Event) {
-        let about = ObjectReference {
-            api_version: Some(K::API_VERSION.to_owned()),
-            kind: Some(K::KIND.to_owned()),
-            name: object.name.clone(),
-            namespace: object.namespace.clone(),
-            resource_version: object.resource_version.clone(),
-            uid: object.uid.clone(),
-            field_path: None,
-        };
-        self.tell_of(&about, event);
     }
 
     /// Tells about what is known by a reference alone.

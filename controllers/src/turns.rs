@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use client::{Change, Key, Kind, Store, WorkQueue};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use objects::selector::label::Selector;
 
 use crate::expectations::Expectations;
 use crate::{owners, selectors};
@@ -18,7 +19,7 @@ pub(crate) struct Turns<K> {
     pub(crate) owners: Store<K>,
     pub(crate) queue: Arc<WorkQueue<Key>>,
     pub(crate) expectations: Expectations<Key>,
-    pub(crate) selector: fn(&K) -> Option<&LabelSelector>,
+    pub(crate) selector: fn(&K) -> Result<Selector, String>,
     /// How long changes of pods are gathered before their owner's turn.
     pub(crate) delay: Duration,
 }
@@ -83,8 +84,9 @@ impl<K: Kind> Turns<K> {
         }
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         for owner in self.owners.in_namespace(namespace) {
-            let selector = selectors::read((self.selector)(&owner));
-            if selector.is_ok_and(|selector| selectors::selects(&selector, &pod.metadata)) {
+            if (self.selector)(&owner)
+                .is_ok_and(|selector| selectors::selects(&selector, &pod.metadata))
+            {
                 self.soon(Key::of(owner.as_ref()));
             }
         }

@@ -53,6 +53,17 @@ pub enum TelemetryError {
 }
 
 impl Telemetry {
+    /// Lines for people on standard error, as much as Kubernetes' flag `--v` asks for: with debug output from 4 on.
+    #[must_use]
+    pub fn of_verbosity(verbosity: u8) -> Telemetry {
+        let is_debug = verbosity >= 4;
+        Telemetry {
+            level: if is_debug { Level::DEBUG } else { Level::INFO },
+            format: Format::Console,
+            outputs: vec![Output::Stderr],
+        }
+    }
+
     /// Makes this the log output of the whole process.
     ///
     /// # Errors

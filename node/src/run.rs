@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use client::{Client, Config, Informers, Query, Recorder};
-use daemon::{Format, OnFailure, Output, Signals, Tasks, Telemetry};
+use daemon::{OnFailure, Signals, Tasks, Telemetry};
 use k8s_openapi::api::core::v1::{Node, Pod};
 
 use crate::agent::Agents;
@@ -38,17 +38,7 @@ pub fn run(options: Options) -> ExitCode {
 }
 
 async fn serve(options: Options) -> Result<()> {
-    let level = if options.verbosity >= 4 {
-        tracing::Level::DEBUG
-    } else {
-        tracing::Level::INFO
-    };
-    Telemetry {
-        level,
-        format: Format::Console,
-        outputs: vec![Output::Stderr],
-    }
-    .install()?;
+    Telemetry::of_verbosity(options.verbosity).install()?;
     let mut signals = Signals::install().context("cannot handle signals")?;
     let config = Config::from_kubeconfig(&options.kubeconfig)?.with_user_agent(AGENT);
     let client = Client::new(config)?;

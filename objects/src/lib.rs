@@ -6,6 +6,7 @@ pub mod cel;
 pub mod codec;
 pub mod convert;
 pub mod crd;
+pub mod cron;
 pub mod defaults;
 pub mod discovery;
 pub mod invalid;

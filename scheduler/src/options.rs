@@ -1,6 +1,7 @@
 //! The command line, with kube-scheduler's flags.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Parser};
 
@@ -22,20 +23,20 @@ pub struct Options {
     pub leader_elect: bool,
     /// Seconds that others wait before they take a lease that is not renewed: `15s`.
     #[arg(long, default_value = "15s", value_parser = duration)]
-    pub leader_elect_lease_duration: std::time::Duration,
+    pub leader_elect_lease_duration: Duration,
     /// Seconds that a leader tries to renew: `10s`.
     #[arg(long, default_value = "10s", value_parser = duration)]
-    pub leader_elect_renew_deadline: std::time::Duration,
+    pub leader_elect_renew_deadline: Duration,
     /// Seconds between tries: `2s`.
     #[arg(long, default_value = "2s", value_parser = duration)]
-    pub leader_elect_retry_period: std::time::Duration,
+    pub leader_elect_retry_period: Duration,
     #[arg(long, default_value = "kube-scheduler")]
     pub leader_elect_resource_name: String,
     #[arg(long, default_value = "kube-system")]
     pub leader_elect_resource_namespace: String,
     /// From 4 on with debug output.
     #[arg(short = 'v', long = "v", default_value_t = 2)]
-    pub verbosity: u32,
+    pub verbosity: u8,
     #[command(flatten)]
     pub accepted: Accepted,
 }
@@ -88,30 +89,9 @@ impl Options {
 }
 
 /// A duration in Go's form: `15s`, `1m30s`, `500ms`.
-fn duration(text: &str) -> Result<std::time::Duration, String> {
-    let wrong = || format!("`{text}` is no duration such as 15s");
-    let mut total = std::time::Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or_else(wrong)?;
-        let (number, tail) = rest.split_at(digits);
-        let end = tail
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(end);
-        let scale = match unit {
-            "ms" => 0.001,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return Err(wrong()),
-        };
-        let number: f64 = number.parse().map_err(|_unreadable| wrong())?;
-        let part = std::time::Duration::try_from_secs_f64(number * scale);
-        total += part.map_err(|_too_large| wrong())?;
-        rest = tail;
-    }
-    Ok(total)
+fn duration(text: &str) -> Result<Duration, String> {
+    let nanos = objects::codec::duration::parse(text)?;
+    u64::try_from(nanos)
+        .map(Duration::from_nanos)
+        .map_err(|_negative| format!("{text:?} is less than nothing"))
 }

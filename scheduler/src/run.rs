@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use client::{Client, Config, Election, ElectionConfig, Informers, Recorder};
-use daemon::{Format, OnFailure, Output, Signals, Tasks, Telemetry};
+use daemon::{OnFailure, Signals, Tasks, Telemetry};
 
 use crate::{
     carrier::Carrier, config::Configuration, engine::Engine, feed, inbox::Inbox, options::Options,
@@ -41,17 +41,7 @@ pub fn run(options: &Options) -> ExitCode {
 }
 
 async fn serve(options: &Options) -> Result<()> {
-    let level = if options.verbosity >= 4 {
-        tracing::Level::DEBUG
-    } else {
-        tracing::Level::INFO
-    };
-    Telemetry {
-        level,
-        format: Format::Console,
-        outputs: vec![Output::Stderr],
-    }
-    .install()?;
+    Telemetry::of_verbosity(options.verbosity).install()?;
     let mut signals = Signals::install().context("cannot handle signals")?;
     let configuration = configuration(options)?;
     let client = Client::new(connection(options)?)?;

@@ -12,8 +12,8 @@ use crate::context::Context;
 use crate::events::Event;
 use crate::patches;
 use crate::services;
+use crate::services::awaited::Awaited;
 use crate::services::feed::{self, Triggers};
-use crate::services::written::Written;
 use crate::telling::Teller;
 
 /// How long a store is waited for that lacks what was written.
@@ -24,7 +24,7 @@ struct Controller {
     services: Store<Service>,
     pods: Store<Pod>,
     endpoints: Store<Endpoints>,
-    written: Written,
+    awaited: Awaited,
     triggers: Triggers,
     teller: Teller,
 }
@@ -48,7 +48,7 @@ pub(crate) fn start(context: &Context) {
         services: services.store(),
         pods: pods.store(),
         endpoints: endpoints.store(),
-        written: Written::default(),
+        awaited: Awaited::default(),
         triggers: Triggers::default(),
         teller: Teller::new(context, super::MANAGER),
     });
@@ -90,7 +90,7 @@ impl Controller {
         let current = self.endpoints.get(key);
         let Some(service) = self.services.get(key) else {
             self.triggers.forget(key);
-            self.written.forget(key);
+            self.awaited.forget(key);
             if let Some(current) = current.filter(|current| !is_lock(current)) {
                 self.delete(key, &current).await?;
             }
@@ -100,7 +100,7 @@ impl Controller {
             return Ok(Next::Done);
         }
         if self
-            .written
+            .awaited
             .is_missing(key, current.iter().map(|current| &current.metadata))
         {
             return Ok(Next::After(CATCH_UP));
@@ -132,7 +132,7 @@ impl Controller {
         };
         match outcome {
             Ok(written) => {
-                self.written.wrote(key, &written.metadata);
+                self.awaited.wrote(key, &written.metadata);
                 Ok(Next::Done)
             }
             Err(error) if error.is_namespace_terminating() => Ok(Next::Done),

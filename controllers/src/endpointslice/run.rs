@@ -16,8 +16,8 @@ use crate::context::Context;
 use crate::events::Event;
 use crate::patches;
 use crate::pods;
+use crate::services::awaited::Awaited;
 use crate::services::feed::{self, Triggers};
-use crate::services::written::Written;
 use crate::services::{self, MANAGED_BY, SERVICE_NAME};
 use crate::telling::Teller;
 
@@ -36,7 +36,7 @@ struct Controller {
     pods: Store<Pod>,
     nodes: Store<Node>,
     slices: Store<EndpointSlice>,
-    written: Arc<Written>,
+    awaited: Arc<Awaited>,
     triggers: Triggers,
     /// Services with pods that are left out because their nodes are not known yet.
     lacking: Mutex<BTreeSet<Key>>,
@@ -81,7 +81,7 @@ pub(crate) fn managed(
 pub(crate) fn follow(
     slices: &Informer<EndpointSlice>,
     queue: &Arc<WorkQueue<Key>>,
-    written: &Arc<Written>,
+    awaited: &Arc<Awaited>,
     manager: &'static str,
 ) {
     slices.index(BY_SERVICE, |slice| {
@@ -90,7 +90,7 @@ pub(crate) fn follow(
             .map(Key::to_string)
             .collect()
     });
-    let (queue, written) = (Arc::clone(queue), Arc::clone(written));
+    let (queue, awaited) = (Arc::clone(queue), Arc::clone(awaited));
     slices.on_change(move |change| {
         let is_deleted = matches!(change, Change::Deleted(_));
         let before = match change {
@@ -102,7 +102,7 @@ pub(crate) fn follow(
         if let Some(service) = service
             .as_ref()
             .filter(|_| is_managed_by(&now.metadata, manager))
-            && written.saw(service, &now.metadata, is_deleted)
+            && awaited.saw(service, &now.metadata, is_deleted)
         {
             queue.add_after(service.clone(), PAUSE);
         }
@@ -118,7 +118,7 @@ pub(crate) fn follow(
 
 pub(crate) fn start(context: &Context) {
     let queue = Arc::new(WorkQueue::new());
-    let written = Arc::new(Written::default());
+    let awaited = Arc::new(Awaited::default());
     let (services, pods) = (
         context.informers.of::<Service>(),
         context.informers.of::<Pod>(),
@@ -127,7 +127,7 @@ pub(crate) fn start(context: &Context) {
         context.informers.of::<Node>(),
         context.informers.of::<EndpointSlice>(),
     );
-    follow(&slices, &queue, &written, MANAGER);
+    follow(&slices, &queue, &awaited, MANAGER);
     feed::feed(&context.informers, &queue);
     let controller = Arc::new(Controller {
         client: context.client.clone(),
@@ -135,7 +135,7 @@ pub(crate) fn start(context: &Context) {
         pods: pods.store(),
         nodes: nodes.store(),
         slices: slices.store(),
-        written,
+        awaited,
         triggers: Triggers::default(),
         lacking: Mutex::default(),
         teller: Teller::new(context, "endpoint-slice-controller"),
@@ -163,7 +163,7 @@ impl Controller {
     async fn sync(&self, key: &Key) -> Result<Next> {
         let Some(service) = self.services.get(key) else {
             self.triggers.forget(key);
-            self.written.forget(key);
+            self.awaited.forget(key);
             return Ok(Next::Done);
         };
         if service.spec.as_ref().and_then(services::selector).is_none() {
@@ -171,7 +171,7 @@ impl Controller {
         }
         let slices = managed(&self.slices, key, MANAGER);
         if self
-            .written
+            .awaited
             .is_missing(key, slices.iter().map(|slice| &slice.metadata))
         {
             return Ok(Next::After(CATCH_UP));
@@ -190,7 +190,7 @@ impl Controller {
         if !plan.skipped.is_empty() {
             self.lacking.lock().insert(key.clone());
         }
-        if let Err(error) = carry_out(&self.client, &self.written, key, plan).await {
+        if let Err(error) = carry_out(&self.client, &self.awaited, key, plan).await {
             if error.is_namespace_terminating() {
                 return Ok(Next::Done);
             }
@@ -228,13 +228,13 @@ impl Controller {
 /// Writes a plan, creates first, so that no endpoint is missing in between.
 pub(crate) async fn carry_out(
     client: &Client,
-    written: &Written,
+    awaited: &Awaited,
     service: &Key,
     plan: Plan,
 ) -> Result<(), client::Error> {
     for slice in &plan.create {
         let created = client.create(slice).await?;
-        written.wrote(service, &created.metadata);
+        awaited.wrote(service, &created.metadata);
     }
     for (old, new) in &plan.update {
         let Some(patch) = patches::between(&**old, new) else {
@@ -242,7 +242,7 @@ pub(crate) async fn carry_out(
         };
         let patch = Patch::Merge(patches::when_unchanged(&old.metadata, patch));
         let updated: EndpointSlice = client.patch(&Key::of(&**old), &patch).await?;
-        written.wrote(service, &updated.metadata);
+        awaited.wrote(service, &updated.metadata);
     }
     for slice in &plan.delete {
         let options = DeleteOptions::of_uid(slice.metadata.uid.clone().unwrap_or_default());
@@ -251,7 +251,7 @@ pub(crate) async fn carry_out(
             .await
         {
             Err(error) if !error.is_not_found() => return Err(error),
-            _ => written.deleted(service, &slice.metadata),
+            _ => awaited.deleted(service, &slice.metadata),
         }
     }
     Ok(())

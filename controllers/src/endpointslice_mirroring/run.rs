@@ -12,7 +12,7 @@ use super::MANAGER;
 use crate::context::Context;
 use crate::endpointslice::Plan;
 use crate::endpointslice::run::{carry_out, follow, managed};
-use crate::services::written::Written;
+use crate::services::awaited::Awaited;
 use crate::telling::Teller;
 
 /// How long a store is waited for that lacks what was written.
@@ -23,19 +23,19 @@ struct Controller {
     services: Store<Service>,
     endpoints: Store<Endpoints>,
     slices: Store<EndpointSlice>,
-    written: Arc<Written>,
+    awaited: Arc<Awaited>,
     teller: Teller,
 }
 
 pub(crate) fn start(context: &Context) {
     let queue = Arc::new(WorkQueue::new());
-    let written = Arc::new(Written::default());
+    let awaited = Arc::new(Awaited::default());
     let (services, endpoints) = (
         context.informers.of::<Service>(),
         context.informers.of::<Endpoints>(),
     );
     let slices = context.informers.of::<EndpointSlice>();
-    follow(&slices, &queue, &written, MANAGER);
+    follow(&slices, &queue, &awaited, MANAGER);
     let added = Arc::clone(&queue);
     services.on_change(move |change| added.add(Key::of(&**change.object())));
     let added = Arc::clone(&queue);
@@ -45,7 +45,7 @@ pub(crate) fn start(context: &Context) {
         services: services.store(),
         endpoints: endpoints.store(),
         slices: slices.store(),
-        written,
+        awaited,
         teller: Teller::new(context, "endpoint-slice-mirroring-controller"),
     });
     let workers = context
@@ -67,7 +67,7 @@ impl Controller {
     async fn sync(&self, key: &Key) -> Result<Next> {
         let slices = managed(&self.slices, key, MANAGER);
         if self
-            .written
+            .awaited
             .is_missing(key, slices.iter().map(|slice| &slice.metadata))
         {
             return Ok(Next::After(CATCH_UP));
@@ -90,7 +90,7 @@ impl Controller {
                 mirrored.plan
             }
         };
-        match carry_out(&self.client, &self.written, key, plan).await {
+        match carry_out(&self.client, &self.awaited, key, plan).await {
             Err(error) if !error.is_namespace_terminating() => Err(error.into()),
             _ => Ok(Next::Done),
         }

@@ -44,7 +44,9 @@ pub(crate) fn start(context: &Context) {
             owners: jobs.store(),
             queue: queue.clone(),
             expectations: Expectations::default(),
-            selector: |job: &Job| job.spec.as_ref()?.selector.as_ref(),
+            selector: |job: &Job| {
+                selectors::read(job.spec.as_ref().and_then(|spec| spec.selector.as_ref()))
+            },
             delay: GATHER,
         },
         releases: Expectations::default(),

@@ -50,7 +50,9 @@ pub(crate) fn start(context: &Context) {
             owners: sets.store(),
             queue: queue.clone(),
             expectations: Expectations::default(),
-            selector: |set: &StatefulSet| set.spec.as_ref().map(|spec| &spec.selector),
+            selector: |set: &StatefulSet| {
+                selectors::read(set.spec.as_ref().map(|spec| &spec.selector))
+            },
             delay: Duration::ZERO,
         },
         written: Written::default(),

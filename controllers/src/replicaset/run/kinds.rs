@@ -6,6 +6,9 @@ use k8s_openapi::api::apps::v1::{
 };
 use k8s_openapi::api::core::v1::{ReplicationController, ReplicationControllerCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use objects::selector::label::Selector;
+
+use crate::selectors;
 
 /// A kind that keeps a number of pods of one template. The statuses of all such kinds have the same fields.
 pub(super) trait Replicator: Kind {
@@ -15,6 +18,9 @@ pub(super) trait Replicator: Kind {
     const COUNTS_TERMINATING: bool;
 
     fn as_set(&self) -> ReplicaSet;
+
+    /// Which pods it may have. The fault is upstream's text.
+    fn selector(&self) -> Result<Selector, String>;
 }
 
 impl Replicator for ReplicaSet {
@@ -23,6 +29,10 @@ impl Replicator for ReplicaSet {
 
     fn as_set(&self) -> ReplicaSet {
         self.clone()
+    }
+
+    fn selector(&self) -> Result<Selector, String> {
+        selectors::read(self.spec.as_ref().map(|spec| &spec.selector))
     }
 }
 
@@ -56,6 +66,10 @@ impl Replicator for ReplicationController {
             }),
             status,
         }
+    }
+
+    fn selector(&self) -> Result<Selector, String> {
+        selectors::read_map(self.spec.as_ref().and_then(|spec| spec.selector.as_ref()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a controller wrote and has not seen yet, so that it never decides by what was before.
+//! What was written for a service and has not been seen yet, and whether others had a hand in what is seen.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -13,12 +13,12 @@ const AWAITED_MAX: Duration = Duration::from_mins(1);
 
 /// The writes of all services, each by the name of what was written.
 #[derive(Debug, Default)]
-pub(crate) struct Written {
-    services: Mutex<HashMap<Key, BTreeMap<String, Awaited>>>,
+pub(crate) struct Awaited {
+    services: Mutex<HashMap<Key, BTreeMap<String, Write>>>,
 }
 
 #[derive(Debug)]
-struct Awaited {
+struct Write {
     /// The version that was written; none if the object was deleted.
     version: Option<u64>,
     since: Instant,
@@ -29,7 +29,7 @@ fn version(metadata: &ObjectMeta) -> u64 {
     text.parse().unwrap_or_default()
 }
 
-impl Written {
+impl Awaited {
     /// An object was written, and became this.
     pub(crate) fn wrote(&self, service: &Key, written: &ObjectMeta) {
         self.await_version(service, written, Some(version(written)));
@@ -41,7 +41,7 @@ impl Written {
     }
 
     fn await_version(&self, service: &Key, metadata: &ObjectMeta, version: Option<u64>) {
-        let awaited = Awaited {
+        let write = Write {
             version,
             since: Instant::now(),
         };
@@ -50,20 +50,20 @@ impl Written {
             .lock()
             .entry(service.clone())
             .or_default()
-            .insert(name, awaited);
+            .insert(name, write);
     }
 
     /// An object was seen as it is, or was last. Whether somebody else had a hand in it.
     pub(crate) fn saw(&self, service: &Key, seen: &ObjectMeta, is_deleted: bool) -> bool {
         let mut services = self.services.lock();
         let name = seen.name.clone().unwrap_or_default();
-        let Some(awaited) = services
+        let Some(write) = services
             .get_mut(service)
             .and_then(|writes| writes.remove(&name))
         else {
             return true;
         };
-        match awaited.version {
+        match write.version {
             Some(_) if is_deleted => true,
             None if is_deleted => false,
             Some(version) if self::version(seen) == version => false,
@@ -72,7 +72,7 @@ impl Written {
                 services
                     .entry(service.clone())
                     .or_default()
-                    .insert(name, awaited);
+                    .insert(name, write);
                 false
             }
         }
@@ -88,13 +88,13 @@ impl Written {
         let Some(writes) = services.get_mut(service) else {
             return false;
         };
-        writes.retain(|_, awaited| awaited.since.elapsed() < AWAITED_MAX);
+        writes.retain(|_, write| write.since.elapsed() < AWAITED_MAX);
         let known: BTreeMap<&str, u64> = objects
             .into_iter()
             .map(|seen| (seen.name.as_deref().unwrap_or_default(), version(seen)))
             .collect();
         writes.retain(
-            |name, awaited| match (known.get(name.as_str()), awaited.version) {
+            |name, write| match (known.get(name.as_str()), write.version) {
                 (Some(seen), Some(version)) => *seen < version,
                 (None, Some(_)) | (Some(_), None) => true,
                 (None, None) => false,
@@ -123,43 +123,43 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_write_is_missing_until_it_or_a_later_one_is_seen() {
-        let (written, key) = (Written::default(), Key::new("ns", "svc"));
-        assert!(!written.is_missing(&key, []));
-        written.wrote(&key, &object(7));
-        assert!(written.is_missing(&key, []), "a new object is not there");
+        let (awaited, key) = (Awaited::default(), Key::new("ns", "svc"));
+        assert!(!awaited.is_missing(&key, []));
+        awaited.wrote(&key, &object(7));
+        assert!(awaited.is_missing(&key, []), "a new object is not there");
         assert!(
-            written.is_missing(&key, [&object(6)]),
+            awaited.is_missing(&key, [&object(6)]),
             "an old version is there"
         );
-        assert!(!written.is_missing(&key, [&object(8)]));
+        assert!(!awaited.is_missing(&key, [&object(8)]));
         assert!(
-            !written.is_missing(&key, []),
+            !awaited.is_missing(&key, []),
             "what was there once is not awaited"
         );
-        written.deleted(&key, &object(8));
-        assert!(written.is_missing(&key, [&object(8)]));
-        assert!(!written.is_missing(&key, []));
-        written.wrote(&key, &object(9));
+        awaited.deleted(&key, &object(8));
+        assert!(awaited.is_missing(&key, [&object(8)]));
+        assert!(!awaited.is_missing(&key, []));
+        awaited.wrote(&key, &object(9));
         tokio::time::advance(AWAITED_MAX).await;
-        assert!(!written.is_missing(&key, []), "it is not awaited for ever");
+        assert!(!awaited.is_missing(&key, []), "it is not awaited for ever");
     }
 
     #[test]
     fn only_what_others_did_is_news() {
-        let (written, key) = (Written::default(), Key::new("ns", "svc"));
-        assert!(written.saw(&key, &object(1), false));
-        written.wrote(&key, &object(7));
+        let (awaited, key) = (Awaited::default(), Key::new("ns", "svc"));
+        assert!(awaited.saw(&key, &object(1), false));
+        awaited.wrote(&key, &object(7));
         assert!(
-            !written.saw(&key, &object(6), false),
+            !awaited.saw(&key, &object(6), false),
             "the write is still to come"
         );
-        assert!(!written.saw(&key, &object(7), false));
-        assert!(written.saw(&key, &object(7), false));
-        written.wrote(&key, &object(8));
-        assert!(written.saw(&key, &object(9), false));
-        written.deleted(&key, &object(9));
-        assert!(!written.saw(&key, &object(9), true));
-        written.wrote(&key, &object(10));
-        assert!(written.saw(&key, &object(10), true));
+        assert!(!awaited.saw(&key, &object(7), false));
+        assert!(awaited.saw(&key, &object(7), false));
+        awaited.wrote(&key, &object(8));
+        assert!(awaited.saw(&key, &object(9), false));
+        awaited.deleted(&key, &object(9));
+        assert!(!awaited.saw(&key, &object(9), true));
+        awaited.wrote(&key, &object(10));
+        assert!(awaited.saw(&key, &object(10), true));
     }
 }
