@@ -11,7 +11,7 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
-use super::{Change, Seen, change, next_turn, status};
+use super::{Change, Seen, change, look_again, next_turn, status};
 use crate::claims::{self, Unclaimed};
 use crate::context::Context;
 use crate::events::Event;
@@ -134,7 +134,10 @@ impl<K: Replicator> Controller<K> {
         }
         match failure {
             Some(failure) => Err(Failed::Pods(failure)),
-            None => Ok(next_turn(&set, &new, &active, now).map_or(Next::Done, Next::After)),
+            None => {
+                let next = next_turn(&set, &new, &active, now);
+                Ok(look_again(next, may_change).map_or(Next::Done, Next::After))
+            }
         }
     }
 
