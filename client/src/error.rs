@@ -74,6 +74,14 @@ impl Failure {
         self.reason == "NotFound"
     }
 
+    /// Whether it is one object that was not found, by its name. A server that does not serve a kind, or not yet, finds nothing either,
+    /// which says nothing of the kind's objects.
+    #[must_use]
+    pub fn is_object_not_found(&self) -> bool {
+        let name = &self.status()["details"]["name"];
+        self.is_not_found() && name.as_str().is_some_and(|name| !name.is_empty())
+    }
+
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         self.reason == "Conflict"
@@ -140,6 +148,7 @@ macro_rules! of_failure {
 impl Error {
     of_failure!(
         is_not_found,
+        is_object_not_found,
         is_conflict,
         is_already_exists,
         is_expired,
@@ -231,6 +240,26 @@ mod tests {
         ));
         let cut = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         assert!(matches!(of(Box::new(cut)), Error::Lost(_)));
+    }
+
+    #[test]
+    fn an_object_that_is_not_there_is_told_from_a_kind_that_is_not_served() {
+        let of = |status: &'static str| Failure {
+            code: 404,
+            reason: "NotFound".to_owned(),
+            message: String::new(),
+            retry_after: None,
+            status: Bytes::from_static(status.as_bytes()),
+        };
+        let object = of(r#"{"details":{"name":"a","group":"ex.io","kind":"foos"}}"#);
+        assert!(object.is_not_found() && object.is_object_not_found());
+        for status in ["", "{}", r#"{"details":{"name":"","kind":"foos"}}"#] {
+            let kind = of(status);
+            assert!(
+                kind.is_not_found() && !kind.is_object_not_found(),
+                "{status}"
+            );
+        }
     }
 
     #[test]

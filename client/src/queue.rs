@@ -17,6 +17,9 @@ use tokio::time::Instant;
 use self::limits::Limits;
 pub use self::work::{Next, work};
 
+/// The longest time that can be waited for; nothing that is further away comes true.
+const AFTER_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// What can be in a queue.
 pub trait Item: Ord + Hash + Clone + Debug + Send + 'static {}
 impl<T: Ord + Hash + Clone + Debug + Send + 'static> Item for T {}
@@ -76,7 +79,8 @@ impl<T: Item> WorkQueue<T> {
         if after.is_zero() {
             return self.add(item);
         }
-        self.state.lock().add_at(item, Instant::now() + after);
+        let at = Instant::now() + after.min(AFTER_MAX);
+        self.state.lock().add_at(item, at);
         // Somebody must wait for the new time.
         self.added.notify_one();
     }
@@ -270,6 +274,16 @@ mod tests {
         assert_eq!(began.elapsed().as_secs(), 4);
         let rest = tokio::time::timeout(Duration::from_secs(60), queue.next());
         assert!(rest.await.is_err(), "the later times are gone");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_without_an_end_can_be_waited_for() {
+        let queue = queue();
+        queue.add_after(1, Duration::MAX);
+        let rest = tokio::time::timeout(Duration::from_secs(60), queue.next());
+        assert!(rest.await.is_err());
+        queue.add_after(1, Duration::from_secs(1));
+        assert_eq!(next(&queue).await, 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -130,14 +130,10 @@ impl Collector {
 
     /// Where objects of this kind are.
     fn resource(&self, identity: &Identity) -> Result<Resource, Fault> {
-        let Identity {
-            api_version, kind, ..
-        } = identity;
-        let found = self.monitors.resource(api_version, kind);
-        found.ok_or_else(|| Fault::UnknownKind {
-            api_version: api_version.to_string(),
-            kind: kind.to_string(),
-        })
+        let found = self
+            .monitors
+            .resource(&identity.api_version, &identity.kind);
+        found.ok_or_else(|| unknown(identity))
     }
 
     /// Asks the server for the object that is meant.
@@ -149,7 +145,9 @@ impl Collector {
         let key = key(&resource, identity);
         let found = self.client.dynamic(resource).get(&key).await;
         let object = match found {
-            Err(error) if error.is_not_found() => return Ok(Found::Nothing),
+            Err(error) if error.is_object_not_found() => return Ok(Found::Nothing),
+            // A server that has just started may not know the kind yet. Its objects are there all the same.
+            Err(error) if error.is_not_found() => return Err(unknown(identity)),
             found => found?,
         };
         let facts = Facts::of(&identity.api_version, &identity.kind, &object);
@@ -182,6 +180,13 @@ impl Collector {
         let mut left = seen.finalizers.clone();
         left.retain(|finalizer| finalizer != name);
         self.change(seen, "finalizers", json!(left)).await
+    }
+}
+
+fn unknown(identity: &Identity) -> Fault {
+    Fault::UnknownKind {
+        api_version: identity.api_version.to_string(),
+        kind: identity.kind.to_string(),
     }
 }
 

@@ -10,6 +10,8 @@ use anyhow::{Result, bail};
 use client::{Change, Client, Key, Kind, Next, Patch, WorkQueue};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use objects::{Value, meta};
 use serde_json::json;
 
 use crate::context::Context;
@@ -82,7 +84,7 @@ async fn sync(client: &Client, name: &str) -> Result<Next> {
         let seconds = u64::try_from(seconds).unwrap_or_default();
         return Ok(Next::After(Duration::from_secs(seconds)));
     }
-    finalize(client, &key).await?;
+    finalize(client, &namespace.metadata).await?;
     Ok(Next::Done)
 }
 
@@ -105,13 +107,17 @@ async fn tell(client: &Client, namespace: &Namespace, outcome: &Outcome) {
 }
 
 /// Takes our finalizer away, after which the server lets the namespace go if there is no other.
-async fn finalize(client: &Client, key: &Key) -> Result<()> {
+async fn finalize(client: &Client, ended: &ObjectMeta) -> Result<()> {
+    let key = &Key::of_metadata(ended);
     let namespaces = client.dynamic(Namespace::resource());
     let found = namespaces.get(key).await;
     let mut namespace = match found {
         Err(error) if error.is_not_found() => return Ok(()),
         found => found?,
     };
+    if !is_the_same(&namespace, ended) {
+        return Ok(());
+    }
     if let Some(finalizers) = namespace["spec"]["finalizers"].as_array_mut() {
         finalizers.retain(|finalizer| finalizer != FINALIZER);
     }
@@ -119,5 +125,29 @@ async fn finalize(client: &Client, key: &Key) -> Result<()> {
     match written.update(key, &namespace).await {
         Err(error) if !error.is_not_found() => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+/// Whether a namespace is the one that was emptied. Another one of its name does not end with it.
+fn is_the_same(found: &Value, emptied: &ObjectMeta) -> bool {
+    meta::is_deleting(found) && Some(meta::uid(found)) == emptied.uid.as_deref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_namespace_that_was_emptied_is_let_go() {
+        let emptied = ObjectMeta {
+            uid: Some("u".to_owned()),
+            ..ObjectMeta::default()
+        };
+        let found =
+            |uid: &str, at: &str| json!({"metadata": {"uid": uid, "deletionTimestamp": at}});
+        let at = "2026-01-01T00:00:00Z";
+        assert!(is_the_same(&found("u", at), &emptied));
+        assert!(!is_the_same(&found("another", at), &emptied));
+        assert!(!is_the_same(&json!({"metadata": {"uid": "u"}}), &emptied));
     }
 }

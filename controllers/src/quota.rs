@@ -73,18 +73,16 @@ pub(crate) fn start(context: &Context) {
         });
     }
     let workers = context.options.workers.concurrent_resource_quota_syncs;
-    context.work(
-        ("quota", workers),
-        queue,
-        context.synced(),
-        move |key: Key| {
-            let counter = counter.clone();
-            async move {
-                counter.monitors.synced().await;
-                counter.sync(&key).await
-            }
-        },
-    );
+    let (synced, monitors) = (context.synced(), context.monitors.clone());
+    let ready = async move {
+        synced.await;
+        // Once: a resource that cannot be listed would hold up every turn.
+        monitors.synced().await;
+    };
+    context.work(("quota", workers), queue, ready, move |key: Key| {
+        let counter = counter.clone();
+        async move { counter.sync(&key).await }
+    });
 }
 
 fn hard(quota: &ResourceQuota) -> Option<&impl PartialEq> {

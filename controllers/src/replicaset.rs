@@ -13,6 +13,7 @@ use crate::conditions::{self, TRUE};
 use crate::patches::{count, time};
 use crate::pods::{self, ranking};
 use crate::selectors;
+use crate::turns::AWAITED_MAX;
 
 /// Pods that one turn creates or deletes.
 const BURST_MAX: usize = 500;
@@ -170,6 +171,12 @@ pub(crate) fn next_turn(
     let active = active.iter().copied();
     let next = pods::next_available(active, self::min_ready_seconds(set), now);
     Some(next.unwrap_or(Duration::from_secs(min_ready_seconds)))
+}
+
+/// The same, and no later than when that is given up which has not shown: a pod that came and went unseen shows never.
+pub(crate) fn look_again(next: Option<Duration>, may_change: bool) -> Option<Duration> {
+    let given_up = (!may_change).then_some(AWAITED_MAX);
+    next.into_iter().chain(given_up).min()
 }
 
 #[cfg(test)]

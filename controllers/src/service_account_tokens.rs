@@ -106,7 +106,8 @@ impl Tokens {
         let Some(name) = account_of(&secret) else {
             return Ok(Next::Done);
         };
-        let account = self.account(&Key::new(&*key.namespace, name)).await?;
+        let account = Key::new(&*key.namespace, name);
+        let account = self.account(&account, &secret).await?;
         match decide(&secret, account.as_deref(), &self.material)? {
             Action::Nothing => {}
             Action::Delete => {
@@ -134,9 +135,10 @@ impl Tokens {
         Ok(Next::Done)
     }
 
-    /// The account, as it is known or, if it is not, as the server has it.
-    async fn account(&self, key: &Key) -> Result<Option<Arc<ServiceAccount>>> {
-        if let Some(known) = self.accounts.get(key) {
+    /// The account, as it is known or, if it is not the one that the secret means, as the server has it: it may have been made anew.
+    async fn account(&self, key: &Key, secret: &Secret) -> Result<Option<Arc<ServiceAccount>>> {
+        let known = self.accounts.get(key);
+        if let Some(known) = known.filter(|known| is_meant(secret, known)) {
             return Ok(Some(known));
         }
         match self.client.get(key).await {
@@ -146,16 +148,19 @@ impl Tokens {
     }
 }
 
+/// Whether an account is the one that a secret was made for, and not another of its name.
+fn is_meant(secret: &Secret, account: &ServiceAccount) -> bool {
+    let uid = annotation(secret, ACCOUNT_UID).filter(|uid| !uid.is_empty());
+    uid.is_none_or(|uid| account.metadata.uid.as_deref() == Some(uid))
+}
+
 fn decide(
     secret: &Secret,
     account: Option<&ServiceAccount>,
     material: &Material,
 ) -> Result<Action> {
     let metadata = &secret.metadata;
-    let named_uid = annotation(secret, ACCOUNT_UID).unwrap_or_default();
-    let uid_of = |account: &ServiceAccount| account.metadata.uid.clone().unwrap_or_default();
-    let account = account.filter(|account| named_uid.is_empty() || named_uid == uid_of(account));
-    let Some(account) = account else {
+    let Some(account) = account.filter(|account| is_meant(secret, account)) else {
         return Ok(Action::Delete);
     };
     let data = secret.data.as_ref();
@@ -175,7 +180,7 @@ fn decide(
         set("namespace", namespace.as_bytes());
     }
     let name = account.metadata.name.as_deref().unwrap_or_default();
-    let uid = uid_of(account);
+    let uid = account.metadata.uid.clone().unwrap_or_default();
     if is_empty("token") {
         let key = material.token_key.as_ref();
         let key = key.ok_or_else(|| anyhow!("there is no key to sign tokens with"))?;
@@ -240,6 +245,23 @@ mod tests {
         let mut other = account.clone();
         other.metadata.uid = Some("v".to_owned());
         assert_eq!(decided(Some(&other)), Action::Delete);
+    }
+
+    #[test]
+    fn an_account_that_was_made_anew_is_not_taken_for_the_old_one() {
+        let account = |uid: &str| -> ServiceAccount {
+            serde_json::from_value(json!({"metadata": {"name": "a", "uid": uid}})).unwrap()
+        };
+        let of = |uid: Value| secret(&json!({"metadata": {"annotations": {ACCOUNT_UID: uid}}}));
+        for (named, cached, expected) in [
+            ("new", "old", false),
+            ("new", "new", true),
+            ("", "old", true),
+        ] {
+            let found = is_meant(&of(json!(named)), &account(cached));
+            assert_eq!(found, expected, "{named:?} {cached}");
+        }
+        assert!(is_meant(&secret(&json!({})), &account("old")));
     }
 
     #[test]

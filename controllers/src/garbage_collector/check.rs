@@ -134,7 +134,7 @@ impl Collector {
             deleted = objects.delete(&key, &options).await;
         }
         match deleted {
-            Err(error) if error.is_not_found() => {
+            Err(error) if error.is_object_not_found() => {
                 self.is_absent(&found.identity);
                 Ok(())
             }

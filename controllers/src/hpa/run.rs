@@ -93,18 +93,22 @@ impl Controller {
         match change {
             Change::Modified { old, new } if old.spec == new.spec => {}
             Change::Added(_) | Change::Modified { .. } => self.queue.add(key),
-            Change::Deleted(_) => {
-                let mut known = self.known.lock();
-                known.histories.remove(&key);
-                known.selectors.remove(&key);
-                self.written.forget(&key);
-            }
+            Change::Deleted(_) => self.forget(&key),
         }
+    }
+
+    fn forget(&self, key: &Key) {
+        let mut known = self.known.lock();
+        known.histories.remove(key);
+        known.selectors.remove(key);
+        self.written.forget(key);
     }
 
     /// A turn that fails is told, and the next one comes as it would anyway.
     async fn sync(&self, key: &Key) -> Next {
         let Some(hpa) = self.autoscalers.get(key) else {
+            // A turn that was under way when it was deleted may have noted it again, as a rival of others.
+            self.forget(key);
             return Next::Done;
         };
         if self.written.is_seen(key, &hpa.metadata)

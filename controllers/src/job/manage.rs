@@ -44,7 +44,7 @@ pub(super) fn pods(view: &View<'_>, plan: &mut Plan) {
 fn wanted(view: &View<'_>) -> usize {
     let parallelism = view.spec.parallelism.unwrap_or(1);
     let wanted = match view.spec.completions {
-        Some(completions) => parallelism.min(completions - view.succeeded),
+        Some(completions) => parallelism.min(completions.saturating_sub(view.succeeded)),
         None if view.succeeded > 0 => return view.active.len(),
         None => parallelism,
     };

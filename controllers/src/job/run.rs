@@ -111,6 +111,12 @@ struct Controller {
     orphans: Arc<WorkQueue<Key>>,
 }
 
+/// Whether the cache, as it is now, shows that a pod has no finalizer any more. No other change may come that shows it.
+fn shows_release(seen: Option<&Pod>, pod: &PodId) -> bool {
+    let same = seen.filter(|seen| seen.metadata.uid.as_deref() == Some(&*pod.uid));
+    !same.is_some_and(has_finalizer)
+}
+
 /// Whether another controller sees to a Job.
 fn is_managed_elsewhere(job: &Job) -> bool {
     let manager = job
@@ -295,9 +301,40 @@ impl Controller {
         for (pod, _) in &failed {
             self.releases.deleted(key, &pod.uid);
         }
+        for pod in pods {
+            let seen = self.pods.get(&Key::new(&*key.namespace, &*pod.name));
+            if shows_release(seen.as_deref(), pod) {
+                self.releases.deleted(key, &pod.uid);
+            }
+        }
         failed
             .into_iter()
             .next()
             .map_or(Ok(()), |(_, error)| Err(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_that_went_before_its_finalizer_was_taken_off_is_not_awaited() {
+        let pod = |uid: &str, finalizers: &[&str]| -> Pod {
+            let metadata = json!({"name": "p", "uid": uid, "finalizers": finalizers});
+            serde_json::from_value(json!({"metadata": metadata})).unwrap()
+        };
+        let released = PodId {
+            name: "p".to_owned(),
+            uid: "u".to_owned(),
+        };
+        for (seen, shows) in [
+            (None, true),
+            (Some(pod("another", &[TRACKING])), true),
+            (Some(pod("u", &[])), true),
+            (Some(pod("u", &[TRACKING])), false),
+        ] {
+            assert_eq!(shows_release(seen.as_ref(), &released), shows, "{seen:?}");
+        }
     }
 }

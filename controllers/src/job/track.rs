@@ -80,7 +80,7 @@ fn settle(view: &View<'_>, status: &mut JobStatus) {
         uids.retain(|uid| tracked.contains(uid.as_str()));
         let counted = amount(before - uids.len());
         if counted > 0 {
-            *number = Some(number.unwrap_or(0) + counted);
+            *number = Some(number.unwrap_or(0).saturating_add(counted));
         }
         if uids.is_empty() {
             *list = None;

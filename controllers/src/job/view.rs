@@ -107,9 +107,11 @@ impl<'a> View<'a> {
             .iter()
             .filter(|pod| policies::judge(self.spec, pod) != Verdict::Ignored)
             .count();
-        self.succeeded =
-            self.status.succeeded.unwrap_or(0) + amount(succeeded.len() + newly_succeeded.len());
-        self.failed = self.status.failed.unwrap_or(0) + amount(failed.len() + counted);
+        // A status may say anything.
+        let and_more = |before: Option<i32>, more| before.unwrap_or(0).saturating_add(amount(more));
+        let status = &self.status;
+        self.succeeded = and_more(status.succeeded, succeeded.len() + newly_succeeded.len());
+        self.failed = and_more(status.failed, failed.len() + counted);
         self.newly_succeeded = newly_succeeded;
         self.newly_failed = newly_failed;
     }

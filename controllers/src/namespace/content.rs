@@ -1,11 +1,15 @@
 //! Deletes what is in a namespace, and counts what is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use client::{Client, DeleteOptions, Dynamic, Error, Propagation, Query, ServedResource};
+use client::{
+    Client, DeleteOptions, Discovered, Dynamic, DynamicObject, Error, Propagation, Query, Resource,
+    ServedResource,
+};
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use objects::{Value, crd, meta};
 
 use super::conditions::Outcome;
 use crate::resources;
@@ -18,7 +22,7 @@ const AT_A_TIME: usize = 8;
 /// One round: deletes, and tells what is left. What other objects depend on outlives the pods.
 pub(super) async fn delete(client: &Client, namespace: &str, deleted: Timestamp) -> Outcome {
     let mut outcome = Outcome::default();
-    let all = match client.discover().await {
+    let all = match discover(client).await {
         Ok(all) => all,
         Err(error) => {
             outcome.discovery = Some(error.to_string());
@@ -55,6 +59,53 @@ pub(super) async fn delete(client: &Client, namespace: &str, deleted: Timestamp)
         outcome.add(round);
     }
     outcome
+}
+
+/// What is served. A server that has just started may not tell yet what definitions bring, though there are objects of it.
+async fn discover(client: &Client) -> Result<Discovered, Error> {
+    let definitions = Resource {
+        group: crd::GROUP.to_owned(),
+        version: "v1".to_owned(),
+        plural: crd::PLURAL.to_owned(),
+        namespaced: false,
+    };
+    let mut all = client.discover().await?;
+    let found = client.dynamic(definitions).list(&Query::default()).await?;
+    let definitions = found.items.iter().map(DynamicObject::value);
+    let untold = definitions.flat_map(|definition| untold(definition, &all.resources));
+    let untold: BTreeSet<_> = untold.collect();
+    all.unknown.extend(untold);
+    Ok(all)
+}
+
+/// Groups and versions of a definition of objects in namespaces that should be told and are not.
+fn untold(definition: &Value, told: &[ServedResource]) -> Vec<(String, String)> {
+    let is_meant = crd::is_established(definition)
+        && !meta::is_deleting(definition)
+        && meta::text(definition, &["spec", "scope"]) == "Namespaced";
+    if !is_meant {
+        return Vec::new();
+    }
+    let group = meta::text(definition, &["spec", "group"]);
+    let plural = meta::text(definition, &["status", "acceptedNames", "plural"]);
+    let versions = meta::list(definition, &["spec", "versions"]).iter();
+    let versions = versions.filter(|version| version["served"] == true);
+    let versions = versions.map(|version| meta::text(version, &["name"]));
+    let is_told = |version: &str| {
+        told.iter().any(|served| {
+            let Resource {
+                group: of,
+                version: at,
+                plural: name,
+                ..
+            } = &served.resource;
+            (&**of, &**at, &**name) == (group, version, plural)
+        })
+    };
+    versions
+        .filter(|version| !is_told(version))
+        .map(|version| (group.to_owned(), version.to_owned()))
+        .collect()
 }
 
 /// What is told of groups whose servers do not say what they serve.
@@ -184,7 +235,6 @@ fn count(served: &ServedResource, namespace: &str, left: &[Vec<String>], estimat
 
 #[cfg(test)]
 mod tests {
-    use client::Resource;
     use serde_json::json;
 
     use super::*;
@@ -223,6 +273,39 @@ mod tests {
         let outcome = count(&served(), "n", &[of(&[])], 30);
         assert!(outcome.failures.is_empty() && outcome.estimate_seconds == 0);
         assert_eq!(count(&served(), "n", &[], 0), Outcome::default());
+    }
+
+    #[test]
+    fn kinds_of_definitions_that_a_server_does_not_tell_are_unknown() {
+        let mut definition = json!({
+            "metadata": {"name": "jobs.batch"},
+            "spec": {"group": "batch", "scope": "Namespaced", "versions": [
+                {"name": "v1", "served": true}, {"name": "v2", "served": true}, {"name": "v3", "served": false},
+            ]},
+            "status": {
+                "acceptedNames": {"plural": "jobs"},
+                "conditions": [{"type": "Established", "status": "True"}],
+            },
+        });
+        let of = |version: &str| ("batch".to_owned(), version.to_owned());
+        assert_eq!(untold(&definition, &[]), [of("v1"), of("v2")]);
+        assert_eq!(untold(&definition, &[served()]), [of("v2")]);
+        let mut other = served();
+        other.resource.plural = "others".to_owned();
+        assert_eq!(untold(&definition, &[other]), [of("v1"), of("v2")]);
+        for (path, value) in [
+            ("/spec/scope", json!("Cluster")),
+            ("/status/conditions/0/status", json!("False")),
+            (
+                "/metadata",
+                json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}),
+            ),
+        ] {
+            let whole = definition.clone();
+            *definition.pointer_mut(path).unwrap() = value;
+            assert!(untold(&definition, &[]).is_empty(), "{path}");
+            definition = whole;
+        }
     }
 
     #[test]

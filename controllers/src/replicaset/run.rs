@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 
-use super::{Change, Seen, change, next_turn, status};
+use super::{Change, Seen, change, look_again, next_turn, status};
 use crate::claims::{self, Unclaimed};
 use crate::context::Context;
 use crate::expectations::Expectations;
@@ -132,7 +132,10 @@ impl<K: Replicator> Controller<K> {
         }
         match failure {
             Some(failure) => Err(Failed::Pods(failure)),
-            None => Ok(next_turn(&set, &new, &active, now).map_or(Next::Done, Next::After)),
+            None => {
+                let next = next_turn(&set, &new, &active, now);
+                Ok(look_again(next, may_change).map_or(Next::Done, Next::After))
+            }
         }
     }
 

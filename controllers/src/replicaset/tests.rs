@@ -165,3 +165,13 @@ fn a_set_comes_to_rest_at_every_number() {
         assert_eq!(i32::try_from(pods.len()).unwrap(), replicas);
     }
 }
+
+#[test]
+fn a_set_that_awaits_what_never_shows_looks_again_when_it_is_given_up() {
+    let soon = Duration::from_secs(7);
+    assert_eq!(look_again(None, true), None);
+    assert_eq!(look_again(Some(soon), true), Some(soon));
+    assert_eq!(look_again(None, false), Some(AWAITED_MAX));
+    assert_eq!(look_again(Some(soon), false), Some(soon));
+    assert_eq!(look_again(Some(Duration::MAX), false), Some(AWAITED_MAX));
+}

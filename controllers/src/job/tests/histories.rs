@@ -275,3 +275,21 @@ proptest! {
         prop_assert_eq!((uncounted.succeeded, uncounted.failed), (None, None));
     }
 }
+
+#[test]
+fn a_status_in_which_somebody_wrote_the_largest_counts_is_counted_on() {
+    for code in [0, 1] {
+        let mut model = Model::of(json!({"parallelism": 2, "completions": 5, "backoffLimit": 0}));
+        model.settle();
+        model.exit(0, code);
+        let status = model.job.status.get_or_insert_default();
+        (status.succeeded, status.failed) = (Some(i32::MAX), Some(i32::MAX));
+        model.settle();
+        let status = model.status();
+        assert!(model.finished(), "{status:?}");
+        assert_eq!(
+            (status.succeeded, status.failed),
+            (Some(i32::MAX), Some(i32::MAX))
+        );
+    }
+}
