@@ -31,12 +31,8 @@ pub(crate) fn a_deployment_rolls(space: &Space<'_>) {
 
     let events = space.words("events", "{.items[*].reason}");
     let expected = [
-        "BackOff",
-        "Created",
         "Failed",
         "Killing",
-        "Pulled",
-        "Pulling",
         "ScalingReplicaSet",
         "Scheduled",
         "Started",
