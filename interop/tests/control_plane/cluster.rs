@@ -103,11 +103,21 @@ impl Up {
         ids.find_map(Pid::from_raw)
     }
 
-    /// Ends a part with SIGKILL.
-    pub(crate) fn kill(&self, part: &str) {
+    /// Ends a part with SIGKILL, and tells which process it was.
+    pub(crate) fn kill(&self, part: &str) -> Pid {
         let process = self.process(part);
         let process = process.unwrap_or_else(|| panic!("{part} does not run"));
         kill_process(process, Signal::KILL).unwrap();
+        process
+    }
+
+    /// Waits until a part runs again that was killed.
+    pub(crate) fn await_another(&self, part: &str, killed: Pid) {
+        let from = Instant::now();
+        while self.process(part).is_none_or(|process| process == killed) {
+            assert!(from.elapsed() < PATIENCE, "{part} is not started again");
+            thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// Which of three processes holds a lease: the one whose log says so.

@@ -16,6 +16,11 @@ fn within(bound: Duration, from: Instant, what: &str) {
     assert!(took < bound, "{what} took {took:?}");
 }
 
+fn holder(space: &Space<'_>, lease: &str) -> String {
+    let lease = format!("lease/{lease} --namespace kube-system");
+    space.field(&lease, "{.spec.holderIdentity}")
+}
+
 /// The holder of a lease is killed while twenty pods are replaced.
 pub(crate) fn a_leader_is_killed(space: &Space<'_>, kind: &str, lease: &str) {
     space.kubectl(&format!(
@@ -23,9 +28,8 @@ pub(crate) fn a_leader_is_killed(space: &Space<'_>, kind: &str, lease: &str) {
     ));
     let deployment = format!("deployment/{kind}");
     space.until_rolled(&deployment);
-    let what = format!("lease/{lease} --namespace kube-system");
-    let holder = space.field(&what, "{.spec.holderIdentity}");
-    let leader = space.up.leader(kind, &holder);
+    let before = holder(space, lease);
+    let leader = space.up.leader(kind, &before);
 
     let from = Instant::now();
     space.kubectl(&format!("set image {deployment} nginx=nginx:2"));
@@ -42,24 +46,19 @@ pub(crate) fn a_leader_is_killed(space: &Space<'_>, kind: &str, lease: &str) {
         images,
         &["nginx:2"; 20].join(" "),
     );
-    assert_ne!(space.field(&what, "{.spec.holderIdentity}"), holder);
+    assert_ne!(holder(space, lease), before);
     space.kubectl(&format!("delete {deployment}"));
 }
 
-/// One of each part is killed at the same time.
+/// One of each part is killed at the same time, the controllers that lead among them.
 pub(crate) fn a_third_is_killed(space: &Space<'_>) {
-    const THIRD: [&str; 5] = [
-        "replica1",
-        "apiserver1",
-        "controllers1",
-        "scheduler1",
-        "node1",
-    ];
-    let before = THIRD.map(|part| space.up.process(part));
+    let leader = holder(space, "kube-controller-manager");
+    let leader = space.up.leader("controllers", &leader);
+    let number = leader.trim_start_matches("controllers");
+    let third = ["replica", "apiserver", "controllers", "scheduler", "node"];
+    let third = third.map(|part| format!("{part}{number}"));
     let from = Instant::now();
-    for part in THIRD {
-        space.up.kill(part);
-    }
+    let killed = third.each_ref().map(|part| space.up.kill(part));
     space.until(
         "create deployment third --image=nginx --replicas=12 -o name",
         |_| true,
@@ -70,9 +69,8 @@ pub(crate) fn a_third_is_killed(space: &Space<'_>) {
         from,
         "a deployment of 12 after a third of all was killed",
     );
-    for (part, before) in THIRD.iter().zip(before) {
-        let now = space.up.process(part);
-        assert!(now.is_some() && now != before, "{part} came back");
+    for (part, killed) in third.iter().zip(killed) {
+        space.up.await_another(part, killed);
     }
     space.kubectl("delete deployment third");
 }
