@@ -50,7 +50,7 @@ const STORIES: [(&str, Story); 12] = [
 #[test]
 #[ignore = "needs a kubectl, named in KUBECTL"]
 fn kubectl_sees_a_cluster_at_work() {
-    tell(&Up::start(&[]));
+    tell(Up::start(&[]));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn kubectl_sees_a_cluster_at_work() {
 fn kubectl_sees_the_same_on_a_stock_etcd() {
     let etcd = Target::etcd().unwrap();
     let program = etcd.command().get_program().to_str().unwrap().to_owned();
-    tell(&Up::start(&["--store-program", &program]));
+    tell(Up::start(&["--store-program", &program]));
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_cluster_goes_on_when_parts_of_it_fail() {
     up.stop();
 }
 
-fn tell(up: &Up) {
+fn tell(up: Up) {
     let waiting = Mutex::new(STORIES.iter().rev().collect::<Vec<_>>());
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
@@ -88,4 +88,5 @@ fn tell(up: &Up) {
             });
         }
     });
+    up.stop();
 }

@@ -220,6 +220,15 @@ impl Space<'_> {
         self.until(&getting(what, path), |text| text == value);
     }
 
+    /// Waits until there are events of all these reasons.
+    pub(crate) fn until_events(&self, reasons: &[&str]) {
+        self.until(&getting("events", "{.items[*].reason}"), |text| {
+            let told = sorted(text);
+            let is_told = |reason: &&str| told.iter().any(|event| event == reason);
+            reasons.iter().all(is_told)
+        });
+    }
+
     pub(crate) fn until_rolled(&self, what: &str) {
         self.kubectl(&format!(
             "rollout status {what} --timeout={}s",

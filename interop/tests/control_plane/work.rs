@@ -26,8 +26,7 @@ pub(crate) fn a_job_completes(space: &Space<'_>) {
     assert_eq!(space.field("job/work", status), "4//");
     let phases = space.words("pods", "{.items[*].status.phase}");
     assert_eq!(phases, ["Succeeded"; 4]);
-    let events = space.words("events", "{.items[*].reason}");
-    assert!(events.contains(&"Completed".to_owned()), "{events:?}");
+    space.until_events(&["Completed"]);
 }
 
 pub(crate) fn an_indexed_job_numbers_its_pods(space: &Space<'_>) {
@@ -81,9 +80,5 @@ spec:
     space.until("top pods", |text| text.contains("200m"));
     space.until_field("deployment/busy", "{.status.readyReplicas}", "3");
     space.until_field("hpa/busy", "{.status.desiredReplicas}", "3");
-    let events = space.words("events", "{.items[*].reason}");
-    assert!(
-        events.contains(&"SuccessfulRescale".to_owned()),
-        "{events:?}"
-    );
+    space.until_events(&["SuccessfulRescale"]);
 }
