@@ -77,7 +77,10 @@ pub(crate) async fn beat(client: Client, options: Arc<Options>, fleet: Arc<Fleet
         let whose_turn = |node: &&Arc<Node>| fleet.number(node) % TURNS == turn;
         let renewed: Vec<&Arc<Node>> = nodes.iter().filter(whose_turn).collect();
         renew(&client, &renewed, now).await;
-        let writes = nodes.iter().filter(|node| register::report_at(node) <= now);
+        let port = options.agent_port;
+        let writes = nodes
+            .iter()
+            .filter(|node| register::report_at(node, port) <= now);
         let writes: Vec<Write> = writes
             .map(|node| report(&options, &fleet, node, now))
             .collect();

@@ -15,4 +15,5 @@ mod run;
 mod stages;
 
 pub use options::Options;
+pub use register::address as agent_address;
 pub use run::run;

@@ -41,7 +41,8 @@ pub(crate) fn name(options: &Options, number: usize) -> String {
 }
 
 /// The address of a node's agent by its number.
-pub(crate) fn address(number: usize) -> Ipv4Addr {
+#[must_use]
+pub fn address(number: usize) -> Ipv4Addr {
     let offset = u32::try_from(number).unwrap_or(u32::MAX);
     Ipv4Addr::from(u32::from(FIRST_ADDRESS).saturating_add(offset))
 }
@@ -85,8 +86,8 @@ pub(crate) fn object(options: &Options, number: usize, now: Timestamp) -> Node {
     serde_json::from_value(object).expect("it has a node's fields")
 }
 
-/// When a node reports next: at once if others think that it is not well.
-pub(crate) fn report_at(node: &Node) -> Timestamp {
+/// When a node reports next: at once if others think that it is not well, or that its agent is at another port.
+pub(crate) fn report_at(node: &Node, agent_port: u16) -> Timestamp {
     let conditions = node.status.iter().flat_map(|status| &status.conditions);
     let ready = conditions
         .flatten()
@@ -94,9 +95,16 @@ pub(crate) fn report_at(node: &Node) -> Timestamp {
     let heard = ready
         .filter(|ready| ready.status == "True")
         .and_then(|ready| ready.last_heartbeat_time.as_ref());
-    match (heard, number(node)) {
-        (Some(heard), Some(_)) => heard.0.checked_add(REPORT_EACH).unwrap_or(Timestamp::MAX),
-        _ => Timestamp::MIN,
+    let told_port = node
+        .status
+        .as_ref()
+        .and_then(|status| status.daemon_endpoints.as_ref())
+        .and_then(|endpoints| endpoints.kubelet_endpoint.as_ref())
+        .map(|endpoint| endpoint.port);
+    let is_there = told_port == Some(i32::from(agent_port)) && number(node).is_some();
+    match heard.filter(|_| is_there) {
+        Some(heard) => heard.0.checked_add(REPORT_EACH).unwrap_or(Timestamp::MAX),
+        None => Timestamp::MIN,
     }
 }
 
@@ -217,13 +225,15 @@ mod tests {
     #[test]
     fn a_node_reports_in_time_and_at_once_when_it_is_thought_lost() {
         let mut node = object(&options(), 1, at(0));
-        assert_eq!(report_at(&node), at(300));
+        let port = options().agent_port;
+        assert_eq!(report_at(&node, port), at(300));
+        assert!(report_at(&node, port + 1) < at(0), "an agent that moved");
         for condition in node.status.as_mut().unwrap().conditions.as_mut().unwrap() {
             condition.status = "Unknown".to_owned();
         }
-        assert!(report_at(&node) < at(0));
+        assert!(report_at(&node, port) < at(0));
         assert!(
-            report_at(&Node::default()) < at(0),
+            report_at(&Node::default(), port) < at(0),
             "a node without a status"
         );
     }

@@ -5,6 +5,12 @@ use anyhow::Result;
 use crate::command::Run;
 use crate::{languages, setup, tidy, up, workspace};
 
+/// What kubectl sees of a whole cluster.
+const CLUSTERS: [&str; 3] = [
+    "kubectl_sees_a_cluster_at_work",
+    "kubectl_sees_the_same_on_a_stock_etcd",
+    "a_cluster_goes_on_when_parts_of_it_fail",
+];
 /// What is told to kubectl on each store.
 const STORIES: [(&str, &[&str]); 2] = [
     (
@@ -73,7 +79,26 @@ fn stories() -> Result<()> {
             .env("MAINSTAY_BIN", workspace::program("mainstay")?)
             .run()?;
     }
-    Ok(())
+    // Times are taken there, so one is told after another.
+    Run::cargo()
+        .args([
+            "test",
+            "--release",
+            "--workspace",
+            "--test",
+            "control_plane",
+        ])
+        .args([
+            "--",
+            "--ignored",
+            "--exact",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .args(CLUSTERS)
+        .env("KUBECTL", &kubectl)
+        .env("MAINSTAY_BIN", workspace::program("mainstay")?)
+        .run()
 }
 
 /// The tests start the binary as a process, so it is built first.

@@ -18,8 +18,6 @@ use super::replica::Supervised;
 const COUNT: usize = 3;
 /// Nodes of one of the three processes that simulate some.
 const NODES_EACH: usize = 2;
-/// The port of simulated nodes' agents; each of them has an address of its own.
-const AGENT_PORT: u16 = 10_250;
 /// Addresses of pods, as the controllers give them out.
 const POD_RANGE: &str = "10.244.0.0/16";
 /// Pause between two tries to make what a cluster begins with.
@@ -49,6 +47,9 @@ pub(super) fn make(plan: &Plan, apiservers: &Apiservers) -> Result<Vec<Part>> {
     let servers: Vec<String> = ports
         .map(|port| format!("https://127.0.0.1:{port}"))
         .collect();
+    // A node's number is at the end of its name, from 1 on.
+    let agents = (1..=COUNT * NODES_EACH).map(node::agent_address);
+    let agent_port = plan.agent_port(&agents.collect::<Vec<_>>())?;
     let mut parts = Vec::new();
     for kind in ["controllers", "scheduler", "node"] {
         let user = if kind == "node" { "nodes" } else { kind };
@@ -59,7 +60,7 @@ pub(super) fn make(plan: &Plan, apiservers: &Apiservers) -> Result<Vec<Part>> {
                 kind.to_owned(),
                 format!("--kubeconfig={}", kubeconfig.display()),
             ];
-            words.extend(flags(kind, number, apiservers));
+            words.extend(flags(kind, number, apiservers, agent_port));
             parts.push(Part {
                 log: plan.data_dir.join(format!("{name}.log")),
                 name,
@@ -71,7 +72,7 @@ pub(super) fn make(plan: &Plan, apiservers: &Apiservers) -> Result<Vec<Part>> {
     Ok(parts)
 }
 
-fn flags(kind: &str, number: usize, apiservers: &Apiservers) -> Vec<String> {
+fn flags(kind: &str, number: usize, apiservers: &Apiservers, agent_port: u16) -> Vec<String> {
     let file = |name: &str| apiservers.pki.file(name).display().to_string();
     match kind {
         "controllers" => vec![
@@ -90,7 +91,7 @@ fn flags(kind: &str, number: usize, apiservers: &Apiservers) -> Vec<String> {
             format!("--nodes={NODES_EACH}"),
             format!("--first={}", number * NODES_EACH + 1),
             format!("--by=mainstay-{}", number + 1),
-            format!("--agent-port={AGENT_PORT}"),
+            format!("--agent-port={agent_port}"),
         ],
         _ => Vec::new(),
     }

@@ -1,7 +1,7 @@
 //! Which replicas run where: ports that are free, a folder that is ours alone, and both found again on the next start.
 
 use std::fs::{self, File, OpenOptions};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -13,6 +13,8 @@ use tokio::process::Command;
 const CLIENT_PORTS: [u16; 3] = [2379, 22379, 32379];
 /// Kubernetes' own port is the one in front of the apiservers.
 const APISERVER_PORTS: [u16; 4] = [6443, 16443, 26443, 36443];
+/// The kubelet's own.
+const AGENT_PORT: u16 = 10_250;
 /// How far to look for a free port.
 const PORTS_TRIED: u16 = 200;
 const TOKEN: &str = "mainstay-up";
@@ -116,6 +118,24 @@ impl Plan {
         let text = ports.map(|port| port.to_string()).join(" ");
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         Ok(ports)
+    }
+
+    /// The port of simulated nodes' agents, at all of their addresses: that of the last start, or the next free one.
+    pub(super) fn agent_port(&self, addresses: &[Ipv4Addr]) -> Result<u16> {
+        let file = self.data_dir.join("agent-port");
+        let before = fs::read_to_string(&file).unwrap_or_default();
+        let from = before.trim().parse().unwrap_or(AGENT_PORT);
+        let is_free = |port: &u16| {
+            let mut listening = addresses
+                .iter()
+                .map(|address| TcpListener::bind((*address, *port)));
+            listening.all(|listener| listener.is_ok())
+        };
+        let port = (from..from.saturating_add(PORTS_TRIED)).find(is_free);
+        let port = port.with_context(|| format!("no free port from {from} on for agents"))?;
+        fs::write(&file, port.to_string())
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(port)
     }
 
     /// How to start a replica. Its output goes to its log; its signals are its own, so that Ctrl-C comes to us alone.
@@ -269,6 +289,20 @@ mod tests {
         let second = Plan::make(dir.path()).unwrap();
         assert_ne!(second.members, members);
         assert_eq!(second.members[2].peer_port, f);
+    }
+
+    #[test]
+    fn agents_get_a_port_that_is_free_at_all_their_addresses_and_keep_it() {
+        let addresses = [Ipv4Addr::new(127, 77, 0, 1), Ipv4Addr::new(127, 77, 0, 2)];
+        let busy = TcpListener::bind((addresses[1], 0)).unwrap();
+        let port = busy.local_addr().unwrap().port();
+        let dir = tempfile::tempdir().unwrap();
+        let plan = Plan::make(dir.path()).unwrap();
+        fs::write(dir.path().join("agent-port"), port.to_string()).unwrap();
+        let other = plan.agent_port(&addresses).unwrap();
+        assert!(other > port);
+        drop(busy);
+        assert_eq!(plan.agent_port(&addresses).unwrap(), other);
     }
 
     #[test]

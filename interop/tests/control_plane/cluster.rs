@@ -1,0 +1,255 @@
+//! A running `mainstay up`, its processes by name, and kubectl against it.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use interop::target::Target;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// Far above what anything needs, for machines with much else to do.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// Most seconds of one command, and of what it waits for.
+const COMMAND_SECONDS_MAX: &str = "130";
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// Nodes of the cluster.
+pub(crate) const NODES: usize = 6;
+
+/// Killed when the test fails, and all its processes end with it.
+pub(crate) struct Up {
+    process: Child,
+    folder: TempDir,
+}
+
+/// Where commands of a test act.
+pub(crate) struct Space<'a> {
+    pub(crate) up: &'a Up,
+    namespace: String,
+}
+
+/// What a command said, which failed or did not.
+pub(crate) struct Said {
+    pub(crate) succeeded: bool,
+    pub(crate) text: String,
+}
+
+impl Up {
+    /// Waits until all nodes are ready.
+    pub(crate) fn start(flags: &[&str]) -> Up {
+        let folder = tempfile::tempdir().unwrap();
+        let output = File::create(folder.path().join("up.out")).unwrap();
+        let program = Target::mainstay().unwrap().command();
+        let process = Command::new(program.get_program())
+            .args(["up", "--data-dir"])
+            .arg(folder.path().join("data"))
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn();
+        let up = Up {
+            process: process.unwrap(),
+            folder,
+        };
+        let from = Instant::now();
+        let ready = getting(
+            "nodes",
+            "{.items[*].status.conditions[?(@.type==\"Ready\")].status}",
+        );
+        let default = Space {
+            up: &up,
+            namespace: "default".to_owned(),
+        };
+        default.until(&ready, |text| text.matches("True").count() == NODES);
+        default.until(
+            "get serviceaccount/default storageclass/local-path -o name",
+            |_| true,
+        );
+        println!("ready after {:.1} s", from.elapsed().as_secs_f64());
+        up
+    }
+
+    /// A namespace that is made.
+    pub(crate) fn space(&self, namespace: &str) -> Space<'_> {
+        let space = Space {
+            up: self,
+            namespace: namespace.to_owned(),
+        };
+        space.kubectl(&format!("create namespace {namespace}"));
+        space.until("get serviceaccount/default -o name", |_| true);
+        space
+    }
+
+    /// As an operator stops it.
+    pub(crate) fn stop(mut self) {
+        let pid = Pid::from_raw(self.process.id().cast_signed()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+        let status = self.process.wait().unwrap();
+        assert!(status.success(), "{status}: {}", self.output());
+    }
+
+    /// The process of a part, as `controllers1`: the one that writes its log.
+    pub(crate) fn process(&self, part: &str) -> Option<Pid> {
+        let log = fs::canonicalize(self.log(part)).ok()?;
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let mut ids = processes.filter_map(|entry| {
+            let writes = fs::read_link(entry.path().join("fd/1")).ok()? == log;
+            writes.then(|| entry.file_name().to_str()?.parse().ok())?
+        });
+        ids.find_map(Pid::from_raw)
+    }
+
+    /// Ends a part with SIGKILL, and tells which process it was.
+    pub(crate) fn kill(&self, part: &str) -> Pid {
+        let process = self.process(part);
+        let process = process.unwrap_or_else(|| panic!("{part} does not run"));
+        kill_process(process, Signal::KILL).unwrap();
+        process
+    }
+
+    /// Waits until a part runs again that was killed.
+    pub(crate) fn await_another(&self, part: &str, killed: Pid) {
+        let from = Instant::now();
+        while self.process(part).is_none_or(|process| process == killed) {
+            assert!(from.elapsed() < PATIENCE, "{part} is not started again");
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// Which of three processes holds a lease: the one whose log says so.
+    pub(crate) fn leader(&self, kind: &str, holder: &str) -> String {
+        let parts = (1..=3).map(|number| format!("{kind}{number}"));
+        let mut leaders = parts.filter(|part| {
+            fs::read_to_string(self.log(part)).is_ok_and(|log| log.contains(holder))
+        });
+        leaders
+            .next()
+            .unwrap_or_else(|| panic!("no log of {kind} names {holder}"))
+    }
+
+    fn log(&self, part: &str) -> PathBuf {
+        self.folder.path().join("data").join(format!("{part}.log"))
+    }
+
+    fn output(&self) -> String {
+        fs::read_to_string(self.folder.path().join("up.out")).unwrap_or_default()
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            println!("{}", self.output());
+        }
+        // Already gone after a clean stop.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Space<'_> {
+    /// What kubectl says to a line, in which a shell's quotes count.
+    pub(crate) fn try_kubectl(&self, line: &str, input: &str) -> Said {
+        let home: &Path = self.up.folder.path();
+        let mut child = Command::new("timeout")
+            .args([COMMAND_SECONDS_MAX, "sh", "-c"])
+            .arg(format!(
+                "exec \"${{KUBECTL:-kubectl}}\" --namespace \"$SPACE\" {line}"
+            ))
+            .env("SPACE", &self.namespace)
+            .env("HOME", home)
+            .env("KUBECONFIG", home.join("data/kubeconfig"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that does not read its input may have ended by now.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let succeeded = output.status.success();
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !succeeded {
+            text.push_str(&String::from_utf8_lossy(&output.stderr));
+        }
+        Said { succeeded, text }
+    }
+
+    /// What kubectl prints.
+    pub(crate) fn kubectl(&self, line: &str) -> String {
+        let Said { succeeded, text } = self.try_kubectl(line, "");
+        assert!(succeeded, "{}: {line}: {text}", self.namespace);
+        text
+    }
+
+    pub(crate) fn apply(&self, manifest: &str) {
+        let Said { succeeded, text } = self.try_kubectl("apply -f -", manifest);
+        assert!(succeeded, "{}: {text}\n{manifest}", self.namespace);
+    }
+
+    /// A path of an object or a list.
+    pub(crate) fn field(&self, what: &str, path: &str) -> String {
+        self.kubectl(&getting(what, path))
+    }
+
+    /// The words at a path of a list, in order.
+    pub(crate) fn words(&self, what: &str, path: &str) -> Vec<String> {
+        sorted(&self.field(what, path))
+    }
+
+    /// Asks until the answer is as it should be.
+    pub(crate) fn until(&self, line: &str, holds: impl Fn(&str) -> bool) {
+        let from = Instant::now();
+        loop {
+            let Said { succeeded, text } = self.try_kubectl(line, "");
+            if succeeded && holds(&text) {
+                return;
+            }
+            let namespace = &self.namespace;
+            assert!(from.elapsed() < PATIENCE, "{namespace}: {line} says {text}");
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// Waits until a path of an object or a list is this.
+    pub(crate) fn until_field(&self, what: &str, path: &str, value: &str) {
+        self.until(&getting(what, path), |text| text == value);
+    }
+
+    /// Waits until there are events of all these reasons.
+    pub(crate) fn until_events(&self, reasons: &[&str]) {
+        self.until(&getting("events", "{.items[*].reason}"), |text| {
+            let told = sorted(text);
+            let is_told = |reason: &&str| told.iter().any(|event| event == reason);
+            reasons.iter().all(is_told)
+        });
+    }
+
+    pub(crate) fn until_rolled(&self, what: &str) {
+        self.kubectl(&format!(
+            "rollout status {what} --timeout={}s",
+            PATIENCE.as_secs()
+        ));
+    }
+
+    pub(crate) fn until_true(&self, what: &str, condition: &str) {
+        let patience = PATIENCE.as_secs();
+        self.kubectl(&format!(
+            "wait {what} --for={condition} --timeout={patience}s"
+        ));
+    }
+}
+
+fn getting(what: &str, path: &str) -> String {
+    format!("get {what} -o 'jsonpath={path}'")
+}
+
+pub(crate) fn sorted(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    words.sort();
+    words
+}
