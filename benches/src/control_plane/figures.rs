@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::control_plane::plane::{Plane, ROLES, Role};
-use crate::load::processes::Usage;
+use crate::load::processes::{Usage, machine_cpu};
 use crate::side_by_side::figures::Figure;
 
 const WINDOW: Duration = Duration::from_secs(1);
@@ -72,6 +72,7 @@ pub fn latencies(what: &str, spans: &[(Instant, Instant)]) -> Vec<Figure> {
 pub struct Meter {
     began: Instant,
     before: [Usage; ROLES.len()],
+    machine: Duration,
 }
 
 /// What they used until another moment.
@@ -79,6 +80,7 @@ pub struct Used {
     pub began: Instant,
     wall: Duration,
     cpu: [Duration; ROLES.len()],
+    machine: Duration,
     things: usize,
 }
 
@@ -87,6 +89,7 @@ impl Meter {
         Ok(Meter {
             began: Instant::now(),
             before: plane.usage()?,
+            machine: machine_cpu()?,
         })
     }
 
@@ -100,13 +103,14 @@ impl Meter {
             began: self.began,
             wall: self.began.elapsed(),
             cpu,
+            machine: machine_cpu()?.saturating_sub(self.machine),
             things,
         })
     }
 }
 
 impl Used {
-    /// Processor time for each thing by role, and how many cores were busy with all of it.
+    /// Processor time for each thing by role, and how many cores were busy with all of it, and with what is not ours.
     pub fn figures(&self, roles: &[Role]) -> Vec<Figure> {
         let micros = |role: &Role| {
             let seconds = self.cpu[*role as usize].as_secs_f64();
@@ -114,15 +118,14 @@ impl Used {
             Figure::new(format!("CPU {}", role.label()), "µs/pod", each)
         };
         let mut figures: Vec<Figure> = roles.iter().map(micros).collect();
-        figures.push(self.cores());
-        figures
-    }
-
-    /// Cores that were busy.
-    pub fn cores(&self) -> Figure {
         let all: Duration = self.cpu.iter().sum();
-        let cores = all.as_secs_f64() / self.wall.as_secs_f64().max(f64::EPSILON);
-        Figure::new("busy", "cores", cores)
+        let cores = |name: &str, busy: Duration| {
+            let cores = busy.as_secs_f64() / self.wall.as_secs_f64().max(f64::EPSILON);
+            Figure::new(name, "cores", cores)
+        };
+        figures.push(cores("busy", all));
+        figures.push(cores("others busy", self.machine.saturating_sub(all)));
+        figures
     }
 
     /// Share of a core that each role took.
