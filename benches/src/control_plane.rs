@@ -14,7 +14,7 @@ pub mod whole;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::control_plane::cases::{Row, Work};
@@ -33,7 +33,9 @@ pub fn run(options: &Options) -> Result<()> {
         }
         return Ok(());
     }
-    let ours = Binary::find(&options.ours)?;
+    let ours = options.ours.as_ref();
+    let ours = ours.context("where is our binary? Name it with --ours or MAINSTAY_BIN")?;
+    let ours = Binary::find(ours)?;
     let store = match &options.etcd {
         Some(etcd) => Binary::find(etcd)?,
         None => ours.clone(),

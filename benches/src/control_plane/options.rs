@@ -12,7 +12,7 @@ use crate::side_by_side::options::Common;
 pub struct Options {
     /// Our binary
     #[arg(long, env = "MAINSTAY_BIN")]
-    pub ours: PathBuf,
+    pub ours: Option<PathBuf>,
     /// A stock etcd in place of our store: a path, or a name to look up in PATH
     #[arg(long)]
     pub etcd: Option<PathBuf>,
