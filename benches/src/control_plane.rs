@@ -67,10 +67,12 @@ pub fn run(options: &Options) -> Result<()> {
             signal(SignalKind::interrupt())?,
             signal(SignalKind::terminate())?,
         );
+        // In this order: an interrupt that reaches the processes too is not their failure.
         tokio::select! {
-            failures = all(&rows, &shape, (&data.path, &scale), &mut results) => Ok(failures),
+            biased;
             _ = interrupt.recv() => bail!("interrupted"),
             _ = terminate.recv() => bail!("terminated"),
+            failures = all(&rows, &shape, (&data.path, &scale), &mut results) => Ok(failures),
         }
     })?;
     notes.push(format!("{} at the end", table::load_average()));

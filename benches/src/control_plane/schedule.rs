@@ -1,5 +1,6 @@
 //! A load for the scheduler: nodes and pods as upstream's benchmarks have them, and how fast pods get their nodes.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -64,9 +65,8 @@ pub async fn measure(load: &Load, plane: &mut Plane, scale: &Scale) -> Result<Ve
         ends: bound.iter().map(|(_, bound)| *bound).collect(),
     };
     let mut figures = rates("bound", &phase);
-    let all = phase.rate();
     figures.push(Figure::new("upstream asks for", "/s", load.threshold));
-    figures.push(Figure::new("ratio", "", all / load.threshold));
+    figures.push(Figure::new("ratio", "", phase.rate() / load.threshold));
     figures.extend(latencies("bound after", &bound));
     figures.extend(used.figures(&[Role::Store, Role::Apiserver, Role::Scheduler, Role::Bench]));
     figures.extend(memory(
@@ -122,16 +122,14 @@ async fn create(
     namespace: &str,
     count: usize,
 ) -> Result<Vec<Instant>> {
-    let mut pod = template.pod(namespace, "");
-    let name_in = |pod: &mut serde_json::Value, number| {
+    let pod = RefCell::new(template.pod(namespace, ""));
+    let named = |number| {
+        let mut pod = pod.borrow_mut();
         pod["metadata"]["name"] = name(number).into();
-        bytes(pod)
+        bytes(&pod)
     };
-    let pod = std::cell::RefCell::new(&mut pod);
-    api.create_many(&core("pods", namespace, ""), count, |number| {
-        name_in(*pod.borrow_mut(), number)
-    })
-    .await
+    api.create_many(&core("pods", namespace, ""), count, named)
+        .await
 }
 
 fn name(number: usize) -> String {
