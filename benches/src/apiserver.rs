@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod drive;
+pub mod grpc;
 pub mod lists;
 pub mod objects;
 pub mod options;
@@ -58,13 +59,13 @@ async fn measure(row: &Row, servers: &mut Servers, options: &Options) -> Result<
 
 fn sides(options: &Options) -> Result<Vec<(Side, Binary)>> {
     let mut sides = Vec::new();
-    if options.common.only() != Some(Side::Peer) {
+    if options.only() != Some(Side::Peer) {
         let path = options.ours.as_ref().context(
             "where is our binary? Name it with --ours or MAINSTAY_BIN, or say --only peer",
         )?;
         sides.push((Side::Ours, Binary::find(path)?));
     }
-    if options.common.only() != Some(Side::Ours) {
+    if options.only() != Some(Side::Ours) {
         match &options.peer {
             Some(path) => sides.push((Side::Peer, Binary::find(path)?)),
             None if sides.is_empty() => bail!("which peer? Name it with --peer or KUBE_APISERVER"),

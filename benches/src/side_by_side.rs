@@ -120,13 +120,13 @@ fn measure(row: &Row, binary: &Binary, data: &Path, scale: &Scale) -> Result<Vec
 
 fn sides(options: &Options) -> Result<Vec<(Side, Binary)>> {
     let mut sides = Vec::new();
-    if options.common.only() != Some(Side::Peer) {
+    if options.only() != Some(Side::Peer) {
         let Some(path) = &options.ours else {
             bail!("where is our binary? Name it with --ours or MAINSTAY_BIN, or say --only peer");
         };
         sides.push((Side::Ours, Binary::find(path)?));
     }
-    if options.common.only() != Some(Side::Ours) {
+    if options.only() != Some(Side::Ours) {
         sides.push((Side::Peer, Binary::find(&options.peer)?));
     }
     Ok(sides)
@@ -156,7 +156,7 @@ impl Drop for DataFolder {
 }
 
 /// Writes the results under a name that begins so.
-fn save(out: &Path, name: &str, results: &Results, markdown: &str) -> Result<()> {
+pub(crate) fn save(out: &Path, name: &str, results: &Results, markdown: &str) -> Result<()> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let path = out.join(format!("{name}-{seconds}"));
     fs::write(path.with_extension("md"), markdown)?;

@@ -1,12 +1,18 @@
-//! `cargo xtask bench`: Mainstay and a peer in turn on the same work, as a store or, with `apiserver` before the flags, as an apiserver.
+//! `cargo xtask bench`: Mainstay and a peer in turn on the same work, as a store or, with `apiserver` before the flags, as an apiserver;
+//! with `control-plane`, a whole control plane of ours.
 
 use anyhow::{Context, Result, ensure};
 
 use crate::command::Run;
 use crate::{setup, up, workspace};
 
-/// The comparisons, and the load generator of the store's.
-pub(crate) const PROGRAMS: [&str; 3] = ["side-by-side", "apiservers", "mainstay-bench"];
+/// The comparisons, the bench of whole control planes, and the load generator of the store's.
+pub(crate) const PROGRAMS: [&str; 4] = [
+    "side-by-side",
+    "apiservers",
+    "control-plane",
+    "mainstay-bench",
+];
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     setup::toolset()?;
@@ -15,6 +21,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     up::build(&PROGRAMS)?;
     match arguments {
         [first, flags @ ..] if first == "apiserver" => comparison("apiservers")?.args(flags).run(),
+        [first, flags @ ..] if first == "control-plane" => {
+            comparison("control-plane")?.args(flags).run()
+        }
         flags => comparison("side-by-side")?.args(flags).run(),
     }
 }

@@ -60,5 +60,6 @@ fn bench_smoke() -> Result<()> {
     }
     up::build(&bench::PROGRAMS)?;
     bench::comparison("side-by-side")?.args(SMOKE).run()?;
-    bench::comparison("apiservers")?.args(["--smoke"]).run()
+    bench::comparison("apiservers")?.args(["--smoke"]).run()?;
+    bench::comparison("control-plane")?.args(["--smoke"]).run()
 }

@@ -3,15 +3,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use bytes::{BufMut, Bytes, BytesMut};
-use http::Method;
 use http_body_util::BodyExt;
-use prost::Message;
 use proto::api;
 use serde::Deserialize;
 
-use crate::apiserver::client::{Call, Client, JSON, PROTOBUF};
+use crate::apiserver::client::{Call, Client, PROTOBUF};
 use crate::apiserver::drive::closed;
+use crate::apiserver::grpc::call;
 use crate::apiserver::objects::{Kind, NAMESPACE, name};
 use crate::apiserver::options::Scale;
 use crate::apiserver::rows::{CLIENTS, memory};
@@ -208,14 +206,4 @@ fn target(name: &str) -> Option<api::Target> {
         name: name.to_owned(),
         ..Default::default()
     })
-}
-
-/// A call of one message, which is framed by a flag and its length.
-fn call(method: &str, message: &impl Message) -> Call {
-    let mut body = BytesMut::with_capacity(message.encoded_len() + 5);
-    body.put_u8(0);
-    body.put_u32(u32::try_from(message.encoded_len()).expect("messages are small"));
-    body.put_slice(&message.encode_to_vec());
-    let path = format!("/mainstay.api.v1.Objects/{method}");
-    Call::send(Method::POST, path, "application/grpc", Bytes::from(body)).accept(JSON)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::side_by_side::figures::Side;
 use crate::side_by_side::options::Common;
 
 /// Measures our apiserver and a kube-apiserver in turn, each over a stock etcd of its own, and prints ratios.
@@ -22,6 +23,9 @@ pub struct Options {
     /// Events a second where they come at a rate; requests come at a quarter of it [default: 1000, with --quick 200]
     #[arg(long)]
     pub rate: Option<usize>,
+    /// Measure one side alone
+    #[arg(long, value_enum)]
+    only: Option<Side>,
     #[command(flatten)]
     pub common: Common,
 }
@@ -43,6 +47,11 @@ pub struct Scale {
 }
 
 impl Options {
+    /// The side that is measured alone, if one is.
+    pub fn only(&self) -> Option<Side> {
+        self.common.smoke.then_some(Side::Ours).or(self.only)
+    }
+
     pub fn scale(&self) -> Scale {
         let (trials, objects, listed, lists, watchers, rate, seconds) =
             match (self.common.smoke, self.common.quick) {

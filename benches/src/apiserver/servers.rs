@@ -11,24 +11,27 @@ use rcgen::KeyPair;
 
 use crate::apiserver::client::{Call, Client};
 use crate::load::processes::{self, Usage};
-use crate::side_by_side::servers::{Binary, free_ports};
+use crate::side_by_side::servers::{Binary, END_WITH_PARENT, free_ports};
 
 /// Who sends the requests: a member of the group that may do everything.
 pub const TOKEN: &str = "admin-token";
 
 const READY_MAX: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(10);
-/// What both are told. Service accounts are made by controllers, which do not run here.
-const FLAGS: &[&str] = &[
+/// What every apiserver is told.
+pub(crate) const FLAGS: &[&str] = &[
     "--bind-address=127.0.0.1",
     "--advertise-address=127.0.0.1",
     "--service-account-issuer=https://kubernetes.default.svc",
     "--service-account-key-file=sa.pub",
     "--service-account-signing-key-file=sa.key",
     "--token-auth-file=tokens.csv",
-    "--cert-dir=certs",
     "--authorization-mode=RBAC",
     "--service-cluster-ip-range=10.0.0.0/24",
+];
+/// Service accounts are made by controllers, which do not run here.
+const OWN_FLAGS: [&str; 2] = [
+    "--cert-dir=certs",
     "--disable-admission-plugins=ServiceAccount",
 ];
 
@@ -51,13 +54,7 @@ impl Servers {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(&folder)?;
-        let key = KeyPair::generate()?;
-        fs::write(folder.join("sa.key"), key.serialize_pem())?;
-        fs::write(folder.join("sa.pub"), key.public_key_pem())?;
-        fs::write(
-            folder.join("tokens.csv"),
-            format!("{TOKEN},admin,admin-uid,\"system:masters\"\n"),
-        )?;
+        write_identities(&folder)?;
         let ports = free_ports(3)?;
         let store_address = format!("http://127.0.0.1:{}", ports[0]);
         let mut command = store.command("store");
@@ -113,13 +110,8 @@ impl Servers {
                 return Ok(self.started.elapsed());
             }
             if let Some(status) = self.server.try_wait()? {
-                let log = fs::read_to_string(self.folder.join("apiserver.log"))?;
-                let tail: Vec<&str> = log.lines().rev().take(20).collect();
-                bail!(
-                    "{} ended with {status}; the last lines of its log, backwards:\n{}",
-                    self.label(),
-                    tail.join("\n")
-                );
+                let log = last_lines(&self.folder.join("apiserver.log"))?;
+                bail!("{} ended with {status}; {log}", self.label());
             }
             if self.started.elapsed() > READY_MAX {
                 bail!("{} is not ready after {READY_MAX:?}", self.label());
@@ -151,18 +143,41 @@ fn spawn_server(binary: &Binary, folder: &Path, store: &str, address: SocketAddr
     let mut command = binary.command("apiserver");
     command
         .args(FLAGS)
+        .args(OWN_FLAGS)
         .arg(format!("--etcd-servers={store}"))
         .arg(format!("--secure-port={}", address.port()));
     spawn(command, folder, "apiserver.log")
 }
 
-fn spawn(mut command: Command, folder: &Path, log: &str) -> Result<Child> {
+/// The keys of service accounts, and who has the token.
+pub(crate) fn write_identities(folder: &Path) -> Result<()> {
+    let key = KeyPair::generate()?;
+    fs::write(folder.join("sa.key"), key.serialize_pem())?;
+    fs::write(folder.join("sa.pub"), key.public_key_pem())?;
+    fs::write(
+        folder.join("tokens.csv"),
+        format!("{TOKEN},admin,admin-uid,\"system:masters\"\n"),
+    )?;
+    Ok(())
+}
+
+/// What a log ends with, in words.
+pub(crate) fn last_lines(log: &Path) -> Result<String> {
+    let log = fs::read_to_string(log)?;
+    let tail: Vec<&str> = log.lines().rev().take(20).collect();
+    let tail = tail.join("\n");
+    Ok(format!("the last lines of its log, backwards:\n{tail}"))
+}
+
+/// Starts a program in a folder, with its output in a log there.
+pub(crate) fn spawn(mut command: Command, folder: &Path, log: &str) -> Result<Child> {
     let log = File::options()
         .create(true)
         .append(true)
         .open(folder.join(log))?;
     command
         .current_dir(folder)
+        .env(END_WITH_PARENT, "1")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

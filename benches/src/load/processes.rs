@@ -5,11 +5,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Length of one tick of /proc/PID/stat; USER_HZ is 100 on Linux.
-const TICK: Duration = Duration::from_millis(10);
+const TICK_MILLIS: u64 = 10;
+const TICK: Duration = Duration::from_millis(TICK_MILLIS);
 
 /// Counters of a process since it began.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,6 +40,29 @@ pub fn usage(pid: u32) -> Result<Usage> {
         resident_bytes: line(&read("status")?, "VmRSS:").unwrap_or(0) * 1024,
         written_bytes: line(&read("io")?, "write_bytes:").unwrap_or(0),
     })
+}
+
+/// Processor time that the whole machine has been busy for since it started, what it was denied by others on its host included.
+pub fn machine_cpu() -> Result<Duration> {
+    let text = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
+    let fields = text.lines().next().context("malformed stat")?;
+    let ticks = fields.split_ascii_whitespace().skip(1).take(8);
+    let ticks: Vec<u64> = ticks.map(str::parse).collect::<Result<_, _>>()?;
+    let &[
+        user,
+        nice,
+        system,
+        _idle,
+        _waiting,
+        interrupts,
+        soft,
+        stolen,
+    ] = ticks.as_slice()
+    else {
+        bail!("malformed stat");
+    };
+    let busy = user + nice + system + interrupts + soft + stolen;
+    Ok(Duration::from_millis(busy * TICK_MILLIS))
 }
 
 fn line(text: &str, name: &str) -> Option<u64> {
@@ -77,6 +101,12 @@ pub fn own_cpu() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_machine_is_busier_than_the_own_process() {
+        let own = usage(std::process::id()).unwrap().cpu;
+        assert!(machine_cpu().unwrap() > own);
+    }
 
     #[test]
     fn the_own_process_uses_memory() {

@@ -6,12 +6,9 @@ use clap::Parser;
 
 use crate::side_by_side::figures::Side;
 
-/// What every run beside a peer is told.
+/// What every run is told.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Common {
-    /// Measure one side alone
-    #[arg(long, value_enum)]
-    only: Option<Side>,
     /// Rows to run, separated by commas [default: all]
     #[arg(long, value_delimiter = ',')]
     pub rows: Vec<String>,
@@ -32,17 +29,6 @@ pub struct Common {
     pub list: bool,
 }
 
-impl Common {
-    /// The side that is measured alone, if one is.
-    pub fn only(&self) -> Option<Side> {
-        if self.smoke {
-            Some(Side::Ours)
-        } else {
-            self.only
-        }
-    }
-}
-
 /// Measures our cluster and a peer's in turn and prints ratios.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "side-by-side", version)]
@@ -56,6 +42,9 @@ pub struct Options {
     /// Seconds each row is measured [default: 10, with --quick 3]
     #[arg(long)]
     pub seconds: Option<f64>,
+    /// Measure one side alone
+    #[arg(long, value_enum)]
+    only: Option<Side>,
     #[command(flatten)]
     pub common: Common,
 }
@@ -70,6 +59,11 @@ pub struct Scale {
 }
 
 impl Options {
+    /// The side that is measured alone, if one is.
+    pub fn only(&self) -> Option<Side> {
+        self.common.smoke.then_some(Side::Ours).or(self.only)
+    }
+
     pub fn scale(&self) -> Scale {
         let (trials, seconds, many) = match (self.common.smoke, self.common.quick) {
             (true, _) => (1, 1.0, 20_000),

@@ -18,6 +18,8 @@ const MEMBERS: usize = 3;
 const READY_MAX: Duration = Duration::from_secs(120);
 const STOP_MAX: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(5);
+/// Set for programs of ours: they end when we do, however we end.
+pub(crate) const END_WITH_PARENT: &str = "MAINSTAY_END_WITH_PARENT";
 /// Enough for a million keys; etcd's own default is 2 GiB.
 const QUOTA_BYTES: &str = "8589934592";
 
@@ -92,12 +94,22 @@ pub struct Cluster {
 impl Cluster {
     /// Starts three members with empty data under `data` and waits until each answers a linearizable read.
     pub fn start(binary: &Binary, data: &Path, flags: &[&str]) -> Result<Cluster> {
+        Cluster::start_members(MEMBERS, binary, data, flags)
+    }
+
+    /// As `start`, with so many members.
+    pub fn start_members(
+        members: usize,
+        binary: &Binary,
+        data: &Path,
+        flags: &[&str],
+    ) -> Result<Cluster> {
         let folder = data.join("cluster");
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(&folder)?;
-        let ports = free_ports(2 * MEMBERS)?;
+        let ports = free_ports(2 * members)?;
         let members = ports.chunks(2).enumerate().map(|(number, ports)| Member {
             name: format!("m{number}"),
             client: format!("127.0.0.1:{}", ports[0]),
@@ -192,6 +204,7 @@ impl Cluster {
             .args(["--quota-backend-bytes", QUOTA_BYTES])
             .args(&self.flags);
         command
+            .env(END_WITH_PARENT, "1")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
