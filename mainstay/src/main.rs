@@ -133,7 +133,7 @@ fn run_controllers(arguments: Vec<String>) -> ExitCode {
 fn run_scheduler(arguments: Vec<String>) -> ExitCode {
     end_with_parent();
     match scheduler::Options::parse_words(arguments) {
-        Ok(options) => scheduler::run(options),
+        Ok(options) => scheduler::run(&options),
         Err(error) => refuse(&error),
     }
 }
