@@ -71,7 +71,7 @@ pub(crate) async fn run(registry: Arc<Registry>, view: Arc<dyn ObjectsView>) {
             view.generation(GROUP, PLURAL),
             view.generation(DEFINITIONS.0, DEFINITIONS.1),
         );
-        if state == done || !registry.feed.is_loaded() {
+        if state == done || !table.is_whole || !registry.feed.is_loaded() {
             continue;
         }
         let is_start = done == (0, 0, 0);

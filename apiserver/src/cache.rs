@@ -266,6 +266,7 @@ impl Cache {
             // A change that nobody can read can be told to nobody.
             let revision = state.revision;
             state.ring.restart(revision);
+            self.bells.ring_all();
         }
         // Before the lock goes: who reads the new revision knows of the event as well.
         self.changed.send_modify(|count| *count += 1);
@@ -287,6 +288,7 @@ impl Cache {
         let mut state = self.state.write();
         let revision = self.position.get().max(state.revision);
         state.ring.restart(revision);
+        self.bells.ring_all();
         self.changed.send_modify(|count| *count += 1);
     }
 

@@ -33,9 +33,17 @@ pub(crate) async fn run(registry: Arc<Registry>) {
     let Some(definitions) = table.any_version(crd::GROUP, crd::PLURAL).cloned() else {
         return;
     };
-    let Ok(cache) = registry.feed.add(&definitions.resource.storage).await else {
-        return;
+    let cache = loop {
+        match registry.feed.add(&definitions.resource.storage).await {
+            Ok(cache) => break cache,
+            Err(status) => {
+                tracing::debug!(error = %status, "cannot read CustomResourceDefinitions; trying again");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+        }
     };
+    // What other servers answer is read by then as well.
+    registry.feed.position().reach(1).await;
     let mut changes = cache.changes();
     let mut controller = Controller {
         registry,
@@ -76,6 +84,9 @@ impl Controller {
             .map(|object| object.value())
             .collect();
         let mut done = self.serve(&all).await;
+        if done {
+            self.registry.resources.set_whole();
+        }
         for definition in &all {
             let seen = if meta::is_deleting(definition) {
                 self.finish(definition).await

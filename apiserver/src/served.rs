@@ -2,14 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use objects::catalog::{Catalog, Resource, Subresource};
 use objects::crd::Version;
 use objects::schema::{At, NodeId};
-use parking_lot::RwLock;
+use objects::status::{Reason, Status};
+use tokio::sync::watch;
 
 use crate::conversion::Conversion;
 use crate::usage;
+
+/// How long a question waits that only the whole table can answer.
+const WHOLE_WAIT: Duration = Duration::from_secs(2);
+/// When a client may ask again that asked before the table was whole.
+const WHOLE_RETRY_SECONDS: u32 = 5;
 
 /// A resource in one version, and where it came from.
 #[derive(Debug)]
@@ -109,7 +116,7 @@ impl Served {
 /// The table of all resources. Readers take a snapshot; a CRD's change puts a new one in place.
 #[derive(Debug)]
 pub struct Resources {
-    now: RwLock<Arc<Table>>,
+    now: watch::Sender<Arc<Table>>,
 }
 
 /// One state of the table.
@@ -120,6 +127,8 @@ pub struct Table {
     by_path: HashMap<(String, String, String), Arc<Served>>,
     /// A number that grows with every change.
     pub generation: u64,
+    /// Whether the definitions that were there at the start are in it. Until then, what is missing may be there all the same.
+    pub is_whole: bool,
 }
 
 impl Table {
@@ -142,6 +151,7 @@ impl Table {
             all,
             by_path,
             generation,
+            is_whole: false,
         }
     }
 
@@ -150,6 +160,23 @@ impl Table {
     pub fn get(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Served>> {
         self.by_path
             .get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
+    }
+
+    /// The resource of a path, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If that is not known yet.
+    pub fn find(
+        &self,
+        group: &str,
+        version: &str,
+        plural: &str,
+    ) -> Result<Option<&Arc<Served>>, Status> {
+        match self.get(group, version, plural) {
+            None if !self.is_whole => Err(not_yet_known()),
+            found => Ok(found),
+        }
     }
 
     /// A resource by its group and kind, in the version given or the first one.
@@ -196,7 +223,7 @@ impl Default for Resources {
             .chain(usage::served())
             .collect();
         Resources {
-            now: RwLock::new(Arc::new(Table::new(all, 1))),
+            now: watch::Sender::new(Arc::new(Table::new(all, 1))),
         }
     }
 }
@@ -205,14 +232,57 @@ impl Resources {
     /// The table as it is now.
     #[must_use]
     pub fn table(&self) -> Arc<Table> {
-        self.now.read().clone()
+        self.now.borrow().clone()
+    }
+
+    /// The table with all that is served.
+    ///
+    /// # Errors
+    ///
+    /// If that is not known soon.
+    pub async fn whole_table(&self) -> Result<Arc<Table>, Status> {
+        let mut tables = self.now.subscribe();
+        let whole = tables.wait_for(|table| table.is_whole);
+        let found = tokio::time::timeout(WHOLE_WAIT, whole).await;
+        let found = found.ok().and_then(Result::ok);
+        found
+            .map(|table| Arc::clone(&table))
+            .ok_or_else(not_yet_known)
     }
 
     /// Puts other custom resources in the place of those that are served.
     pub fn set_custom(&self, custom: Vec<Arc<Served>>) {
-        let mut now = self.now.write();
-        let builtin = now.all.iter().filter(|served| !served.is_custom()).cloned();
-        let all = builtin.chain(custom).collect();
-        *now = Arc::new(Table::new(all, now.generation + 1));
+        self.now.send_modify(|now| {
+            let builtin = now.all.iter().filter(|served| !served.is_custom()).cloned();
+            let all = builtin.chain(custom).collect();
+            *now = Arc::new(Table {
+                is_whole: now.is_whole,
+                ..Table::new(all, now.generation + 1)
+            });
+        });
     }
+
+    /// Says that nothing is missing any more.
+    pub fn set_whole(&self) {
+        self.now.send_if_modified(|now| {
+            let changes = !now.is_whole;
+            if changes {
+                *now = Arc::new(Table {
+                    is_whole: true,
+                    ..Table::new(now.all.clone(), now.generation + 1)
+                });
+            }
+            changes
+        });
+    }
+}
+
+/// What a client is told that asked for something before everything was known that is served.
+pub(crate) fn not_yet_known() -> Status {
+    let mut status = Status::new(
+        Reason::ServiceUnavailable,
+        "the request has been made before all known HTTP paths have been installed, please try again",
+    );
+    status.retry_after_seconds = WHOLE_RETRY_SECONDS;
+    status
 }

@@ -7,6 +7,11 @@
 mod cluster;
 #[path = "grpc/discovery.rs"]
 mod discovery;
+#[path = "sdk/relay.rs"]
+#[allow(dead_code, reason = "each test uses a part of it")]
+mod relay;
+#[path = "grpc/starting.rs"]
+mod starting;
 
 use std::time::Duration;
 

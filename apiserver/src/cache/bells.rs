@@ -224,7 +224,7 @@ mod tests {
     use objects::Value;
     use serde_json::json;
 
-    use super::super::{Contents, Object, Position, Seen};
+    use super::super::{Contents, Damaged, Object, Position, Seen};
     use super::*;
 
     fn pod(name: &str, node: &str) -> Value {
@@ -307,12 +307,27 @@ mod tests {
     }
 
     #[test]
-    fn a_sleeper_wakes_when_the_cache_is_read_anew() {
-        let cache = cache();
-        let (mut listener, cursor) = listener(&cache, Interest::Name("x".into()));
-        cache.reset(Contents::default(), 7);
-        assert!(listener.is_rung());
-        assert_eq!(listener.events(cursor, 9).unwrap_err().oldest, 7);
+    fn a_sleeper_wakes_when_the_watches_end_of_all_that_happens() {
+        let ends: [fn(&Cache); 4] = [
+            |cache| cache.reset(Contents::default(), 7),
+            |cache| cache.restart(),
+            |cache| cache.close(),
+            |cache| {
+                let damaged = Damaged {
+                    key: "/registry/pods/a/y".into(),
+                    revision: 7,
+                    why: "it is torn".into(),
+                };
+                cache.apply(vec![("a/y".to_owned(), Seen::Damaged(damaged))], 7);
+            },
+        ];
+        for (which, end) in ends.into_iter().enumerate() {
+            let cache = cache();
+            let (mut listener, cursor) = listener(&cache, Interest::Name("x".into()));
+            end(&cache);
+            assert!(listener.is_rung(), "{which}");
+            assert!(listener.events(cursor, 9).is_err(), "{which}");
+        }
     }
 
     #[test]

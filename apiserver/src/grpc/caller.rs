@@ -232,7 +232,7 @@ impl<'a> Caller<'a> {
         let place = self.enter(&mut attributes, asked, audit).await?;
         let table = self.registry().resources.table();
         let served = table
-            .get(&attributes.group, &attributes.version, &attributes.resource)
+            .find(&attributes.group, &attributes.version, &attributes.resource)?
             .ok_or_else(not_served)?
             .clone();
         let at = (attributes.namespace.as_str(), attributes.name.as_str());

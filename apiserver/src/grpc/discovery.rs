@@ -16,7 +16,7 @@ const PATH: &str = "/apis";
 pub(super) async fn resources(caller: &Caller<'_>) -> Result<api::ResourcesResponse, Failed> {
     let reading = async {
         let front = caller.front();
-        let table = front.registry.resources.table();
+        let table = front.registry.resources.whole_table().await?;
         let others = &front.apiservices;
         let mut answer = api::ResourcesResponse::default();
         for path in ["/api", PATH] {

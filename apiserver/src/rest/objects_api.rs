@@ -62,7 +62,7 @@ pub(super) async fn answer(
     verb: &'static str,
 ) -> Result<Answer, Status> {
     let table = front.registry.resources.table();
-    let Some(served) = table.get(&found.group, &found.version, &found.resource) else {
+    let Some(served) = table.find(&found.group, &found.version, &found.resource)? else {
         let is_own_group =
             |served: &Arc<Served>| !served.is_custom() && served.resource.group == found.group;
         if table.all.iter().any(is_own_group) {

@@ -16,7 +16,7 @@ use super::media::{DiscoveryForm, discovery_form};
 use super::openapi::{self, OpenApi};
 use crate::apiservices::ApiServices;
 use crate::authn::service_accounts::discovery::MAX_AGE_SECONDS;
-use crate::served::{Origin, Served, Table};
+use crate::served::{Origin, Served, Table, not_yet_known};
 
 /// The release of Kubernetes whose API is served.
 pub const VERSION: &str = "v1.36.3";
@@ -68,14 +68,18 @@ pub(super) async fn answer(front: &Front, request: &Admitted) -> Result<Answer, 
         return Ok(check(front, name));
     }
     if path.starts_with("/openapi/") {
-        let table = front.registry.resources.table();
+        let table = front.registry.resources.whole_table().await?;
         let found = openapi::answer(&front.pages.openapi, table, request).await?;
         return Ok(found.unwrap_or_else(|| answer::bytes(404, "", "")));
     }
     if path == "/api" || path.starts_with("/apis") || path.starts_with("/api/") {
-        return discover(front, request, path);
+        return discover(front, request, path).await;
     }
-    Err(missing())
+    Err(if front.registry.resources.table().is_whole {
+        missing()
+    } else {
+        not_yet_known()
+    })
 }
 
 /// The documents by which others check tokens of this cluster.
@@ -163,6 +167,10 @@ fn checks(front: &Front) -> Vec<(&'static str, bool)> {
         ("ping", true),
         ("etcd", front.registry.feed.position().get() > 0),
         ("informer-sync", front.registry.feed.is_loaded()),
+        (
+            "poststarthook/crd-informer-synced",
+            front.registry.resources.table().is_whole,
+        ),
         ("shutdown", !front.stopping.is_cancelled()),
     ];
     if front.pages.reloads_encryption {
@@ -218,8 +226,13 @@ fn entries<'a>(table: &'a Table, others: &ApiServices) -> impl Iterator<Item = E
     })
 }
 
-fn discover(front: &Front, request: &Admitted, path: &str) -> Result<Answer, Status> {
-    let table = front.registry.resources.table();
+async fn discover(front: &Front, request: &Admitted, path: &str) -> Result<Answer, Status> {
+    let table = if path.starts_with("/apis") {
+        front.registry.resources.whole_table().await?
+    } else {
+        // No definition adds to the group without a name.
+        front.registry.resources.table()
+    };
     let whole = matches!(path, "/api" | "/apis");
     if whole && let DiscoveryForm::Aggregated { beta } = discovery_form(request.header(ACCEPT)) {
         return Ok(aggregated(front, request, &table, beta));

@@ -75,9 +75,13 @@ impl Cluster {
         let words = stock::words(files.path(), &client, flags, texts);
         let config = Config::parse_words(words).unwrap();
         let server = Server::start(&config).await.unwrap();
-        let feed = server.front.registry.feed.clone();
+        let registry = server.front.registry.clone();
         let ready = async {
-            while !feed.is_loaded() || !has_default_namespace(&feed) {
+            let feed = &registry.feed;
+            while !registry.resources.table().is_whole
+                || !feed.is_loaded()
+                || !has_default_namespace(feed)
+            {
                 tokio::time::sleep(LOOK_PAUSE).await;
             }
         };
@@ -88,6 +92,16 @@ impl Cluster {
             _etcd: etcd,
             files,
         }
+    }
+
+    /// Puts a server over another address of the store in the place of the one that there is, and does not wait until it is ready.
+    #[allow(dead_code, reason = "few tests are about starts")]
+    pub(crate) async fn start_again(&mut self, store: &str) {
+        let words = stock::words(self.files.path(), store, &[], &[]);
+        let config = Config::parse_words(words).unwrap();
+        let server = Server::start(&config).await.unwrap();
+        let before = std::mem::replace(&mut self.server, server);
+        before.stop().await.unwrap();
     }
 
     /// Where the store listens.

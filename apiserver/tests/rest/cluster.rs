@@ -88,10 +88,12 @@ impl Cluster {
         let server = Server::start(&Config::parse_words(words).unwrap())
             .await
             .unwrap();
-        let feed = server.front.registry.feed.clone();
+        let registry = server.front.registry.clone();
         until(async || {
+            let feed = &registry.feed;
             let namespaces = feed.cache("/namespaces/")?;
-            (feed.is_loaded() && namespaces.get("default").is_some()).then_some(())
+            let knows = registry.resources.table().is_whole && feed.is_loaded();
+            (knows && namespaces.get("default").is_some()).then_some(())
         })
         .await;
         Cluster {
