@@ -9,18 +9,7 @@ use crate::{Config, Server};
 
 /// Runs a server until a signal or a failure ends it.
 pub fn run(config: &Config) -> ExitCode {
-    let result = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")
-        .and_then(|runtime| runtime.block_on(serve(config)));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("mainstay apiserver: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    daemon::run("mainstay apiserver", serve(config))
 }
 
 async fn serve(config: &Config) -> Result<()> {

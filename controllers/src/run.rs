@@ -27,18 +27,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// A process whose lease is lost exits with a failure, as upstream's does: whoever started it starts it again, and all that it knew is
 /// read anew.
 pub fn run(options: &Options) -> ExitCode {
-    let result = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")
-        .and_then(|runtime| runtime.block_on(serve(options)));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("mainstay controllers: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    daemon::run("mainstay controllers", serve(options))
 }
 
 async fn serve(options: &Options) -> Result<()> {

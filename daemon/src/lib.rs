@@ -1,11 +1,13 @@
-//! What every long-running program of the house needs: owned tasks, signals, log output and a serving flag.
+//! What every long-running program of the house needs: owned tasks, signals, log output, a serving flag and a way from start to exit code.
 
 mod health;
+mod run;
 mod signal;
 mod tasks;
 mod telemetry;
 
 pub use health::Health;
+pub use run::run;
 pub use signal::{Signal, Signals};
 pub use tasks::{OnFailure, Report, TaskFailure, Tasks};
 pub use telemetry::{Format, Output, Telemetry, TelemetryError};

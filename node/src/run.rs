@@ -23,18 +23,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Simulates nodes until a signal or a failure ends it. The nodes stay as objects: to the cluster they have failed then.
 pub fn run(options: Options) -> ExitCode {
-    let result = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")
-        .and_then(|runtime| runtime.block_on(serve(options)));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("mainstay node: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    daemon::run("mainstay node", serve(options))
 }
 
 async fn serve(options: Options) -> Result<()> {

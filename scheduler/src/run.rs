@@ -26,18 +26,7 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Schedules until a signal or a failure ends it.
 #[must_use]
 pub fn run(options: &Options) -> ExitCode {
-    let result = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")
-        .and_then(|runtime| runtime.block_on(serve(options)));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("mainstay scheduler: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    daemon::run("mainstay scheduler", serve(options))
 }
 
 async fn serve(options: &Options) -> Result<()> {

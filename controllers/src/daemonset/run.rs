@@ -65,12 +65,10 @@ pub(crate) fn start(context: &Context) {
     let told = controller.clone();
     nodes.on_change(move |change| told.node_changed(change));
     let workers = context.options.workers.concurrent_daemonset_syncs;
-    let informers = context.informers.clone();
-    let ready = async move { informers.synced().await };
     context.work(
         ("daemonset-controller", workers),
         queue,
-        ready,
+        context.synced(),
         move |key: Key| {
             let controller = controller.clone();
             async move { controller.sync(&key).await }

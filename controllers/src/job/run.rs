@@ -65,24 +65,21 @@ pub(crate) fn start(context: &Context) {
         told.turns.pod_changed(change);
     });
     let workers = context.options.workers.concurrent_job_syncs;
-    let (informers, orphans) = (context.informers.clone(), controller.orphans.clone());
+    let orphans = controller.orphans.clone();
     let of_orphans = controller.clone();
-    let ready = async move { informers.synced().await };
     context.work(
         ("job-controller orphans", workers),
         orphans,
-        ready,
+        context.synced(),
         move |key: Key| {
             let controller = of_orphans.clone();
             async move { controller.release_orphan(&key).await }
         },
     );
-    let informers = context.informers.clone();
-    let ready = async move { informers.synced().await };
     context.work(
         ("job-controller", workers),
         queue,
-        ready,
+        context.synced(),
         move |key: Key| {
             let controller = controller.clone();
             async move { controller.sync(&key).await }

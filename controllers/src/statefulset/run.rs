@@ -68,12 +68,10 @@ pub(crate) fn start(context: &Context) {
         }
     });
     let workers = context.options.workers.concurrent_statefulset_syncs;
-    let informers = context.informers.clone();
-    let ready = async move { informers.synced().await };
     context.work(
         ("statefulset-controller", workers),
         queue,
-        ready,
+        context.synced(),
         move |key: Key| {
             let controller = controller.clone();
             async move { controller.sync(&key).await }
