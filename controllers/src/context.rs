@@ -1,6 +1,5 @@
 //! What every controller is started with.
 
-use std::convert::Infallible;
 use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
@@ -27,13 +26,7 @@ pub(crate) struct Context {
 impl Context {
     /// Spawns a task that runs until it is done or its term is over.
     pub(crate) fn spawn(&self, name: &str, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(name, OnFailure::Stop, |stop| async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = task => {}
-            }
-            Ok::<_, Infallible>(())
-        });
+        self.tasks.spawn_until_stopped(name, OnFailure::Stop, task);
     }
 
     /// Waits until all informers that were made up to now know what there is.

@@ -42,10 +42,7 @@ async fn serve(options: &Options) -> Result<()> {
     let tasks = Tasks::new();
     if options.secure_port != 0 {
         let page = Page::bind(options.bind_address, options.secure_port).await?;
-        tasks.spawn("page", OnFailure::Log, |stop| async move {
-            stop.run_until_cancelled_owned(page.serve()).await;
-            Ok::<(), anyhow::Error>(())
-        });
+        tasks.spawn_until_stopped("page", OnFailure::Log, page.serve());
     }
     let leads = AtomicBool::new(false);
     let lead = |client: Client| {

@@ -119,6 +119,19 @@ impl Tasks {
         );
     }
 
+    /// Starts a task that cannot fail but by a panic: it runs until its work is done or it is told to end, and is dropped then where it stands.
+    pub fn spawn_until_stopped(
+        &self,
+        name: impl Into<String>,
+        on_failure: OnFailure,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.spawn(name, on_failure, |stop| async move {
+            stop.run_until_cancelled_owned(work).await;
+            Ok::<(), std::convert::Infallible>(())
+        });
+    }
+
     /// Starts an own thread for work that blocks. `run` has to look at its token, or be woken by its owner, to end.
     ///
     /// # Errors

@@ -275,13 +275,7 @@ async fn start_apiservers(
     let port = apiservers.door_port;
     let door = Door::listen(port, apiservers.members.iter().map(|member| member.port)).await;
     let door = door.with_context(|| format!("cannot listen on port {port}"))?;
-    tasks.spawn("door", OnFailure::Stop, |stop| async move {
-        tokio::select! {
-            () = door.run() => {}
-            () = stop.cancelled() => {}
-        }
-        Ok::<_, std::convert::Infallible>(())
-    });
+    tasks.spawn_until_stopped("door", OnFailure::Stop, door.run());
     Ok(apiservers)
 }
 

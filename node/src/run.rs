@@ -56,32 +56,25 @@ fn start(client: &Client, tasks: &Tasks, options: Arc<Options>) -> Result<()> {
     let fleet = Arc::new(Fleet::new(nodes.store(), options.first));
     let recorder = options.events.then(|| {
         let (recorder, events) = Recorder::new(client.clone(), AGENT);
-        spawn(tasks, "events", events);
+        tasks.spawn_until_stopped("events", OnFailure::Stop, events);
         recorder
     });
     let pods = Pods::new(client.clone(), (&pods, &nodes), fleet.clone(), recorder);
     if options.has_agents() {
         let agents = Agents::new(pods.clone(), fleet.clone(), options.agent_port)?;
-        spawn(tasks, "agents", agents.run(nodes.clone()));
+        tasks.spawn_until_stopped("agents", OnFailure::Stop, agents.run(nodes.clone()));
     }
     for (name, informer) in informers.run() {
-        spawn(tasks, name, informer);
+        tasks.spawn_until_stopped(name, OnFailure::Stop, informer);
     }
     let (registering, first) = (client.clone(), options.clone());
     let client = client.clone();
-    spawn(tasks, "heartbeats", async move {
+    tasks.spawn_until_stopped("heartbeats", OnFailure::Stop, async move {
         heartbeats::register(&registering, &first).await;
         tracing::info!(nodes = first.nodes, "nodes are registered");
         informers.synced().await;
         heartbeats::beat(client, options, fleet).await;
     });
-    spawn(tasks, "pods", pods.run());
+    tasks.spawn_until_stopped("pods", OnFailure::Stop, pods.run());
     Ok(())
-}
-
-fn spawn(tasks: &Tasks, name: impl Into<String>, task: impl Future<Output = ()> + Send + 'static) {
-    tasks.spawn(name, OnFailure::Stop, |stop| async move {
-        stop.run_until_cancelled_owned(task).await;
-        Ok::<(), anyhow::Error>(())
-    });
 }

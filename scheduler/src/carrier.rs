@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use client::{Binding, Client, EventType, ITEMS_MAX, Recorder, Write};
-use daemon::Tasks;
+use daemon::{OnFailure, Tasks};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
@@ -14,7 +14,7 @@ use crate::{
     lane::Lane,
     pod::PodView,
     random::Random,
-    run::{reporter, spawn},
+    run::reporter,
     writes::{self, Told},
 };
 
@@ -81,22 +81,26 @@ impl Carrier {
     pub(crate) fn start(self: &Arc<Self>, tasks: &Tasks) {
         for at in 0..BINDERS {
             let own = self.clone();
-            spawn(tasks, format!("scheduler: binder {at}"), async move {
-                loop {
-                    let batch = own.bindings.take(ITEMS_MAX).await;
-                    own.bind(batch).await;
-                }
-            });
+            tasks.spawn_until_stopped(
+                format!("scheduler: binder {at}"),
+                OnFailure::Stop,
+                async move {
+                    loop {
+                        let batch = own.bindings.take(ITEMS_MAX).await;
+                        own.bind(batch).await;
+                    }
+                },
+            );
         }
         let own = self.clone();
-        spawn(tasks, "scheduler: statuses".to_owned(), async move {
+        tasks.spawn_until_stopped("scheduler: statuses", OnFailure::Stop, async move {
             loop {
                 let batch = own.statuses.take(ITEMS_MAX).await;
                 own.write("a pod's status", batch).await;
             }
         });
         let own = self.clone();
-        spawn(tasks, "scheduler: events".to_owned(), async move {
+        tasks.spawn_until_stopped("scheduler: events", OnFailure::Stop, async move {
             loop {
                 let batch = own.events.take(ITEMS_MAX).await;
                 let writes = batch.into_iter().map(|told| own.event(told)).collect();
@@ -104,7 +108,7 @@ impl Carrier {
             }
         });
         let own = self.clone();
-        spawn(tasks, "scheduler: errands".to_owned(), async move {
+        tasks.spawn_until_stopped("scheduler: errands", OnFailure::Stop, async move {
             loop {
                 let batch = own.errands.take(ERRANDS_AT_ONCE).await;
                 own.run(batch).await;

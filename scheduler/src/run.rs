@@ -93,31 +93,20 @@ async fn start(tasks: &Tasks, client: Client, configuration: Configuration) -> R
     feed::follow(&informers, &inbox, &names);
     feed::follow_groups(&client, &informers, &inbox).await;
     for (name, future) in informers.run() {
-        spawn(tasks, name, future);
+        tasks.spawn_until_stopped(name, OnFailure::Stop, future);
     }
     let (recorder, writer) = Recorder::new(client.clone(), DEFAULT_SCHEDULER);
-    spawn(
-        tasks,
-        "scheduler: events of rejected pods".to_owned(),
+    tasks.spawn_until_stopped(
+        "scheduler: events of rejected pods",
+        OnFailure::Stop,
         writer,
     );
     let carrier = Carrier::new(client, inbox.clone(), recorder, seed.rotate_left(32));
     carrier.start(tasks);
     let engine = Engine::new(configuration.profiles, configuration.backoff, names, seed);
     let turns = turn::turns(engine, inbox, carrier, informers);
-    spawn(tasks, "scheduler: decisions".to_owned(), turns);
+    tasks.spawn_until_stopped("scheduler: decisions", OnFailure::Stop, turns);
     Ok(())
-}
-
-/// Starts a task that runs until it is told to stop, and whose failure ends the process.
-pub(crate) fn spawn(tasks: &Tasks, name: String, work: impl Future<Output = ()> + Send + 'static) {
-    tasks.spawn(name, OnFailure::Stop, |stop| async move {
-        tokio::select! {
-            () = work => {}
-            () = stop.cancelled() => {}
-        }
-        Ok::<(), std::convert::Infallible>(())
-    });
 }
 
 /// The name of this machine, as far as it is known.
