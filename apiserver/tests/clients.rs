@@ -4,11 +4,8 @@
     reason = "a test says what broke by breaking there"
 )]
 
-#[path = "clients/relay.rs"]
 mod relay;
-#[path = "clients/script.rs"]
 mod script;
-#[path = "clients/servers.rs"]
 mod servers;
 
 use std::path::PathBuf;

@@ -2,13 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
-#[allow(dead_code, reason = "other tests use the rest of it")]
-#[path = "grpc/cluster.rs"]
-mod cluster;
-
 use std::time::Duration;
 
-use cluster::{Cluster, pods};
+use crate::cluster::{Cluster, pods};
 use proto::api::GetRequest;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -2,10 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
-#[path = "grpc/cluster.rs"]
-#[allow(dead_code, reason = "each test uses a part of it")]
-mod cluster;
-
 use bytes::Bytes;
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};
@@ -16,7 +12,7 @@ use proto::etcdserverpb::RangeRequest;
 use proto::etcdserverpb::kv_client::KvClient;
 use serde_json::{Value, json};
 
-use self::cluster::Cluster;
+use crate::cluster::Cluster;
 
 fn create(name: &str, text: &str) -> CreateRequest {
     let object = json!({"metadata": {"name": name}, "data": {"text": text}});

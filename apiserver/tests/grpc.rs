@@ -2,20 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
-#[path = "grpc/cluster.rs"]
-#[allow(dead_code, reason = "each test uses a part of it")]
-mod cluster;
-#[path = "grpc/discovery.rs"]
 mod discovery;
-#[path = "sdk/relay.rs"]
-#[allow(dead_code, reason = "each test uses a part of it")]
-mod relay;
-#[path = "grpc/starting.rs"]
 mod starting;
 
 use std::time::Duration;
 
-use cluster::{Cluster, event, pod, pods};
+use crate::cluster::{Cluster, event, pod, pods};
 use prost::Message;
 use proto::api::{
     ApplyRequest, BatchRequest, BindRequest, Binding, CreateRequest, DeleteCollectionRequest,

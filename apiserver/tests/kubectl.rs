@@ -4,19 +4,12 @@
     reason = "a test says what broke by breaking there"
 )]
 
-#[path = "kubectl/cluster.rs"]
 mod cluster;
-#[path = "kubectl/kills.rs"]
 mod kills;
-#[path = "kubectl/normal.rs"]
 mod normal;
-#[path = "kubectl/process.rs"]
 mod process;
-#[path = "kubectl/relay.rs"]
 mod relay;
-#[path = "kubectl/store.rs"]
 mod store;
-#[path = "kubectl/story.rs"]
 mod story;
 
 use std::collections::BTreeMap;

@@ -2,12 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
-#[path = "nodes/agent.rs"]
 mod agent;
-#[allow(dead_code, reason = "other tests need more of it")]
-#[path = "grpc/cluster.rs"]
-mod cluster;
-#[path = "nodes/usage.rs"]
 mod usage;
 
 use std::time::Duration;
@@ -23,7 +18,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use self::cluster::Cluster;
+use crate::cluster::Cluster;
 
 /// Time until an API of others is found to be there.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -2,14 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
-#[path = "grpc/cluster.rs"]
-#[allow(dead_code, reason = "each test uses a part of it")]
-mod cluster;
-
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use cluster::Cluster;
+use crate::cluster::Cluster;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

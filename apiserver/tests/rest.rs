@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
-#[path = "rest/cluster.rs"]
 mod cluster;
-#[path = "rest/script.rs"]
 mod script;
 
 use std::collections::VecDeque;

@@ -1,20 +1,14 @@
 //! The Rust SDK against real servers, with connections that are cut, servers that change and clients that die.
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
-#[path = "sdk/calls.rs"]
 mod calls;
-#[path = "sdk/cluster.rs"]
 mod cluster;
-#[path = "sdk/elections.rs"]
 mod elections;
 #[path = "../../client/examples/greetings.rs"]
 #[allow(unreachable_pub, reason = "it is a program of its own")]
 mod greetings;
-#[path = "sdk/informers.rs"]
 mod informers;
-#[path = "sdk/recorded.rs"]
 mod recorded;
-#[path = "sdk/written.rs"]
 mod written;
 
 use client::{Key, Kind};

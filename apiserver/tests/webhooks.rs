@@ -2,16 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
-#[allow(dead_code, reason = "it is shared with tests that need more of it")]
-#[path = "grpc/cluster.rs"]
-mod cluster;
-#[path = "webhooks/conversion.rs"]
 mod conversion;
-#[path = "webhooks/hook.rs"]
 mod hook;
-#[path = "webhooks/together.rs"]
 mod together;
-#[path = "webhooks/world.rs"]
 mod world;
 
 use proto::api::{DeleteRequest, Target, UpdateRequest};

@@ -4,15 +4,10 @@
     reason = "a test says what broke by breaking there"
 )]
 
-#[path = "control_plane/applications.rs"]
 mod applications;
-#[path = "control_plane/cluster.rs"]
 mod cluster;
-#[path = "control_plane/healing.rs"]
 mod healing;
-#[path = "control_plane/housekeeping.rs"]
 mod housekeeping;
-#[path = "control_plane/work.rs"]
 mod work;
 
 use std::sync::Mutex;

@@ -220,7 +220,7 @@ fn table(rows: &BTreeMap<String, Row>) -> String {
     let mut text = String::from(
         "# etcdctl\n\nEvery command of Debian's etcdctl 3.4.23 against three members of etcd and of Mainstay: exit codes, output and errors \
          compared,\nids, times and sizes left out. This page is written by `interop/tests/etcdctl_table.rs`, which fails when it is no longer \
-         true:\n\n    MAINSTAY_WRITE_DOCS=1 cargo xtask interop --test etcdctl_table\n\n| command | lines compared | |\n|---|---|---|\n",
+         true:\n\n    MAINSTAY_WRITE_DOCS=1 cargo xtask interop etcdctl_table\n\n| command | lines compared | |\n|---|---|---|\n",
     );
     for (command, row) in rows {
         let what = if row.differences.is_empty() {

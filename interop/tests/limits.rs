@@ -7,19 +7,12 @@ use interop::cluster::{Cluster, Options, POLL_INTERVAL};
 use interop::target::Target;
 use tokio::time::{Instant, sleep};
 
-#[path = "limits/bodies.rs"]
 mod bodies;
-#[path = "limits/bulk.rs"]
 mod bulk;
-#[path = "limits/rates.rs"]
 mod rates;
-#[path = "limits/slow.rs"]
 mod slow;
-#[path = "limits/space.rs"]
 mod space;
-#[path = "limits/staleness.rs"]
 mod staleness;
-#[path = "limits/traffic.rs"]
 mod traffic;
 
 /// Time for something that the server does by itself.

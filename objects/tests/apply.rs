@@ -10,9 +10,7 @@ use objects::schema::{At, Schema};
 use objects::{Value, meta};
 use serde_json::json;
 
-#[path = "apply/scaled.rs"]
 mod scaled;
-#[path = "apply/types.rs"]
 mod types;
 
 #[test]

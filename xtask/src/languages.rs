@@ -110,7 +110,7 @@ pub(crate) fn tests() -> Result<Vec<String>> {
     let mut tests = Vec::new();
     for language in &LANGUAGES {
         match prepare(language) {
-            Ok(()) => tests.extend(language.tests.iter().map(|&test| test.to_owned())),
+            Ok(()) => tests.extend(language.tests.iter().map(|test| format!("clients::{test}"))),
             Err(why) => println!("[xtask] not tried: {}: {why:#}", language.library),
         }
     }

@@ -1,37 +1,37 @@
 //! `cargo xtask test`: every test, stock clients and the stock server among them.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::command::Run;
 use crate::{languages, setup, tidy, up, workspace};
 
 /// What kubectl sees of a whole cluster.
 const CLUSTERS: [&str; 3] = [
-    "kubectl_sees_a_cluster_at_work",
-    "kubectl_sees_the_same_on_a_stock_etcd",
-    "a_cluster_goes_on_when_parts_of_it_fail",
+    "control_plane::kubectl_sees_a_cluster_at_work",
+    "control_plane::kubectl_sees_the_same_on_a_stock_etcd",
+    "control_plane::a_cluster_goes_on_when_parts_of_it_fail",
 ];
 /// What is told to kubectl on each store.
 const STORIES: [(&str, &[&str]); 2] = [
     (
         "etcd",
         &[
-            "kubectl_is_answered_as_a_kube_apiserver_answers",
-            "published_manifests_are_taken_as_a_kube_apiserver_takes_them",
+            "kubectl::kubectl_is_answered_as_a_kube_apiserver_answers",
+            "kubectl::published_manifests_are_taken_as_a_kube_apiserver_takes_them",
         ],
     ),
     (
         "mainstay",
         &[
-            "kubectl_is_answered_as_a_kube_apiserver_answers",
-            "what_kubectl_was_told_is_there_whichever_server_is_killed",
+            "kubectl::kubectl_is_answered_as_a_kube_apiserver_answers",
+            "kubectl::what_kubectl_was_told_is_there_whichever_server_is_killed",
         ],
     ),
 ];
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     prepare()?;
-    cargo_test(&["--workspace"], arguments)?;
+    cargo_test(&["--workspace"])?.args(arguments).run()?;
     if arguments.is_empty() {
         clients()?;
         stories()?;
@@ -41,7 +41,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 
 pub(crate) fn interop(arguments: &[String]) -> Result<()> {
     prepare()?;
-    cargo_test(&["--package", "interop"], arguments)?;
+    cargo_test(&["--package", "interop"])?
+        .args(arguments)
+        .run()?;
     match arguments {
         [] => clients(),
         _ => Ok(()),
@@ -51,11 +53,10 @@ pub(crate) fn interop(arguments: &[String]) -> Result<()> {
 /// Clients in languages that this machine has. They are told apart by name, for other machines lack other ones.
 fn clients() -> Result<()> {
     let tests = languages::tests()?;
-    if tests.is_empty() {
-        return Ok(());
+    match &tests[..] {
+        [] => Ok(()),
+        tests => named(tests)?.run(),
     }
-    let run = ["--test", "clients", "--", "--ignored", "--exact"].map(str::to_owned);
-    cargo_test(&["--workspace"], &[&run[..], &tests].concat())
 }
 
 /// What kubectl sees of the apiserver, if this machine can build the kubectl that the answers were taken with.
@@ -69,36 +70,29 @@ fn stories() -> Result<()> {
         }
     };
     for (store, tests) in STORIES {
-        Run::cargo()
-            .args(["test", "--release", "--workspace", "--test", "kubectl"])
-            .args(["--", "--ignored", "--exact"])
-            .args(tests)
+        named(tests)?
             .env("KUBECTL", &kubectl)
             .env("MANIFESTS", &manifests)
             .env("KUBECTL_STORIES_STORE", store)
-            .env("MAINSTAY_BIN", workspace::program("mainstay")?)
             .run()?;
     }
     // Times are taken there, so one is told after another.
-    Run::cargo()
-        .args([
-            "test",
-            "--release",
-            "--workspace",
-            "--test",
-            "control_plane",
-        ])
-        .args([
-            "--",
-            "--ignored",
-            "--exact",
-            "--nocapture",
-            "--test-threads=1",
-        ])
-        .args(CLUSTERS)
+    named(&CLUSTERS)?
+        .args(["--nocapture", "--test-threads=1"])
         .env("KUBECTL", &kubectl)
-        .env("MAINSTAY_BIN", workspace::program("mainstay")?)
         .run()
+}
+
+/// Tests that run only when they are named, for they need what not every machine has. A name that no test has is an error: it
+/// would pass without a test.
+fn named(tests: &[impl AsRef<str>]) -> Result<Run> {
+    let all = || cargo_test(&["--workspace", "--test", "all"]);
+    let there = all()?.args(["--", "--ignored", "--list"]).output()?;
+    for test in tests {
+        let line = format!("{}: test", test.as_ref());
+        ensure!(there.lines().any(|there| there == line), "no {line}");
+    }
+    Ok(all()?.args(["--", "--ignored", "--exact"]).args(tests))
 }
 
 /// The tests start the binary as a process, so it is built first.
@@ -108,12 +102,10 @@ fn prepare() -> Result<()> {
     up::build(&["mainstay"])
 }
 
-fn cargo_test(which: &[&str], arguments: &[String]) -> Result<()> {
-    let run = Run::cargo()
+fn cargo_test(which: &[&str]) -> Result<Run> {
+    Ok(Run::cargo()
         .args(["test", "--release", "--no-fail-fast"])
         .args(which)
-        .args(arguments);
-    run.env("MAINSTAY_BIN", workspace::program("mainstay")?)
-        .env("MAINSTAY_PYTHON", setup::python()?)
-        .run()
+        .env("MAINSTAY_BIN", workspace::program("mainstay")?)
+        .env("MAINSTAY_PYTHON", setup::python()?))
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::servers;
+use super::servers;
 
 /// Most seconds that a script takes.
 const SECONDS_MAX: &str = "300";

@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::relay::Relay;
+use super::relay::Relay;
 
 /// The server to try instead of ours, a real kube-apiserver for example.
 const PROGRAM: &str = "KUBE_APISERVER_BIN";

@@ -3,7 +3,7 @@
 use proto::api::ResourcesRequest;
 use tonic::Code;
 
-use super::cluster::{Cluster, LOOK_PAUSE, PATIENCE};
+use crate::cluster::{Cluster, LOOK_PAUSE, PATIENCE};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_served_is_told_to_who_may_discover_it() {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 
-use super::cluster::{Cluster, LOOK_PAUSE, PATIENCE};
-use super::relay::Relay;
+use crate::cluster::{Cluster, LOOK_PAUSE, PATIENCE};
+use crate::relay::Relay;
 
 const GROUP: &str = "start.test";
 

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use apiserver::{Config, Server};
 
-use crate::process::{ASK_INTERVAL, START_TIMEOUT, free_port};
-use crate::store::Store;
+use super::process::{ASK_INTERVAL, START_TIMEOUT, free_port};
+use super::store::Store;
 
 /// What a story may be told by.
 const TOKENS: &str =

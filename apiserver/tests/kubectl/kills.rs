@@ -5,11 +5,11 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::cluster::{await_ready, words, write_kubeconfig, write_secrets};
-use crate::process::{Process, free_port, mainstay};
-use crate::relay;
-use crate::store::Store;
-use crate::story::Said;
+use super::cluster::{await_ready, words, write_kubeconfig, write_secrets};
+use super::process::{Process, free_port, mainstay};
+use super::relay;
+use super::store::Store;
+use super::story::Said;
 
 /// Apiservers over the store.
 const APISERVERS: usize = 2;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::process::{Process, free_port, mainstay};
+use super::process::{Process, free_port, mainstay};
 
 /// Names the store that the stories are told on: `etcd`, which it is without it, or `mainstay`.
 const STORE: &str = "KUBECTL_STORIES_STORE";

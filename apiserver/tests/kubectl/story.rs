@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::cluster::await_ready;
-use crate::normal::Normal;
+use super::cluster::await_ready;
+use super::normal::Normal;
 
 /// Most seconds of one step.
 const STEP_SECONDS_MAX: &str = "60";

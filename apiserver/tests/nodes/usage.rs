@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tonic::Code;
 
-use super::cluster::Cluster;
 use super::{
     LOOK_PAUSE, MERGE, PATIENCE, PODS, create, get, get_object, message, send, start, text, write,
 };
+use crate::cluster::Cluster;
 
 const API: &str = "/apis/metrics.k8s.io/v1beta1";
 const USED: &str = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods";

@@ -2,9 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
-#[path = "../common/stock.rs"]
-mod stock;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +22,8 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
+
+use crate::stock;
 
 /// Time until something that is waited for is there.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

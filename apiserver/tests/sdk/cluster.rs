@@ -1,9 +1,5 @@
 //! Two servers over one stock etcd, with a relay before each that a test can cut or freeze.
 
-mod relay;
-#[path = "../common/stock.rs"]
-mod stock;
-
 use std::time::Duration;
 
 use apiserver::{Config, Server};
@@ -14,7 +10,8 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tonic::transport::Endpoint;
 
-pub(crate) use self::relay::Relay;
+use crate::relay::Relay;
+use crate::stock;
 
 /// Time until something that is waited for is so.
 const PATIENCE: Duration = Duration::from_secs(40);

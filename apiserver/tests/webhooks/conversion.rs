@@ -9,8 +9,8 @@ use proto::api::{
 };
 use serde_json::{Value, json};
 
+use super::world::{Outcome, World, config_maps, outcome, tree};
 use crate::cluster::event;
-use crate::world::{Outcome, World, config_maps, outcome, tree};
 
 /// Pause between two looks at whether a kind is served.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);

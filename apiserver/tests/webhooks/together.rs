@@ -6,7 +6,7 @@ use proto::api::Target;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::world::{World, config_maps, configurations, tree};
+use super::world::{World, config_maps, configurations, tree};
 
 /// Makes a policy with its binding, and waits until it is in force.
 async fn put_policy(world: &mut World, (kind, plural): (&str, &str), spec: Value) {

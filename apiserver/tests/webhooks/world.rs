@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
+use super::hook::Hook;
 use crate::cluster::{Cluster, Token};
-use crate::hook::Hook;
 
 const GROUP: &str = "admissionregistration.k8s.io";
 

@@ -1,6 +1,6 @@
 //! What runs until it is told otherwise: Deployments, StatefulSets, DaemonSets, and Services before them.
 
-use crate::cluster::{NODES, Space, sorted};
+use super::cluster::{NODES, Space, sorted};
 
 pub(crate) fn a_deployment_rolls(space: &Space<'_>) {
     space.kubectl("create deployment web --image=nginx:1 --replicas=3");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::cluster::Space;
+use super::cluster::Space;
 
 /// A leader that is killed holds its lease for 15 s.
 const LEADER_BOUND: Duration = Duration::from_secs(90);

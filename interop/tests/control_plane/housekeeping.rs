@@ -1,6 +1,6 @@
 //! What keeps order: drains and budgets, owners, quotas, and namespaces that go.
 
-use crate::cluster::Space;
+use super::cluster::Space;
 
 pub(crate) fn a_drain_honours_a_budget(space: &Space<'_>) {
     space.kubectl("create deployment kept --image=nginx --replicas=4");

@@ -1,6 +1,6 @@
 //! What ends by itself or follows its load: Jobs, CronJobs and autoscalers.
 
-use crate::cluster::Space;
+use super::cluster::Space;
 
 /// A Job of a name, with fields of its spec, and annotations that steer its pods.
 fn job(name: &str, fields: &str, annotations: &str) -> String {

@@ -1,15 +1,14 @@
 //! No request reads or writes a key that its sender was not granted: random requests against one key at a time.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-#![allow(dead_code, reason = "a generator that is shared with other tests")]
-
-mod generate;
 
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use state_machine::*;
+
+use crate::generate;
 
 const DENIED: Outcome = Err(Rejection::Auth(AuthRejection::PermissionDenied));
 

@@ -2,17 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod generate;
-mod model;
-
 use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
-use model::Model;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 use state_machine::*;
+
+use crate::generate;
+use crate::model::Model;
 
 /// Small buffers, so that values leave the cache and rows the memory.
 const SMALL: Options = Options {

@@ -4,9 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod script;
-
-use script::Runner;
+use crate::script::Runner;
 
 /// Every line that is no answer, followed by its answers.
 fn run(script: &str) -> String {

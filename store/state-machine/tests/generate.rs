@@ -1,10 +1,5 @@
 //! Random commands over few keys, so that they meet.
 
-#![allow(
-    clippy::mod_module_files,
-    reason = "a module shared by tests is no test itself"
-)]
-
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::option::weighted;

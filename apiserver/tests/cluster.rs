@@ -2,9 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
-#[path = "../common/stock.rs"]
-mod stock;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +25,8 @@ use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint, Uri};
+
+use crate::stock;
 
 /// Time until everything answers, or a stream tells its next event.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,10 +1,5 @@
 //! Reads the lines of a script, runs them and writes answers as text.
 
-#![allow(
-    clippy::mod_module_files,
-    reason = "a module shared by tests is no test itself"
-)]
-
 use bytes::Bytes;
 use state_machine::*;
 use std::fmt::Write as _;

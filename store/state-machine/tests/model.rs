@@ -1,10 +1,5 @@
 //! The store as simply as it can be said: a list of all changes ever made.
 
-#![allow(
-    clippy::mod_module_files,
-    reason = "a module shared by tests is no test itself"
-)]
-
 use std::collections::BTreeMap;
 
 use bytes::Bytes;

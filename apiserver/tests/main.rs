@@ -1,0 +1,15 @@
+//! Running apiservers on a stock etcd: all tests are one program, so that what they share is linked once.
+
+mod clients;
+mod cluster;
+mod fairness;
+mod flags;
+mod grpc;
+mod kubectl;
+mod nodes;
+mod policies;
+mod relay;
+mod rest;
+mod sdk;
+mod stock;
+mod webhooks;

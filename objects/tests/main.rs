@@ -1,0 +1,16 @@
+//! The object model held against what a kube-apiserver answered: all tests are one program, so that what they share is linked once.
+
+mod apply;
+mod apply_sets;
+mod cel;
+mod cel_random;
+mod cel_rules;
+mod crd;
+mod discovery;
+mod golden;
+mod jsonpath;
+mod openapi;
+mod patches;
+mod tables;
+mod validation;
+mod validation_kinds;
