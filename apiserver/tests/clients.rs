@@ -1,9 +1,4 @@
 //! Client libraries of others, unchanged, do what programs do with them, while connections are cut and servers killed.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test says what broke by breaking there"
-)]
-
 mod relay;
 mod script;
 mod servers;

@@ -1,7 +1,5 @@
 //! An etcd and an apiserver over it, for one test.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

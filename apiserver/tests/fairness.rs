@@ -1,7 +1,5 @@
 //! Requests that share a server, as its clients see it: over TLS, on a server whose store is a stock etcd.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
-
 use std::time::Duration;
 
 use crate::cluster::{Cluster, pods};

@@ -1,7 +1,5 @@
 //! Flags whose effect is seen outside of the server: in the store, in the files of the audit log, in connections.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
-
 use bytes::Bytes;
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};

@@ -1,7 +1,5 @@
 //! The gRPC service as its clients see it: over TLS, on a server whose store is a stock etcd.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
-
 mod discovery;
 mod starting;
 

@@ -1,9 +1,4 @@
 //! Stories of kubectl against this server, told as a kube-apiserver would have answered them.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test says what broke by breaking there"
-)]
-
 mod cluster;
 mod kills;
 mod normal;

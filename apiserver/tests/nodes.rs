@@ -1,7 +1,5 @@
 //! What goes through an apiserver to the agents of nodes and to servers of other APIs, told by one that plays both.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
-
 mod agent;
 mod usage;
 

@@ -1,7 +1,5 @@
 //! Admission policies on a running server, held against what a kube-apiserver answered to the same requests.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
-
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 

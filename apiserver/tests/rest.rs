@@ -1,7 +1,5 @@
 //! REST as a plain HTTP client sees it: over TLS, on a server whose store is a stock etcd.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
-
 mod cluster;
 mod script;
 

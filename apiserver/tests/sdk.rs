@@ -1,6 +1,4 @@
 //! The Rust SDK against real servers, with connections that are cut, servers that change and clients that die.
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
-
 mod calls;
 mod cluster;
 mod elections;

@@ -1,7 +1,5 @@
 //! Webhooks that change, judge and convert objects, against a server of the test. Messages are those of a kube-apiserver 1.36.3.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
-
 mod conversion;
 mod hook;
 mod together;

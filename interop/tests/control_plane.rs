@@ -1,9 +1,4 @@
 //! A whole control plane as `mainstay up` starts it: what kubectl is used to seeing happen, and what goes on when parts of it fail.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test says what broke by breaking there"
-)]
-
 mod applications;
 mod cluster;
 mod healing;

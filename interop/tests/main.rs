@@ -1,5 +1,7 @@
 //! Stock clients and a stock etcd as judges: all tests are one program, so that what they share is linked once.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
+
 mod archive;
 mod auth;
 mod auth_advisories;

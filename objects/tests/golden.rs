@@ -1,10 +1,5 @@
 //! Objects of ours as a kube-apiserver stored them in protobuf and answered them in JSON: both codecs must agree with it.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a golden that cannot be read fails its test"
-)]
-
 use std::path::Path;
 
 use objects::Value;

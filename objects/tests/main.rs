@@ -1,5 +1,7 @@
 //! The object model held against what a kube-apiserver answered: all tests are one program, so that what they share is linked once.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
+
 mod apply;
 mod apply_sets;
 mod cel;

@@ -1,7 +1,5 @@
 //! An etcd, an apiserver with flags of the test's choice over it, and a plain HTTP client.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,6 @@
 //! Requests in text and what answers come to: a paragraph of `cases.txt` is a request, and behind `=>` what a kube-apiserver 1.36.3
 //! answered. Uids and versions are letters there.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
-
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;

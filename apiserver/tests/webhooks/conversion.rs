@@ -1,7 +1,5 @@
 //! Custom objects that a webhook converts.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
-
 use std::time::Duration;
 
 use proto::api::{

@@ -1,7 +1,5 @@
 //! A server of webhooks for one test: what it answers is said by the path that is asked.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
-
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

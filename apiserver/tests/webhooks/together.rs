@@ -1,7 +1,5 @@
 //! Webhooks beside policies, and where streams are asked for.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
-
 use proto::api::Target;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

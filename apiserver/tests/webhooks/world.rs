@@ -1,7 +1,5 @@
 //! A server, somebody who asks it, and a server of webhooks, for one test.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
-
 use prost::Message;
 use proto::api::objects_client::ObjectsClient;
 use proto::api::{

@@ -1,7 +1,5 @@
 //! Users, roles and permissions: what changes them, what is refused, and what outlives a restart.
 
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
 use std::path::Path;
 
 use bytes::Bytes;

@@ -1,7 +1,5 @@
 //! Bytes of the log's commands, pinned: a replica reads logs that an older build wrote.
 
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
 use std::fmt::Write as _;
 
 use bytes::{Bytes, BytesMut};

@@ -1,7 +1,5 @@
 //! An image of one store makes another that reads and hashes the same.
 
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
 use bytes::Bytes;
 use state_machine::{
     Command, Compact, DeleteRange, Fatal, Import, ImportError, KeyRange, LeaseGrant, LeaseInfo, Op,

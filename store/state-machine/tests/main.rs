@@ -1,5 +1,7 @@
 //! The state machine by scripts, goldens and random histories: all tests are one program, so that what they share is linked once.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
+
 mod auth;
 mod generate;
 mod golden;

@@ -1,7 +1,5 @@
 //! No request reads or writes a key that its sender was not granted: random requests against one key at a time.
 
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;

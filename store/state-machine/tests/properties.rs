@@ -1,7 +1,5 @@
 //! Random commands do to the store what they do to a simple model of it.
 
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
 use std::path::Path;
 
 use bytes::{Bytes, BytesMut};

@@ -1,7 +1,5 @@
 //! Readers beside the applier and the sweep see whole runs and never a torn one.
 
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;

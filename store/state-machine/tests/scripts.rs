@@ -2,8 +2,6 @@
 //!
 //! A line of a script is one step. `> ` begins its answer. `REWRITE=1` writes the answers anew.
 
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
 use crate::script::Runner;
 
 /// Every line that is no answer, followed by its answers.

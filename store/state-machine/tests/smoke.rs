@@ -1,7 +1,5 @@
 //! The public door works end to end.
 
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
 use bytes::Bytes;
 use state_machine::*;
 

@@ -1,7 +1,5 @@
 //! A deleted key stays deleted when its tombstone could be dropped long before its value.
 
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
 use bytes::Bytes;
 use state_machine::*;
 
