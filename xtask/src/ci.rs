@@ -44,10 +44,15 @@ pub(crate) fn run() -> Result<()> {
         ("selftest of chaos", || selftest::run(&[])),
     ];
     let count = steps.len();
+    let mut times = Vec::new();
     for (number, (name, step)) in steps.into_iter().enumerate() {
         println!("[ci {}/{count}] {name}", number + 1);
-        step().with_context(|| format!("{name} did not pass"))?;
+        let began = Instant::now();
+        let passed = step().with_context(|| format!("{name} did not pass"));
+        times.push(format!("{name} {} s", began.elapsed().as_secs()));
+        passed.with_context(|| times.join(", "))?;
     }
+    println!("[ci] {}", times.join(", "));
     println!("[ci] all passed in {} s", started.elapsed().as_secs());
     Ok(())
 }
