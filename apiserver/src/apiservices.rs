@@ -1,5 +1,6 @@
 //! APIs that other servers answer: which they are, where they are, and what a request to them says about who sent it.
 
+mod asking;
 pub(crate) mod available;
 mod discovery;
 mod secured;
@@ -14,6 +15,7 @@ use http::{HeaderMap, HeaderValue};
 use objects::{Value, meta};
 use parking_lot::Mutex;
 
+pub(crate) use self::asking::ask;
 use self::secured::Believed;
 use crate::config::Config;
 use crate::dial::{Identity, Recent, Services};

@@ -3,6 +3,7 @@
 mod batch;
 mod caller;
 mod discovery;
+mod elsewhere;
 mod failure;
 mod options;
 mod reads;
@@ -177,5 +178,13 @@ impl Objects for Api {
             Ok(Response::new(discovery::resources(&caller).await?))
         };
         self.counted("Resources", answering).await
+    }
+
+    async fn read(&self, request: Request<api::ReadRequest>) -> Answer<api::ReadResponse> {
+        let answering = async {
+            let (caller, message) = self.open(request)?;
+            Ok(Response::new(elsewhere::read(&caller, &message).await?))
+        };
+        self.counted("Read", answering).await
     }
 }

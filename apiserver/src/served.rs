@@ -190,6 +190,23 @@ impl Table {
         })
     }
 
+    /// A resource by its group, version and kind.
+    ///
+    /// # Errors
+    ///
+    /// If it is not known yet whether there is one.
+    pub fn find_kind(
+        &self,
+        group: &str,
+        version: &str,
+        kind: &str,
+    ) -> Result<Option<&Arc<Served>>, Status> {
+        match self.kind(group, Some(version), kind) {
+            None if !self.is_whole => Err(not_yet_known()),
+            found => Ok(found),
+        }
+    }
+
     /// A resource by its group and plural name, in whichever version comes first.
     #[must_use]
     pub fn any_version(&self, group: &str, plural: &str) -> Option<&Arc<Served>> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use prost::Message;
 use proto::api;
 use proto::api::outcome::Outcome;
 use proto::api::write::Write as Told;
@@ -13,6 +14,11 @@ use crate::request::{DeleteOptions, Patch, encoded, encoded_value};
 
 /// Most writes or bindings of one request.
 pub const ITEMS_MAX: usize = 1024;
+
+/// Most bytes of one request that a server takes.
+pub(crate) const BYTES_MAX: usize = 3 << 20;
+/// What a write takes in a request beside its own bytes.
+const FRAME_BYTES: usize = 8;
 
 /// One write of a batch.
 #[derive(Debug, Clone)]
@@ -96,6 +102,30 @@ impl Write {
     }
 }
 
+/// Writes in as many requests as their bytes need, in their order. One that is too large for any is by itself, as its size.
+pub(crate) fn requests(writes: Vec<api::Write>) -> Vec<Result<api::BatchRequest, usize>> {
+    let mut requests = Vec::new();
+    let mut request = api::BatchRequest::default();
+    let mut bytes = 0;
+    for write in writes {
+        let more = write.encoded_len() + FRAME_BYTES;
+        if bytes + more > BYTES_MAX && !request.writes.is_empty() {
+            requests.push(Ok(std::mem::take(&mut request)));
+            bytes = 0;
+        }
+        if more > BYTES_MAX {
+            requests.push(Err(more));
+        } else {
+            bytes += more;
+            request.writes.push(write);
+        }
+    }
+    if !request.writes.is_empty() {
+        requests.push(Ok(request));
+    }
+    requests
+}
+
 /// What a write of a batch came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
@@ -149,5 +179,37 @@ impl Binding {
             node: self.node,
             annotations: self.annotations,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    use super::*;
+
+    fn sizes(bytes: &[usize]) -> Vec<Result<usize, ()>> {
+        let writes = bytes.iter().map(|&bytes| {
+            let target = ConfigMap::resource().target(&Key::new("a", "b"), "");
+            let part = Ok(Part::Create(target, vec![b'x'; bytes].into()));
+            Write { part }.told("m").unwrap()
+        });
+        let requests = requests(writes.collect()).into_iter();
+        let sizes = requests.map(|request| {
+            let request = request.map_err(drop)?;
+            assert!(request.encoded_len() <= BYTES_MAX);
+            Ok(request.writes.len())
+        });
+        sizes.collect()
+    }
+
+    #[test]
+    fn large_writes_are_spread_over_requests_and_what_fits_in_none_is_refused() {
+        let third = BYTES_MAX / 3;
+        assert_eq!(sizes(&[]), []);
+        assert_eq!(sizes(&[1; 1024]), [Ok(1024)]);
+        assert_eq!(sizes(&[third; 5]), [Ok(2), Ok(2), Ok(1)]);
+        assert_eq!(sizes(&[1, BYTES_MAX, 1, 1]), [Ok(1), Err(()), Ok(2)]);
+        assert_eq!(sizes(&[BYTES_MAX - 100, BYTES_MAX - 100]), [Ok(1), Ok(1)]);
     }
 }

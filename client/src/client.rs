@@ -6,7 +6,7 @@ use std::time::Duration;
 use proto::api::write::Write as Told;
 use proto::api::{self, Target};
 
-use crate::batch::{Binding, ITEMS_MAX, Write, Written};
+use crate::batch::{self, Binding, ITEMS_MAX, Write, Written};
 use crate::config::{Config, ConfigError};
 use crate::connection::Dialer;
 use crate::discovery::{Discovered, ServedResource};
@@ -150,21 +150,46 @@ impl Client {
         Ok(())
     }
 
-    /// Several writes at once, at most 1024 and 3 MiB, in no order. Each has its own outcome, in the order of the writes.
+    /// Several writes at once, at most 1024, in no order. Each has its own outcome, in the order of the writes. What is more than 3 MiB
+    /// goes in several requests, one after the other; a write that is larger by itself is not sent.
     ///
     /// # Errors
     ///
-    /// If the batch as a whole was not taken, or nothing is known of its outcomes.
+    /// If the batch as a whole was not taken, or nothing is known of its outcomes. Once a part of it was taken, each write of the
+    /// others fails by itself.
     pub async fn batch(&self, writes: Vec<Write>) -> Result<Vec<Result<Written, Failure>>, Error> {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
-        let count = checked(writes.len())?;
+        checked(writes.len())?;
         let writes = writes.into_iter().map(|write| write.told(&self.manager));
-        let message = api::BatchRequest {
-            writes: writes.collect::<Result<_, _>>()?,
-            return_objects: false,
-        };
+        let mut outcomes = Vec::new();
+        for request in batch::requests(writes.collect::<Result<_, _>>()?) {
+            let request = match request {
+                Ok(request) => request,
+                Err(bytes) => {
+                    outcomes.push(Err(Failure::too_large(bytes, batch::BYTES_MAX)));
+                    continue;
+                }
+            };
+            let count = request.writes.len();
+            match self.batch_part(request).await {
+                Ok(part) => outcomes.extend(part),
+                Err(error) if outcomes.is_empty() => return Err(error),
+                Err(error) => {
+                    let failure = Failure::unknown(&error);
+                    outcomes.extend(std::iter::repeat_n(Err(failure), count));
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    async fn batch_part(
+        &self,
+        message: api::BatchRequest,
+    ) -> Result<Vec<Result<Written, Failure>>, Error> {
+        let count = message.writes.len();
         let limit = self.write_timeout()?;
         let send = |mut stub: Stub, request| async move { whole(stub.batch(request)).await };
         let calls = &self.shared.calls;
@@ -283,6 +308,13 @@ impl Client {
         let (calls, timeout) = (&self.shared.calls, self.timeout);
         let answer = calls.call(Effect::None, timeout, message, send).await?;
         Ok(answer.object)
+    }
+
+    pub(crate) async fn read_raw(&self, message: api::ReadRequest) -> Result<bytes::Bytes, Error> {
+        let send = |mut stub: Stub, request| async move { whole(stub.read(request)).await };
+        let (calls, timeout) = (&self.shared.calls, self.timeout);
+        let answer = calls.call(Effect::None, timeout, message, send).await?;
+        Ok(answer.body)
     }
 
     pub(crate) async fn list_raw<T>(

@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::kind::{Key, Resource};
 use crate::object::DynamicObject;
-use crate::request::{DeleteOptions, Listed, Patch, Query, decoded, encoded_value};
+use crate::request::{DeleteOptions, Listed, Patch, Query, Question, decoded, encoded_value};
 
 /// One resource, or a subresource of its objects.
 #[derive(Clone)]
@@ -53,6 +53,23 @@ impl Dynamic {
     pub async fn list(&self, query: &Query) -> Result<Listed<DynamicObject>, Error> {
         let decode = |object: &[u8]| DynamicObject::decode(object);
         self.client.list_raw(&self.resource, query, decode).await
+    }
+
+    /// What another server tells, whose API an `APIService` names. A key without a name asks for many.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::get`]; what is not found may be an API that nobody answers.
+    pub async fn read(&self, key: &Key, question: &Question) -> Result<Value, Error> {
+        let parameters = question.parameters.iter();
+        let message = api::ReadRequest {
+            target: Some(self.target(key)),
+            label_selector: question.labels.clone(),
+            parameters: parameters
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
+        };
+        decoded(&self.client.read_raw(message).await?)
     }
 
     /// Makes an object, or posts to a subresource of the object with this key. The key's name is otherwise not looked at.

@@ -63,6 +63,31 @@ impl Failure {
         }
     }
 
+    /// That a write was too large to be sent.
+    pub(crate) fn too_large(bytes: usize, bytes_max: usize) -> Failure {
+        Failure {
+            code: 413,
+            reason: "RequestEntityTooLarge".to_owned(),
+            message: format!("{bytes} bytes are more than {bytes_max}"),
+            retry_after: None,
+            status: Bytes::new(),
+        }
+    }
+
+    /// That nothing is known of one of several writes.
+    pub(crate) fn unknown(error: &Error) -> Failure {
+        match error {
+            Error::Failed(failure) => failure.clone(),
+            error => Failure {
+                code: 0,
+                reason: String::new(),
+                message: error.to_string(),
+                retry_after: None,
+                status: Bytes::new(),
+            },
+        }
+    }
+
     /// Kubernetes' `Status` with its details, null where the server left it out.
     #[must_use]
     pub fn status(&self) -> Value {
@@ -96,6 +121,12 @@ impl Failure {
     #[must_use]
     pub fn is_expired(&self) -> bool {
         matches!(self.reason.as_str(), "Expired" | "Gone")
+    }
+
+    /// Whether a server has not come as far as a resource version in a time in which it should have.
+    #[must_use]
+    pub fn is_ahead(&self) -> bool {
+        self.has_cause("ResourceVersionTooLarge")
     }
 
     #[must_use]
@@ -152,6 +183,7 @@ impl Error {
         is_conflict,
         is_already_exists,
         is_expired,
+        is_ahead,
         is_forbidden,
         is_invalid,
         is_too_many_requests,

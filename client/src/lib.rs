@@ -54,4 +54,4 @@ pub use informers::Informers;
 pub use kind::{Key, Kind, Resource};
 pub use object::{DynamicObject, Object};
 pub use queue::{Held, Item, Next, WorkQueue, work};
-pub use request::{DeleteOptions, Listed, Patch, Propagation, Query};
+pub use request::{DeleteOptions, Listed, Patch, Propagation, Query, Question};

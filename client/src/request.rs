@@ -44,6 +44,15 @@ impl Query {
     }
 }
 
+/// What another server is asked for beside its resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Question {
+    /// A label selector. Empty for all.
+    pub labels: String,
+    /// Further parameters of its query.
+    pub parameters: Vec<(&'static str, String)>,
+}
+
 /// The objects that a list found, as they were at one moment.
 #[derive(Debug, Clone)]
 pub struct Listed<K> {

@@ -1,7 +1,9 @@
 //! Autoscalers: how many pods a workload should have by what its pods use.
 
 mod behavior;
+mod foreign;
 mod measured;
+mod measuring;
 mod metrics;
 mod requests;
 pub(crate) mod run;
@@ -42,6 +44,15 @@ pub(crate) struct Sample {
 /// What pods used, by their names.
 pub(crate) type Samples = BTreeMap<String, Sample>;
 
+/// What was measured for a metric.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Measured {
+    /// What pods used.
+    Pods(Samples),
+    /// Values of something else, in thousandths.
+    Values(Vec<i64>),
+}
+
 /// What holds for all autoscalers.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
@@ -65,7 +76,7 @@ pub(crate) struct State<'a> {
     /// All autoscalers whose workloads select one of these pods, if there are several.
     pub(crate) rivals: &'a [String],
     /// What was measured for each metric of the spec, in their order.
-    pub(crate) samples: &'a [Result<Samples, String>],
+    pub(crate) measured: &'a [Result<Measured, String>],
     pub(crate) rules: &'a Rules,
     pub(crate) now: Timestamp,
 }

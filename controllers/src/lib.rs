@@ -1,6 +1,7 @@
 //! The loops that make the cluster what its objects say: each sees, decides by a pure function, and writes.
 
 mod amounts;
+mod attach_detach;
 mod bootstrap_tokens;
 mod certificates;
 mod claims;
@@ -14,6 +15,7 @@ mod disruption;
 mod endpoints;
 mod endpointslice;
 mod endpointslice_mirroring;
+mod ephemeral_volumes;
 mod events;
 mod expectations;
 mod garbage_collector;
@@ -27,6 +29,7 @@ mod monitors;
 mod namespace;
 mod node_ipam;
 mod node_lifecycle;
+mod node_ttl;
 pub mod options;
 mod owners;
 mod page;
@@ -45,6 +48,7 @@ mod scales;
 mod selectors;
 mod service_account_tokens;
 mod service_accounts;
+mod service_cidrs;
 mod services;
 mod signing_key;
 mod statefulset;
@@ -53,6 +57,7 @@ mod telling;
 mod tokens;
 mod ttl_after_finished;
 mod turns;
+mod volume_expansion;
 mod written;
 
 pub use options::Options;

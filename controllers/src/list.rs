@@ -5,7 +5,7 @@ use crate::context::Context;
 /// A controller.
 pub(crate) struct Controller {
     pub(crate) name: &'static str,
-    /// Its name in command lines of old.
+    /// Its name in command lines of old; empty if it has none.
     alias: &'static str,
     /// Whether `*` means it.
     is_default: bool,
@@ -126,6 +126,8 @@ pub(crate) const CONTROLLERS: &[Controller] = &[
         "endpointslicemirroring",
         crate::endpointslice_mirroring::start,
     ),
+    on("service-cidr-controller", "", crate::service_cidrs::start),
+    on("ttl-controller", "ttl", crate::node_ttl::start),
     on("node-ipam-controller", "nodeipam", crate::node_ipam::start),
     on(
         "node-lifecycle-controller",
@@ -156,6 +158,21 @@ pub(crate) const CONTROLLERS: &[Controller] = &[
         "persistentvolume-protection-controller",
         "pv-protection",
         crate::persistent_volumes::start_volumes,
+    ),
+    on(
+        "persistentvolume-attach-detach-controller",
+        "attachdetach",
+        crate::attach_detach::start,
+    ),
+    on(
+        "persistentvolume-expander-controller",
+        "persistentvolume-expander",
+        crate::volume_expansion::start,
+    ),
+    on(
+        "ephemeral-volume-controller",
+        "ephemeral-volume",
+        crate::ephemeral_volumes::start,
     ),
     off(
         "bootstrap-signer-controller",
@@ -190,16 +207,6 @@ const ELSEWHERE: &[&str] = &[
     "resourcepoolstatusrequest-controller",
     "podgroup-protection-controller",
     "volumeattributesclass-protection-controller",
-    // Nobody here: times of kubelets' caches, claims that pods bring along, volumes of drivers, ranges of services.
-    "ttl-controller",
-    "ttl",
-    "ephemeral-volume-controller",
-    "ephemeral-volume",
-    "persistentvolume-attach-detach-controller",
-    "attachdetach",
-    "persistentvolume-expander-controller",
-    "persistentvolume-expander",
-    "service-cidr-controller",
     // Those of clouds.
     "service-lb-controller",
     "service",
@@ -213,6 +220,7 @@ const ELSEWHERE: &[&str] = &[
 pub(crate) fn names() -> Vec<&'static str> {
     let own = CONTROLLERS.iter();
     own.flat_map(|controller| [controller.name, controller.alias])
+        .filter(|name| !name.is_empty())
         .chain(ELSEWHERE.iter().copied())
         .collect()
 }

@@ -48,6 +48,46 @@ impl Cidr {
         (is_inside && place < self.parts(bits)).then_some(place)
     }
 
+    /// The range of one address.
+    pub(crate) fn of_address(address: IpAddr) -> Cidr {
+        match address {
+            IpAddr::V4(address) => Cidr {
+                first: u128::from(address.to_bits()),
+                bits: 32,
+                is_v4: true,
+            },
+            IpAddr::V6(address) => Cidr {
+                first: address.to_bits(),
+                bits: 128,
+                is_v4: false,
+            },
+        }
+    }
+
+    /// The bits of addresses in the range that differ.
+    fn host_bits(self) -> u128 {
+        u128::MAX
+            .checked_shr(128 + self.bits - self.width())
+            .unwrap_or(0)
+    }
+
+    /// Whether the other range is in this one, or is the same.
+    pub(crate) fn contains(self, other: Cidr) -> bool {
+        self.is_v4 == other.is_v4
+            && self.bits <= other.bits
+            && other.first & !self.host_bits() == self.first
+    }
+
+    pub(crate) fn overlaps(self, other: Cidr) -> bool {
+        self.contains(other) || other.contains(self)
+    }
+
+    /// Whether an address in the range names the network, or all of it: no service gets it.
+    pub(crate) fn is_end(self, address: Cidr) -> bool {
+        let last = self.first | self.host_bits();
+        address.first == self.first || (self.is_v4 && address.first == last)
+    }
+
     fn parts(self, bits: u32) -> u128 {
         (1_u128 << bits.saturating_sub(self.bits).min(127)).min(RANGES_MAX)
     }
@@ -61,20 +101,15 @@ impl FromStr for Cidr {
         let (address, bits) = text.split_once('/').ok_or_else(fault)?;
         let address: IpAddr = address.parse().map_err(|_malformed| fault())?;
         let bits: u32 = bits.parse().map_err(|_malformed| fault())?;
-        let (number, width, is_v4) = match address {
-            IpAddr::V4(address) => (u128::from(address.to_bits()), 32, true),
-            IpAddr::V6(address) => (address.to_bits(), 128, false),
-        };
-        if bits > width {
+        let one = Cidr::of_address(address);
+        if bits > one.bits {
             return Err(fault());
         }
-        let rest = width - bits;
-        let first = if rest == 128 {
-            0
-        } else {
-            number >> rest << rest
-        };
-        Ok(Cidr { first, bits, is_v4 })
+        let range = Cidr { bits, ..one };
+        Ok(Cidr {
+            first: one.first & !range.host_bits(),
+            ..range
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser};
 
 pub use signing::Signing;
-pub use upkeep::{Autoscaling, Nodes};
+pub use upkeep::{Attaching, Autoscaling, Nodes};
 pub use workers::Workers;
 
 /// The flags. Names and meanings are kube-controller-manager's.
@@ -49,6 +49,8 @@ pub struct Options {
     pub nodes: Nodes,
     #[command(flatten)]
     pub autoscaling: Autoscaling,
+    #[command(flatten)]
+    pub attaching: Attaching,
 
     /// Time between two full counts of what quotas have used
     #[arg(long, default_value = "5m", value_parser = duration)]

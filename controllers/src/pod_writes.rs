@@ -28,6 +28,28 @@ impl PodId {
     }
 }
 
+/// What a write to the pod with this uid that failed comes to: nothing, if that pod is gone. A conflict alone does not tell whether another
+/// pod has its name or it only changed meanwhile, and so the server is asked.
+pub(crate) async fn unless_gone(
+    client: &Client,
+    key: &Key,
+    uid: &str,
+    error: Error,
+) -> Result<(), Error> {
+    if error.is_not_found() {
+        return Ok(());
+    }
+    if !error.is_conflict() {
+        return Err(error);
+    }
+    match client.get::<Pod>(key).await {
+        Ok(pod) if pod.metadata.uid.as_deref() == Some(uid) => Err(error),
+        Ok(_) => Ok(()),
+        Err(gone) if gone.is_not_found() => Ok(()),
+        Err(unknown) => Err(unknown),
+    }
+}
+
 /// Writes pods for one owner in one turn. What it writes must have been awaited before.
 pub(crate) struct PodWrites<'a, K> {
     pub(crate) client: &'a Client,

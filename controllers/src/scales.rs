@@ -90,6 +90,14 @@ impl Scales {
         scalable(&served, group, kind)
     }
 
+    /// How a kind's resource is named with its group, whether its objects have sizes or not.
+    pub(crate) async fn qualified(&self, group: &str, kind: &str) -> Result<String, NoScale> {
+        let served = self.served().await?;
+        let known = of_kind(&served, group, kind);
+        let known = known.ok_or_else(|| unknown(group, kind))?;
+        Ok(known.resource.to_string())
+    }
+
     /// The size of an object.
     pub(crate) async fn get(&self, resource: &Resource, key: &Key) -> Result<Scale, Error> {
         let scales = self.client.dynamic(resource.clone()).subresource("scale");
@@ -114,23 +122,30 @@ impl Scales {
     }
 }
 
+/// A kind in the version that its group prefers.
+fn of_kind<'a>(
+    served: &'a [ServedResource],
+    group: &str,
+    kind: &str,
+) -> Option<&'a ServedResource> {
+    let is_it = |one: &&ServedResource| one.resource.group == group && one.kind == kind;
+    let known = || served.iter().filter(is_it);
+    known().find(|one| one.preferred).or_else(|| known().next())
+}
+
+fn unknown(group: &str, kind: &str) -> NoScale {
+    NoScale::UnknownKind {
+        group: group.to_owned(),
+        kind: kind.to_owned(),
+    }
+}
+
 fn scalable(served: &[ServedResource], group: &str, kind: &str) -> Result<Resource, NoScale> {
-    let of_kind = |one: &&ServedResource| one.resource.group == group && one.kind == kind;
-    let known = || served.iter().filter(of_kind);
-    let Some(found) = known().find(|one| one.preferred).or_else(|| known().next()) else {
-        return Err(NoScale::UnknownKind {
-            group: group.to_owned(),
-            kind: kind.to_owned(),
-        });
-    };
+    let found = of_kind(served, group, kind).ok_or_else(|| unknown(group, kind))?;
     if found.subresources.iter().any(|(name, _)| name == "scale") {
         return Ok(found.resource.clone());
     }
-    let name = &found.resource.plural;
-    Err(NoScale::NoSubresource(match group {
-        "" => name.clone(),
-        group => format!("{name}.{group}"),
-    }))
+    Err(NoScale::NoSubresource(found.resource.to_string()))
 }
 
 /// The group of an `apiVersion`.

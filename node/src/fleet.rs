@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 
 use crate::register;
 
-/// The first address of pods.
+/// The first address of pods whose nodes have no range.
 const FIRST_POD: Ipv4Addr = Ipv4Addr::new(10, 128, 0, 0);
-/// Addresses of each node's pods, and how many nodes have ones of their own.
+/// Addresses of the pods of each such node, and how many nodes have ones of their own.
 const PODS_EACH: u32 = 1024;
 const NODES_OF_THEIR_OWN: u32 = 8192;
 
@@ -27,6 +27,44 @@ struct Numbers {
     first: usize,
     by_name: HashMap<String, usize>,
     taken: BTreeSet<usize>,
+}
+
+/// The addresses that a node's pods have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Range {
+    first: u32,
+    count: u32,
+}
+
+impl Range {
+    /// What the node was given, or else what its number gives it.
+    fn of(node: &Node, number: usize) -> Range {
+        let spec = node.spec.as_ref();
+        let given = spec.and_then(|spec| {
+            let all = spec.pod_cidrs.iter().flatten();
+            all.chain(&spec.pod_cidr)
+                .find_map(|text| Range::parse(text))
+        });
+        given.unwrap_or_else(|| {
+            let number = u32::try_from(number).unwrap_or_default() % NODES_OF_THEIR_OWN;
+            Range {
+                first: u32::from(FIRST_POD) + number * PODS_EACH,
+                count: PODS_EACH,
+            }
+        })
+    }
+
+    /// A range of IPv4 addresses.
+    fn parse(text: &str) -> Option<Range> {
+        let (address, bits) = text.split_once('/')?;
+        let address: Ipv4Addr = address.parse().ok()?;
+        let rest = 32_u32.checked_sub(bits.parse().ok()?)?;
+        let count = 1_u32.checked_shl(rest)?;
+        Some(Range {
+            first: u32::from(address) & !(count - 1),
+            count,
+        })
+    }
 }
 
 /// Which pod has which address of a node's.
@@ -66,17 +104,19 @@ impl Fleet {
     }
 
     /// The address of a pod on a node: the one it has, or a free one.
-    pub(crate) fn pod_address(&self, node: &str, number: usize, pod: &Pod) -> Ipv4Addr {
+    pub(crate) fn pod_address(&self, node: &Node, number: usize, pod: &Pod) -> Ipv4Addr {
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
         let status = pod.status.as_ref();
         let known = status
             .and_then(|status| status.pod_ip.as_deref())
             .and_then(|address| address.parse().ok());
-        let first = first_pod(number);
-        let known = known.and_then(|address: Ipv4Addr| u32::from(address).checked_sub(first));
+        let range = Range::of(node, number);
+        let known = known.and_then(|address: Ipv4Addr| u32::from(address).checked_sub(range.first));
+        let known = known.filter(|slot| *slot < range.count);
         let mut pods = self.pods.lock();
-        let slots = pods.entry(node.to_owned()).or_default();
-        Ipv4Addr::from(first + slots.of(uid, known.filter(|slot| *slot < PODS_EACH)))
+        let name = node.metadata.name.clone().unwrap_or_default();
+        let slot = pods.entry(name).or_default().of(uid, known, range.count);
+        Ipv4Addr::from(range.first + slot)
     }
 
     pub(crate) fn forget_pod(&self, node: &str, uid: &str) {
@@ -84,11 +124,6 @@ impl Fleet {
             slots.forget(uid);
         }
     }
-}
-
-fn first_pod(number: usize) -> u32 {
-    let number = u32::try_from(number).unwrap_or_default() % NODES_OF_THEIR_OWN;
-    u32::from(FIRST_POD) + number * PODS_EACH
 }
 
 impl Numbers {
@@ -115,14 +150,14 @@ impl Numbers {
 }
 
 impl Slots {
-    /// A pod's slot. The first is no pod's. A node that is full gives the last one to all.
-    fn of(&mut self, uid: &str, told: Option<u32>) -> u32 {
-        if let Some(slot) = self.by_uid.get(uid) {
+    /// A pod's slot of so many. The first is no pod's. A node that is full gives the last one to all.
+    fn of(&mut self, uid: &str, told: Option<u32>, count: u32) -> u32 {
+        if let Some(slot) = self.by_uid.get(uid).filter(|slot| **slot < count) {
             return *slot;
         }
         let told = told.filter(|slot| !self.taken.contains(slot));
-        let free = || (1..PODS_EACH - 1).find(|slot| !self.taken.contains(slot));
-        let slot = told.or_else(free).unwrap_or(PODS_EACH - 1);
+        let free = || (1..count - 1).find(|slot| !self.taken.contains(slot));
+        let slot = told.or_else(free).unwrap_or(count - 1);
         self.taken.insert(slot);
         self.by_uid.insert(uid.to_owned(), slot);
         slot
@@ -151,13 +186,56 @@ mod tests {
     #[test]
     fn pods_keep_their_addresses_and_get_those_of_pods_that_are_gone() {
         let fleet = Fleet::new(Store::default(), 0);
-        let address = |uid, told| fleet.pod_address("n", 2, &pod(uid, told)).to_string();
+        let node = node(&json!({}));
+        let address = |uid, told| fleet.pod_address(&node, 2, &pod(uid, told)).to_string();
         assert_eq!(address("a", None), "10.128.8.1");
         assert_eq!(address("b", Some("10.128.8.7")), "10.128.8.7");
         assert_eq!(address("c", Some("10.128.8.7")), "10.128.8.2");
         assert_eq!(address("a", None), "10.128.8.1");
         fleet.forget_pod("n", "a");
         assert_eq!(address("d", None), "10.128.8.1");
+    }
+
+    fn node(spec: &serde_json::Value) -> Node {
+        serde_json::from_value(json!({"metadata": {"name": "n"}, "spec": spec})).unwrap()
+    }
+
+    #[test]
+    fn pods_have_addresses_of_the_range_that_their_node_was_given() {
+        for (spec, first, second) in [
+            (
+                json!({"podCIDR": "10.244.3.0/24"}),
+                "10.244.3.1",
+                "10.244.3.2",
+            ),
+            (
+                json!({"podCIDR": "fd00::/64", "podCIDRs": ["fd00::/64", "10.9.0.0/16"]}),
+                "10.9.0.1",
+                "10.9.0.2",
+            ),
+            (json!({"podCIDR": "fd00::/64"}), "10.128.4.1", "10.128.4.2"),
+            // There is room for two, and the last address is everybody's.
+            (json!({"podCIDR": "10.1.1.8/31"}), "10.1.1.9", "10.1.1.9"),
+            (json!({"podCIDR": "10.1.1.8/32"}), "10.1.1.8", "10.1.1.8"),
+        ] {
+            let fleet = Fleet::new(Store::default(), 0);
+            let node = node(&spec);
+            let address = |uid| fleet.pod_address(&node, 1, &pod(uid, None)).to_string();
+            assert_eq!(
+                (address("a").as_str(), address("b").as_str()),
+                (first, second)
+            );
+        }
+        let fleet = Fleet::new(Store::default(), 0);
+        let late = node(&json!({"podCIDR": "10.244.3.0/24"}));
+        let before = pod("a", Some("10.128.4.1"));
+        let address = |pod: &Pod| fleet.pod_address(&late, 1, pod).to_string();
+        assert_eq!(
+            address(&before),
+            "10.244.3.1",
+            "not an address of the range"
+        );
+        assert_eq!(address(&pod("b", Some("10.244.3.9"))), "10.244.3.9");
     }
 
     #[test]

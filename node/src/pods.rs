@@ -32,11 +32,11 @@ pub(crate) struct Pods {
     recorder: Option<Recorder>,
 }
 
-/// A write and what is told when it is done.
+/// A write, and what is told when it is done.
 struct Deed {
     pod: Arc<Pod>,
     write: Write,
-    event: Option<crate::stages::Event>,
+    events: Vec<crate::stages::Event>,
 }
 
 impl Pods {
@@ -134,61 +134,61 @@ impl Pods {
         }
         let number = self.fleet.number(&node);
         let node_address = register::address(number).to_string();
-        let pod_address = self
-            .fleet
-            .pod_address(node_name(&pod), number, &pod)
-            .to_string();
+        let pod_address = self.fleet.pod_address(&node, number, &pod).to_string();
         let place = Place {
             node_address: &node_address,
             pod_address: &pod_address,
             now: Timestamp::now(),
         };
-        let (write, event) = match step(&pod, &place) {
+        let (write, events) = match step(&pod, &place) {
             Step::Nothing => return None,
             Step::Wait(at) => {
                 let left = Duration::try_from(at.duration_since(place.now)).unwrap_or_default();
                 self.agenda.add(key.clone(), Instant::now() + left);
                 return None;
             }
-            Step::Status { patch, event } => (
+            Step::Status { patch, events } => (
                 Write::patch_status::<Pod>(key, Patch::Strategic(patch)),
-                event,
+                events,
             ),
             Step::Delete => {
                 let options = DeleteOptions {
                     grace_seconds: Some(0),
                     ..DeleteOptions::of_uid(pod.metadata.uid.clone().unwrap_or_default())
                 };
-                (Write::delete::<Pod>(key, options), None)
+                (Write::delete::<Pod>(key, options), Vec::new())
             }
         };
-        Some(Deed { pod, write, event })
+        Some(Deed { pod, write, events })
     }
 
     fn done(&self, deed: &Deed, outcome: Result<client::Written, client::Failure>) {
         match outcome {
-            Ok(_) => {
-                if let (Some(recorder), Some(event)) = (&self.recorder, &deed.event) {
-                    let kind = if event.is_warning {
-                        EventType::Warning
-                    } else {
-                        EventType::Normal
-                    };
-                    let recorder = recorder.on_host("kubelet", node_name(&deed.pod));
-                    recorder.event(
-                        &reference(&*deed.pod),
-                        kind,
-                        event.reason,
-                        event.message.clone(),
-                    );
-                }
-            }
+            Ok(_) => self.tell(deed),
             // Another pod has its name, or none.
             Err(failure) if failure.is_not_found() => {}
             Err(failure) => {
                 tracing::debug!(pod = %Key::of(&*deed.pod), %failure, "a pod could not be written");
                 self.again(&deed.pod);
             }
+        }
+    }
+
+    fn tell(&self, deed: &Deed) {
+        let Some(recorder) = &self.recorder else {
+            return;
+        };
+        let recorder = recorder.on_host("kubelet", node_name(&deed.pod));
+        for event in &deed.events {
+            let kind = if event.is_warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            };
+            let mut about = reference(&*deed.pod);
+            let container = event.container.as_ref();
+            about.field_path = container.map(|name| format!("spec.containers{{{name}}}"));
+            recorder.event(&about, kind, event.reason, event.message.clone());
         }
     }
 

@@ -12,6 +12,8 @@ use crate::stages::text;
 
 /// Time between two reports of a node that is well, as a kubelet has it.
 const REPORT_EACH: SignedDuration = SignedDuration::from_mins(5);
+/// Leaves it to controllers to attach volumes.
+const MANAGED_ATTACH: &str = "volumes.kubernetes.io/controller-managed-attach-detach";
 /// What a node runs, to whoever asks.
 const VERSION: &str = "v1.36.0";
 /// The first address of agents, all of which are of this machine alone.
@@ -80,7 +82,7 @@ pub(crate) fn object(options: &Options, number: usize, now: Timestamp) -> Node {
     let object = json!({
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "labels": labels},
+        "metadata": {"name": name, "labels": labels, "annotations": {MANAGED_ATTACH: "true"}},
         "status": status(options, number, None, now),
     });
     serde_json::from_value(object).expect("it has a node's fields")
@@ -217,6 +219,10 @@ mod tests {
             "zone-0"
         );
         assert_eq!(number(&node), Some(300));
+        assert_eq!(
+            node.metadata.annotations.as_ref().unwrap()[MANAGED_ATTACH],
+            "true"
+        );
         assert_eq!(address(300).to_string(), "127.64.1.45");
         let status = node.status.unwrap();
         assert_eq!(status.capacity.unwrap()["pods"].0, "110");

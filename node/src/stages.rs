@@ -1,5 +1,6 @@
 //! What becomes of a pod next: a pure function of the pod, its node and the time.
 
+mod events;
 mod status;
 
 #[cfg(test)]
@@ -9,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use serde_json::Value;
 
+pub(crate) use self::events::Event;
 pub(crate) use self::status::text;
 use self::status::{Containers, Status};
 use crate::behaviour::{Behaviour, has_image, restart_policy};
@@ -42,17 +44,9 @@ pub(crate) enum Step {
     /// Nothing, until then or until something changes.
     Wait(Timestamp),
     /// Its status changes by a strategic merge patch.
-    Status { patch: Value, event: Option<Event> },
+    Status { patch: Value, events: Vec<Event> },
     /// It has ended and was to be deleted: it goes.
     Delete,
-}
-
-/// What is told of a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Event {
-    pub(crate) is_warning: bool,
-    pub(crate) reason: &'static str,
-    pub(crate) message: String,
 }
 
 /// Decides on a pod that is bound to a node which works.
@@ -73,12 +67,8 @@ pub(crate) fn step(pod: &Pod, place: &Place<'_>) -> Step {
     let deadline = deadline(pod);
     if deadline.is_some_and(|deadline| deadline <= place.now) {
         let patch = status.failed_for("DeadlineExceeded", KILLED);
-        return with_event(
-            patch,
-            false,
-            "DeadlineExceeded",
-            "Pod was active on the node longer than the specified deadline".to_owned(),
-        );
+        let events = vec![events::overdue()];
+        return Step::Status { patch, events };
     }
     let next = match phase(pod) {
         "Running" => run(pod, &behaviour, &status),
@@ -102,18 +92,12 @@ fn stop(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>) -> Step {
         return Step::Wait(due);
     }
     let code = if behaviour.stop > grace { KILLED } else { 0 };
-    let patch = if first_container(pod).is_some_and(was_started) {
-        status.ended(code)
-    } else {
-        status.never_started()
-    };
-    let names = container_names(pod);
-    with_event(
-        patch,
-        false,
-        "Killing",
-        format!("Stopping container {names}"),
-    )
+    if first_container(pod).is_some_and(was_started) {
+        let patch = status.ended(code);
+        let events = events::stopped(pod);
+        return Step::Status { patch, events };
+    }
+    quiet(status.never_started())
 }
 
 /// What becomes of a pod whose containers have not started.
@@ -124,9 +108,9 @@ fn start(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>) -> Step {
             return Step::Nothing;
         }
         let image = container.image.as_deref().unwrap_or_default();
-        let message = format!("Failed to pull image {image:?}: no such host");
         let patch = status.waiting(PULL_BACK_OFF, &format!("Back-off pulling image {image:?}"));
-        return with_event(patch, true, "Failed", message);
+        let events = events::not_pulled(pod);
+        return Step::Status { patch, events };
     }
     let bound = condition(pod, "PodScheduled")
         .and_then(|scheduled| scheduled.last_transition_time.as_ref());
@@ -135,8 +119,7 @@ fn start(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>) -> Step {
     let due = after(since, behaviour.start);
     if status.now() < due {
         if behaviour.start >= SHOWN_MIN && first_container(pod).is_none() {
-            let patch = status.waiting("ContainerCreating", "");
-            return Step::Status { patch, event: None };
+            return quiet(status.waiting("ContainerCreating", ""));
         }
         return Step::Wait(due);
     }
@@ -151,13 +134,8 @@ fn begin(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>, restarts: i32) -
         is_ready: behaviour.ready == Some(SignedDuration::ZERO),
     };
     let patch = status.running(&containers, gates_are_open(pod));
-    let names = container_names(pod);
-    with_event(
-        patch,
-        false,
-        "Started",
-        format!("Container {names} started"),
-    )
+    let events = events::started(pod);
+    Step::Status { patch, events }
 }
 
 /// What becomes of a pod that runs.
@@ -175,7 +153,11 @@ fn run(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>) -> Step {
         };
     }
     if has_other_images(pod) {
-        return begin(pod, behaviour, status, restarts.saturating_add(1));
+        let mut next = begin(pod, behaviour, status, restarts.saturating_add(1));
+        if let Step::Status { events, .. } = &mut next {
+            events.splice(0..0, events::changed(pod));
+        }
+        return next;
     }
     let since = running_since(container).unwrap_or(status.now());
     let end = behaviour.run.map(|time| after(since, time));
@@ -190,8 +172,7 @@ fn run(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>) -> Step {
     };
     let wanted = containers.is_ready && gates_are_open(pod);
     if wanted != is_true(pod, "Ready") || containers.is_ready != is_true(pod, "ContainersReady") {
-        let patch = status.running(&containers, gates_are_open(pod));
-        return Step::Status { patch, event: None };
+        return quiet(status.running(&containers, gates_are_open(pod)));
     }
     let ready_at = ready_at.filter(|_| !containers.is_ready);
     match ready_at.into_iter().chain(end).min() {
@@ -209,23 +190,18 @@ fn end_of_run(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>, restarts: i
         _ => false,
     };
     if !starts_again {
-        let patch = status.ended(code);
-        return Step::Status { patch, event: None };
+        return quiet(status.ended(code));
     }
     let patch = status.ended_for_now(code, restarts, BACK_OFF);
-    let names = container_names(pod);
-    let message = format!("Back-off restarting failed container {names}");
-    with_event(patch, true, "BackOff", message)
+    let events = events::backed_off(pod);
+    Step::Status { patch, events }
 }
 
-fn with_event(patch: Value, is_warning: bool, reason: &'static str, message: String) -> Step {
+/// A change of the status that nobody is told of.
+fn quiet(patch: Value) -> Step {
     Step::Status {
         patch,
-        event: Some(Event {
-            is_warning,
-            reason,
-            message,
-        }),
+        events: Vec::new(),
     }
 }
 
@@ -323,12 +299,4 @@ fn has_other_images(pod: &Pod) -> bool {
                     .as_deref()
                     .is_some_and(|image| image != status.image)
         })
-}
-
-fn container_names(pod: &Pod) -> String {
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    let names: Vec<&str> = containers
-        .map(|container| container.name.as_str())
-        .collect();
-    names.join(", ")
 }

@@ -53,7 +53,7 @@ pub(super) fn validate(parts: &Parts, review: &Review<'_>, object: &Value) -> Re
         return Ok(());
     }
     for owner in blocking {
-        let attributes = of_owner(parts, &finalizers, &asked.namespace, owner)
+        let attributes = of_owner(parts, &finalizers, &asked.namespace, owner)?
             .map_err(|why| review.forbidden(Some(object), why))?;
         let decision = parts.authorizer.authorize(&attributes);
         if !decision.is_allowed() {
@@ -76,27 +76,32 @@ fn reason(why: &str, decision: &Decision) -> String {
     format!("{why}: {}, <nil>", decision.reason())
 }
 
-/// The same for the finalizers of an owner, which is in the namespace of what it owns if it is in any.
+/// The same for the finalizers of an owner, which is in the namespace of what it owns if it is in any; why not, where its kind does
+/// not exist.
+///
+/// # Errors
+///
+/// If it is not known yet which kinds there are.
 fn of_owner(
     parts: &Parts,
     finalizers: &Attributes,
     namespace: &str,
     owner: &Value,
-) -> Result<Attributes, String> {
+) -> Result<Result<Attributes, String>, Status> {
     let text = |field| meta::text(owner, &[field]);
     let (group, version) = match text("apiVersion").split_once('/') {
         Some(pair) => pair,
         None => ("", text("apiVersion")),
     };
     let table = parts.resources.table();
-    let served = table.kind(group, Some(version), text("kind")).ok_or_else(|| {
+    let Some(served) = table.find_kind(group, version, text("kind"))? else {
         let (api_version, kind) = (text("apiVersion"), text("kind"));
-        format!(
+        return Ok(Err(format!(
             "cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion {api_version} Kind {kind}: no matches for kind {kind:?} in version {api_version:?}"
-        )
-    })?;
+        )));
+    };
     let resource = &served.resource;
-    Ok(Attributes {
+    Ok(Ok(Attributes {
         group: resource.group.clone(),
         version: resource.version.clone(),
         resource: resource.plural.clone(),
@@ -107,5 +112,5 @@ fn of_owner(
         },
         name: text("name").to_owned(),
         ..finalizers.clone()
-    })
+    }))
 }

@@ -86,18 +86,18 @@ impl<'a> Caller<'a> {
         &self.api.front.registry
     }
 
-    /// The request that a call is, if the caller may make it, once there is a place for it.
-    pub(super) async fn request(
+    /// What a call wants to do, in the words of authorization.
+    pub(super) fn attributes(
         &self,
         target: Option<&Target>,
         verb: &str,
         selectors: Selectors<'_>,
-    ) -> Result<Granted, Status> {
+    ) -> Result<Attributes, Status> {
         let target = target.ok_or_else(|| Status::bad_request("target: Required value"))?;
         check_names(target)?;
         check_named(target, verb)?;
         let is_namespace = target.group.is_empty() && target.resource == "namespaces";
-        let attributes = Attributes {
+        Ok(Attributes {
             user: self.user.clone(),
             verb: verb.to_owned(),
             group: target.group.clone(),
@@ -114,7 +114,17 @@ impl<'a> Caller<'a> {
             path: String::new(),
             field_selector: selectors.fields.to_owned(),
             label_selector: selectors.labels.to_owned(),
-        };
+        })
+    }
+
+    /// The request that a call is, if the caller may make it, once there is a place for it.
+    pub(super) async fn request(
+        &self,
+        target: Option<&Target>,
+        verb: &str,
+        selectors: Selectors<'_>,
+    ) -> Result<Granted, Status> {
+        let attributes = self.attributes(target, verb, selectors)?;
         let audit = match &self.front().audit {
             Some(auditor) => auditor.begin(&self.arrival, &attributes).await,
             None => Record::default(),
@@ -148,12 +158,21 @@ impl<'a> Caller<'a> {
         path: &str,
         reading: impl Future<Output = Result<T, Status>>,
     ) -> Result<T, Status> {
-        let mut attributes = Attributes {
+        let attributes = Attributes {
             user: self.user.clone(),
             verb: "get".to_owned(),
             path: path.to_owned(),
             ..Attributes::default()
         };
+        self.read(attributes, |_user| reading).await
+    }
+
+    /// What reading comes to, if the caller may. It is told as whom it reads.
+    pub(super) async fn read<T, R: Future<Output = Result<T, Status>>>(
+        &self,
+        mut attributes: Attributes,
+        reading: impl FnOnce(Arc<User>) -> R,
+    ) -> Result<T, Status> {
         let audit = match &self.front().audit {
             Some(auditor) => auditor.begin(&self.arrival, &attributes).await,
             None => Record::default(),
@@ -162,7 +181,7 @@ impl<'a> Caller<'a> {
             let place = self
                 .enter(&mut attributes, Asked::default(), &audit)
                 .await?;
-            let read = self.within(reading).await?;
+            let read = self.within(reading(attributes.user.clone())).await?;
             drop(place);
             Ok(read)
         };

@@ -3,11 +3,12 @@
 use std::sync::atomic::Ordering;
 
 use http::Method;
-use proto::api::{GetRequest, ListRequest, Target};
+use proto::api::{GetRequest, ListRequest, ReadRequest, Target};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tonic::Code;
 
+use super::agent::Agent;
 use super::{
     LOOK_PAUSE, MERGE, PATIENCE, PODS, create, get, get_object, message, send, start, text, write,
 };
@@ -245,19 +246,19 @@ async fn a_node_that_hangs_is_absent_and_keeps_nobody_else_from_being_told() {
     cluster.stop().await;
 }
 
-#[tokio::test]
-async fn a_server_that_an_api_service_names_takes_over() {
-    let (cluster, agent) = start().await;
+const SERVICES: &str = "/apis/apiregistration.k8s.io/v1/apiservices";
+const SERVICE: &str = "v1beta1.metrics.k8s.io";
+
+/// Has the agent answer for the API, and waits until it does.
+async fn take_over(cluster: &Cluster, agent: &Agent) {
     let services = "/api/v1/namespaces/default/services";
     let service = json!({"metadata": {"name": "other"}, "spec": {"type": "ExternalName", "externalName": "localhost"}});
-    create(&cluster, services, &service).await;
-    let apis = "/apis/apiregistration.k8s.io/v1/apiservices";
-    let name = "v1beta1.metrics.k8s.io";
-    let api = json!({"metadata": {"name": name}, "spec": {
+    create(cluster, services, &service).await;
+    let api = json!({"metadata": {"name": SERVICE}, "spec": {
         "group": "metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,
         "insecureSkipTLSVerify": true, "service": {"namespace": "default", "name": "other", "port": agent.port},
     }});
-    create(&cluster, apis, &api).await;
+    create(cluster, SERVICES, &api).await;
     let accept = [(
         "accept",
         "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
@@ -265,7 +266,7 @@ async fn a_server_that_an_api_service_names_takes_over() {
     // Its own resources are in the document of everything as soon as it answers.
     let found = async {
         loop {
-            let response = send(&cluster, (Method::GET, "/apis"), &accept, &Value::Null).await;
+            let response = send(cluster, (Method::GET, "/apis"), &accept, &Value::Null).await;
             if text(response).await.contains("\"others\"") {
                 break;
             }
@@ -273,6 +274,40 @@ async fn a_server_that_an_api_service_names_takes_over() {
         }
     };
     tokio::time::timeout(PATIENCE, found).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_server_behind_tells_is_read_as_it_is() {
+    let (cluster, agent) = start().await;
+    take_over(&cluster, &agent).await;
+    let mut client = cluster.client("admin-token").await;
+    let request = |resource: &str| ReadRequest {
+        target: Some(target(resource, "default", "")),
+        label_selector: "app=web".to_owned(),
+        parameters: [("metricLabelSelector".to_owned(), "a".to_owned())].into(),
+    };
+    let answer = client.read(request("pods")).await.unwrap().into_inner();
+    let list: Value = serde_json::from_slice(&answer.body).unwrap();
+    let admin = "for admin of system:masters,system:authenticated";
+    let wanted = format!("GET {USED}?labelSelector=app%3Dweb&metricLabelSelector=a {admin}");
+    assert_eq!(list["items"][0]["metadata"]["name"], wanted);
+    let mut unserved = request("pods");
+    unserved.target.as_mut().unwrap().group = "apps".to_owned();
+    let status = client.read(unserved).await.unwrap_err();
+    let nobody = "the server could not find the requested resource";
+    assert_eq!((status.code(), status.message()), (Code::NotFound, nobody));
+    let status = client.read(request("..")).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let mut client = cluster.client("alice-token").await;
+    let status = client.read(request("pods")).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_an_api_service_names_takes_over() {
+    let (cluster, agent) = start().await;
+    take_over(&cluster, &agent).await;
     let admin = "for admin of system:masters,system:authenticated";
     let (_, body) = get(&cluster, &format!("{API}/nodes")).await;
     assert_eq!(body, format!("GET {API}/nodes {admin}"));
@@ -296,7 +331,7 @@ async fn a_server_that_an_api_service_names_takes_over() {
     assert_eq!((status.code(), status.message()), (Code::NotFound, "no m"));
     assert_eq!(agent.summaries.load(Ordering::SeqCst), 0);
     // With the object goes the other server.
-    let path = format!("{apis}/{name}");
+    let path = format!("{SERVICES}/{SERVICE}");
     write(
         &cluster,
         Method::DELETE,

@@ -52,9 +52,8 @@ impl<K: Object> Reflector<K> {
         loop {
             match self.watch(&mut pauses).await {
                 Ok(()) => tracing::debug!(%resource, "a watch has ended"),
-                Err(error) if error.is_expired() => {
-                    tracing::info!(%resource, "a watch was too late, all is told anew");
-                    self.state.resource_version.clear();
+                Err(error) if self.state.begins_anew_after(&error) => {
+                    tracing::info!(%resource, %error, "all is told anew");
                 }
                 Err(error) => tracing::warn!(%resource, %error, "a watch has failed"),
             }
@@ -109,6 +108,15 @@ impl<K: Object> State<K> {
             bookmarks: true,
             timeout_seconds: 0,
         }
+    }
+
+    /// Forgets where it was if no server can go on from there: that is long ago, or lies before the servers, whose store was set back.
+    pub(super) fn begins_anew_after(&mut self, error: &Error) -> bool {
+        let is_lost = error.is_expired() || error.is_ahead();
+        if is_lost {
+            self.resource_version.clear();
+        }
+        is_lost
     }
 
     pub(super) fn take(&mut self, event: Event) -> Result<(), Error> {

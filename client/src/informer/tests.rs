@@ -251,3 +251,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_no_server_can_go_on_from_is_told_anew() {
+    let failed = |code: i32, reason: &str, status: &str| {
+        let failure = Failure {
+            code,
+            reason: reason.to_owned(),
+            status: status.to_owned().into(),
+            ..Failure::default()
+        };
+        crate::Error::from(crate::Failure::of(failure))
+    };
+    let ahead = r#"{"details":{"causes":[{"reason":"ResourceVersionTooLarge"}]}}"#;
+    for (error, is_anew) in [
+        (failed(410, "Expired", ""), true),
+        // The store was set back to a copy of it.
+        (failed(504, "Timeout", ahead), true),
+        (failed(504, "Timeout", ""), false),
+        (crate::Error::Lost("cut".to_owned()), false),
+    ] {
+        let (_, mut state, _) = informer();
+        state.begin();
+        state.take(bookmark(5, true)).unwrap();
+        assert_eq!(state.begins_anew_after(&error), is_anew, "{error:?}");
+        assert_eq!(state.begin().initial_events, Some(is_anew), "{error:?}");
+    }
+}

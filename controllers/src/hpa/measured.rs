@@ -47,6 +47,43 @@ pub(super) fn samples<'a>(
     each.collect()
 }
 
+/// What pods report themselves, of a list of `MetricValue`.
+pub(super) fn reported(list: &Value) -> Samples {
+    let each = items(list).iter().filter_map(|metric| {
+        let name = metric.pointer("/describedObject/name")?.as_str()?;
+        let at = metric["timestamp"]
+            .as_str()
+            .and_then(|text| text.parse().ok());
+        let sample = Sample {
+            at: at.unwrap_or(Timestamp::UNIX_EPOCH),
+            window: metric["windowSeconds"]
+                .as_u64()
+                .map_or(WINDOW, Duration::from_secs),
+            value: milli(&metric["value"])?,
+        };
+        Some((name.to_owned(), sample))
+    });
+    each.collect()
+}
+
+/// The values of a list, in thousandths.
+pub(super) fn values(list: &Value) -> Vec<i64> {
+    let values = items(list).iter();
+    values.filter_map(|one| milli(&one["value"])).collect()
+}
+
+fn items(list: &Value) -> &[Value] {
+    list["items"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+}
+
+fn milli(value: &Value) -> Option<i64> {
+    let quantity = Quantity::from_value(value).ok()?;
+    Some(quantity.milli_value())
+}
+
 /// Thousandths that the pod used, or one of its containers.
 fn used(metrics: &Value, resource: &str, container: Option<&str>) -> Option<i64> {
     let containers = metrics["containers"].as_array()?;
@@ -66,6 +103,27 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_others_report_is_read() {
+        let list = json!({"items": [
+            {"describedObject": {"kind": "Pod", "name": "a"}, "timestamp": "2026-01-01T00:00:10Z", "windowSeconds": 30, "value": "1500m"},
+            {"describedObject": {"kind": "Pod", "name": "b"}, "timestamp": "2026-01-01T00:00:10Z", "value": "2k"},
+            {"describedObject": {"kind": "Pod", "name": "c"}, "value": "much"},
+        ]});
+        let samples = reported(&list);
+        assert_eq!(samples.len(), 2);
+        assert_eq!(
+            (samples["a"].value, samples["a"].window),
+            (1500, Duration::from_secs(30))
+        );
+        assert_eq!(
+            (samples["b"].value, samples["b"].window),
+            (2_000_000, WINDOW)
+        );
+        assert_eq!(values(&list), [1500, 2_000_000]);
+        assert!(values(&json!({})).is_empty());
+    }
 
     #[test]
     fn the_use_of_all_containers_or_of_one_is_told() {

@@ -8,20 +8,20 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use objects::quantity::{Format, Quantity};
 
 use super::usage::{self, Answer, Question, Tolerance};
-use super::{SCALING_ACTIVE, Samples, State, Turn, requests};
+use super::{Measured, SCALING_ACTIVE, Samples, State, Turn, foreign, requests};
 use crate::conditions::{FALSE, TRUE};
 use crate::events::Event;
 
 /// A size, the words for the metric it comes of, and the metric's status.
-type Proposal = (i32, String, MetricStatus);
+pub(super) type Proposal = (i32, String, MetricStatus);
 
 /// Why a metric proposes nothing.
-struct Fault {
+pub(super) struct Fault {
     /// Of the event and the condition.
-    reason: &'static str,
-    message: String,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
     /// What it was in the midst of.
-    doing: String,
+    pub(super) doing: String,
 }
 
 /// The most that a metric proposes, and that metric. Nothing, if no metric can be told, or one cannot and the others would shrink the workload.
@@ -33,11 +33,11 @@ pub(super) fn propose(turn: &mut Turn<'_>) -> Result<(i32, String), String> {
     let mut faults = 0_usize;
     let mut statuses = Vec::new();
     for (index, spec) in specs.iter().enumerate() {
-        let samples = match state.samples.get(index) {
-            Some(samples) => samples.as_ref().map_err(Clone::clone),
+        let measured = match state.measured.get(index) {
+            Some(measured) => measured.as_ref().map_err(Clone::clone),
             None => Err("it was not measured".to_owned()),
         };
-        match proposal(state, spec, samples) {
+        match proposal(state, spec, measured) {
             Ok((replicas, name, status)) => {
                 statuses.push(status);
                 if best.as_ref().is_none_or(|(most, _)| replicas > *most) {
@@ -84,8 +84,13 @@ pub(super) fn propose(turn: &mut Turn<'_>) -> Result<(i32, String), String> {
 fn proposal(
     state: State<'_>,
     spec: &MetricSpec,
-    samples: Result<&Samples, String>,
+    measured: Result<&Measured, String>,
 ) -> Result<Proposal, Fault> {
+    let (samples, values) = match measured {
+        Ok(Measured::Pods(samples)) => (Ok(samples), Ok(&[] as &[i64])),
+        Ok(Measured::Values(values)) => (Err("it was not measured".to_owned()), Ok(&**values)),
+        Err(fault) => (Err(fault.clone()), Err(fault)),
+    };
     if let Some(source) = &spec.resource {
         let name = &source.name;
         let fault = |message: String| Fault {
@@ -129,41 +134,21 @@ fn proposal(
         };
         return Ok((answer.replicas, format!("{name} {words}"), status));
     }
-    Err(elsewhere(spec, samples))
-}
-
-/// Metrics of applications and of the world outside, which are served elsewhere.
-fn elsewhere(spec: &MetricSpec, samples: Result<&Samples, String>) -> Fault {
-    let message = samples.err().unwrap_or_default();
-    let (reason, doing) = match spec.type_.as_str() {
-        "Object" => (
-            "FailedGetObjectMetric",
-            "failed to get object metric value".to_owned(),
-        ),
-        "Pods" => (
-            "FailedGetPodsMetric",
-            "failed to get pods metric value".to_owned(),
-        ),
-        "External" => {
-            let source = spec.external.as_ref();
-            let name = source
-                .map(|source| source.metric.name.as_str())
-                .unwrap_or_default();
-            (
-                "FailedGetExternalMetric",
-                format!("failed to get {name} external metric value"),
-            )
-        }
-        other => (
-            "InvalidMetricSourceType",
-            format!("unknown metric source type {other:?}"),
-        ),
-    };
-    Fault {
-        reason,
-        message,
-        doing,
+    if let Some(source) = &spec.pods {
+        return foreign::pods(question(state, "", None), source, samples);
     }
+    if let Some(source) = &spec.object {
+        return foreign::object(question(state, "", None), source, values);
+    }
+    if let Some(source) = &spec.external {
+        return foreign::external(question(state, "", None), source, values);
+    }
+    let message = format!("unknown metric source type {:?}", spec.type_);
+    Err(Fault {
+        reason: "InvalidMetricSourceType",
+        doing: message.clone(),
+        message,
+    })
 }
 
 fn question<'a>(state: State<'a>, resource: &'a str, container: Option<&'a str>) -> Question<'a> {

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Change, Client, Error, Key, Next, Patch, Query, Resource, Store, WorkQueue};
+use client::{Change, Client, Error, Key, Next, Patch, Resource, Store, WorkQueue};
 use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus};
 use k8s_openapi::api::core::v1::Pod;
 use objects::selector::label::Selector;
 use parking_lot::Mutex;
 
+use super::measuring::Measuring;
 use super::{
-    History, Plan, Rescale, Rules, Samples, State, after_rescale, decide, measured, needs_samples,
-    without_scale,
+    History, Plan, Rescale, Rules, State, after_rescale, decide, needs_samples, without_scale,
 };
 use crate::context::Context;
 use crate::events::Event;
@@ -134,9 +134,16 @@ impl Controller {
         let scale = &target.scale;
         let selected = self.selected(key, scale);
         let pods: Vec<&Pod> = selected.iter().map(Arc::as_ref).collect();
-        let samples = match needs_samples(hpa, scale) {
-            true => self.measure(key, hpa, scale).await,
-            false => Vec::new(),
+        let measured = if needs_samples(hpa, scale) {
+            let measuring = Measuring {
+                client: &self.client,
+                scales: &self.scales,
+                hpa,
+                scale,
+            };
+            measuring.all().await
+        } else {
+            Vec::new()
         };
         let rivals = self.rivals(key, &pods);
         let now = Timestamp::now();
@@ -145,7 +152,7 @@ impl Controller {
             scale,
             pods: &pods,
             rivals: &rivals,
-            samples: &samples,
+            measured: &measured,
             rules: &self.rules,
             now,
         };
@@ -245,38 +252,6 @@ impl Controller {
             .collect()
     }
 
-    /// What was used, for each metric of the spec.
-    async fn measure(
-        &self,
-        key: &Key,
-        hpa: &HorizontalPodAutoscaler,
-        scale: &Scale,
-    ) -> Vec<Result<Samples, String>> {
-        let query = Query {
-            labels: scale.selector.clone(),
-            ..Query::namespace(key.namespace.clone())
-        };
-        let list = self.client.dynamic(metrics_of_pods()).list(&query).await;
-        let list = list
-            .map_err(|error| format!("unable to fetch metrics from resource metrics API: {error}"));
-        let specs = hpa.spec.metrics.iter().flatten();
-        let each = specs.map(|spec| {
-            let Some((resource, container)) = measured::asked(spec) else {
-                return Err(format!(
-                    "metrics of type {} are not served here",
-                    spec.type_
-                ));
-            };
-            let list = list.as_ref().map_err(Clone::clone)?;
-            if list.items.is_empty() {
-                return Err("no metrics returned from resource metrics API".to_owned());
-            }
-            let metrics = list.items.iter().map(client::DynamicObject::value);
-            Ok(measured::samples(metrics, resource, container))
-        });
-        each.collect()
-    }
-
     async fn write(
         &self,
         hpa: &HorizontalPodAutoscaler,
@@ -293,14 +268,5 @@ impl Controller {
             self.written.note(key, &written.metadata);
         }
         Ok(())
-    }
-}
-
-fn metrics_of_pods() -> Resource {
-    Resource {
-        group: "metrics.k8s.io".to_owned(),
-        version: "v1beta1".to_owned(),
-        plural: "pods".to_owned(),
-        namespaced: true,
     }
 }

@@ -80,7 +80,7 @@ fn turn(hpa: &HorizontalPodAutoscaler, replicas: i32, used: i64, history: &mut H
         scale: &scale(replicas),
         pods: &seen,
         rivals: &[],
-        samples: &[Ok(samples(&vec![used; count]))],
+        measured: &[Ok(Measured::Pods(samples(&vec![used; count])))],
         rules: &rules(),
         now: at(10_000),
     };
@@ -215,13 +215,13 @@ fn a_metric_that_cannot_be_told_is_told_and_nothing_shrinks() {
     let pods: Vec<Pod> = (0..4).map(|index| pod(&format!("p{index}"))).collect();
     let seen: Vec<&Pod> = pods.iter().collect();
     let fault = Err("unable to fetch".to_owned());
-    let decided = |samples: &[Result<Samples, String>]| {
+    let decided = |measured: &[Result<Measured, String>]| {
         let state = State {
             hpa: &hpa,
             scale: &scale(4),
             pods: &seen,
             rivals: &[],
-            samples,
+            measured,
             rules: &rules(),
             now: at(10_000),
         };
@@ -229,7 +229,7 @@ fn a_metric_that_cannot_be_told_is_told_and_nothing_shrinks() {
     };
     let message =
         "failed to get memory usage: unable to get metrics for resource memory: unable to fetch";
-    let small = decided(&[fault.clone(), Ok(samples(&[100; 4]))]);
+    let small = decided(&[fault.clone(), Ok(Measured::Pods(samples(&[100; 4])))]);
     assert_eq!(small.rescale, None);
     assert_eq!(
         small.events,
@@ -247,7 +247,7 @@ fn a_metric_that_cannot_be_told_is_told_and_nothing_shrinks() {
         told(&small.status)[1],
         "ScalingActive=False FailedGetResourceMetric"
     );
-    let large = decided(&[fault.clone(), Ok(samples(&[900; 4]))]);
+    let large = decided(&[fault.clone(), Ok(Measured::Pods(samples(&[900; 4])))]);
     assert_eq!(large.rescale.unwrap().to, 8);
     assert_eq!(large.events.len(), 1);
     let none = decided(&[fault.clone(), fault]);
@@ -265,13 +265,14 @@ fn the_metric_that_asks_for_most_decides() {
     let hpa = hpa(&both);
     let pods = [pod("p0"), pod("p1")];
     let seen: Vec<&Pod> = pods.iter().collect();
-    let samples = [Ok(samples(&[500, 500])), Ok(samples(&[500, 500]))];
+    let pods = || Ok(Measured::Pods(samples(&[500, 500])));
+    let measured = [pods(), pods()];
     let state = State {
         hpa: &hpa,
         scale: &scale(2),
         pods: &seen,
         rivals: &[],
-        samples: &samples,
+        measured: &measured,
         rules: &rules(),
         now: at(10_000),
     };
@@ -306,7 +307,7 @@ fn a_selector_that_tells_no_pods_of_its_own_is_a_fault() {
             scale: &scale,
             pods: &[],
             rivals,
-            samples: &[],
+            measured: &[],
             rules: &rules(),
             now: at(10_000),
         };

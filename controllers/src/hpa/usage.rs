@@ -136,6 +136,37 @@ pub(super) fn by_average(
     })
 }
 
+/// By one value for all pods that are ready, in thousandths.
+pub(super) fn by_total(question: Question<'_>, total: i64, target: i64) -> Result<i32, String> {
+    let State { pods, scale, .. } = question.state;
+    let part = ratio(total, target);
+    if question.tolerance.covers(part) {
+        return Ok(scale.replicas);
+    }
+    if pods.is_empty() {
+        let why = "no pods returned by selector while calculating replica count";
+        return Err(format!("unable to calculate ready pods: {why}"));
+    }
+    let is_ready = |pod: &&&Pod| pods::phase(pod) == "Running" && pods::is_ready(pod);
+    let ready = pods.iter().filter(is_ready).count();
+    let ready = i32::try_from(ready).unwrap_or(i32::MAX);
+    Ok(whole((part * f64::from(ready)).ceil()))
+}
+
+/// By the share that each pod has of one value, in thousandths. What that is now is told too.
+pub(super) fn by_share(question: Question<'_>, total: i64, target: i64) -> (i32, i64) {
+    let current = question.state.scale.current;
+    let part = ratio(total, target);
+    let replicas = if question.tolerance.covers(part / f64::from(current)) {
+        current
+    } else {
+        whole(part.ceil())
+    };
+    let pods = i64::from(current.max(1));
+    let rest = i64::from(total % pods > 0);
+    (replicas, (total / pods).saturating_add(rest))
+}
+
 /// The pods by groups, and what those used that count.
 fn counted(
     question: Question<'_>,

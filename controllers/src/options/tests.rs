@@ -83,6 +83,7 @@ fn times_and_amounts_of_nodes_and_autoscalers_are_read() {
          --resource-quota-sync-period=1m30s --pvclaimbinder-sync-period=3s --horizontal-pod-autoscaler-sync-period=1s \
          --horizontal-pod-autoscaler-downscale-stabilization=1m --horizontal-pod-autoscaler-tolerance=0.2 \
          --horizontal-pod-autoscaler-cpu-initialization-period=4m --horizontal-pod-autoscaler-initial-readiness-delay=5s \
+         --attach-detach-reconcile-sync-period=9s --disable-attach-detach-reconcile-sync --disable-force-detach-on-timeout=true \
          --service-cluster-ip-range=10.0.0.0/24 --secure-port=0 --bind-address=::1 --v=4 --cluster-signing-duration=1h",
     )
     .unwrap();
@@ -125,6 +126,10 @@ fn times_and_amounts_of_nodes_and_autoscalers_are_read() {
             .as_secs(),
         5
     );
+    let attaching = &options.attaching;
+    assert_eq!(attaching.attach_detach_reconcile_sync_period.as_secs(), 9);
+    assert!(attaching.disable_attach_detach_reconcile_sync);
+    assert!(attaching.disable_force_detach_on_timeout);
     assert_eq!((options.secure_port, options.verbosity), (0, 4));
     assert!(options.bind_address.is_ipv6());
     assert_eq!(options.signing.cluster_signing_duration.as_secs(), 3_600);

@@ -1,4 +1,4 @@
-//! Flags about nodes, their addresses and their pods, and about autoscaling.
+//! Flags about nodes, their addresses, pods and volumes, and about autoscaling.
 
 use std::time::Duration;
 
@@ -65,4 +65,18 @@ pub struct Autoscaling {
     /// Time after its start in which a pod that was never ready may become so
     #[arg(long, default_value = "30s", value_parser = duration)]
     pub horizontal_pod_autoscaler_initial_readiness_delay: Duration,
+}
+
+/// The flags about volumes that are attached to nodes.
+#[derive(Debug, Clone, Args)]
+pub struct Attaching {
+    /// Time between two looks at all attached volumes
+    #[arg(long, default_value = "1m", value_parser = duration)]
+    pub attach_detach_reconcile_sync_period: Duration,
+    /// Whether there are none but when something changes
+    #[arg(long, default_value = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
+    pub disable_attach_detach_reconcile_sync: bool,
+    /// Whether volumes stay at a node that is not ready, however long it says nothing
+    #[arg(long, default_value = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
+    pub disable_force_detach_on_timeout: bool,
 }

@@ -15,6 +15,7 @@ use tokio::time::MissedTickBehavior;
 use super::Quarantine;
 use crate::context::Context;
 use crate::indices::{self, BY_NODE};
+use crate::pod_writes::unless_gone;
 use crate::pods;
 
 const PERIOD: Duration = Duration::from_secs(20);
@@ -93,29 +94,29 @@ impl Controller {
     /// Fails the pod, unless it has ended, and deletes it at once.
     async fn delete(&self, pod: &Pod, condition: Option<PodCondition>) -> Result<()> {
         let key = Key::of(pod);
+        let uid = pod.metadata.uid.clone().unwrap_or_default();
         if !pods::is_terminal(pod) {
             let mut status = json!({"phase": "Failed"});
             if let Some(condition) = condition {
                 status["conditions"] = json!([condition]);
             }
-            let patch = json!({"metadata": {"uid": pod.metadata.uid}, "status": status});
+            let patch = json!({"metadata": {"uid": uid}, "status": status});
             match self
                 .client
                 .patch_status::<Pod>(&key, &Patch::Strategic(patch))
                 .await
             {
-                Err(error) if error.is_not_found() || error.is_conflict() => return Ok(()),
-                outcome => outcome?,
-            };
+                Ok(_) => {}
+                Err(error) => return Ok(unless_gone(&self.client, &key, &uid, error).await?),
+            }
         }
-        let uid = pod.metadata.uid.clone().unwrap_or_default();
         let options = DeleteOptions {
             grace_seconds: Some(0),
-            ..DeleteOptions::of_uid(uid)
+            ..DeleteOptions::of_uid(&*uid)
         };
         match self.client.delete::<Pod>(&key, &options).await {
-            Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error.into()),
-            _ => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) => Ok(unless_gone(&self.client, &key, &uid, error).await?),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::events::Event;
 use crate::indices::{self, BY_NODE};
 use crate::node_lifecycle::taints;
+use crate::pod_writes::unless_gone;
 use crate::pods;
 use crate::telling::Teller;
 
@@ -189,17 +190,17 @@ impl Controller {
                 .patch_status::<Pod>(key, &Patch::Strategic(patch))
                 .await
             {
-                Err(error) if error.is_not_found() || error.is_conflict() => return Ok(()),
-                outcome => outcome?,
-            };
+                Ok(_) => {}
+                Err(error) => return Ok(unless_gone(&self.client, key, &uid, error).await?),
+            }
         }
         match self
             .client
-            .delete::<Pod>(key, &DeleteOptions::of_uid(uid))
+            .delete::<Pod>(key, &DeleteOptions::of_uid(&*uid))
             .await
         {
-            Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error.into()),
-            _ => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) => Ok(unless_gone(&self.client, key, &uid, error).await?),
         }
     }
 }

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::*;
 
 const START: i64 = 1_800_000_000;
+/// What is told of a container that starts.
+const STARTED: [&str; 3] = ["Pulled", "Created", "Started"];
 
 /// A pod, the time, and what is told of it.
 struct World {
@@ -55,9 +57,9 @@ impl World {
                     assert!(at > self.now, "waits for what is past");
                     return Some(at.as_second() - START);
                 }
-                Step::Status { patch, event } => {
+                Step::Status { patch, events } => {
                     assert_eq!(patch["metadata"]["uid"], "u");
-                    self.events.extend(event.map(|event| event.reason));
+                    self.events.extend(events.iter().map(|event| event.reason));
                     self.merge(&patch);
                 }
                 Step::Delete => {
@@ -129,9 +131,9 @@ fn a_pod_runs_and_is_ready_at_once_and_stays_so() {
         ("Running", "True")
     );
     assert_eq!(world.pod["status"]["podIP"], "10.0.0.1");
-    assert_eq!(world.events, ["Started"]);
+    assert_eq!(world.events, STARTED);
     assert_eq!(world.at(100_000), None);
-    assert_eq!(world.events, ["Started"]);
+    assert_eq!(world.events, STARTED);
 }
 
 #[test]
@@ -206,7 +208,8 @@ fn a_deleted_pod_stops_and_goes() {
     assert_eq!(world.at(3), None);
     assert_eq!(world.pod["gone"], true);
     assert_eq!(world.phase(), "Succeeded");
-    assert_eq!(world.events, ["Started", "Killing"]);
+    assert_eq!(world.events[..3], STARTED);
+    assert_eq!(world.events[3..], ["Killing"]);
 }
 
 #[test]
@@ -238,7 +241,8 @@ fn an_image_that_cannot_be_had_is_told_once_and_another_one_helps() {
         world.container()["state"]["waiting"]["reason"],
         "ImagePullBackOff"
     );
-    assert_eq!(world.events, ["Failed"]);
+    let told = ["Pulling", "Failed", "Failed", "BackOff", "Failed"];
+    assert_eq!(world.events, told);
     world.pod["spec"]["containers"][0]["image"] = json!("i:2");
     world.settle();
     assert_eq!(world.condition("Ready"), "True");
@@ -298,4 +302,49 @@ fn init_containers_have_run_and_sidecars_stay() {
     let statuses = &world.pod["status"]["initContainerStatuses"];
     assert_eq!(statuses[0]["state"]["terminated"]["reason"], "Completed");
     assert!(statuses[1]["state"]["running"].is_object());
+}
+
+#[test]
+fn what_is_told_of_each_container_is_what_a_kubelet_tells() {
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "p", "namespace": "a", "uid": "u"},
+        "spec": {"containers": [{"name": "c", "image": "i:1"}, {"name": "d", "image": "x.invalid/i"}]},
+    }))
+    .unwrap();
+    let told = |events: Vec<Event>| -> Vec<String> {
+        let lines = events.iter().map(|event| {
+            let kind = if event.is_warning { "!" } else { "" };
+            let container = event.container.as_deref().unwrap_or_default();
+            format!("{kind}{} {container}: {}", event.reason, event.message)
+        });
+        lines.collect()
+    };
+    let started = told(events::started(&pod));
+    assert_eq!(started.len(), 6);
+    assert_eq!(
+        started[..3],
+        [
+            "Pulled c: Container image \"i:1\" already present on machine and can be accessed by the pod",
+            "Created c: Container created",
+            "Started c: Container started",
+        ]
+    );
+    assert_eq!(
+        told(events::stopped(&pod))[1],
+        "Killing d: Stopping container d"
+    );
+    assert_eq!(
+        told(events::backed_off(&pod))[0],
+        "!BackOff c: Back-off restarting failed container c in pod p_a(u)"
+    );
+    assert_eq!(
+        told(events::not_pulled(&pod)),
+        [
+            "Pulling d: Pulling image \"x.invalid/i\"",
+            "!Failed d: Failed to pull image \"x.invalid/i\": no such host",
+            "!Failed d: Error: ErrImagePull",
+            "BackOff d: Back-off pulling image \"x.invalid/i\"",
+            "!Failed d: Error: ImagePullBackOff",
+        ]
+    );
 }

@@ -19,7 +19,7 @@ fn normal(
         scale: &scale,
         pods: &[],
         rivals: &[],
-        samples: &[],
+        measured: &[],
         rules: &rules,
         now: at(10_000),
     };

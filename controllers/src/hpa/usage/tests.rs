@@ -47,7 +47,7 @@ fn asked<T>(letters: &str, replicas: i32, ask: impl FnOnce(Question<'_>) -> T) -
             scale: &scale,
             pods: &seen,
             rivals: &[],
-            samples: &[],
+            measured: &[],
             rules: &rules,
             now: at(10_000),
         },
