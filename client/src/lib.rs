@@ -53,5 +53,5 @@ pub use informer::{Change, Informer, Store};
 pub use informers::Informers;
 pub use kind::{Key, Kind, Resource};
 pub use object::{DynamicObject, Object};
-pub use queue::{Held, Item, Next, WorkQueue, work};
+pub use queue::{Held, Item, Next, QueueFigures, WorkQueue, work};
 pub use request::{DeleteOptions, Listed, Patch, Propagation, Query, Question};

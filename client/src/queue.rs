@@ -1,9 +1,10 @@
 //! Keys of what is to be done: each is there once, is done by one worker at a time, and comes again later where that failed.
 
+mod figures;
 mod limits;
 mod work;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::ops::Deref;
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub use self::figures::QueueFigures;
 use self::limits::Limits;
 pub use self::work::{Next, work};
 
@@ -35,13 +37,15 @@ pub struct WorkQueue<T> {
 #[derive(Debug)]
 struct State<T> {
     ready: VecDeque<T>,
-    /// What is ready, and what is to be ready once it is no longer held.
-    wanted: HashSet<T>,
-    held: HashSet<T>,
+    /// What is ready, and what is to be ready once it is no longer held, with when it was added.
+    wanted: HashMap<T, Instant>,
+    /// What workers have, and since when.
+    held: HashMap<T, Instant>,
     later: BTreeSet<(Instant, T)>,
     /// The same by item.
     times: HashMap<T, Instant>,
     limits: Limits<T>,
+    figures: QueueFigures,
     closed: bool,
 }
 
@@ -57,11 +61,12 @@ impl<T: Item> WorkQueue<T> {
         WorkQueue {
             state: Mutex::new(State {
                 ready: VecDeque::new(),
-                wanted: HashSet::new(),
-                held: HashSet::new(),
+                wanted: HashMap::new(),
+                held: HashMap::new(),
                 later: BTreeSet::new(),
                 times: HashMap::new(),
                 limits: Limits::new(Instant::now()),
+                figures: QueueFigures::new(),
                 closed: false,
             }),
             added: Notify::new(),
@@ -76,11 +81,14 @@ impl<T: Item> WorkQueue<T> {
 
     /// Adds an item after a time. Of several times the earliest counts.
     pub fn add_after(&self, item: T, after: Duration) {
+        let mut state = self.state.lock();
+        state.figures.retries += 1;
         if after.is_zero() {
-            return self.add(item);
+            state.add(item);
+        } else {
+            state.add_at(item, Instant::now() + after.min(AFTER_MAX));
         }
-        let at = Instant::now() + after.min(AFTER_MAX);
-        self.state.lock().add_at(item, at);
+        drop(state);
         // Somebody must wait for the new time.
         self.added.notify_one();
     }
@@ -100,6 +108,14 @@ impl<T: Item> WorkQueue<T> {
     #[must_use]
     pub fn failures(&self, item: &T) -> u32 {
         self.state.lock().limits.failures(item)
+    }
+
+    /// What it has counted, and how it is now.
+    #[must_use]
+    pub fn figures(&self) -> QueueFigures {
+        let state = self.state.lock();
+        let held = state.held.values().copied();
+        state.figures.at(state.ready.len(), held)
     }
 
     /// How many items are ready.
@@ -155,10 +171,12 @@ impl<T: Item> WorkQueue<T> {
 
 impl<T: Item> State<T> {
     fn add(&mut self, item: T) {
-        if self.closed || !self.wanted.insert(item.clone()) {
+        if self.closed || self.wanted.contains_key(&item) {
             return;
         }
-        if !self.held.contains(&item) {
+        self.wanted.insert(item.clone(), Instant::now());
+        self.figures.adds += 1;
+        if !self.held.contains_key(&item) {
             self.ready.push_back(item);
         }
     }
@@ -190,15 +208,20 @@ impl<T: Item> State<T> {
 
     fn take(&mut self) -> Option<T> {
         let item = self.ready.pop_front()?;
-        self.wanted.remove(&item);
-        self.held.insert(item.clone());
+        let now = Instant::now();
+        if let Some(added) = self.wanted.remove(&item) {
+            self.figures.waited.observe_time(now - added);
+        }
+        self.held.insert(item.clone(), now);
         Some(item)
     }
 
     /// The item is held no longer. Tells whether it is wanted again.
     fn done(&mut self, item: &T) -> bool {
-        self.held.remove(item);
-        let again = self.wanted.contains(item);
+        if let Some(since) = self.held.remove(item) {
+            self.figures.worked.observe_time(since.elapsed());
+        }
+        let again = self.wanted.contains_key(item);
         if again {
             self.ready.push_back(item.clone());
         }
@@ -259,6 +282,31 @@ mod tests {
         drop(held);
         assert_eq!(next(&queue).await, 1);
         assert!(queue.next().now_or_never().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_counts_what_waits_what_is_held_and_what_failed() {
+        let secs = Duration::from_secs;
+        let queue = queue();
+        for item in [1, 2, 1] {
+            queue.add(item);
+        }
+        tokio::time::advance(secs(2)).await;
+        let held = queue.next().await.unwrap();
+        tokio::time::advance(secs(3)).await;
+        let figures = queue.figures();
+        assert_eq!((figures.depth, figures.adds, figures.retries), (1, 2, 0));
+        assert_eq!((figures.waited.count(), figures.waited.sum()), (1, 2.0));
+        assert_eq!((figures.unfinished, figures.longest), (secs(3), secs(3)));
+        assert_eq!(figures.worked.count(), 0);
+        queue.add_rate_limited(*held);
+        drop(held);
+        let figures = queue.figures();
+        assert_eq!((figures.worked.count(), figures.worked.sum()), (1, 3.0));
+        assert_eq!((figures.retries, figures.longest), (1, Duration::ZERO));
+        let mut both = figures.clone();
+        both.merge(&figures);
+        assert_eq!((both.adds, both.depth, both.worked.sum()), (4, 2, 6.0));
     }
 
     #[tokio::test(start_paused = true)]

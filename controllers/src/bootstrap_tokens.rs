@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use client::{Client, DeleteOptions, Key, Next, Patch, Query, WorkQueue};
+use client::{Client, DeleteOptions, Key, Next, Patch, Query};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
@@ -33,7 +33,7 @@ pub(crate) fn start_signing(context: &Context) {
         fields: format!("metadata.name={MAP}"),
         ..Query::namespace(MAPS)
     });
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("bootstrap_signer_queue");
     let added = queue.clone();
     secrets.on_change(move |_| added.add(()));
     let added = queue.clone();
@@ -77,7 +77,7 @@ async fn sign(client: &Client, map: &ConfigMap, secrets: &[Arc<Secret>]) -> Resu
 
 pub(crate) fn start_cleaning(context: &Context) {
     let secrets = context.informers.with::<Secret>(secrets());
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("token_cleaner");
     let added = queue.clone();
     secrets.on_change(move |change| added.add(Key::of(&**change.object())));
     let store = secrets.store();

@@ -43,8 +43,8 @@ const CLEAN_PERIOD: Duration = Duration::from_hours(1);
 const LIFE_MIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// A queue of the requests that have no certificate yet.
-fn queue(informer: &Informer<CertificateSigningRequest>) -> Arc<WorkQueue<Key>> {
-    let queue = Arc::new(WorkQueue::new());
+fn queue(context: &Context, informer: &Informer<CertificateSigningRequest>) -> Arc<WorkQueue<Key>> {
+    let queue = context.queue("certificate");
     let added = queue.clone();
     informer.on_change(move |change| {
         let csr = change.object();
@@ -61,7 +61,7 @@ pub(crate) fn start_approving(context: &Context) {
     let client = context.client.clone();
     context.work(
         ("CSR approving", WORKERS),
-        queue(&informer),
+        queue(context, &informer),
         context.synced(),
         move |key: Key| {
             let (found, client) = (store.get(&key), client.clone());
@@ -151,7 +151,7 @@ pub(crate) fn start_signing(context: &Context) {
     });
     context.work(
         ("CSR signing", WORKERS),
-        queue(&informer),
+        queue(context, &informer),
         context.synced(),
         move |key: Key| {
             let (found, signer) = (store.get(&key), signer.clone());

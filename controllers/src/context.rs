@@ -10,6 +10,7 @@ use daemon::{OnFailure, Tasks};
 use crate::material::Material;
 use crate::monitors::Monitors;
 use crate::options::Options;
+use crate::queues::Queues;
 
 /// The means of all controllers for one term.
 pub(crate) struct Context {
@@ -21,12 +22,18 @@ pub(crate) struct Context {
     pub(crate) material: Arc<Material>,
     /// The metadata of everything.
     pub(crate) monitors: Arc<Monitors>,
+    pub(crate) queues: Queues,
 }
 
 impl Context {
     /// Spawns a task that runs until it is done or its term is over.
     pub(crate) fn spawn(&self, name: &str, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn_until_stopped(name, OnFailure::Stop, task);
+    }
+
+    /// Makes a queue that is counted under upstream's name for it.
+    pub(crate) fn queue<T: Item + Sync>(&self, name: &'static str) -> Arc<WorkQueue<T>> {
+        self.queues.make(name)
     }
 
     /// Waits until all informers that were made up to now know what there is.

@@ -33,8 +33,8 @@ pub(crate) fn start(context: &Context) {
         monitors: context.monitors.clone(),
         recorder: context.recorder.named(COMPONENT),
         graph: Mutex::default(),
-        checks: Arc::new(WorkQueue::new()),
-        orphans: Arc::new(WorkQueue::new()),
+        checks: context.queue("garbage_collector_attempt_to_delete"),
+        orphans: context.queue("garbage_collector_attempt_to_orphan"),
     });
     let told = collector.clone();
     context

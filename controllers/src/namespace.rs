@@ -3,11 +3,10 @@
 mod conditions;
 mod content;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use client::{Change, Client, Key, Kind, Next, Patch, WorkQueue};
+use client::{Change, Client, Key, Kind, Next, Patch};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -26,7 +25,7 @@ const TERMINATING: &str = "Terminating";
 
 pub(crate) fn start(context: &Context) {
     let informer = context.informers.of::<Namespace>();
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("namespace");
     let added = queue.clone();
     informer.on_change(move |change| {
         let namespace = change.object();

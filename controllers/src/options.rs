@@ -4,15 +4,18 @@ mod signing;
 mod upkeep;
 mod workers;
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser};
+pub(crate) use component::duration;
+use component::{ElectionFlags, ElectionSettings, ServingFlags};
 
 pub use signing::Signing;
 pub use upkeep::{Attaching, Autoscaling, Nodes};
 pub use workers::Workers;
+
+use crate::run::AGENT;
 
 /// The flags. Names and meanings are kube-controller-manager's.
 #[derive(Debug, Clone, Parser)]
@@ -33,14 +36,10 @@ pub struct Options {
         allow_hyphen_values = true
     )]
     pub controllers: Vec<String>,
-    /// Address that /healthz is served at
-    #[arg(long, default_value = "127.0.0.1")]
-    pub bind_address: IpAddr,
-    /// Port that /healthz is served at, over TLS; 0 for none
-    #[arg(long, default_value_t = 10_257)]
-    pub secure_port: u16,
     #[command(flatten)]
-    pub election: Election,
+    pub serving: ServingFlags,
+    #[command(flatten)]
+    pub election: ElectionFlags,
     #[command(flatten)]
     pub workers: Workers,
     #[command(flatten)]
@@ -72,67 +71,18 @@ pub struct Options {
     pub verbosity: u8,
 }
 
-/// How one of several processes is chosen that run the controllers.
-#[derive(Debug, Clone, Args)]
-pub struct Election {
-    /// Whether to run the controllers only while holding the lease
-    #[arg(long, default_value = "true", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
-    pub leader_elect: bool,
-    /// Time after which others take over a lease that is not renewed
-    #[arg(long, default_value = "15s", value_parser = duration)]
-    pub leader_elect_lease_duration: Duration,
-    /// Time after which a holder that cannot renew its lease gives up
-    #[arg(long, default_value = "10s", value_parser = duration)]
-    pub leader_elect_renew_deadline: Duration,
-    /// Time between two tries
-    #[arg(long, default_value = "2s", value_parser = duration)]
-    pub leader_elect_retry_period: Duration,
-    /// What is held: a Lease
-    #[arg(long, default_value = "leases", value_parser = ["leases"])]
-    pub leader_elect_resource_lock: String,
-    /// Name of the lease
-    #[arg(long, default_value = "kube-controller-manager")]
-    pub leader_elect_resource_name: String,
-    /// Namespace of the lease
-    #[arg(long, default_value = "kube-system")]
-    pub leader_elect_resource_namespace: String,
-}
-
 /// Flags that change nothing here, and are taken so that command lines for kube-controller-manager work.
 #[derive(Debug, Clone, Args)]
 pub struct Accepted {
     /// Accepted: all controllers ask as the user of --kubeconfig
     #[arg(long, default_value = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
     pub use_service_account_credentials: bool,
-    /// Accepted: nobody is asked who reads /healthz
-    #[arg(long, value_name = "FILE")]
-    pub authentication_kubeconfig: Option<PathBuf>,
-    /// Accepted: nobody is asked who may read /healthz
-    #[arg(long, value_name = "FILE")]
-    pub authorization_kubeconfig: Option<PathBuf>,
-    /// Accepted: no certificate of a client is looked at
-    #[arg(long, value_name = "FILE")]
-    pub client_ca_file: Option<PathBuf>,
-    /// Accepted: no server stands in front
-    #[arg(long, value_name = "FILE")]
-    pub requestheader_client_ca_file: Option<PathBuf>,
     /// Accepted: a cloud's resources would have it in their names
     #[arg(long, default_value = "kubernetes")]
     pub cluster_name: String,
     /// Accepted: volumes are made by drivers
     #[arg(long, default_value = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
     pub enable_hostpath_provisioner: bool,
-    /// Accepted: there are no profiles
-    #[arg(long, default_value = "true", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
-    pub profiling: bool,
-}
-
-/// A time as Go writes it: `1h30m`, `5m0s`, `500ms`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let nanos = objects::codec::duration::parse(text)?;
-    u64::try_from(nanos)
-        .map(Duration::from_nanos)
-        .map_err(|_negative| format!("{text:?} is less than nothing"))
 }
 
 impl Options {
@@ -163,20 +113,15 @@ impl Options {
         if let Some(name) = unknown {
             return Some(format!("{name:?} is not in the list of known controllers"));
         }
-        let election = &self.election;
-        if election.leader_elect {
-            if election.leader_elect_lease_duration <= election.leader_elect_renew_deadline {
-                let fault = "--leader-elect-lease-duration must be greater than --leader-elect-renew-deadline";
-                return Some(fault.to_owned());
-            }
-            // A try is put off by up to 1.2 times its pause.
-            if election.leader_elect_renew_deadline * 10 <= election.leader_elect_retry_period * 12
-            {
-                let fault = "--leader-elect-renew-deadline must be greater than --leader-elect-retry-period times 1.2";
-                return Some(fault.to_owned());
-            }
-        }
-        self.signing.fault()
+        let election = self.election().check().err();
+        election
+            .map(|fault| fault.to_string())
+            .or_else(|| self.signing.fault())
+    }
+
+    /// Which lease the process wants.
+    pub(crate) fn election(&self) -> ElectionSettings {
+        ElectionSettings::standard(AGENT).with(&self.election)
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn start(context: &Context) {
     let pods = context.informers.of::<Pod>();
     let services = context.informers.of::<Service>();
     let claims = context.informers.of::<PersistentVolumeClaim>();
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("resourcequota_primary");
     let recount = Arc::new(Recount {
         quotas: quotas.store(),
         queue: queue.clone(),

@@ -1,10 +1,9 @@
 //! Every namespace has a config map with the certificates by which pods know the apiserver.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use anyhow::Result;
-use client::{Change, Client, Key, Next, Patch, WorkQueue};
+use client::{Change, Client, Key, Next, Patch};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
@@ -27,7 +26,7 @@ pub(crate) fn start(context: &Context) {
     };
     let namespaces = context.informers.of::<Namespace>();
     let maps = context.informers.of::<ConfigMap>();
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("root_ca_cert_publisher");
     let added = queue.clone();
     namespaces.on_change(move |change| {
         let is_new = matches!(change, Change::Added(_));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use client::{Change, Client, DeleteOptions, Key, Next, Patch, Store, WorkQueue};
+use client::{Change, Client, DeleteOptions, Key, Next, Patch, Store};
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ pub(crate) fn start(context: &Context) {
         let account = account_of(secret).map(|account| format!("{namespace}/{account}"));
         account.into_iter().collect()
     });
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("serviceaccount_tokens_service");
     let added = queue.clone();
     secrets.on_change(move |change| {
         let is_gone = matches!(change, Change::Deleted(_));

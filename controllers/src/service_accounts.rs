@@ -1,9 +1,7 @@
 //! Every namespace has a service account `default`.
 
-use std::sync::Arc;
-
 use anyhow::Result;
-use client::{Change, Client, Key, Next, Store, WorkQueue};
+use client::{Change, Client, Key, Next, Store};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -15,7 +13,7 @@ const WORKERS: usize = 1;
 pub(crate) fn start(context: &Context) {
     let namespaces = context.informers.of::<Namespace>();
     let accounts = context.informers.of::<ServiceAccount>();
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("serviceaccount");
     let added = queue.clone();
     namespaces.on_change(move |change| {
         if !matches!(change, Change::Deleted(_)) {

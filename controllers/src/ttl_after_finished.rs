@@ -1,8 +1,6 @@
 //! Jobs that are deleted some time after they have finished.
 
-use std::sync::Arc;
-
-use client::{Client, DeleteOptions, Error, Key, Next, Propagation, Store, WorkQueue};
+use client::{Client, DeleteOptions, Error, Key, Next, Propagation, Store};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 
@@ -11,7 +9,7 @@ use crate::context::Context;
 /// Starts the controller.
 pub(crate) fn start(context: &Context) {
     let jobs = context.informers.of::<Job>();
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("ttl_jobs_to_delete");
     let of_jobs = queue.clone();
     jobs.on_change(move |change| {
         if left(change.object(), Timestamp::now()).is_some() {

@@ -1,25 +1,19 @@
 //! What the apiserver asks nodes for: what their pods use, and what their containers have written.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Result;
 use client::{Change, Informer};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -29,10 +23,6 @@ use crate::pods::Pods;
 use crate::register;
 use crate::stages::{phase, text};
 
-/// Connections of one node at a time.
-const CONNECTIONS_MAX: usize = 16;
-/// How long one may last.
-const CONNECTION_MAX: Duration = Duration::from_secs(60);
 /// Nodes that come or go and were not dealt with yet.
 const CHANGES_MAX: usize = 1024;
 /// What a node itself uses beside its pods.
@@ -58,19 +48,11 @@ impl Agents {
     ///
     /// If no certificate can be made.
     pub(crate) fn new(pods: Arc<Pods>, fleet: Arc<Fleet>, port: u16) -> Result<Arc<Agents>> {
-        let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
-        let key =
-            PrivateKeyDer::try_from(own.signing_key.serialize_der()).map_err(anyhow::Error::msg)?;
-        let provider = rustls::crypto::ring::default_provider();
-        let config = ServerConfig::builder_with_provider(Arc::new(provider))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![own.cert.der().clone()], key)?;
         Ok(Arc::new(Agents {
             pods,
             fleet,
             port,
-            tls: TlsAcceptor::from(Arc::new(config)),
+            tls: component::self_signed(vec!["localhost".to_owned()])?,
         }))
     }
 
@@ -121,36 +103,12 @@ impl Agents {
                 return;
             }
         };
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut connections = JoinSet::new();
-        loop {
-            while connections.try_join_next().is_some() {}
-            // Nobody closes it.
-            let Ok(place) = places.clone().acquire_owned().await else {
-                return;
-            };
-            let Ok((stream, _)) = listener.accept().await else {
-                continue;
-            };
-            let (this, node) = (self.clone(), node.clone());
-            connections.spawn(async move {
-                let _place = place;
-                // Whoever asked may go away.
-                let _ = tokio::time::timeout(CONNECTION_MAX, this.answer_all(&node, stream)).await;
-            });
-        }
-    }
-
-    async fn answer_all(&self, node: &str, stream: TcpStream) -> Result<()> {
-        let stream = TokioIo::new(self.tls.accept(stream).await?);
-        let service = service_fn(|request: Request<Incoming>| {
-            let response = answer(node, &self.pods.on(node), request.uri().path());
-            async move { Ok::<_, Infallible>(response) }
-        });
-        hyper::server::conn::http1::Builder::new()
-            .serve_connection(stream, service)
-            .await?;
-        Ok(())
+        let (pods, tls) = (self.pods.clone(), self.tls.clone());
+        let answer = move |request: Request<Incoming>| {
+            let response = answer(&node, &pods.on(&node), request.uri().path());
+            std::future::ready(response)
+        };
+        component::serve(listener, tls, answer).await;
     }
 }
 

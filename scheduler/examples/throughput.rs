@@ -132,8 +132,11 @@ struct Bench {
 impl Bench {
     fn new(nodes: usize) -> Bench {
         let names = ResourceNames::default();
-        let Configuration { profiles, backoff } = Configuration::standard();
+        let Configuration {
+            profiles, backoff, ..
+        } = Configuration::standard();
         let engine = Engine::new(profiles, backoff, names.clone(), 42);
+        let engine = engine.timed_by(Instant::now);
         let mut bench = Bench {
             engine,
             names,
@@ -177,6 +180,7 @@ impl Bench {
         let mut bound = 0;
         while bound < enough {
             let decided = self.engine.schedule_next(self.now);
+            self.engine.take_notes();
             for effect in self.engine.take_effects() {
                 match effect {
                     Effect::Bind { pod, node } => {

@@ -1,6 +1,6 @@
 //! Carries out effects: bindings, conditions, evictions and events, each kind in batches by tasks of its own.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use client::{Binding, Client, EventType, ITEMS_MAX, Recorder, Write};
 use daemon::{OnFailure, Tasks};
@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use crate::{
     cluster::Objects,
     engine::{Effect, Unschedulable},
+    figures::Figures,
     inbox::{Inbox, News},
     lane::Lane,
     pod::PodView,
@@ -55,6 +56,7 @@ pub(crate) struct Carrier {
     events: Lane<Told>,
     errands: Lane<Errand>,
     random: Mutex<Random>,
+    figures: Arc<Figures>,
 }
 
 impl Carrier {
@@ -62,7 +64,7 @@ impl Carrier {
         client: Client,
         inbox: Arc<Inbox>,
         recorder: Recorder,
-        seed: u64,
+        (random, figures): (Random, Arc<Figures>),
     ) -> Arc<Carrier> {
         Arc::new(Carrier {
             client,
@@ -73,7 +75,8 @@ impl Carrier {
             statuses: Lane::new(STATUSES_MAX),
             events: Lane::new(EVENTS_MAX),
             errands: Lane::new(ERRANDS_MAX),
-            random: Mutex::new(Random::new(seed)),
+            random: Mutex::new(random),
+            figures,
         })
     }
 
@@ -197,6 +200,7 @@ impl Carrier {
             node: (**node).to_owned(),
             ..Binding::default()
         });
+        let began = Instant::now();
         let outcomes: Vec<Result<(), String>> = match self.client.bind(bindings.collect()).await {
             Ok(outcomes) => outcomes
                 .into_iter()
@@ -207,6 +211,9 @@ impl Carrier {
                 vec![Err(error.to_string()); batch.len()]
             }
         };
+        let pods = batch.iter().zip(&outcomes);
+        let pods = pods.map(|((pod, _), one)| (pod.scheduler_name.clone(), one.is_ok()));
+        self.figures.bound(pods, began.elapsed());
         let mut news = Vec::with_capacity(batch.len());
         for ((pod, node), outcome) in batch.into_iter().zip(outcomes) {
             let (namespace, name) = (&pod.namespace, &pod.name);

@@ -132,7 +132,7 @@ impl Snapshot {
     }
 
     /// UIDs of the pods that were added.
-    pub fn pod_uids(&self) -> impl Iterator<Item = &Arc<str>> {
+    pub fn pod_uids(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
         self.pods.keys()
     }
 

@@ -1,13 +1,18 @@
 //! The configuration file: a `KubeSchedulerConfiguration` in `kubescheduler.config.k8s.io/v1`, as far as this scheduler has what it sets.
 
+mod process;
 mod registry;
 
 use std::{collections::HashMap, time::Duration};
 
+use component::ElectionSettings;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub(crate) use process::AGENT;
 pub use registry::default_profile;
+
+use process::{FileConnection, FileElection};
 
 use crate::{
     pod::DEFAULT_SCHEDULER,
@@ -19,6 +24,10 @@ use crate::{
 pub struct Configuration {
     pub profiles: Vec<Profile>,
     pub backoff: Backoff,
+    /// Where the apiservers are; empty for what a pod is given.
+    pub kubeconfig: String,
+    /// Which lease the process wants.
+    pub election: ElectionSettings,
 }
 
 /// The file cannot be used.
@@ -47,6 +56,8 @@ struct File {
     pod_max_backoff_seconds: Option<i64>,
     profiles: Vec<FileProfile>,
     extenders: Vec<Value>,
+    client_connection: FileConnection,
+    leader_election: FileElection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -116,6 +127,8 @@ impl Configuration {
         Configuration {
             profiles: vec![default_profile(DEFAULT_SCHEDULER)],
             backoff: Backoff::default(),
+            kubeconfig: String::new(),
+            election: ElectionSettings::standard(AGENT),
         }
     }
 
@@ -167,7 +180,13 @@ impl Configuration {
                 return Err(invalid(field, "is that of another profile"));
             }
         }
-        Ok(Configuration { profiles, backoff })
+        file.client_connection.check()?;
+        Ok(Configuration {
+            profiles,
+            backoff,
+            kubeconfig: file.client_connection.kubeconfig,
+            election: file.leader_election.settings()?,
+        })
     }
 }
 

@@ -2,11 +2,14 @@
 
 mod diagnosis;
 mod judge;
+mod laps;
 mod preemption;
 
 use std::{collections::HashMap, sync::Arc};
 
 pub use diagnosis::{Diagnosis, Rejected};
+pub(crate) use laps::timed;
+pub use laps::{Lap, Laps, Point};
 pub use preemption::{NotPreempted, Preemption, preempt};
 
 use crate::{
@@ -79,6 +82,8 @@ pub struct Context<'a> {
     pub profile: &'a Profile,
     pub snapshot: &'a Snapshot,
     pub nominated: &'a Nominated,
+    /// Takes times, where somebody wants to know them.
+    pub laps: Option<&'a Laps>,
 }
 
 /// What a cycle comes to.
@@ -119,16 +124,24 @@ pub fn decide(
     if context.snapshot.nodes().is_empty() {
         return Decision::Unschedulable(diagnosis);
     }
-    let Some(search) = Search::prepare(context, pod, &mut diagnosis) else {
+    let prepare = || Search::prepare(context, pod, &mut diagnosis);
+    let prepared = timed(context.laps, Point::PreFilter, prepare, Option::is_some);
+    let Some(search) = prepared else {
         return Decision::Unschedulable(diagnosis);
     };
-    let feasible = search
-        .promised(pod)
-        .map_or_else(|| search.find(start, &mut diagnosis), |node| vec![node]);
+    let find = || {
+        search
+            .promised(pod)
+            .map_or_else(|| search.find(start, &mut diagnosis), |node| vec![node])
+    };
+    let feasible = timed(context.laps, Point::Filter, find, |found| !found.is_empty());
     match feasible.as_slice() {
         [] => Decision::Unschedulable(diagnosis),
         [only] => Decision::Node(*only),
-        many => Decision::Node(best(context, pod, many, random)),
+        many => {
+            let best = || best(context, pod, many, random);
+            Decision::Node(timed(context.laps, Point::Score, best, |_| true))
+        }
     }
 }
 

@@ -5,22 +5,25 @@
 mod attempt;
 mod binding;
 mod group;
+mod notes;
 
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
+    time::Instant,
 };
 
 use jiff::Timestamp;
+pub use notes::{Attempt, Note, Outcome};
 
 use crate::{
     cluster::{Objects, Snapshot},
-    cycle::{Nominated, Start},
+    cycle::{Laps, Nominated, Start},
     framework::{ClusterEvent, EventKinds, Preparation},
     node::NodeView,
     pod::PodView,
     profile::Profile,
-    queue::{Backoff, Queue},
+    queue::{Backoff, Cause, Queue},
     random::Random,
     resources::ResourceNames,
     selector::Labels,
@@ -81,6 +84,8 @@ pub struct Engine {
     preempting: HashMap<Arc<str>, bool>,
     random: Random,
     effects: Vec<Effect>,
+    notes: Vec<Note>,
+    laps: Option<Laps>,
 }
 
 impl Engine {
@@ -105,7 +110,24 @@ impl Engine {
             preempting: HashMap::new(),
             random: Random::new(seed),
             effects: Vec::new(),
+            notes: Vec::new(),
+            laps: None,
         }
+    }
+
+    /// The same, which notes how long the parts of its cycles take by this clock. Nothing is decided by it.
+    #[must_use]
+    pub fn timed_by(self, clock: fn() -> Instant) -> Engine {
+        Engine {
+            laps: Some(Laps::new(clock)),
+            ..self
+        }
+    }
+
+    /// How many pods have a node here and are not seen with it yet.
+    #[must_use]
+    pub fn assumed_len(&self) -> usize {
+        self.assumed.len()
     }
 
     /// What it knows of the cluster.
@@ -238,6 +260,7 @@ impl Engine {
         self.queue.remove(&pod.uid);
         self.nominated.remove(&pod.uid);
         self.preempting.remove(&pod.uid);
+        self.note_bound(&pod.uid);
         let confirmed = self.assumed.remove(&pod.uid);
         if let Some(assumed) = &confirmed {
             self.unprepare(assumed);
@@ -300,7 +323,7 @@ impl Engine {
             })
         });
         if helps {
-            self.queue.release(&pod.uid, now);
+            self.queue.release(&pod.uid, Cause::CHANGED, now);
         }
     }
 

@@ -47,6 +47,7 @@ pub fn explain(pod: &Pod, nodes: &[Node], pods: &[Pod]) -> Explanation {
     snapshot.settle();
     let nominated = Nominated::default();
     let context = Context {
+        laps: None,
         profile: &profile,
         snapshot: &snapshot,
         nominated: &nominated,

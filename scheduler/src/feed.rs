@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use client::{Change, Client, Informers, Key, Kind};
+use client::{Change, Informers, Key, Kind, Resource};
 use k8s_openapi::{
     api::{
         apps::v1::{ReplicaSet, StatefulSet},
@@ -26,9 +26,6 @@ use crate::{
     selector::Labels,
 };
 
-/// API group of objects `PodGroup`.
-const POD_GROUPS: &str = "scheduling.x-k8s.io";
-
 /// Asks for everything that decisions depend on.
 pub(crate) fn follow(informers: &Informers, inbox: &Arc<Inbox>, names: &ResourceNames) {
     follow_pods(informers, inbox.clone(), names.clone());
@@ -50,19 +47,10 @@ pub(crate) fn follow(informers: &Informers, inbox: &Arc<Inbox>, names: &Resource
     others.named::<PodDisruptionBudget>(none, |all| &mut all.budgets);
 }
 
-/// Asks for groups of pods, if the cluster has such objects when the scheduler starts.
-pub(crate) async fn follow_groups(client: &Client, informers: &Informers, inbox: &Arc<Inbox>) {
-    let Ok(served) = client.resources().await else {
-        return;
-    };
-    let groups = served
-        .into_iter()
-        .find(|one| one.resource.group == POD_GROUPS && one.kind == "PodGroup" && one.preferred);
-    let Some(groups) = groups else {
-        return;
-    };
+/// Asks for groups of pods, which are served there.
+pub(crate) fn follow_groups(informers: &Informers, groups: Resource, inbox: &Arc<Inbox>) {
     let inbox = inbox.clone();
-    informers.dynamic(groups.resource).on_change(move |change| {
+    informers.dynamic(groups).on_change(move |change| {
         let object = change.object();
         let name: Name = (object.namespace().into(), object.name().into());
         let min = object.value()["spec"]["minMember"]

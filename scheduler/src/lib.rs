@@ -7,6 +7,7 @@ pub mod cycle;
 pub mod engine;
 pub mod explain;
 mod feed;
+mod figures;
 pub mod framework;
 mod inbox;
 mod lane;

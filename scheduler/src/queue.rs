@@ -3,6 +3,8 @@
 //!
 //! One loop owns the queue and gives it the time. A pod that was taken out to be tried is no longer in it until it is put back.
 
+mod arrivals;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, HashMap},
@@ -10,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use arrivals::Into;
+pub use arrivals::{Arrivals, Cause};
 use jiff::Timestamp;
 
 use crate::{framework::EventKinds, pod::PodView, profile::PluginSet};
@@ -52,6 +56,9 @@ pub struct Waiting {
     pub since: Timestamp,
     /// How often it was tried.
     pub attempts: u32,
+    /// When it was tried last, and first.
+    pub tried: Timestamp,
+    pub first_tried: Option<Timestamp>,
     /// How often it failed.
     failures: u32,
     /// When it failed last.
@@ -88,6 +95,7 @@ pub struct Queue {
     awaited: [usize; 32],
     /// Told apart pods that came at the same time.
     arrivals: u64,
+    counted: Arrivals,
 }
 
 impl Queue {
@@ -104,6 +112,24 @@ impl Queue {
     #[must_use]
     pub fn active_len(&self) -> usize {
         self.active.len()
+    }
+
+    /// How many pods are in the places `active`, `backoff`, `unschedulable` and `gated`.
+    #[must_use]
+    pub fn lens(&self) -> [usize; 4] {
+        let placed = [
+            self.active.len(),
+            self.backing_off.len(),
+            self.unschedulable.len(),
+        ];
+        let gated = self.pods.len() - placed.iter().sum::<usize>();
+        [placed[0], placed[1], placed[2], gated]
+    }
+
+    /// How many pods came into which place, and why.
+    #[must_use]
+    pub fn counted(&self) -> &Arrivals {
+        &self.counted
     }
 
     /// How many pods wait, wherever.
@@ -135,6 +161,8 @@ impl Queue {
             pod,
             since: now,
             attempts: 0,
+            tried: now,
+            first_tried: None,
             failures: 0,
             failed: now,
             rejected_by: PluginSet::default(),
@@ -143,7 +171,7 @@ impl Queue {
         if gated {
             self.place(waiting, Place::Gated)
         } else {
-            self.activate(waiting)
+            self.activate(waiting, Cause::ADDED)
         }
     }
 
@@ -156,8 +184,8 @@ impl Queue {
         waiting.pod = pod;
         match place {
             _ if gated => self.place(waiting, Place::Gated),
-            Place::Gated => self.activate(waiting),
-            Place::Active(_) if priority_changed => self.activate(waiting),
+            Place::Gated => self.activate(waiting, Cause::CHANGED),
+            Place::Active(_) if priority_changed => self.activate(waiting, Cause::CHANGED),
             place => self.place(waiting, place),
         }
     }
@@ -169,21 +197,28 @@ impl Queue {
 
     /// Takes out the pod to be tried next, counted as tried. With nothing else to do a pod that backs off after it was rejected is tried
     /// before its time; one that failed with an error is not.
-    pub fn pop(&mut self) -> Option<Waiting> {
+    pub fn pop(&mut self, now: Timestamp) -> Option<Waiting> {
         let uid = match self.active.first() {
             Some((.., uid)) => uid.clone(),
-            None => self.early()?,
+            None => {
+                let early = self.early()?;
+                self.counted
+                    .count(Into::Active, Cause::BEFORE_BACKOFF_IS_OVER);
+                early
+            }
         };
-        self.take_to_try(&uid)
+        self.take_to_try(&uid, now)
     }
 
     /// Takes out a certain pod to be tried, if it may be.
-    pub fn take_to_try(&mut self, uid: &str) -> Option<Waiting> {
+    pub fn take_to_try(&mut self, uid: &str, now: Timestamp) -> Option<Waiting> {
         if matches!(self.pods.get(uid)?.1, Place::Gated) {
             return None;
         }
         let (mut waiting, _) = self.take(uid)?;
         waiting.attempts += 1;
+        waiting.tried = now;
+        waiting.first_tried.get_or_insert(now);
         Some(waiting)
     }
 
@@ -199,6 +234,7 @@ impl Queue {
         waiting.failed = now;
         waiting.rejected_by = by;
         waiting.events = events;
+        self.counted.count(Into::Unschedulable, Cause::FAILED);
         self.place(waiting, Place::Unschedulable(now));
     }
 
@@ -208,7 +244,7 @@ impl Queue {
         waiting.failed = now;
         waiting.rejected_by = PluginSet::default();
         waiting.events = EventKinds::NONE;
-        self.after_backoff(waiting, now);
+        self.after_backoff(waiting, Cause::FAILED, now);
     }
 
     /// Puts a pod back that was not to be tried yet: it waits as before, and this try does not count.
@@ -224,7 +260,7 @@ impl Queue {
             Some((_, Place::Unschedulable(_) | Place::Backoff(_)))
         );
         if waits && let Some((waiting, _)) = self.take(uid) {
-            self.activate(waiting);
+            self.activate(waiting, Cause::FORCED);
         }
     }
 
@@ -252,15 +288,16 @@ impl Queue {
             })
             .cloned()
             .collect();
-        helped.iter().for_each(|uid| self.release(uid, now));
+        let cause = Cause::of(kinds);
+        helped.iter().for_each(|uid| self.release(uid, cause, now));
     }
 
     /// A pod that waits for an event is tried again, after its time.
-    pub fn release(&mut self, uid: &str, now: Timestamp) {
+    pub fn release(&mut self, uid: &str, cause: Cause, now: Timestamp) {
         if matches!(self.pods.get(uid), Some((_, Place::Unschedulable(_))))
             && let Some((waiting, _)) = self.take(uid)
         {
-            self.after_backoff(waiting, now);
+            self.after_backoff(waiting, cause, now);
         }
     }
 
@@ -270,14 +307,14 @@ impl Queue {
             && until <= now
         {
             if let Some((waiting, _)) = self.take(&uid) {
-                self.activate(waiting);
+                self.activate(waiting, Cause::BACKOFF_OVER);
             }
         }
         let longest = Duration::from_secs(UNSCHEDULABLE_SECONDS_MAX);
         while let Some((since, uid)) = self.unschedulable.first().cloned()
             && now.duration_since(since).unsigned_abs() >= longest
         {
-            self.release(&uid, now);
+            self.release(&uid, Cause::TIMED_OUT, now);
         }
     }
 
@@ -302,7 +339,8 @@ impl Queue {
             .cloned()
     }
 
-    fn activate(&mut self, waiting: Waiting) {
+    fn activate(&mut self, waiting: Waiting, cause: Cause) {
+        self.counted.count(Into::Active, cause);
         self.arrivals += 1;
         let pod = &waiting.pod;
         let order = (
@@ -314,11 +352,14 @@ impl Queue {
         self.place(waiting, Place::Active(order));
     }
 
-    fn after_backoff(&mut self, waiting: Waiting, now: Timestamp) {
+    fn after_backoff(&mut self, waiting: Waiting, cause: Cause, now: Timestamp) {
         let wait = self.backoff.after(waiting.failures);
         match waiting.failed.checked_add(wait) {
-            Ok(until) if until > now => self.place(waiting, Place::Backoff(until)),
-            _ => self.activate(waiting),
+            Ok(until) if until > now => {
+                self.counted.count(Into::Backoff, cause);
+                self.place(waiting, Place::Backoff(until));
+            }
+            _ => self.activate(waiting, cause),
         }
     }
 

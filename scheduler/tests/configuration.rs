@@ -136,13 +136,57 @@ fn flags_of_kube_scheduler_are_understood() {
     ];
     let options = Options::parse_words(words.map(str::to_owned).to_vec()).expect("flags");
     assert_eq!(options.kubeconfig, "/k");
-    assert!(!options.leader_elect);
-    assert_eq!(options.leader_elect_lease_duration, Duration::from_secs(90));
+    let election = options.election;
+    assert_eq!(election.leader_elect, Some(false));
+    let lease = election.leader_elect_lease_duration;
+    assert_eq!(lease, Some(Duration::from_secs(90)));
+    assert_eq!(options.serving.secure_port, Some(10_259));
     assert_eq!(options.verbosity, 4);
     assert!(Options::parse_words(vec!["--leader-elect-retry-period=2x".to_owned()]).is_err());
-    assert!(
-        Options::parse_words(Vec::new())
-            .expect("no flags")
-            .leader_elect
+    let none = Options::parse_words(Vec::new()).expect("no flags");
+    let election = Configuration::standard().election.with(&none.election);
+    assert!(election.leader_elect);
+    assert_eq!(election.name, "kube-scheduler");
+}
+
+#[test]
+fn the_file_says_who_leads_and_where_the_apiservers_are_and_flags_about_the_lease_win() {
+    let parse = |text: &str| {
+        let head = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
+        Configuration::parse(&format!("{head}{text}"))
+    };
+    let file = parse(
+        "clientConnection: {kubeconfig: /etc/k, qps: 50, burst: 100}\n\
+         leaderElection: {leaderElect: false, leaseDuration: 1m, renewDeadline: 40s, resourceName: other}",
+    )
+    .expect("a configuration");
+    assert_eq!(file.kubeconfig, "/etc/k");
+    let election = &file.election;
+    assert_eq!(election.lease, Duration::from_secs(60));
+    assert_eq!(election.renew, Duration::from_secs(40));
+    assert_eq!(election.retry, Duration::from_secs(2));
+    let names = (&*election.name, &*election.namespace);
+    assert_eq!(
+        (election.leader_elect, names),
+        (false, ("other", "kube-system"))
     );
+    let words = ["--leader-elect", "--leader-elect-lease-duration=50s"];
+    let flags = Options::parse_words(words.map(str::to_owned).to_vec()).expect("flags");
+    let election = file.election.with(&flags.election);
+    assert_eq!(election.lease, Duration::from_secs(50));
+    assert!(election.leader_elect && election.name == "other");
+    for (text, field) in [
+        (
+            "leaderElection: {retryPeriod: soon}",
+            "leaderElection.retryPeriod",
+        ),
+        (
+            "leaderElection: {resourceLock: endpoints}",
+            "leaderElection.resourceLock",
+        ),
+        ("clientConnection: {burst: -1}", "clientConnection.burst"),
+    ] {
+        let error = parse(text).err().expect("a fault").to_string();
+        assert!(error.contains(field), "{text}: {error}");
+    }
 }

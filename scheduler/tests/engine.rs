@@ -6,7 +6,7 @@ use jiff::{Timestamp, ToSpan};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use scheduler::{
     config::Configuration,
-    engine::{Effect, Engine},
+    engine::{Effect, Engine, Note},
     node::NodeView,
     pod::PodView,
     resources::ResourceNames,
@@ -22,7 +22,9 @@ struct Script {
 impl Script {
     fn new() -> Script {
         let names = ResourceNames::default();
-        let Configuration { profiles, backoff } = Configuration::standard();
+        let Configuration {
+            profiles, backoff, ..
+        } = Configuration::standard();
         let engine = Engine::new(profiles, backoff, names.clone(), 7);
         Script {
             engine,
@@ -108,6 +110,52 @@ fn a_pod_that_fits_is_bound_and_counts_at_once() {
             "b: 0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.",
         ]
     );
+}
+
+#[test]
+fn an_attempt_is_noted_once_with_its_outcome_however_its_binding_is_told() {
+    let mut script = Script::new();
+    script.node("n1", "1");
+    script.pod("a", "450m", json!({}));
+    script.pod("b", "450m", json!({}));
+    let elsewhere = json!({"spec": {"nodeSelector": {"a": "b"}}});
+    script.pod("c", "450m", elsewhere);
+    script.run();
+    script.pass(2);
+    script.engine.bound("a", Ok(()), script.now);
+    script.seen_on("a", "450m", "n1", json!({}));
+    script.engine.bound("b", Err("no".to_owned()), script.now);
+    script.pass(1);
+    script.run();
+    script.seen_on("b", "450m", "n1", json!({}));
+    let notes = script.engine.take_notes();
+    let attempts: Vec<String> = notes
+        .iter()
+        .filter_map(|note| match note {
+            Note::Attempt(one) => Some(format!(
+                "{} {} {}",
+                one.outcome.name(),
+                one.attempts,
+                one.first_began.as_second()
+            )),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        attempts,
+        [
+            "unschedulable 1 0",
+            "scheduled 1 0",
+            "error 1 0",
+            "scheduled 2 0",
+        ]
+    );
+    assert!(notes.contains(&Note::Preemption { victims: None }));
+    let counted: Vec<_> = script.engine.queue().counted().iter().collect();
+    assert!(counted.contains(&("active", "UnschedulablePodAdd", 3)));
+    assert!(counted.contains(&("unschedulable", "ScheduleAttemptFailure", 1)));
+    assert!(counted.contains(&("backoff", "ScheduleAttemptFailure", 1)));
+    assert!(counted.contains(&("active", "BackoffComplete", 1)));
 }
 
 #[test]

@@ -162,7 +162,8 @@ impl Plane {
     }
 
     pub fn start_scheduler(&mut self) -> Result<()> {
-        self.start_part(Role::Scheduler, "scheduler", &["--leader-elect=false"])
+        let flags = ["--leader-elect=false", "--secure-port=0"];
+        self.start_part(Role::Scheduler, "scheduler", &flags)
     }
 
     pub fn start_controllers(&mut self) -> Result<()> {

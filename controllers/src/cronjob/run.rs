@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use client::{Client, DeleteOptions, Error, Key, Next, Patch, Propagation, Store, WorkQueue};
+use client::{Client, DeleteOptions, Error, Key, Next, Patch, Propagation, Store};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{CronJob, CronJobStatus, Job};
 
@@ -21,7 +21,7 @@ pub(crate) fn start(context: &Context) {
         context.informers.of::<Job>(),
     );
     claims::index(&jobs);
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("cronjob");
     let controller = Arc::new(Controller {
         client: context.client.clone(),
         teller: Teller::new(context, "cronjob-controller"),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Change, Client, Error, Key, Next, Patch, Store, WorkQueue};
+use client::{Change, Client, Error, Key, Next, Patch, Store};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, DaemonSetSpec, DaemonSetStatus};
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -39,7 +39,7 @@ pub(crate) fn start(context: &Context) {
     );
     claims::index(&pods);
     claims::index(&revisions);
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("daemonset");
     let controller = Arc::new(Controller {
         client: context.client.clone(),
         teller: Teller::new(context, "daemonset-controller"),

@@ -36,7 +36,7 @@ pub(crate) fn start(context: &Context) {
         deployments: deployments.store(),
         sets: sets.store(),
         pods: pods.store(),
-        queue: Arc::new(WorkQueue::new()),
+        queue: context.queue("deployment"),
         written: Written::default(),
         written_sets: Written::default(),
     });

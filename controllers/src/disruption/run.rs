@@ -32,8 +32,8 @@ pub(crate) fn start(context: &Context) {
         budgets: budgets.store(),
         pods: pods.store(),
         finder: Finder::new(context),
-        queue: Arc::new(WorkQueue::new()),
-        stale: Arc::new(WorkQueue::new()),
+        queue: context.queue("disruption"),
+        stale: context.queue("stale_pod_disruption"),
         written: Written::default(),
     });
     let queue = controller.queue.clone();

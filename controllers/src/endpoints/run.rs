@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use client::{Change, Client, DeleteOptions, Key, Next, Patch, Store, WorkQueue};
+use client::{Change, Client, DeleteOptions, Key, Next, Patch, Store};
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 
 use super::{Action, LEADER, Seen};
@@ -30,7 +30,7 @@ struct Controller {
 }
 
 pub(crate) fn start(context: &Context) {
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("endpoint");
     let (services, pods) = (
         context.informers.of::<Service>(),
         context.informers.of::<Pod>(),

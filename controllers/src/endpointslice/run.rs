@@ -117,7 +117,7 @@ pub(crate) fn follow(
 }
 
 pub(crate) fn start(context: &Context) {
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("endpoint_slice");
     let awaited = Arc::new(Awaited::default());
     let (services, pods) = (
         context.informers.of::<Service>(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use client::{Client, Key, Next, Store, WorkQueue};
+use client::{Client, Key, Next, Store};
 use k8s_openapi::api::core::v1::{Endpoints, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
@@ -28,7 +28,7 @@ struct Controller {
 }
 
 pub(crate) fn start(context: &Context) {
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("endpoint_slice_mirroring");
     let awaited = Arc::new(Awaited::default());
     let (services, endpoints) = (
         context.informers.of::<Service>(),

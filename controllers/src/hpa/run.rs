@@ -34,7 +34,7 @@ pub(crate) fn start(context: &Context) {
         autoscalers: autoscalers.store(),
         pods: context.informers.of::<Pod>().store(),
         scales: Scales::new(context.client.clone()),
-        queue: Arc::new(WorkQueue::new()),
+        queue: context.queue("horizontalpodautoscaler"),
         written: Written::default(),
         known: Mutex::default(),
         period: options.horizontal_pod_autoscaler_sync_period,

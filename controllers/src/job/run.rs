@@ -35,7 +35,7 @@ const MANAGER: &str = "kubernetes.io/job-controller";
 pub(crate) fn start(context: &Context) {
     let (jobs, pods) = (context.informers.of::<Job>(), context.informers.of::<Pod>());
     claims::index(&pods);
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("job");
     let controller = Arc::new(Controller {
         client: context.client.clone(),
         teller: Teller::new(context, "job-controller"),
@@ -52,7 +52,7 @@ pub(crate) fn start(context: &Context) {
         releases: Expectations::default(),
         written: Written::default(),
         failures: Mutex::new(HashMap::new()),
-        orphans: Arc::new(WorkQueue::new()),
+        orphans: context.queue("job_orphan_pod"),
     });
     let told = controller.clone();
     jobs.on_change(move |change| {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use client::{Change, Client, Key, Next, Patch, Store, WorkQueue};
+use client::{Change, Client, Key, Next, Patch, Store};
 use k8s_openapi::api::core::v1::Node;
 use parking_lot::Mutex;
 use serde_json::json;
@@ -54,7 +54,7 @@ pub(crate) fn start(context: &Context) {
         ranges: Mutex::new(ranges),
         teller: Teller::new(context, "cidrAllocator"),
     });
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("cidrallocator_node");
     let (added, watched) = (Arc::clone(&queue), Arc::clone(&controller));
     nodes.on_change(move |change| {
         let node = change.object();

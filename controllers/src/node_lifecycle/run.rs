@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use client::{Change, Client, Informer, Key, Next, Patch, Query, Store, WorkQueue};
+use client::{Change, Client, Informer, Key, Next, Patch, Query, Store};
 use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -95,7 +95,7 @@ pub(crate) fn start(context: &Context) {
 
 /// Keeps the taints that follow a node's conditions, and its older labels.
 fn watch_nodes(context: &Context, controller: &Arc<Controller>, nodes: &Informer<Node>) {
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("node_lifecycle_controller");
     let added = Arc::clone(&queue);
     nodes.on_change(move |change| {
         if !matches!(change, Change::Deleted(_)) {
@@ -116,7 +116,7 @@ fn watch_nodes(context: &Context, controller: &Arc<Controller>, nodes: &Informer
 
 /// Tells pods that come to a node that is not ready.
 fn watch_pods(context: &Context, controller: &Arc<Controller>, pods: &Informer<Pod>) {
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("node_lifecycle_controller_pods");
     let added = Arc::clone(&queue);
     pods.on_change(move |change| {
         let came = match change {

@@ -28,7 +28,8 @@ fn the_command_line_of_kubeadm_is_taken() {
     let authority = options.signing.authority("kubelet-client-").unwrap();
     assert_eq!(authority.0.to_str(), Some("/pki/ca.crt"));
     assert_eq!(authority.1.to_str(), Some("/pki/ca.key"));
-    assert_eq!(options.secure_port, 10_257);
+    assert_eq!(options.serving.secure_port, None);
+    assert!(options.serving.bind_address.is_loopback());
 }
 
 #[test]
@@ -130,8 +131,9 @@ fn times_and_amounts_of_nodes_and_autoscalers_are_read() {
     assert_eq!(attaching.attach_detach_reconcile_sync_period.as_secs(), 9);
     assert!(attaching.disable_attach_detach_reconcile_sync);
     assert!(attaching.disable_force_detach_on_timeout);
-    assert_eq!((options.secure_port, options.verbosity), (0, 4));
-    assert!(options.bind_address.is_ipv6());
+    let serving = &options.serving;
+    assert_eq!((serving.secure_port, options.verbosity), (Some(0), 4));
+    assert!(serving.bind_address.is_ipv6());
     assert_eq!(options.signing.cluster_signing_duration.as_secs(), 3_600);
 }
 
@@ -142,13 +144,11 @@ fn the_lease_has_its_flags_and_their_times_must_fit() {
          --leader-elect-resource-name=a --leader-elect-resource-namespace=b --leader-elect-resource-lock=leases",
     )
     .unwrap()
-    .election;
+    .election();
     assert!(election.leader_elect);
-    assert_eq!(election.leader_elect_lease_duration.as_secs(), 60);
-    assert_eq!(election.leader_elect_renew_deadline.as_secs(), 40);
-    assert_eq!(election.leader_elect_retry_period.as_secs(), 5);
-    assert_eq!(election.leader_elect_resource_name, "a");
-    assert_eq!(election.leader_elect_resource_namespace, "b");
+    let times = [election.lease, election.renew, election.retry].map(|time| time.as_secs());
+    assert_eq!(times, [60, 40, 5]);
+    assert_eq!((&*election.name, &*election.namespace), ("a", "b"));
     for line in [
         "--leader-elect-lease-duration=10s",
         "--leader-elect-retry-period=9s",
@@ -197,20 +197,21 @@ fn unknown_controllers_are_told() {
 
 #[test]
 fn flags_that_change_nothing_are_taken() {
-    let accepted = parse(
+    let options = parse(
         "--authentication-kubeconfig=/a --authorization-kubeconfig=/b --client-ca-file=/c --requestheader-client-ca-file=/d \
          --cluster-name=e --enable-hostpath-provisioner=true --profiling=false --use-service-account-credentials",
     )
-    .unwrap()
-    .accepted;
-    assert!(accepted.enable_hostpath_provisioner && !accepted.profiling);
+    .unwrap();
+    let (accepted, serving) = (options.accepted, options.serving);
+    assert!(accepted.enable_hostpath_provisioner);
+    assert_eq!(serving.accepted.profiling, Some(false));
     assert!(accepted.use_service_account_credentials);
     assert_eq!(accepted.cluster_name, "e");
     let files = [
-        accepted.authentication_kubeconfig,
-        accepted.authorization_kubeconfig,
-        accepted.client_ca_file,
-        accepted.requestheader_client_ca_file,
+        serving.authentication_kubeconfig,
+        serving.authorization_kubeconfig,
+        serving.accepted.client_ca_file,
+        serving.accepted.requestheader_client_ca_file,
     ];
     assert!(files.iter().all(Option::is_some));
 }

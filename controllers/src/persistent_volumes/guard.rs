@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use client::{Change, Client, Key, Kind, Next, Patch, Query, Store, WorkQueue};
+use client::{Change, Client, Key, Kind, Next, Patch, Query, Store};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use objects::Value;
 
@@ -15,7 +15,7 @@ use crate::indices::{self, BY_CLAIM};
 const WORKERS: usize = 2;
 
 pub(crate) fn start_volumes(context: &Context) {
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("pvprotection");
     let volumes = context.informers.of::<PersistentVolume>();
     let added = Arc::clone(&queue);
     volumes.on_change(move |change| {
@@ -47,7 +47,7 @@ struct Claims {
 }
 
 pub(crate) fn start_claims(context: &Context) {
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("pvcprotection");
     let claims = context.informers.of::<PersistentVolumeClaim>();
     let pods = indices::pods_by_claim(&context.informers);
     let added = Arc::clone(&queue);

@@ -37,7 +37,7 @@ struct Controller {
 }
 
 pub(crate) fn start(context: &Context) {
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("claims_and_volumes");
     let claims = context.informers.of::<PersistentVolumeClaim>();
     let volumes = context.informers.of::<PersistentVolume>();
     let classes = context.informers.of::<StorageClass>();

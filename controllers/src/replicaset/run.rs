@@ -5,7 +5,7 @@ mod kinds;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, Error, Key, Next, Patch, Store, WorkQueue};
+use client::{Client, Error, Key, Next, Patch, Store};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Pod, ReplicationController};
@@ -24,21 +24,25 @@ use kinds::Replicator;
 /// Starts the controller of ReplicaSets.
 pub(crate) fn start(context: &Context) {
     let workers = context.options.workers.concurrent_replicaset_syncs;
-    start_for::<ReplicaSet>(context, "replicaset-controller", workers);
+    start_for::<ReplicaSet>(context, ("replicaset-controller", "replicaset"), workers);
 }
 
 /// Starts the controller of ReplicationControllers.
 pub(crate) fn start_replication(context: &Context) {
     let workers = context.options.workers.concurrent_rc_syncs;
-    let name = "replicationcontroller-controller";
-    start_for::<ReplicationController>(context, name, workers);
+    let names = ("replicationcontroller-controller", "replicationmanager");
+    start_for::<ReplicationController>(context, names, workers);
 }
 
-fn start_for<K: Replicator>(context: &Context, name: &'static str, workers: usize) {
+fn start_for<K: Replicator>(
+    context: &Context,
+    (name, queue): (&'static str, &'static str),
+    workers: usize,
+) {
     let (sets, pods) = (context.informers.of::<K>(), context.informers.of::<Pod>());
     claims::index(&sets);
     claims::index(&pods);
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue(queue);
     let controller = Arc::new(Controller {
         client: context.client.clone(),
         teller: Teller::new(context, K::COMPONENT),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Change, Client, DeleteOptions, Error, Key, Next, Patch, Store, WorkQueue};
+use client::{Change, Client, DeleteOptions, Error, Key, Next, Patch, Store};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{
     ControllerRevision, StatefulSet, StatefulSetSpec, StatefulSetStatus,
@@ -39,7 +39,7 @@ pub(crate) fn start(context: &Context) {
     );
     claims::index(&pods);
     claims::index(&revisions);
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("statefulset");
     let controller = Arc::new(Controller {
         client: context.client.clone(),
         teller: Teller::new(context, "statefulset-controller"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use client::{Change, Client, DeleteOptions, Key, Next, Patch, Store, WorkQueue};
+use client::{Change, Client, DeleteOptions, Key, Next, Patch, Store};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod};
@@ -45,7 +45,7 @@ struct Controller {
 }
 
 pub(crate) fn start(context: &Context) {
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("noexec_taint_pod");
     let nodes = context.informers.of::<Node>();
     let pods = indices::pods_by_node(&context.informers);
     let added = Arc::clone(&queue);

@@ -93,7 +93,8 @@ fn flags(kind: &str, number: usize, apiservers: &Apiservers, agent_port: u16) ->
             format!("--by=mainstay-{}", number + 1),
             format!("--agent-port={agent_port}"),
         ],
-        _ => Vec::new(),
+        // Three on one host would want the same port.
+        _ => vec!["--secure-port=0".to_owned()],
     }
 }
 

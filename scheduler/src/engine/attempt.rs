@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Effect, Engine, Unschedulable};
+use super::{Effect, Engine, Note, Outcome, Unschedulable};
 use crate::{
     cluster::{NodeIndex, Snapshot},
-    cycle::{self, Context, Decision, Diagnosis, NotPreempted, Preemption},
+    cycle::{self, Context, Decision, Diagnosis, NotPreempted, Point, Preemption},
     framework::{ClusterEvent, EventKinds, Reserve},
     profile::{PluginSet, Profile},
-    queue::Waiting,
+    queue::{Cause, Waiting},
 };
 
 /// Whether an event may help a pod that waits for one. A pod that no plugin rejected is helped by whatever it waits for.
@@ -33,7 +33,7 @@ pub(super) fn helps(
 impl Engine {
     /// Tries the next pod. `false` if there is none to try.
     pub fn schedule_next(&mut self, now: Timestamp) -> bool {
-        let Some(waiting) = self.queue.pop() else {
+        let Some(waiting) = self.queue.pop(now) else {
             return false;
         };
         if let Some(meanwhile) = self.preempting.get_mut(&waiting.pod.uid) {
@@ -68,8 +68,8 @@ impl Engine {
         }
     }
 
-    pub(super) fn decide(&mut self, profile: usize, waiting: &Waiting) -> Decision {
-        let (profile, start) = &mut self.profiles[profile];
+    pub(super) fn decide(&mut self, at: usize, waiting: &Waiting) -> Decision {
+        let (profile, start) = &mut self.profiles[at];
         let wants = cycle::wants(profile, &waiting.pod, &self.snapshot);
         self.snapshot.keep(&wants);
         self.snapshot.settle();
@@ -77,8 +77,11 @@ impl Engine {
             profile,
             snapshot: &self.snapshot,
             nominated: &self.nominated,
+            laps: self.laps.as_ref(),
         };
-        cycle::decide(context, &waiting.pod, start, &mut self.random)
+        let decision = cycle::decide(context, &waiting.pod, start, &mut self.random);
+        self.note_laps(at);
+        decision
     }
 
     /// What has to be done for a pod on its node.
@@ -111,9 +114,17 @@ impl Engine {
                 profile: &self.profiles[profile].0,
                 snapshot: &self.snapshot,
                 nominated: &self.nominated,
+                laps: self.laps.as_ref(),
             };
             let pod = &waiting.pod;
-            match cycle::preempt(context, pod, &diagnosis, limits, &mut self.random) {
+            let random = &mut self.random;
+            let preempt = || cycle::preempt(context, pod, &diagnosis, limits, random);
+            let found = cycle::timed(context.laps, Point::PostFilter, preempt, Result::is_ok);
+            self.note_laps(profile);
+            self.notes.push(Note::Preemption {
+                victims: found.as_ref().ok().map(|found| found.victims.len()),
+            });
+            match found {
                 Ok(preemption) => nominated = Some(self.preempt(&waiting, preemption)),
                 Err(NotPreempted {
                     message: why,
@@ -182,7 +193,7 @@ impl Engine {
             .remove(uid)
             .is_some_and(|meanwhile| meanwhile || !succeeded)
         {
-            self.queue.release(uid, now);
+            self.queue.release(uid, Cause::PREEMPTED, now);
         }
     }
 
@@ -206,6 +217,7 @@ impl Engine {
             message,
             "no node for a pod"
         );
+        self.note_attempt(&waiting, Outcome::Unschedulable);
         self.say(&waiting, "Unschedulable", message, nominated);
         self.groups.wait(&waiting.pod, false);
         self.queue.reject(waiting, by, events, now);
@@ -213,6 +225,7 @@ impl Engine {
 
     /// Puts a pod back that failed for a reason that is not its own, and says why.
     pub(super) fn fail(&mut self, waiting: Waiting, message: String, now: Timestamp) {
+        self.note_attempt(&waiting, Outcome::Error);
         self.say(&waiting, "SchedulerError", message, None);
         self.groups.wait(&waiting.pod, false);
         self.queue.fail(waiting, now);

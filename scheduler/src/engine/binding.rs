@@ -22,6 +22,8 @@ pub(super) struct Assumed {
     preparations: Vec<Preparation>,
     /// Until when its claims may take; `None` once it is being bound.
     deadline: Option<Timestamp>,
+    /// Whether it was noted that it is bound.
+    pub(super) is_noted: bool,
 }
 
 impl Engine {
@@ -51,6 +53,7 @@ impl Engine {
             node,
             preparations,
             deadline: None,
+            is_noted: false,
         };
         self.assumed.insert(uid, assumed);
     }
@@ -86,8 +89,9 @@ impl Engine {
 
     /// What came of binding a pod.
     pub fn bound(&mut self, uid: &str, outcome: Result<(), String>, now: Timestamp) {
-        if let Err(message) = outcome {
-            self.take_back(uid, format!("binding rejected: {message}"), now);
+        match outcome {
+            Ok(()) => self.note_bound(uid),
+            Err(message) => self.take_back(uid, format!("binding rejected: {message}"), now),
         }
     }
 

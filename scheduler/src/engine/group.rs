@@ -132,7 +132,7 @@ impl Engine {
         }
         let mut tried = vec![first];
         let siblings = siblings.iter().take(MEMBERS_MAX);
-        tried.extend(siblings.filter_map(|uid| self.queue.take_to_try(uid)));
+        tried.extend(siblings.filter_map(|uid| self.queue.take_to_try(uid, now)));
         tried.sort_by_key(|waiting| (std::cmp::Reverse(waiting.pod.priority), waiting.since));
         let (given, refused) = self.try_members(profile, tried);
         if placed + given.len() >= min {

@@ -5,12 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use client::Informers;
 use jiff::Timestamp;
 
 use crate::{
     carrier::Carrier,
     engine::Engine,
+    figures::Figures,
     inbox::{Inbox, News},
 };
 
@@ -21,15 +21,13 @@ const DECISIONS_TIME_MAX: Duration = Duration::from_millis(5);
 /// Longest sleep.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
-/// Turns, for ever. No pod is decided before everything that there was at the beginning is known.
+/// Turns, for ever. They begin when everything is known that there was at the beginning.
 pub(super) async fn turns(
     mut engine: Engine,
     inbox: Arc<Inbox>,
     carrier: Arc<Carrier>,
-    informers: Informers,
+    figures: Arc<Figures>,
 ) {
-    informers.synced().await;
-    tracing::info!("scheduling");
     loop {
         let now = Timestamp::now();
         let news = inbox.take(NEWS_MAX);
@@ -38,7 +36,9 @@ pub(super) async fn turns(
             apply(&mut engine, one, now);
         }
         engine.tick(now);
-        let decided = !had_news && decide(&mut engine, &carrier, now);
+        figures.happened(engine.take_notes(), now);
+        let decided = !had_news && decide(&mut engine, (&carrier, &figures), now);
+        figures.look(&engine);
         for effect in engine.take_effects() {
             carrier.carry(effect, &engine.snapshot().objects);
         }
@@ -55,15 +55,19 @@ pub(super) async fn turns(
 }
 
 /// Decides for some time. Whether there may be more to decide at once.
-fn decide(engine: &mut Engine, carrier: &Carrier, now: Timestamp) -> bool {
+fn decide(engine: &mut Engine, (carrier, figures): (&Carrier, &Figures), now: Timestamp) -> bool {
     let begin = Instant::now();
+    let mut last = begin;
     while carrier.has_room() {
         if !engine.schedule_next(now) {
             return false;
         }
-        if begin.elapsed() >= DECISIONS_TIME_MAX {
+        let done = Instant::now();
+        figures.decided(done - last, engine.take_notes());
+        if done - begin >= DECISIONS_TIME_MAX {
             return true;
         }
+        last = done;
     }
     false
 }

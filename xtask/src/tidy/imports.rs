@@ -29,6 +29,11 @@ const MEMBERS: &[Member] = &[
         never: &STORES_LIBRARIES,
     },
     Member {
+        name: "metrics",
+        may_import: &[],
+        never: &["openraft", "rocksdb", "tokio", "tonic", "prost"],
+    },
+    Member {
         name: "objects",
         may_import: &[],
         never: &["openraft", "rocksdb", "tokio", "tonic", "prost"],
@@ -45,22 +50,27 @@ const MEMBERS: &[Member] = &[
     },
     Member {
         name: "client",
-        may_import: &["proto", "objects"],
+        may_import: &["proto", "objects", "metrics"],
         never: &STORES_LIBRARIES,
     },
     Member {
+        name: "component",
+        may_import: &["client", "objects", "daemon", "metrics"],
+        never: &["openraft", "rocksdb", "tonic", "prost"],
+    },
+    Member {
         name: "controllers",
-        may_import: &["client", "objects", "daemon"],
+        may_import: &["client", "objects", "daemon", "component", "metrics"],
         never: &["openraft", "rocksdb", "tonic", "prost"],
     },
     Member {
         name: "scheduler",
-        may_import: &["client", "objects", "daemon"],
+        may_import: &["client", "objects", "daemon", "component", "metrics"],
         never: &["openraft", "rocksdb", "tonic", "prost"],
     },
     Member {
         name: "node",
-        may_import: &["client", "objects", "daemon"],
+        may_import: &["client", "objects", "daemon", "component"],
         never: &["openraft", "rocksdb", "tonic", "prost"],
     },
     Member {

@@ -6,7 +6,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::plugins::testing::{World, random::Dice};
+use crate::plugins::testing::{
+    World,
+    random::{Dice, put},
+};
 
 const NEAR: &str = "!node(s) didn't match pod affinity rules";
 const FAR: &str = "node(s) didn't match pod anti-affinity rules";
@@ -320,17 +323,14 @@ proptest! {
         let mut dice = Dice(&choices);
         let mut world = dice.nodes();
         let incoming = dice.affine("incoming");
-        let nodes = world.sorted();
-        for at in 0..dice.roll(9) {
-            let node = world.snapshot.node(nodes[dice.roll(nodes.len())]).name.clone();
-            let pod = dice.affine(&format!("p{at}"));
-            world.place(&pod, &node);
+        for placed in dice.pods(&world, 8, Dice::affine) {
+            put(&mut world, &placed);
         }
         let pod = world.pod(&incoming);
         let plugin = InterPodAffinity::default();
         for _ in ["counted", "kept"] {
             prop_assert_eq!(world.judge(&plugin, &pod), plain::judge(&world, &pod));
-            let found = world.score(&plugin, &pod).unwrap_or(vec![0; nodes.len()]);
+            let found = world.score(&plugin, &pod).unwrap_or(vec![0; world.sorted().len()]);
             prop_assert_eq!(found, plain::score(&world, &pod, 1));
             world.keep(&plugin, &pod);
         }
@@ -343,32 +343,10 @@ proptest! {
         let mut dice = Dice(&choices);
         let mut world = dice.nodes();
         let incoming = dice.affine("incoming");
-        let nodes = world.sorted();
-        let (mut removed, mut added) = (Vec::new(), Vec::new());
-        for at in 0..dice.roll(9) {
-            let node = nodes[dice.roll(nodes.len())];
-            let view = world.pod(&dice.affine(&format!("p{at}")));
-            match dice.roll(3) {
-                0 => removed.push((view.clone(), node)),
-                1 => {
-                    added.push((view, node));
-                    continue;
-                }
-                _ => {}
-            }
-            let name = world.snapshot.node(node).name.clone();
-            world.snapshot.set_pod(Arc::new(view), &name);
-        }
+        let pods = dice.pods(&world, 8, Dice::affine);
         let pod = world.pod(&incoming);
         let plugin = InterPodAffinity::default();
-        let found = world.judge_changed(&plugin, &pod, (&removed, &added));
-        for (gone, _) in &removed {
-            world.snapshot.remove_pod(&gone.uid);
-        }
-        for (pod, node) in &added {
-            let name = world.snapshot.node(*node).name.clone();
-            world.snapshot.set_pod(Arc::new(pod.clone()), &name);
-        }
+        let found = dice.change(&mut world, pods, (&plugin, &pod));
         if let Some(found) = found {
             prop_assert_eq!(found, plain::judge(&world, &pod));
         }

@@ -6,7 +6,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::plugins::testing::{World, random::Dice};
+use crate::plugins::testing::{
+    World,
+    random::{Dice, put},
+};
 
 const REJECTED: &str = "node(s) didn't match pod topology spread constraints";
 const NO_KEY: &str =
@@ -287,11 +290,8 @@ proptest! {
         let mut dice = Dice(&choices);
         let mut world = dice.nodes();
         let incoming = dice.spread("incoming");
-        let nodes = world.sorted();
-        for at in 0..dice.roll(13) {
-            let node = world.snapshot.node(nodes[dice.roll(nodes.len())]).name.clone();
-            let pod = dice.plain(&format!("p{at}"));
-            world.place(&pod, &node);
+        for placed in dice.pods(&world, 12, Dice::plain) {
+            put(&mut world, &placed);
         }
         let pod = world.pod(&incoming);
         let plugin = PodTopologySpread::default();
@@ -309,33 +309,10 @@ proptest! {
         let mut dice = Dice(&choices);
         let mut world = dice.nodes();
         let incoming = dice.spread("incoming");
-        let nodes = world.sorted();
-        let (mut removed, mut added) = (Vec::new(), Vec::new());
-        let mut staying = Vec::new();
-        for at in 0..dice.roll(13) {
-            let node = nodes[dice.roll(nodes.len())];
-            let pod = dice.plain(&format!("p{at}"));
-            let view = world.pod(&pod);
-            match dice.roll(3) {
-                0 => removed.push((view, node)),
-                1 => added.push((view, node)),
-                _ => staying.push((view, node)),
-            }
-        }
-        for (pod, node) in removed.iter().chain(&staying) {
-            let name = world.snapshot.node(*node).name.clone();
-            world.snapshot.set_pod(Arc::new(pod.clone()), &name);
-        }
+        let pods = dice.pods(&world, 12, Dice::plain);
         let pod = world.pod(&incoming);
         let plugin = PodTopologySpread::default();
-        let found = world.judge_changed(&plugin, &pod, (&removed, &added));
-        for (gone, _) in &removed {
-            world.snapshot.remove_pod(&gone.uid);
-        }
-        for (pod, node) in &added {
-            let name = world.snapshot.node(*node).name.clone();
-            world.snapshot.set_pod(Arc::new(pod.clone()), &name);
-        }
+        let found = dice.change(&mut world, pods, (&plugin, &pod));
         if let Some(found) = found {
             prop_assert_eq!(found, world.judge(&plugin, &pod));
         }

@@ -1,8 +1,11 @@
 //! Clusters by chance, for comparing plugins with their plain definitions.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::World;
+use super::{Placed, World};
+use crate::{framework::Plugin, pod::PodView};
 
 /// Choices that were made by chance; after the last one it is always the first.
 pub(in crate::plugins) struct Dice<'a>(pub(in crate::plugins) &'a [u8]);
@@ -115,6 +118,47 @@ impl Dice<'_> {
         pod
     }
 
+    /// Up to so many pods on nodes, made as pods of a plugin's tests are.
+    pub(in crate::plugins) fn pods(
+        &mut self,
+        world: &World,
+        most: usize,
+        make: fn(&mut Self, &str) -> Value,
+    ) -> Vec<Placed> {
+        let nodes = world.sorted();
+        (0..self.roll(most + 1))
+            .map(|at| {
+                let node = nodes[self.roll(nodes.len())];
+                (world.pod(&make(self, &format!("p{at}"))), node)
+            })
+            .collect()
+    }
+
+    /// What a plugin says of the nodes for a pod when some of these pods are thought away and others onto their nodes. `None` if it says
+    /// nothing. After that the world has really changed so.
+    pub(in crate::plugins) fn change(
+        &mut self,
+        world: &mut World,
+        pods: Vec<Placed>,
+        (plugin, pod): (&dyn Plugin, &PodView),
+    ) -> Option<Vec<String>> {
+        let (mut removed, mut added) = (Vec::new(), Vec::new());
+        for placed in pods {
+            match self.roll(3) {
+                0 => removed.push(placed),
+                1 => added.push(placed),
+                _ => put(world, &placed),
+            }
+        }
+        removed.iter().for_each(|placed| put(world, placed));
+        let found = world.judge_changed(plugin, pod, (&removed, &added));
+        for (gone, _) in &removed {
+            world.snapshot.remove_pod(&gone.uid);
+        }
+        added.iter().for_each(|placed| put(world, placed));
+        found
+    }
+
     /// A pod with labels.
     pub(in crate::plugins) fn plain(&mut self, name: &str) -> Value {
         let deleted = self.roll(6) == 0;
@@ -156,4 +200,10 @@ impl Dice<'_> {
             .set_namespace("other", Some(crate::selector::Labels::default()));
         world
     }
+}
+
+/// Puts a pod on its node.
+pub(in crate::plugins) fn put(world: &mut World, (pod, node): &Placed) {
+    let name = world.snapshot.node(*node).name.clone();
+    world.snapshot.set_pod(Arc::new(pod.clone()), &name);
 }
