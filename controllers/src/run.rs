@@ -1,4 +1,4 @@
-//! The controllers as a process: log output, signals, the lease of the one that runs them, and an exit code.
+//! The controllers as a process, or as a part of one: the lease of the one that runs them, and what ends them.
 
 use std::fs;
 use std::process::ExitCode;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use client::{Client, Config, Election, ElectionConfig, Informers, Recorder};
-use daemon::{OnFailure, Signals, Tasks, Telemetry};
+use daemon::{CancellationToken, OnFailure, Tasks, Telemetry};
 
 use crate::context::Context;
 use crate::list::CONTROLLERS;
@@ -26,13 +26,18 @@ const GRACE: Duration = Duration::from_secs(10);
 ///
 /// A process whose lease is lost exits with a failure, as upstream's does: whoever started it starts it again, and all that it knew is
 /// read anew.
-pub fn run(options: &Options) -> ExitCode {
-    daemon::run("mainstay controllers", serve(options))
+pub fn run(options: Options) -> ExitCode {
+    let telemetry = Telemetry::of_verbosity(options.verbosity);
+    daemon::run("mainstay controllers", &telemetry, |stop| {
+        serve(options, stop)
+    })
 }
 
-async fn serve(options: &Options) -> Result<()> {
-    Telemetry::of_verbosity(options.verbosity).install()?;
-    let mut signals = Signals::install().context("cannot handle signals")?;
+/// Runs the controllers until they are told to stop.
+///
+/// # Errors
+/// When they cannot start, one of them fails, or the lease is lost.
+pub async fn serve(options: Options, stop: CancellationToken) -> Result<()> {
     let material = Material::load(&options.signing)?;
     let config = Config::from_kubeconfig(&options.kubeconfig)?;
     let client = Client::new(Config {
@@ -47,7 +52,7 @@ async fn serve(options: &Options) -> Result<()> {
     let leads = AtomicBool::new(false);
     let lead = |client: Client| {
         leads.store(true, Ordering::Relaxed);
-        start(client, tasks.clone(), options, material);
+        start(client, tasks.clone(), &options, material);
         async {
             tasks.stop_asked().await;
             tasks.stop(GRACE).await
@@ -65,20 +70,19 @@ async fn serve(options: &Options) -> Result<()> {
         anyhow::Ok(led?)
     };
     tokio::pin!(run);
-    loop {
-        tokio::select! {
-            ended = &mut run => return match ended?.failure {
-                Some(failure) => Err(failure.into()),
-                None => Ok(()),
-            },
-            signal = signals.next() => {
-                tracing::info!(signal = signal.name(), "stopping");
-                if !leads.load(Ordering::Relaxed) {
-                    return Ok(());
-                }
-                tasks.ask_stop();
+    let ended = tokio::select! {
+        ended = &mut run => ended,
+        () = stop.cancelled() => {
+            if !leads.load(Ordering::Relaxed) {
+                return Ok(());
             }
+            tasks.ask_stop();
+            run.await
         }
+    };
+    match ended?.failure {
+        Some(failure) => Err(failure.into()),
+        None => Ok(()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The scheduler as a process: flags, configuration, log output, signals, and an exit code.
+//! The scheduler as a process, or as a part of one: configuration, the lease of the one that schedules, and what ends it.
 
 mod turn;
 
@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use client::{Client, Config, Election, ElectionConfig, Informers, Recorder};
-use daemon::{OnFailure, Signals, Tasks, Telemetry};
+use daemon::{CancellationToken, OnFailure, Tasks, Telemetry};
 
 use crate::{
     carrier::Carrier, config::Configuration, engine::Engine, feed, inbox::Inbox, options::Options,
@@ -25,28 +25,32 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// Schedules until a signal or a failure ends it.
 #[must_use]
-pub fn run(options: &Options) -> ExitCode {
-    daemon::run("mainstay scheduler", serve(options))
+pub fn run(options: Options) -> ExitCode {
+    let telemetry = Telemetry::of_verbosity(options.verbosity);
+    daemon::run("mainstay scheduler", &telemetry, |stop| {
+        serve(options, stop)
+    })
 }
 
-async fn serve(options: &Options) -> Result<()> {
-    Telemetry::of_verbosity(options.verbosity).install()?;
-    let mut signals = Signals::install().context("cannot handle signals")?;
-    let configuration = configuration(options)?;
-    let client = Client::new(connection(options)?)?;
+/// Schedules until it is told to stop.
+///
+/// # Errors
+/// When it cannot start, a part of it fails, or the lease is lost.
+pub async fn serve(options: Options, stop: CancellationToken) -> Result<()> {
+    let configuration = configuration(&options)?;
+    let client = Client::new(connection(&options)?)?;
     let tasks = Tasks::new();
     let leads = AtomicBool::new(false);
-    let led = lead((&tasks, &leads), client, options, configuration);
+    let led = lead((&tasks, &leads), client, &options, configuration);
     tokio::pin!(led);
-    let ended = loop {
-        tokio::select! {
-            ended = &mut led => break ended,
-            signal = signals.next() => {
-                tracing::info!(signal = signal.name(), "stopping");
-                if !leads.load(Ordering::Relaxed) {
-                    break Ok(());
-                }
+    let ended = tokio::select! {
+        ended = &mut led => ended,
+        () = stop.cancelled() => {
+            if leads.load(Ordering::Relaxed) {
                 tasks.ask_stop();
+                led.await
+            } else {
+                Ok(())
             }
         }
     };
