@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use client::{Change, Client, Informers, Key, Kind};
+use client::{Change, Client, DynamicObject, Informers, Key, Kind};
 use k8s_openapi::{
     api::{
         apps::v1::{ReplicaSet, StatefulSet},
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// API group of objects `PodGroup`.
-const POD_GROUPS: &str = "scheduling.x-k8s.io";
+pub(crate) const POD_GROUPS: &str = "scheduling.x-k8s.io";
 
 /// Asks for everything that decisions depend on.
 pub(crate) fn follow(informers: &Informers, inbox: &Arc<Inbox>, names: &ResourceNames) {
@@ -65,10 +65,7 @@ pub(crate) async fn follow_groups(client: &Client, informers: &Informers, inbox:
     informers.dynamic(groups.resource).on_change(move |change| {
         let object = change.object();
         let name: Name = (object.namespace().into(), object.name().into());
-        let min = object.value()["spec"]["minMember"]
-            .as_u64()
-            .map(|min| min as usize);
-        let min = min.filter(|_| !matches!(change, Change::Deleted(_)));
+        let min = min_members(object).filter(|_| !matches!(change, Change::Deleted(_)));
         put(
             &inbox,
             ("PodGroup", EventKinds::NONE),
@@ -77,6 +74,12 @@ pub(crate) async fn follow_groups(client: &Client, informers: &Informers, inbox:
             min,
         );
     });
+}
+
+/// How many members a group of pods needs.
+pub(crate) fn min_members(group: &DynamicObject) -> Option<usize> {
+    let min = group.value()["spec"]["minMember"].as_u64();
+    min.map(|min| min as usize)
 }
 
 fn follow_pods(informers: &Informers, inbox: Arc<Inbox>, names: ResourceNames) {

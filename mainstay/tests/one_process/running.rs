@@ -64,6 +64,7 @@ impl Running {
     }
 
     /// Processes that it started.
+    #[allow(dead_code, reason = "not every test asks for them")]
     pub(crate) fn children(&self) -> Vec<String> {
         let id = self.process.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
@@ -71,6 +72,7 @@ impl Running {
     }
 
     /// As an operator stops it.
+    #[allow(dead_code, reason = "not every test stops it")]
     pub(crate) fn stop(self) -> Ended {
         let pid = Pid::from_raw(self.process.id().cast_signed()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
@@ -97,7 +99,7 @@ impl Running {
         }
     }
 
-    fn kubeconfig(&self) -> PathBuf {
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig")
     }
 
