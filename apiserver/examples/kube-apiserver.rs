@@ -6,7 +6,7 @@ use apiserver::Config;
 
 fn main() -> ExitCode {
     match Config::parse_words(std::env::args().skip(1).collect()) {
-        Ok(config) => apiserver::run(&config),
+        Ok(config) => apiserver::run(config),
         Err(error) => error.exit(),
     }
 }

@@ -38,5 +38,5 @@ pub mod user;
 pub mod webhook;
 
 pub use config::Config;
-pub use run::run;
+pub use run::{run, serve};
 pub use server::Server;

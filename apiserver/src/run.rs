@@ -1,24 +1,27 @@
-//! The apiserver as a process: log output, signals, and an exit code.
+//! The apiserver as a process, or as a part of one.
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
-use daemon::{Signals, Telemetry};
+use anyhow::Result;
+use daemon::{CancellationToken, Telemetry};
 
 use crate::{Config, Server};
 
 /// Runs a server until a signal or a failure ends it.
-pub fn run(config: &Config) -> ExitCode {
-    daemon::run("mainstay apiserver", serve(config))
+pub fn run(config: Config) -> ExitCode {
+    let telemetry = Telemetry::of_verbosity(config.verbosity);
+    daemon::run("mainstay apiserver", &telemetry, |stop| serve(config, stop))
 }
 
-async fn serve(config: &Config) -> Result<()> {
-    Telemetry::of_verbosity(config.verbosity).install()?;
-    let mut signals = Signals::install().context("cannot handle signals")?;
-    let server = Server::start(config).await?;
+/// Runs a server until it is told to stop.
+///
+/// # Errors
+/// When it cannot start, or a part of it fails.
+pub async fn serve(config: Config, stop: CancellationToken) -> Result<()> {
+    let server = Server::start(&config).await?;
     tracing::info!(address = %server.address, "serving Kubernetes' API");
     tokio::select! {
-        signal = signals.next() => tracing::info!(signal = signal.name(), "stopping"),
+        () = stop.cancelled() => {}
         () = server.stop_asked() => {}
     }
     server.stop().await

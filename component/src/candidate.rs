@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use client::{Client, Election, Term};
-use daemon::{Signals, Tasks};
+use daemon::{CancellationToken, Tasks};
 use metrics::{Kind, Page};
 use parking_lot::Mutex;
 
@@ -52,14 +52,15 @@ impl Standing {
 /// A process before it works.
 pub struct Candidate {
     pub tasks: Tasks,
-    pub signals: Signals,
+    /// Whether it is told to stop.
+    pub stop: CancellationToken,
     pub standing: Standing,
     /// Time for all tasks to end.
     pub grace: Duration,
 }
 
 impl Candidate {
-    /// Waits until the process leads, starts its work, and waits for a signal or a failure. Then all tasks are stopped, and after them the
+    /// Waits until the process leads, starts its work, and waits until it is told to stop or something fails. Then all tasks are stopped, and after them the
     /// lease is given back, so that the next one takes over at once.
     ///
     /// A process whose lease is lost fails, as upstream's does: whoever started it starts it again, and all that it knew is read anew.
@@ -68,7 +69,7 @@ impl Candidate {
     ///
     /// If the work cannot be started, one of its tasks fails, or the lease is lost.
     pub async fn run(
-        mut self,
+        self,
         client: Client,
         settings: &ElectionSettings,
         start: impl FnOnce(Client) -> Result<()>,
@@ -99,10 +100,7 @@ impl Candidate {
                     let stopped = stop(tasks, grace).await;
                     return ended.and(stopped);
                 }
-                signal = self.signals.next() => {
-                    tracing::info!(signal = signal.name(), "stopping");
-                    tasks.ask_stop();
-                }
+                () = self.stop.cancelled(), if !tasks.stop_token().is_cancelled() => tasks.ask_stop(),
                 // Whoever leads sees to it by itself.
                 () = tasks.stop_asked(), if !standing.leads() => {
                     if !standing.leads() {

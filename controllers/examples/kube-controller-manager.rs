@@ -6,7 +6,7 @@ use controllers::Options;
 
 fn main() -> ExitCode {
     match Options::parse_words(std::env::args().skip(1).collect()) {
-        Ok(options) => controllers::run(&options),
+        Ok(options) => controllers::run(options),
         Err(error) => error.exit(),
     }
 }

@@ -62,4 +62,4 @@ mod written;
 
 pub use options::Options;
 pub use persistent_volumes::LOCAL_PATH;
-pub use run::run;
+pub use run::{run, serve};

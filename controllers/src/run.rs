@@ -1,13 +1,13 @@
-//! The controllers as a process: log output, its port, the lease of the one that runs them, and an exit code.
+//! The controllers as a process, or as a part of one: their port, the lease of the one that runs them, and what ends them.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use client::{Client, Config, Informers, Recorder};
 use component::{Candidate, Pages, Standing};
-use daemon::{OnFailure, Signals, Tasks, Telemetry};
+use daemon::{CancellationToken, OnFailure, Tasks, Telemetry};
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -25,13 +25,18 @@ const PORT: u16 = 10_257;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs the controllers until a signal, a failure or the end of a term ends them.
-pub fn run(options: &Options) -> ExitCode {
-    daemon::run("mainstay controllers", serve(options))
+pub fn run(options: Options) -> ExitCode {
+    let telemetry = Telemetry::of_verbosity(options.verbosity);
+    daemon::run("mainstay controllers", &telemetry, |stop| {
+        serve(options, stop)
+    })
 }
 
-async fn serve(options: &Options) -> Result<()> {
-    Telemetry::of_verbosity(options.verbosity).install()?;
-    let signals = Signals::install().context("cannot handle signals")?;
+/// Runs the controllers until they are told to stop.
+///
+/// # Errors
+/// When they cannot start, one of them fails, or the lease is lost.
+pub async fn serve(options: Options, stop: CancellationToken) -> Result<()> {
     let material = Material::load(&options.signing)?;
     let config = Config::from_kubeconfig(&options.kubeconfig)?;
     let client = Client::new(config.with_user_agent(AGENT))?;
@@ -43,14 +48,14 @@ async fn serve(options: &Options) -> Result<()> {
         lease: settings.leader_elect.then(|| settings.name.clone()),
         checks: Vec::new(),
         metrics: Box::new(move |page| counted.write(page)),
-        configuration: ("kubecontrollermanager.config.k8s.io", told(options)),
+        configuration: ("kubecontrollermanager.config.k8s.io", told(&options)),
     };
     if let Some(serving) = options.serving.bind((AGENT, PORT), pages).await? {
         tasks.spawn_until_stopped("port", OnFailure::Log, serving);
     }
     let candidate = Candidate {
         tasks: tasks.clone(),
-        signals,
+        stop,
         standing,
         grace: GRACE,
     };
@@ -62,7 +67,7 @@ async fn serve(options: &Options) -> Result<()> {
             recorder,
             client,
             tasks,
-            options: Arc::new(options.clone()),
+            options: Arc::new(options),
             material: Arc::new(material),
             queues,
         };

@@ -7,7 +7,7 @@ mod tasks;
 mod telemetry;
 
 pub use health::Health;
-pub use run::run;
+pub use run::{run, until_signal};
 pub use signal::{Signal, Signals};
 pub use tasks::{OnFailure, Report, TaskFailure, Tasks};
 pub use telemetry::{Format, Output, Telemetry, TelemetryError};

@@ -53,6 +53,12 @@ fn kubectl_sees_the_same_on_a_stock_etcd() {
 
 #[test]
 #[ignore = "needs a kubectl, named in KUBECTL"]
+fn kubectl_sees_the_same_of_one_process() {
+    tell(Up::start(&["--one-process"]));
+}
+
+#[test]
+#[ignore = "needs a kubectl, named in KUBECTL"]
 fn a_cluster_goes_on_when_parts_of_it_fail() {
     let up = Up::start(&[]);
     let space = up.space("healing");

@@ -1,4 +1,4 @@
-//! `mainstay ctl`: etcdctl's commands, flags and output, for machines without etcdctl.
+//! `mainstay ctl`: etcdctl's commands, flags and output, for machines without etcdctl; and what etcdctl has no word for.
 
 #[macro_use]
 mod failure;
@@ -26,6 +26,7 @@ mod snapshot;
 mod table;
 mod txn;
 mod watch;
+mod why_pending;
 mod words;
 
 use std::future::Future;
@@ -121,6 +122,14 @@ async fn dispatch(cli: Cli, program: &'static str) -> Result<()> {
             offline::completion(shell, program);
             return Ok(());
         }
+        Command::WhyPending(ask) => {
+            let Global {
+                write_out,
+                command_timeout,
+                ..
+            } = cli.global;
+            return why_pending::run(&ask, write_out, command_timeout).await;
+        }
         _ => {}
     }
     if cli.global.discovery_srv.is_some() {
@@ -172,7 +181,9 @@ async fn execute(session: &Session, command: Command) -> Result<()> {
         Command::MakeMirror(mirror) => mirror::run(session, mirror).await,
         Command::Check(check) => check::run(session, check).await,
         Command::Hashkv(file) => offline::hash_kv(session, &file),
-        Command::Version | Command::Completion { .. } => unreachable!("they need no session"),
+        Command::Version | Command::Completion { .. } | Command::WhyPending(_) => {
+            unreachable!("they need no session")
+        }
     }
 }
 

@@ -25,7 +25,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const HELP: &str = "\
 Mainstay: a replicated key-value store that speaks etcd's v3 API, and a Kubernetes control plane on it.
 
-  mainstay up [flags]          a control plane of three of everything on this machine, with a line that shows how it is
+  mainstay up [flags]          a control plane of three of everything on this machine, with a line that shows how it is;
+                               with --one-process one of everything inside of one process
   mainstay store [flags]       one replica; flags and ETCD_ variables are etcd's
   mainstay apiserver [flags]   one apiserver over a store; flags are kube-apiserver's
   mainstay controllers [flags] the controllers; flags are kube-controller-manager's
@@ -117,7 +118,7 @@ fn run_store(arguments: Vec<String>) -> ExitCode {
 fn run_apiserver(arguments: Vec<String>) -> ExitCode {
     end_with_parent();
     match apiserver::Config::parse_words(arguments) {
-        Ok(config) => apiserver::run(&config),
+        Ok(config) => apiserver::run(config),
         Err(error) => refuse(&error),
     }
 }
@@ -125,7 +126,7 @@ fn run_apiserver(arguments: Vec<String>) -> ExitCode {
 fn run_controllers(arguments: Vec<String>) -> ExitCode {
     end_with_parent();
     match controllers::Options::parse_words(arguments) {
-        Ok(options) => controllers::run(&options),
+        Ok(options) => controllers::run(options),
         Err(error) => refuse(&error),
     }
 }
@@ -133,7 +134,7 @@ fn run_controllers(arguments: Vec<String>) -> ExitCode {
 fn run_scheduler(arguments: Vec<String>) -> ExitCode {
     end_with_parent();
     match scheduler::Options::parse_words(arguments) {
-        Ok(options) => scheduler::run(&options),
+        Ok(options) => scheduler::run(options),
         Err(error) => refuse(&error),
     }
 }

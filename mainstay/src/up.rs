@@ -1,41 +1,48 @@
-//! `mainstay up`: a control plane of three of everything, each a process of its own on this machine, watched, restarted and stopped together.
+//! `mainstay up`: a control plane on this machine, as processes of three of everything that are watched and restarted, or of one of
+//! everything inside this process.
 
 mod apiservers;
 mod door;
+mod introduction;
 mod parts;
 mod pki;
 mod plan;
+mod program;
 mod replica;
 mod screen;
+mod starter;
 mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use daemon::{OnFailure, Signals, Tasks};
+use daemon::{Format, OnFailure, Output, Signals, Tasks, Telemetry};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use self::apiservers::Apiservers;
 use self::door::Door;
-pub(crate) use self::plan::END_WITH_PARENT;
+use self::introduction::{introduce, introduce_apiservers};
 use self::plan::Plan;
-use self::replica::Replica;
+pub(crate) use self::program::END_WITH_PARENT;
 use self::screen::Screen;
-use self::watch::{ClusterState, Watcher};
+use self::starter::{Running, Starter};
+use self::watch::Watcher;
 
-/// How often members are asked how they are.
+/// How often members are asked how they are, and before they serve.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// A replica gets `replica::STOP_GRACE`; this is a little more, for the waiting itself.
+const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// A process gets `replica::STOP_GRACE`; this is a little more, for the waiting itself.
 const STOP_GRACE: Duration = Duration::from_secs(15);
+/// Inside one process each waits for the ones that were started after it.
+const STOP_GRACE_INSIDE: Duration = Duration::from_secs(45);
 /// News of replicas not yet printed.
 const NEWS_MAX: usize = 64;
 
-/// A Kubernetes control plane on this machine: stores, apiservers, controllers, schedulers and simulated nodes, three of each
+/// A Kubernetes control plane on this machine: stores, apiservers, controllers, schedulers and simulated nodes, processes of three of each
 #[derive(Debug, Parser)]
 #[command(name = "mainstay up")]
 struct Options {
@@ -45,8 +52,14 @@ struct Options {
     /// Stop after this many seconds; an error when the cluster never served
     #[arg(long = "for", value_name = "SECONDS")]
     seconds: Option<u64>,
+    /// One of everything in place of three, and all of it inside this one process
+    #[arg(long)]
+    one_process: bool,
+    /// Simulated nodes
+    #[arg(long, default_value_t = 6, value_name = "COUNT")]
+    nodes: usize,
     /// Run this etcd-compatible server in place of our own
-    #[arg(long, value_name = "PROGRAM")]
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "one_process")]
     store_program: Option<PathBuf>,
     /// Start the stores alone
     #[arg(long)]
@@ -69,11 +82,14 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
         }
     };
-    // One thread: replicas end with the thread that started them.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let result = match runtime {
+    save_memory();
+    let mut builder = if options.one_process {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        // One thread: processes end with the thread that started them.
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let result = match builder.enable_all().build() {
         Ok(runtime) => runtime.block_on(up(&options)),
         Err(error) => Err(error.into()),
     };
@@ -86,34 +102,36 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
     }
 }
 
+/// Many small heaps, or one of many small parts: a page of 2 MB for each piece in use would double what they hold. Processes that are
+/// started from here are told the same.
+fn save_memory() {
+    // A system that cannot is one that has no such pages.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
 async fn up(options: &Options) -> Result<()> {
     let mut signals = Signals::install().context("cannot handle signals")?;
-    let plan = Plan::make(&options.data_dir)?;
+    let replicas = if options.one_process {
+        plan::ONE
+    } else {
+        plan::THREE
+    };
+    let plan = Plan::make(&options.data_dir, replicas)?;
     let screen = Screen::new();
     for note in &plan.notes {
         screen.say(note);
     }
+    if options.one_process {
+        log_to(plan.shared_log())?;
+    }
     let tasks = Tasks::new();
     let (news_sender, mut news) = mpsc::channel(NEWS_MAX);
-    let mut replicas = Vec::new();
-    for member in &plan.members {
-        let command = plan.command(member, options.store_program.as_deref(), &options.flags)?;
-        let replica = Arc::new(Replica::new(member.clone(), command, news_sender.clone()));
-        replicas.push(replica.clone());
-        let all_stop = tasks.stop_token();
-        tasks.spawn(member.name.clone(), OnFailure::Stop, |_| {
-            replica.supervise(all_stop)
-        });
-    }
-    let apiservers = if options.store_only {
-        None
-    } else {
-        Some(start_apiservers(&plan, &tasks, &news_sender).await?)
+    let starter = Starter {
+        tasks: &tasks,
+        news: news_sender,
+        inside: options.one_process,
     };
-    let acts = !options.apiserver_only;
-    if let Some(apiservers) = apiservers.as_ref().filter(|_| acts) {
-        start_parts(&plan, apiservers, &tasks, &news_sender)?;
-    }
+    let cluster = start(options, &plan, &starter).await?;
     let deadline = options
         .seconds
         .map(|seconds| Instant::now() + Duration::from_secs(seconds));
@@ -123,15 +141,19 @@ async fn up(options: &Options) -> Result<()> {
         news: &mut news,
         screen: &screen,
         plan: &plan,
-        replicas: &replicas,
-        apiservers: apiservers.as_ref(),
-        acts,
+        cluster: &cluster,
         deadline,
     })
     .await;
 
     screen.say("stopping");
-    let report = tasks.stop(STOP_GRACE).await;
+    let report = tasks
+        .stop(if options.one_process {
+            STOP_GRACE_INSIDE
+        } else {
+            STOP_GRACE
+        })
+        .await;
     while let Ok(line) = news.try_recv() {
         screen.say(&line);
     }
@@ -151,6 +173,85 @@ async fn up(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Everything of one process logs to one file, in lines that name where they come from.
+fn log_to(file: PathBuf) -> Result<()> {
+    let telemetry = Telemetry {
+        format: Format::Json,
+        outputs: vec![Output::File(file)],
+        ..Telemetry::of_verbosity(0)
+    };
+    Ok(telemetry.install()?)
+}
+
+/// What was started.
+struct Cluster {
+    /// By place in the plan.
+    stores: Vec<Running>,
+    apiservers: Option<Apiservers>,
+    /// Whether there is what acts on objects.
+    acts: bool,
+}
+
+/// Starts everything that is wanted; what is needed first starts first.
+async fn start(options: &Options, plan: &Plan, starter: &Starter<'_>) -> Result<Cluster> {
+    let mut stores = Vec::new();
+    for member in &plan.members {
+        let program = plan.program(member, &options.flags);
+        stores.push(starter.start(program, options.store_program.as_deref())?);
+    }
+    let apiservers = if options.store_only {
+        None
+    } else {
+        Some(start_apiservers(plan, starter).await?)
+    };
+    let acts = !options.apiserver_only;
+    if let Some(apiservers) = apiservers.as_ref().filter(|_| acts) {
+        start_parts(plan, apiservers, options.nodes, starter)?;
+    }
+    Ok(Cluster {
+        stores,
+        apiservers,
+        acts,
+    })
+}
+
+/// Starts the apiservers, and the door in front of them when there are several.
+async fn start_apiservers(plan: &Plan, starter: &Starter<'_>) -> Result<Apiservers> {
+    let apiservers = Apiservers::make(plan)?;
+    for member in &apiservers.members {
+        starter.start(apiservers.program(member, plan), None)?;
+    }
+    if apiservers.members.len() > 1 {
+        let port = apiservers.door_port;
+        let door = Door::listen(port, apiservers.members.iter().map(|member| member.port)).await;
+        let door = door.with_context(|| format!("cannot listen on port {port}"))?;
+        starter
+            .tasks
+            .spawn_until_stopped("door", OnFailure::Stop, door.run());
+    }
+    Ok(apiservers)
+}
+
+/// Starts what acts on objects.
+fn start_parts(
+    plan: &Plan,
+    apiservers: &Apiservers,
+    nodes: usize,
+    starter: &Starter<'_>,
+) -> Result<()> {
+    for program in parts::make(plan, apiservers, nodes)? {
+        starter.start(program, None)?;
+    }
+    let kubeconfig = apiservers.kubeconfig.clone();
+    starter
+        .tasks
+        .spawn("storage class", OnFailure::Log, |stop| async move {
+            let made = stop.run_until_cancelled(parts::make_storage_class(kubeconfig));
+            made.await.unwrap_or(Ok(()))
+        });
+    Ok(())
+}
+
 /// What the showing needs of the rest.
 struct Show<'a> {
     signals: &'a mut Signals,
@@ -158,10 +259,7 @@ struct Show<'a> {
     news: &'a mut mpsc::Receiver<String>,
     screen: &'a Screen,
     plan: &'a Plan,
-    replicas: &'a [Arc<Replica>],
-    apiservers: Option<&'a Apiservers>,
-    /// Whether there are controllers, schedulers and nodes.
-    acts: bool,
+    cluster: &'a Cluster,
     deadline: Option<Instant>,
 }
 
@@ -173,16 +271,16 @@ async fn show(show: Show<'_>) -> bool {
         news,
         screen,
         plan,
-        replicas,
-        apiservers,
-        acts,
+        cluster,
         deadline,
     } = show;
     let mut watcher = Watcher::new(&plan.members);
-    let mut ticks = tokio::time::interval(POLL_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = every(FIRST_POLL_INTERVAL);
     let mut served = false;
-    screen.say("starting three replicas");
+    screen.say(match plan.members.len() {
+        plan::ONE => "starting one of everything in this process",
+        _ => "starting three replicas",
+    });
     loop {
         tokio::select! {
             signal = signals.next() => {
@@ -196,9 +294,10 @@ async fn show(show: Show<'_>) -> bool {
                 let state = watcher.poll().await;
                 if state.serves() && !served {
                     served = true;
-                    introduce(screen, plan, replicas, &state);
-                    if let Some(apiservers) = apiservers {
-                        introduce_apiservers(screen, apiservers, acts);
+                    ticks = every(POLL_INTERVAL);
+                    introduce(screen, plan, &cluster.stores, &state);
+                    if let Some(apiservers) = &cluster.apiservers {
+                        introduce_apiservers(screen, apiservers, cluster.acts);
                     }
                     screen.say("");
                     screen.say("Ctrl-C stops everything.");
@@ -209,132 +308,15 @@ async fn show(show: Show<'_>) -> bool {
     }
 }
 
+fn every(interval: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-}
-
-/// Where the cluster is and what to do with it.
-fn introduce(screen: &Screen, plan: &Plan, replicas: &[Arc<Replica>], state: &ClusterState) {
-    screen.say("");
-    screen.say("The cluster serves clients of etcd's v3 API:");
-    for (member, replica) in plan.members.iter().zip(replicas) {
-        let process = replica
-            .process()
-            .map_or("-".to_owned(), |id| id.to_string());
-        screen.say(&format!(
-            "  {:10} {}   process {process}, log {}",
-            member.name,
-            member.client_url(),
-            member.log.display()
-        ));
-    }
-    let endpoints: Vec<String> = plan
-        .members
-        .iter()
-        .map(|member| format!("127.0.0.1:{}", member.client_port))
-        .collect();
-    let program =
-        std::env::current_exe().map_or("mainstay".to_owned(), |path| path.display().to_string());
-    let leader = state.leader.and_then(|index| replicas[index].process());
-    screen.say("");
-    screen.say("Three things to try in another terminal:");
-    screen.say(&format!(
-        "  export ETCDCTL_API=3 ETCDCTL_ENDPOINTS={}",
-        endpoints.join(",")
-    ));
-    screen.say(&format!(
-        "  1. {program} ctl put greeting hello    (or etcdctl put greeting hello)"
-    ));
-    screen.say(&format!("  2. {program} ctl watch greeting --rev 1"));
-    screen.say(&match leader {
-        Some(id) => format!(
-            "  3. kill -9 {id}    ends the leader: another one leads, and this one comes back"
-        ),
-        None => "  3. kill -9 one of the processes: it comes back".to_owned(),
-    });
-}
-
-/// Starts the apiservers and the door in front of them.
-async fn start_apiservers(
-    plan: &Plan,
-    tasks: &Tasks,
-    news: &mpsc::Sender<String>,
-) -> Result<Apiservers> {
-    let apiservers = Apiservers::make(plan)?;
-    for member in &apiservers.members {
-        let command = apiservers.command(member, plan)?;
-        let process = Arc::new(Replica::new(member.clone(), command, news.clone()));
-        let all_stop = tasks.stop_token();
-        tasks.spawn(member.name.clone(), OnFailure::Stop, |_| {
-            process.supervise(all_stop)
-        });
-    }
-    let port = apiservers.door_port;
-    let door = Door::listen(port, apiservers.members.iter().map(|member| member.port)).await;
-    let door = door.with_context(|| format!("cannot listen on port {port}"))?;
-    tasks.spawn_until_stopped("door", OnFailure::Stop, door.run());
-    Ok(apiservers)
-}
-
-/// Starts what acts on objects.
-fn start_parts(
-    plan: &Plan,
-    apiservers: &Apiservers,
-    tasks: &Tasks,
-    news: &mpsc::Sender<String>,
-) -> Result<()> {
-    for part in parts::make(plan, apiservers)? {
-        let name = part.name.clone();
-        let process = Arc::new(Replica::new(part.clone(), part.command()?, news.clone()));
-        let all_stop = tasks.stop_token();
-        tasks.spawn(name, OnFailure::Stop, |_| process.supervise(all_stop));
-    }
-    let kubeconfig = apiservers.kubeconfig.clone();
-    tasks.spawn("storage class", OnFailure::Log, |stop| async move {
-        let made = stop.run_until_cancelled(parts::make_storage_class(kubeconfig));
-        made.await.unwrap_or(Ok(()))
-    });
-    Ok(())
-}
-
-/// What to do with the control plane.
-fn introduce_apiservers(screen: &Screen, apiservers: &Apiservers, acts: bool) {
-    screen.say("");
-    screen.say(&format!(
-        "Kubernetes' API is at https://127.0.0.1:{}, with three apiservers behind it:",
-        apiservers.door_port
-    ));
-    for member in &apiservers.members {
-        screen.say(&format!(
-            "  {:10} https://127.0.0.1:{}   log {}",
-            member.name,
-            member.port,
-            member.log.display()
-        ));
-    }
-    screen.say("");
-    screen.say("Three things to try with kubectl:");
-    screen.say(&format!(
-        "  export KUBECONFIG={}",
-        apiservers.kubeconfig.display()
-    ));
-    screen.say("  1. kubectl create deployment web --image=nginx --replicas=6");
-    screen.say(if acts {
-        "  2. kubectl get pods -o wide --watch    (nodes are simulated: pods run in name only)"
-    } else {
-        "  2. kubectl get deployments,namespaces --all-namespaces"
-    });
-    screen.say("  3. kubectl explain deployment.spec.strategy");
-    if !is_on_path("kubectl") {
-        screen.say("  There is no kubectl on this machine: https://kubernetes.io/docs/tasks/tools tells how to get it.");
-    }
-}
-
-/// Whether a program is found by its name.
-fn is_on_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }

@@ -16,4 +16,4 @@ mod stages;
 
 pub use options::Options;
 pub use register::address as agent_address;
-pub use run::run;
+pub use run::{run, serve};

@@ -1,12 +1,12 @@
-//! Simulated nodes as a process: log output, signals, and an exit code.
+//! Simulated nodes as a process, or as a part of one.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use client::{Client, Config, Informers, Query, Recorder};
-use daemon::{OnFailure, Signals, Tasks, Telemetry};
+use daemon::{CancellationToken, OnFailure, Tasks, Telemetry};
 use k8s_openapi::api::core::v1::{Node, Pod};
 
 use crate::agent::Agents;
@@ -23,18 +23,21 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Simulates nodes until a signal or a failure ends it. The nodes stay as objects: to the cluster they have failed then.
 pub fn run(options: Options) -> ExitCode {
-    daemon::run("mainstay node", serve(options))
+    let telemetry = Telemetry::of_verbosity(options.verbosity);
+    daemon::run("mainstay node", &telemetry, |stop| serve(options, stop))
 }
 
-async fn serve(options: Options) -> Result<()> {
-    Telemetry::of_verbosity(options.verbosity).install()?;
-    let mut signals = Signals::install().context("cannot handle signals")?;
+/// Simulates nodes until it is told to stop.
+///
+/// # Errors
+/// When it cannot start, or a part of it fails.
+pub async fn serve(options: Options, stop: CancellationToken) -> Result<()> {
     let config = Config::from_kubeconfig(&options.kubeconfig)?.with_user_agent(AGENT);
     let client = Client::new(config)?;
     let tasks = Tasks::new();
     start(&client, &tasks, Arc::new(options))?;
     tokio::select! {
-        signal = signals.next() => tracing::info!(signal = signal.name(), "stopping"),
+        () = stop.cancelled() => {}
         () = tasks.stop_asked() => {}
     }
     match tasks.stop(GRACE).await.failure {

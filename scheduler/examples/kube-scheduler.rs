@@ -6,7 +6,7 @@ use scheduler::Options;
 
 fn main() -> ExitCode {
     match Options::parse_words(std::env::args().skip(1).collect()) {
-        Ok(options) => scheduler::run(&options),
+        Ok(options) => scheduler::run(options),
         Err(error) => error.exit(),
     }
 }

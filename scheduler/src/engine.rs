@@ -30,6 +30,7 @@ use crate::{
 };
 use binding::Assumed;
 use group::Groups;
+pub(crate) use group::too_few_members;
 
 /// Something to be done outside.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use client::{Change, Informers, Key, Kind, Resource};
+use client::{Change, DynamicObject, Informers, Key, Kind, Resource};
 use k8s_openapi::{
     api::{
         apps::v1::{ReplicaSet, StatefulSet},
@@ -53,10 +53,7 @@ pub(crate) fn follow_groups(informers: &Informers, groups: Resource, inbox: &Arc
     informers.dynamic(groups).on_change(move |change| {
         let object = change.object();
         let name: Name = (object.namespace().into(), object.name().into());
-        let min = object.value()["spec"]["minMember"]
-            .as_u64()
-            .map(|min| min as usize);
-        let min = min.filter(|_| !matches!(change, Change::Deleted(_)));
+        let min = min_members(object).filter(|_| !matches!(change, Change::Deleted(_)));
         put(
             &inbox,
             ("PodGroup", EventKinds::NONE),
@@ -65,6 +62,12 @@ pub(crate) fn follow_groups(informers: &Informers, groups: Resource, inbox: &Arc
             min,
         );
     });
+}
+
+/// How many members a group of pods needs.
+pub(crate) fn min_members(group: &DynamicObject) -> Option<usize> {
+    let min = group.value()["spec"]["minMember"].as_u64();
+    min.map(|min| min as usize)
 }
 
 fn follow_pods(informers: &Informers, inbox: Arc<Inbox>, names: ResourceNames) {

@@ -26,4 +26,4 @@ pub mod taint;
 mod writes;
 
 pub use options::Options;
-pub use run::run;
+pub use run::{run, serve};

@@ -1,6 +1,6 @@
-//! The scheduler as a process: flags, configuration, log output, its port, the lease of the one that schedules, and an exit code.
+//! The scheduler as a process, or as a part of one: configuration, its port, the lease of the one that schedules, and what ends it.
 
-mod groups;
+pub(crate) mod groups;
 mod turn;
 
 use std::{
@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context, Result};
 use client::{Client, Config, Informers, Recorder};
 use component::{Candidate, Check, Pages, Standing};
-use daemon::{OnFailure, Signals, Tasks, Telemetry};
+use daemon::{CancellationToken, OnFailure, Tasks, Telemetry};
 use serde_json::json;
 
 use crate::{
@@ -38,15 +38,20 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// Schedules until a signal or a failure ends it.
 #[must_use]
-pub fn run(options: &Options) -> ExitCode {
-    daemon::run("mainstay scheduler", serve(options))
+pub fn run(options: Options) -> ExitCode {
+    let telemetry = Telemetry::of_verbosity(options.verbosity);
+    daemon::run("mainstay scheduler", &telemetry, |stop| {
+        serve(options, stop)
+    })
 }
 
-async fn serve(options: &Options) -> Result<()> {
-    Telemetry::of_verbosity(options.verbosity).install()?;
-    let signals = Signals::install().context("cannot handle signals")?;
-    let configuration = configuration(options)?;
-    let client = Client::new(connection(options, &configuration)?)?;
+/// Schedules until it is told to stop.
+///
+/// # Errors
+/// When it cannot start, a part of it fails, or the lease is lost.
+pub async fn serve(options: Options, stop: CancellationToken) -> Result<()> {
+    let configuration = configuration(&options)?;
+    let client = Client::new(connection(&options, &configuration)?)?;
     let (tasks, standing) = (Tasks::new(), Standing::default());
     let synced = Arc::new(AtomicBool::new(false));
     let figures = Arc::new(Figures::default());
@@ -66,7 +71,7 @@ async fn serve(options: &Options) -> Result<()> {
     }
     let candidate = Candidate {
         tasks: tasks.clone(),
-        signals,
+        stop,
         standing,
         grace: STOP_GRACE,
     };

@@ -23,6 +23,6 @@ mod waiters;
 pub mod watch;
 
 pub use config::{Config, SERVER_VERSION};
-pub use server::run;
 #[cfg(feature = "simulation")]
 pub use server::simulation;
+pub use server::{run, serve};

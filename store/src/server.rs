@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::{OnFailure, Signals, Tasks};
+use daemon::{CancellationToken, OnFailure, Tasks};
 use futures::{Stream, TryStreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc};
@@ -51,7 +51,6 @@ pub fn run(config: Config) -> ExitCode {
     if let Err(error) = config.telemetry.install() {
         return fail(&format!("{error:#}"));
     }
-    stop_on_panic();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -59,9 +58,10 @@ pub fn run(config: Config) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start the runtime: {error}")),
     };
-    match runtime.block_on(serve(config)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&format!("{error:#}")),
+    match runtime.block_on(daemon::until_signal(|stop| serve(config, stop))) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => fail(&format!("{error:#}")),
+        Err(error) => fail(&format!("cannot handle signals: {error}")),
     }
 }
 
@@ -81,8 +81,12 @@ fn fail(why: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
-    let mut signals = Signals::install()?;
+/// Runs one replica until it is told to stop. From now on a panic of any task ends the process.
+///
+/// # Errors
+/// When it cannot start or go on.
+pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    stop_on_panic();
     let config = Arc::new(config);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -93,8 +97,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let ports = Ports::bind(&config).await?;
     let means = Means::system(Connector::new(ports.dialer));
     let joins = tokio::select! {
-        joins = joins(&config, &means) => joins?,
-        _ = signals.next() => return Ok(()),
+        joins = joins(&config, &means.connector) => joins?,
+        () = stop.cancelled() => return Ok(()),
     };
     let data = DataFolder::open(&config, joins)?;
     let tasks = Tasks::new();
@@ -102,7 +106,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if config.corruption_checks.before_start && assembly.members.get(assembly.member_id).is_some() {
         tokio::select! {
             checked = check_before_start(&assembly) => checked?,
-            _ = signals.next() => return Ok(()),
+            () = stop.cancelled() => return Ok(()),
         }
     }
     // The first to start is the last to end.
@@ -115,7 +119,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut removed = std::pin::pin!(removal::removed(&assembly, &replica));
     let stopped = tokio::select! {
         ready = become_ready(&assembly, &replica) => { ready?; false }
-        _ = signals.next() => true,
+        () = stop.cancelled() => true,
         () = tasks.stop_asked() => true,
         () = &mut removed => { say_removed(&config); true }
     };
@@ -124,10 +128,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::info!("ready to serve client requests");
         notify::ready();
         tokio::select! {
-            signal = signals.next() => {
-                tracing::info!(signal = signal.name(), "stopping");
-                hand_over(&replica).await;
-            }
+            () = stop.cancelled() => hand_over(&replica).await,
             () = tasks.stop_asked() => hand_over(&replica).await,
             () = &mut removed => say_removed(&config),
         }
@@ -173,11 +174,11 @@ async fn check_before_start(assembly: &Assembly) -> anyhow::Result<()> {
 }
 
 /// Who this member is, when only the cluster that it joins can say so.
-async fn joins(config: &Config, means: &Means) -> anyhow::Result<Option<Identity>> {
+async fn joins(config: &Config, connector: &Connector) -> anyhow::Result<Option<Identity>> {
     if !DataFolder::joins(config) {
         return Ok(None);
     }
-    join::identity(config, &means.connector).await.map(Some)
+    join::identity(config, connector).await.map(Some)
 }
 
 fn say_removed(config: &Config) {

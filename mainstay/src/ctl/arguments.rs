@@ -6,6 +6,7 @@ mod kv;
 mod migrate;
 mod snapshot;
 mod tools;
+mod why_pending;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub(super) use self::kv::{Del, Get, Order, Put, Target, Watch, WatchLine};
 pub(super) use self::migrate::{Migrate, TargetAccess};
 pub(super) use self::snapshot::{Bump, NewMember, Restore, Snapshot};
 pub(super) use self::tools::{Check, HashKv, Load, MakeMirror};
+pub(super) use self::why_pending::{Output, WhyPending};
 
 /// A client in etcdctl's syntax.
 #[derive(Debug, Parser)]
@@ -135,6 +137,7 @@ pub(super) enum Command {
     /// Removes the specified key or range of keys
     Del(Del),
     /// Watches events stream on keys or prefixes
+    #[command(alias = "w")]
     Watch(Watch),
     /// Txn processes all the requests in one transaction, read from standard input
     Txn {
@@ -215,6 +218,8 @@ pub(super) enum Command {
     Check(Check),
     /// Prints the history hash of a snapshot file
     Hashkv(HashKv),
+    /// Says why a pod of Kubernetes does not run, from its apiserver
+    WhyPending(WhyPending),
     /// Prints a script that completes words in a shell
     Completion { shell: Shell },
     /// Prints the version
@@ -344,7 +349,8 @@ pub(super) enum Downgrade {
 }
 
 /// Flags that stand alone here and may have `=true` or `=false` in etcdctl.
-const BOOLS: [&str; 27] = [
+const BOOLS: [&str; 28] = [
+    "--all",
     "--auto-compact",
     "--auto-defrag",
     "--cluster",

@@ -1,16 +1,14 @@
-//! Three apiservers over the three replicas, one address in front of them, and a kubeconfig that speaks to it.
+//! The apiservers over the replicas, one address in front of them, and a kubeconfig that speaks to it.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use tokio::process::Command;
 
 use super::pki::{self, Pki};
-use super::plan::{END_WITH_PARENT, Plan};
-use super::replica::Supervised;
+use super::plan::{Member, Plan};
+use super::program::{Program, Role};
 
 /// Addresses of services.
 const SERVICE_RANGE: &str = "10.0.0.0/16";
@@ -20,7 +18,7 @@ const ISSUER: &str = "https://kubernetes.default.svc";
 #[derive(Debug)]
 pub(super) struct Apiservers {
     pub(super) members: Vec<Apiserver>,
-    /// The port in front of them.
+    /// The port in front of them; its own for a single one.
     pub(super) door_port: u16,
     pub(super) kubeconfig: PathBuf,
     pub(super) pki: Pki,
@@ -37,13 +35,18 @@ pub(super) struct Apiserver {
 impl Apiservers {
     /// Takes the ports that the folder remembers, makes certificates, and writes the kubeconfig.
     pub(super) fn make(plan: &Plan) -> Result<Apiservers> {
-        let [door_port, ports @ ..] = plan.apiserver_ports()?;
+        let ports = plan.apiserver_ports()?;
+        let (door_port, ports) = match ports.as_slice() {
+            [only] => (*only, vec![*only]),
+            [door, ports @ ..] => (*door, ports.to_vec()),
+            [] => bail!("there is no apiserver"),
+        };
         let pki = Pki::in_folder(plan.data_dir.join("pki"))?;
         let members = ports.iter().zip(1..).map(|(port, number)| {
             let name = format!("apiserver{number}");
             Apiserver {
                 port: *port,
-                log: plan.data_dir.join(format!("{name}.log")),
+                log: plan.log(&name),
                 name,
             }
         });
@@ -58,18 +61,11 @@ impl Apiservers {
         })
     }
 
-    /// How to start one of them.
-    pub(super) fn command(&self, member: &Apiserver, plan: &Plan) -> Result<Command> {
-        let own = std::env::current_exe().context("cannot find our own program")?;
-        let stores: Vec<String> = plan
-            .members
-            .iter()
-            .map(super::plan::Member::client_url)
-            .collect();
+    /// One of them with its flags.
+    pub(super) fn program(&self, member: &Apiserver, plan: &Plan) -> Program {
+        let stores: Vec<String> = plan.members.iter().map(Member::client_url).collect();
         let file = |name: &str| self.pki.file(name).display().to_string();
-        let mut command = Command::new(own);
-        command.arg("apiserver");
-        for (flag, value) in [
+        let flags = [
             ("--etcd-servers", stores.join(",")),
             ("--secure-port", member.port.to_string()),
             ("--bind-address", "127.0.0.1".to_owned()),
@@ -89,25 +85,14 @@ impl Apiservers {
             ("--enable-admission-plugins", "NodeRestriction".to_owned()),
             // Nobody resolves the names of simulated nodes.
             ("--kubelet-preferred-address-types", "InternalIP".to_owned()),
-        ] {
-            command.arg(format!("{flag}={value}"));
+        ];
+        let flags = flags.map(|(flag, value)| format!("{flag}={value}"));
+        Program {
+            name: member.name.clone(),
+            role: Role::Apiserver,
+            flags: flags.to_vec(),
+            log: member.log.clone(),
         }
-        command
-            .env(END_WITH_PARENT, "1")
-            .stdin(Stdio::null())
-            .process_group(0)
-            .kill_on_drop(true);
-        Ok(command)
-    }
-}
-
-impl Supervised for Apiserver {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn log(&self) -> &Path {
-        &self.log
     }
 }
 

@@ -1,25 +1,26 @@
 //! Which replicas run where: ports that are free, a folder that is ours alone, and both found again on the next start.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
-use tokio::process::Command;
 
+use super::program::{Program, Role};
+
+/// Replicas of a cluster that outlives the end of one, and of one that need not.
+pub(super) const THREE: usize = 3;
+pub(super) const ONE: usize = 1;
 /// As in etcd's own example for a cluster on one machine.
-const CLIENT_PORTS: [u16; 3] = [2379, 22379, 32379];
+const CLIENT_PORTS: [u16; THREE] = [2379, 22379, 32379];
 /// Kubernetes' own port is the one in front of the apiservers.
-const APISERVER_PORTS: [u16; 4] = [6443, 16443, 26443, 36443];
+const APISERVER_PORTS: [u16; THREE + 1] = [6443, 16443, 26443, 36443];
 /// The kubelet's own.
 const AGENT_PORT: u16 = 10_250;
 /// How far to look for a free port.
 const PORTS_TRIED: u16 = 200;
 const TOKEN: &str = "mainstay-up";
-/// Set for replicas of ours: they end when we do, however we end.
-pub(crate) const END_WITH_PARENT: &str = "MAINSTAY_END_WITH_PARENT";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Member {
@@ -27,7 +28,6 @@ pub(super) struct Member {
     pub(super) client_port: u16,
     pub(super) peer_port: u16,
     pub(super) data_dir: PathBuf,
-    pub(super) log: PathBuf,
 }
 
 impl Member {
@@ -51,8 +51,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Takes the ports that the folder remembers, or picks new ones for an empty folder.
-    pub(super) fn make(data_dir: &Path) -> Result<Plan> {
+    /// So many replicas, at most three, on the ports that the folder remembers, or on new ones for an empty folder.
+    pub(super) fn make(data_dir: &Path, replicas: usize) -> Result<Plan> {
         let shown = data_dir.display();
         fs::create_dir_all(data_dir).with_context(|| format!("cannot make the folder {shown}"))?;
         let data_dir = data_dir
@@ -70,10 +70,14 @@ impl Plan {
                 notes.push(format!("found a cluster in {}", data_dir.display()));
                 remembered_ports(&text).with_context(|| format!("{} is damaged", file.display()))?
             }
-            Err(_) => free_ports(&mut notes)?,
+            Err(_) => free_ports(replicas, &mut notes)?,
         };
+        check_number(ports.len(), replicas, &data_dir)?;
         let ports = check_remembered(ports, &mut notes)?;
-        let lines = ports.map(|(client, peer)| format!("{client} {peer}\n"));
+        let lines: Vec<String> = ports
+            .iter()
+            .map(|(client, peer)| format!("{client} {peer}\n"))
+            .collect();
         fs::write(&file, lines.concat())
             .with_context(|| format!("cannot write {}", file.display()))?;
         let members = ports
@@ -85,7 +89,6 @@ impl Plan {
                     client_port: *client_port,
                     peer_port: *peer_port,
                     data_dir: data_dir.join(&name),
-                    log: data_dir.join(format!("{name}.log")),
                     name,
                 }
             });
@@ -97,8 +100,9 @@ impl Plan {
         })
     }
 
-    /// The port in front of the apiservers and theirs: those of the last start, or the next free ones.
-    pub(super) fn apiserver_ports(&self) -> Result<[u16; 4]> {
+    /// The port in front of the apiservers and theirs, which are one and the same for a single apiserver: those of the last start, or the
+    /// next free ones.
+    pub(super) fn apiserver_ports(&self) -> Result<Vec<u16>> {
         let file = self.data_dir.join("apiserver-ports");
         let text = fs::read_to_string(&file).unwrap_or_default();
         let before: Vec<u16> = text
@@ -110,14 +114,32 @@ impl Plan {
             .iter()
             .flat_map(|member| [member.client_port, member.peer_port])
             .collect();
-        let mut ports = APISERVER_PORTS;
+        let count = match self.members.len() {
+            ONE => 1,
+            several => several + 1,
+        };
+        let mut ports = APISERVER_PORTS[..count].to_vec();
         for (index, port) in ports.iter_mut().enumerate() {
             *port = next_free(before.get(index).copied().unwrap_or(*port), &taken)?;
             taken.push(*port);
         }
-        let text = ports.map(|port| port.to_string()).join(" ");
-        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        let text: Vec<String> = ports.iter().map(u16::to_string).collect();
+        fs::write(&file, text.join(" "))
+            .with_context(|| format!("cannot write {}", file.display()))?;
         Ok(ports)
+    }
+
+    /// Where a program logs: what shares a process shares its log.
+    pub(super) fn log(&self, name: &str) -> PathBuf {
+        match self.members.len() {
+            ONE => self.shared_log(),
+            _ => self.data_dir.join(format!("{name}.log")),
+        }
+    }
+
+    /// The log of everything that is inside one process.
+    pub(super) fn shared_log(&self) -> PathBuf {
+        self.data_dir.join("control-plane.log")
     }
 
     /// The port of simulated nodes' agents, at all of their addresses: that of the last start, or the next free one.
@@ -138,33 +160,16 @@ impl Plan {
         Ok(port)
     }
 
-    /// How to start a replica. Its output goes to its log; its signals are its own, so that Ctrl-C comes to us alone.
-    pub(super) fn command(
-        &self,
-        member: &Member,
-        program: Option<&Path>,
-        flags: &[String],
-    ) -> Result<Command> {
-        let mut command = match program {
-            Some(program) => Command::new(program),
-            None => {
-                let own = std::env::current_exe().context("cannot find our own program")?;
-                let mut command = Command::new(own);
-                command.arg("store");
-                command
-            }
-        };
+    /// A replica with its flags, and those that are given for all.
+    pub(super) fn program(&self, member: &Member, flags: &[String]) -> Program {
         let cluster: Vec<String> = self
             .members
             .iter()
             .map(|member| format!("{}={}", member.name, member.peer_url()))
             .collect();
-        command
-            .arg("--name")
-            .arg(&member.name)
-            .arg("--data-dir")
-            .arg(&member.data_dir);
-        for (flag, value) in [
+        let own = [
+            ("--name", member.name.clone()),
+            ("--data-dir", member.data_dir.display().to_string()),
             ("--listen-client-urls", member.client_url()),
             ("--advertise-client-urls", member.client_url()),
             ("--listen-peer-urls", member.peer_url()),
@@ -172,51 +177,47 @@ impl Plan {
             ("--initial-cluster", cluster.join(",")),
             ("--initial-cluster-token", TOKEN.to_owned()),
             ("--initial-cluster-state", "new".to_owned()),
-        ] {
-            command.arg(flag).arg(value);
+        ];
+        let own = own.into_iter();
+        let own = own.flat_map(|(flag, value)| [flag.to_owned(), value]);
+        Program {
+            name: member.name.clone(),
+            role: Role::Store,
+            flags: own.chain(flags.iter().cloned()).collect(),
+            log: self.log(&member.name),
         }
-        command.args(flags);
-        for (key, _) in std::env::vars_os().filter(|(key, _)| is_flag_variable(key)) {
-            command.env_remove(key);
-        }
-        command
-            .env(END_WITH_PARENT, "1")
-            .stdin(Stdio::null())
-            .process_group(0)
-            .kill_on_drop(true);
-        Ok(command)
     }
 }
 
-/// Opened for every start: the log goes on where it was.
-pub(super) fn log_file(log: &Path) -> Result<(File, File)> {
-    let file = OpenOptions::new().create(true).append(true).open(log);
-    let file = file.with_context(|| format!("cannot write {}", log.display()))?;
-    let other = file.try_clone().context("cannot share the log")?;
-    Ok((file, other))
+/// A cluster stays as large as it was made.
+fn check_number(found: usize, wanted: usize, data_dir: &Path) -> Result<()> {
+    let shown = data_dir.display();
+    match (found, wanted) {
+        (found, wanted) if found == wanted => Ok(()),
+        (ONE, _) => bail!(
+            "{shown} holds a control plane of one of everything: start it with --one-process, or name another --data-dir"
+        ),
+        _ => bail!(
+            "{shown} holds a control plane of three of everything: start it without --one-process, or name another --data-dir"
+        ),
+    }
 }
 
-/// etcd's variables would contradict the flags.
-fn is_flag_variable(key: &std::ffi::OsStr) -> bool {
-    key.to_str().is_some_and(|key| key.starts_with("ETCD_"))
-}
-
-fn remembered_ports(text: &str) -> Result<[(u16, u16); 3]> {
+fn remembered_ports(text: &str) -> Result<Vec<(u16, u16)>> {
     let mut ports = Vec::new();
     for line in text.lines() {
         let (client, peer) = line.split_once(' ').context("a line without two ports")?;
         ports.push((client.parse()?, peer.parse()?));
     }
-    <[(u16, u16); 3]>::try_from(ports)
-        .ok()
-        .context("not three lines")
+    anyhow::ensure!([ONE, THREE].contains(&ports.len()), "not one line or three");
+    Ok(ports)
 }
 
 /// Members know each other by their peer URLs, so those stay. Clients can be told another port.
 fn check_remembered(
-    mut ports: [(u16, u16); 3],
+    mut ports: Vec<(u16, u16)>,
     notes: &mut Vec<String>,
-) -> Result<[(u16, u16); 3]> {
+) -> Result<Vec<(u16, u16)>> {
     for index in 0..ports.len() {
         let (client, peer) = ports[index];
         if !is_free(peer) {
@@ -235,10 +236,10 @@ fn check_remembered(
     Ok(ports)
 }
 
-fn free_ports(notes: &mut Vec<String>) -> Result<[(u16, u16); 3]> {
+fn free_ports(replicas: usize, notes: &mut Vec<String>) -> Result<Vec<(u16, u16)>> {
     let mut taken = Vec::new();
-    let mut ports = [(0, 0); 3];
-    for (pair, usual) in ports.iter_mut().zip(CLIENT_PORTS) {
+    let mut ports = Vec::new();
+    for usual in CLIENT_PORTS.into_iter().take(replicas) {
         let client = next_free(usual, &taken)?;
         taken.push(client);
         let peer = next_free(client + 1, &taken)?;
@@ -249,7 +250,7 @@ fn free_ports(notes: &mut Vec<String>) -> Result<[(u16, u16); 3]> {
         if client == usual && peer != usual + 1 {
             notes.push(format!("port {} is in use: taking {peer}", usual + 1));
         }
-        *pair = (client, peer);
+        ports.push((client, peer));
     }
     Ok(ports)
 }
@@ -279,16 +280,36 @@ mod tests {
     #[test]
     fn a_folder_remembers_its_ports() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Plan::make(dir.path()).unwrap();
+        let first = Plan::make(dir.path(), THREE).unwrap();
         let members = first.members.clone();
-        assert!(Plan::make(dir.path()).is_err(), "the folder is taken");
+        assert!(
+            Plan::make(dir.path(), THREE).is_err(),
+            "the folder is taken"
+        );
         drop(first);
         let [a, b, c, d, e, f] = some_free_ports();
         let ports = format!("{a} {b}\n{c} {d}\n{e} {f}\n");
         fs::write(dir.path().join("ports"), ports).unwrap();
-        let second = Plan::make(dir.path()).unwrap();
+        let second = Plan::make(dir.path(), THREE).unwrap();
         assert_ne!(second.members, members);
         assert_eq!(second.members[2].peer_port, f);
+    }
+
+    #[test]
+    fn a_cluster_stays_as_large_as_it_was_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = Plan::make(dir.path(), ONE).unwrap();
+        assert_eq!(one.members.len(), 1);
+        assert_eq!(one.apiserver_ports().unwrap().len(), 1);
+        drop(one);
+        let error = Plan::make(dir.path(), THREE).unwrap_err();
+        assert!(error.to_string().contains("start it with --one-process"));
+        let dir = tempfile::tempdir().unwrap();
+        let three = Plan::make(dir.path(), THREE).unwrap();
+        assert_eq!(three.apiserver_ports().unwrap().len(), 4);
+        drop(three);
+        let error = Plan::make(dir.path(), ONE).unwrap_err();
+        assert!(error.to_string().contains("without --one-process"));
     }
 
     #[test]
@@ -297,7 +318,7 @@ mod tests {
         let busy = TcpListener::bind((addresses[1], 0)).unwrap();
         let port = busy.local_addr().unwrap().port();
         let dir = tempfile::tempdir().unwrap();
-        let plan = Plan::make(dir.path()).unwrap();
+        let plan = Plan::make(dir.path(), THREE).unwrap();
         fs::write(dir.path().join("agent-port"), port.to_string()).unwrap();
         let other = plan.agent_port(&addresses).unwrap();
         assert!(other > port);
@@ -309,7 +330,7 @@ mod tests {
     fn a_damaged_ports_file_is_named() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("ports"), "1 2\n3\n").unwrap();
-        let error = Plan::make(dir.path()).unwrap_err();
+        let error = Plan::make(dir.path(), THREE).unwrap_err();
         assert!(
             format!("{error:#}").contains("ports is damaged"),
             "{error:#}"
@@ -322,12 +343,12 @@ mod tests {
         let port = busy.local_addr().unwrap().port();
         let mut notes = Vec::new();
         let [a, b, c, d, e] = some_free_ports();
-        let moved = check_remembered([(port, a), (b, c), (d, e)], &mut notes).unwrap();
+        let moved = check_remembered(vec![(port, a), (b, c), (d, e)], &mut notes).unwrap();
         assert_ne!(moved[0].0, port);
         assert_eq!(
             notes,
             [format!("port {port} is in use: taking {}", moved[0].0)]
         );
-        assert!(check_remembered([(a, port), (b, c), (d, e)], &mut notes).is_err());
+        assert!(check_remembered(vec![(a, port), (b, c), (d, e)], &mut notes).is_err());
     }
 }

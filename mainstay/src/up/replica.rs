@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::plan::{Member, log_file};
+use super::program::Program;
 
 /// First pause before a restart; doubled up to the last.
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
@@ -29,25 +29,8 @@ const LOG_LINES: usize = 12;
 /// What the store ends with when its flags cannot be read; trying again helps nobody.
 const USAGE_EXIT_CODE: i32 = 2;
 
-/// A member that runs as a process of its own.
-pub(super) trait Supervised: Send + Sync {
-    fn name(&self) -> &str;
-    /// Where its output goes.
-    fn log(&self) -> &Path;
-}
-
-impl Supervised for Member {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn log(&self) -> &Path {
-        &self.log
-    }
-}
-
 pub(super) struct Replica {
-    member: Box<dyn Supervised>,
+    program: Program,
     command: Mutex<Command>,
     news: mpsc::Sender<String>,
     /// 0 while there is none.
@@ -55,17 +38,18 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    pub(super) fn new(
-        member: impl Supervised + 'static,
-        command: Command,
-        news: mpsc::Sender<String>,
-    ) -> Replica {
+    pub(super) fn new(program: Program, command: Command, news: mpsc::Sender<String>) -> Replica {
         Replica {
-            member: Box::new(member),
+            program,
             command: Mutex::new(command),
             news,
             process: AtomicU32::new(0),
         }
+    }
+
+    /// Where its output goes.
+    pub(super) fn log(&self) -> &Path {
+        &self.program.log
     }
 
     /// The process's id, None while it is down.
@@ -78,7 +62,7 @@ impl Replica {
         self: std::sync::Arc<Self>,
         stop: CancellationToken,
     ) -> Result<()> {
-        let name = self.member.name();
+        let name = &self.program.name;
         let mut ends = 0;
         loop {
             let started = Instant::now();
@@ -113,13 +97,13 @@ impl Replica {
     }
 
     async fn start(&self) -> Result<Child> {
-        let (output, errors) = log_file(self.member.log())?;
+        let (output, errors) = self.program.log_file()?;
         let mut command = self.command.lock().await;
         command
             .stdout(Stdio::from(output))
             .stderr(Stdio::from(errors));
         let child = command.spawn();
-        let child = child.with_context(|| format!("cannot start {}", self.member.name()))?;
+        let child = child.with_context(|| format!("cannot start {}", self.program.name))?;
         self.process
             .store(child.id().unwrap_or(0), Ordering::Relaxed);
         Ok(child)
@@ -133,7 +117,7 @@ impl Replica {
             // Fails only when the process is gone, and then the wait returns at once.
             let _ = kill_process(id, Signal::TERM);
         }
-        let name = self.member.name();
+        let name = &self.program.name;
         if timeout(STOP_GRACE, child.wait()).await.is_err() {
             child
                 .kill()
@@ -154,7 +138,7 @@ impl Replica {
     }
 
     fn log_end(&self) -> String {
-        let text = fs::read(self.member.log()).unwrap_or_default();
+        let text = fs::read(&self.program.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")

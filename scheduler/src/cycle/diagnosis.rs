@@ -24,7 +24,7 @@ pub struct Diagnosis {
     /// Nodes that were looked at.
     rejected: Vec<Rejected>,
     /// All nodes at once.
-    pod_rejected: Option<Verdict>,
+    pod_rejected: Option<(usize, Verdict)>,
     /// Reason for nodes that were not looked at.
     narrowed: Option<String>,
     plugins: PluginSet,
@@ -52,7 +52,7 @@ impl Diagnosis {
 
     pub(super) fn reject_pod(&mut self, plugin: usize, verdict: Verdict) {
         self.plugins.insert(plugin);
-        self.pod_rejected = Some(verdict);
+        self.pod_rejected = Some((plugin, verdict));
     }
 
     pub(super) fn narrow(&mut self, profile: &Profile, by: PluginSet) {
@@ -77,10 +77,23 @@ impl Diagnosis {
         &self.rejected
     }
 
+    /// The plugin that rejected all nodes at once, by its place, and what it said.
+    #[must_use]
+    pub fn of_pod(&self) -> Option<(usize, &Verdict)> {
+        let (plugin, verdict) = self.pod_rejected.as_ref()?;
+        Some((*plugin, verdict))
+    }
+
+    /// What keeps nodes from being looked at.
+    #[must_use]
+    pub fn narrowed(&self) -> Option<&str> {
+        self.narrowed.as_deref()
+    }
+
     /// Nodes that might fit if pods were gone; `None` stands for all.
     pub(super) fn curable(&self) -> Option<Vec<NodeIndex>> {
         match &self.pod_rejected {
-            Some(Verdict::Unschedulable(_)) => None,
+            Some((_, Verdict::Unschedulable(_))) => None,
             Some(_) => Some(Vec::new()),
             None => {
                 let curable = |one: &&Rejected| matches!(one.verdict, Verdict::Unschedulable(_));
@@ -98,7 +111,7 @@ impl Diagnosis {
     /// Whether preemption cannot help on a node.
     pub(super) fn is_unresolvable(&self, node: NodeIndex) -> bool {
         match &self.pod_rejected {
-            Some(verdict) => matches!(verdict, Verdict::Unresolvable(_)),
+            Some((_, verdict)) => matches!(verdict, Verdict::Unresolvable(_)),
             None => self
                 .rejected
                 .iter()
@@ -113,7 +126,9 @@ impl Diagnosis {
         if self.nodes_all == 0 {
             return "no nodes available to schedule pods".to_owned();
         }
-        if let Some(Verdict::Unschedulable(why) | Verdict::Unresolvable(why)) = &self.pod_rejected {
+        if let Some((_, Verdict::Unschedulable(why) | Verdict::Unresolvable(why))) =
+            &self.pod_rejected
+        {
             let reasons: Vec<&str> = why.iter().map(Cow::as_ref).collect();
             return format!(
                 "0/{} nodes are available: {}.",

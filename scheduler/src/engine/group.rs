@@ -111,11 +111,7 @@ impl Engine {
             .collect();
         let all = placed + siblings.len() + 1;
         if all < min {
-            let message = format!(
-                "0/{} nodes are available: pod {} cannot find enough sibling pods, current pods number: {all}, minMember of group: {min}.",
-                self.snapshot.nodes().len(),
-                pod.name
-            );
+            let message = too_few_members(self.snapshot.nodes().len(), &pod.name, all, min);
             let (by, events) = (PluginSet::default(), EventKinds::NONE);
             self.reject(
                 profile,
@@ -222,6 +218,13 @@ impl Engine {
         };
         self.reject(profile, waiting, rejection, now);
     }
+}
+
+/// What is said of a pod whose group has fewer members than it needs.
+pub(crate) fn too_few_members(nodes: usize, pod: &str, all: usize, min: usize) -> String {
+    format!(
+        "0/{nodes} nodes are available: pod {pod} cannot find enough sibling pods, current pods number: {all}, minMember of group: {min}."
+    )
 }
 
 /// Why a member got no node.

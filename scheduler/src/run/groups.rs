@@ -49,7 +49,7 @@ pub(super) fn follow(
 }
 
 /// Where groups are served, if they are.
-async fn served(client: &Client) -> Result<Option<Resource>, client::Error> {
+pub(crate) async fn served(client: &Client) -> Result<Option<Resource>, client::Error> {
     let mut served = client.resources().await?.into_iter();
     let groups =
         served.find(|one| one.resource.group == GROUP && one.kind == "PodGroup" && one.preferred);

@@ -95,7 +95,7 @@ where
         }),
         sweeps: false,
     };
-    let joins = joins(&config, &means).await?;
+    let joins = joins(&config, &means.connector).await?;
     let data = Arc::new(DataFolder::open(&config, joins)?);
     let tasks = Tasks::new();
     let (assembly, feeds) = open(&config, &data, means).await?;
