@@ -20,7 +20,7 @@ pub struct Scenario {
     pub focus: &'static str,
     /// Watches ask again and again how far they are.
     pub asks_progress: bool,
-    /// Serializable reads are recorded as linearizable: the run must be found violated. For proving the checker.
+    /// Something is wrong on purpose: the run must be found violated. For proving the judge.
     pub lies: bool,
     /// Members keep a short log, if the target says how.
     pub short_log: bool,
@@ -347,13 +347,16 @@ pub const SCENARIOS: &[Scenario] = &[
                 FaultKind::Part(Blow::Kill, Component::Apiserver, Random),
                 FaultKind::Kill(Leader),
                 FaultKind::Part(Blow::Pause, Component::Controllers, Leader),
+                FaultKind::Part(Blow::NoAnswers, Component::Controllers, Leader),
                 FaultKind::Part(Blow::Cut, Component::Apiserver, Random),
                 FaultKind::Part(Blow::Kill, Component::Node, Random),
                 FaultKind::Part(Blow::Cut, Component::Scheduler, Leader),
                 FaultKind::Part(Blow::Pause, Component::Apiserver, Random),
+                FaultKind::Part(Blow::NoAnswers, Component::Apiserver, Random),
                 FaultKind::Isolate(Leader),
                 FaultKind::Part(Blow::Pause, Component::Node, Random),
                 FaultKind::Part(Blow::Kill, Component::Scheduler, Leader),
+                FaultKind::Part(Blow::NoAnswers, Component::Scheduler, Leader),
                 FaultKind::Part(Blow::Cut, Component::Node, Random),
                 FaultKind::Pause(Leader),
                 FaultKind::Part(Blow::Kill, Component::Controllers, Random),
@@ -380,6 +383,17 @@ pub const SCENARIOS: &[Scenario] = &[
             &[],
             &[Kind::Registers, Kind::Txn],
             "no event comes at or below a revision that was reported as reached",
+        )
+    },
+    Scenario {
+        above: Above::ControlPlane,
+        lies: true,
+        ..row(
+            "many-leaders",
+            "nothing is broken, and every process of controllers leads: must be found violated",
+            &[],
+            &[],
+            "the judge of a control plane",
         )
     },
     Scenario {

@@ -60,6 +60,8 @@ pub enum Blow {
     Pause,
     /// No bytes to or from what is below it until it is over; of an apiserver, none to or from other components either.
     Cut,
+    /// What it asks of what is below it arrives, and the answers do not until it is over; of an apiserver, nor do its own.
+    NoAnswers,
 }
 
 impl fmt::Display for Blow {
@@ -68,6 +70,7 @@ impl fmt::Display for Blow {
             Blow::Kill => "kill",
             Blow::Pause => "pause",
             Blow::Cut => "cut off",
+            Blow::NoAnswers => "no answers to",
         })
     }
 }

@@ -52,6 +52,8 @@ pub struct Ground<'a> {
     pub program: &'a Path,
     /// Where logs and files go.
     pub folder: &'a Path,
+    /// Controllers elect one process that leads; else all of them do, which is wrong.
+    pub elects: bool,
 }
 
 impl Ground<'_> {
@@ -60,10 +62,12 @@ impl Ground<'_> {
     }
 
     fn process(&self, component: Component, number: usize, flags: &[(&str, String)]) -> Process {
+        let leads_anyway = component == Component::Controllers && !self.elects;
+        let elects = leads_anyway.then(|| "--leader-elect=false".to_owned());
         let program = Program {
             path: self.program.to_owned(),
             arguments: vec![component.to_string()],
-            flags: Vec::new(),
+            flags: elects.into_iter().collect(),
             environment: BTreeMap::new(),
             known: BTreeMap::new(),
             rejoins_emptied: false,

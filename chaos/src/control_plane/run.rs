@@ -104,6 +104,7 @@ impl Running<'_> {
         let ground = Ground {
             program: &program,
             folder: &self.plan.folder,
+            elects: !self.plan.scenario.lies,
         };
         cluster.start_all()?;
         let mut interrupted = self.interrupted.clone();

@@ -111,6 +111,7 @@ impl Running<'_> {
             let ground = Ground {
                 program: &program,
                 folder: &self.plan.folder,
+                elects: true,
             };
             cluster.start_apiservers(ground, TOKEN).await?;
             let setting = Setting {

@@ -35,8 +35,8 @@ impl Nemesis {
                 self.cluster.resume_part(part)?;
                 format!("the system showed {name} stopped")
             }
-            Blow::Cut => {
-                let held = self.cut_part(part, step.hold_ms).await?;
+            Blow::Cut | Blow::NoAnswers => {
+                let held = self.cut_part(part, blow, step.hold_ms).await?;
                 format!("{name}: {held} pieces and connections held")
             }
         };
@@ -51,14 +51,17 @@ impl Nemesis {
         })
     }
 
-    async fn cut_part(&mut self, part: usize, hold_ms: u64) -> Result<u64> {
+    async fn cut_part(&mut self, part: usize, blow: Blow, hold_ms: u64) -> Result<u64> {
         let held = |nemesis: &Nemesis| -> u64 {
             let lines = nemesis.cluster.lines_of(part);
             lines.iter().map(|line| line.held()).sum()
         };
         let before = held(self);
         for line in self.cluster.lines_of(part) {
-            line.cut();
+            match blow {
+                Blow::NoAnswers => line.cut_back(),
+                _ => line.cut(),
+            }
         }
         self.hold(hold_ms).await;
         let held = held(self) - before;

@@ -53,6 +53,11 @@ impl Line {
         self.links.1.cut();
     }
 
+    /// Lets requests pass, and no answers.
+    pub fn cut_back(&self) {
+        self.links.1.cut();
+    }
+
     /// Ends the cut.
     pub fn heal(&self) {
         self.links.0.heal();

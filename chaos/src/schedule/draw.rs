@@ -96,11 +96,11 @@ fn draw_blow(blow: Blow, component: Component, random: &mut Random) -> u64 {
     let outlives_lease = component.lease().is_some() && random.percent(50);
     match (blow, component) {
         (Blow::Kill, _) => random.between(200, 3_000),
-        (Blow::Pause | Blow::Cut, _) if outlives_lease => {
+        (Blow::Pause | Blow::Cut | Blow::NoAnswers, _) if outlives_lease => {
             LEASE_SECONDS * 1_000 + random.between(1_500, 4_000)
         }
         (Blow::Pause, _) => random.between(300, 4_000),
-        (Blow::Cut, _) => random.between(1_500, 5_000),
+        (Blow::Cut | Blow::NoAnswers, _) => random.between(1_500, 5_000),
     }
 }
 
