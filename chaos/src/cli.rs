@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::builder::{RUNS, free_folder};
 use crate::cluster;
+use crate::control_plane;
 use crate::failover;
 use crate::kubernetes;
 use crate::random::Random;
@@ -362,14 +363,17 @@ fn files(path: &Path, name: &str) -> Result<Vec<PathBuf>> {
 
 fn check(path: &Path) -> Result<Verdict> {
     let mut worst = Verdict::Held;
-    let of_apiservers = files(path, kubernetes::HISTORY_FILE).unwrap_or_default();
+    let mut of_others = files(path, kubernetes::HISTORY_FILE).unwrap_or_default();
+    of_others.extend(files(path, control_plane::HISTORY_FILE).unwrap_or_default());
     let of_stores = match files(path, HISTORY_FILE) {
-        Err(_) if !of_apiservers.is_empty() => Vec::new(),
+        Err(_) if !of_others.is_empty() => Vec::new(),
         found => found?,
     };
-    for history in of_stores.into_iter().chain(of_apiservers) {
+    for history in of_stores.into_iter().chain(of_others) {
         let judged = if history.ends_with(kubernetes::HISTORY_FILE) {
             kubernetes::judge_stored(&history)?
+        } else if history.ends_with(control_plane::HISTORY_FILE) {
+            control_plane::judge_stored(&history)?
         } else {
             summary::judge(&history)?
         };

@@ -1,8 +1,9 @@
 //! The cluster under test: members that can be started, frozen, ended and cut off.
 
-mod apiservers;
+mod component;
 mod guard;
 mod hooks;
+mod parts;
 mod process;
 mod roles;
 
@@ -17,12 +18,14 @@ use crate::net::{Mesh, Processes};
 use crate::shim::Shim;
 use crate::target::{Hooks, Program, Target};
 
-pub(crate) use apiservers::{apiserver_name, apiserver_program};
+pub use component::Component;
+pub use parts::Ground;
+pub(crate) use parts::{LEASE_SECONDS, parts_program};
 pub use process::{Ended, State};
 pub use roles::{Role, Roles};
 
-use apiservers::Apiserver;
 use guard::Guard;
+use parts::Part;
 use process::Process;
 
 /// Members of a cluster that is started here.
@@ -62,7 +65,7 @@ pub struct Cluster {
     processes: Arc<Processes>,
     guard: Option<Guard>,
     rejoins_emptied: bool,
-    apiservers: Vec<Apiserver>,
+    parts: Vec<Part>,
 }
 
 /// Removes what the members of a run had on their disks. Nobody looks at it when all went as it should, and it is large.
@@ -88,7 +91,7 @@ impl Cluster {
                 mesh: None,
                 guard: None,
                 rejoins_emptied: false,
-                apiservers: Vec::new(),
+                parts: Vec::new(),
             }),
         }
     }
@@ -139,7 +142,7 @@ impl Cluster {
             processes,
             guard: Some(Guard::start()?),
             rejoins_emptied: program.rejoins_emptied,
-            apiservers: Vec::new(),
+            parts: Vec::new(),
         })
     }
 
@@ -379,8 +382,8 @@ impl Cluster {
                 process.kill();
             }
         }
-        for apiserver in &mut self.apiservers {
-            apiserver.kill();
+        for part in &mut self.parts {
+            part.kill();
         }
         if let Some(mesh) = self.mesh.take() {
             mesh.stop().await;

@@ -172,7 +172,11 @@ mod tests {
     #[test]
     fn every_word_of_the_list_is_one() {
         let all = REFUSAL.strip_prefix(BEFORE).unwrap();
-        assert_eq!(all.split(", ").count(), WORDS.len() + SCENARIOS.len() - 1);
+        let lies = SCENARIOS.iter().filter(|scenario| scenario.lies).count();
+        assert_eq!(
+            all.split(", ").count(),
+            WORDS.len() + SCENARIOS.len() - lies
+        );
         assert!(are_known(all) && parse(all).is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! Clients and informers of apiservers on a cluster that is broken, and the judge of what they saw.
 
-mod client;
+pub(crate) mod client;
 pub mod history;
 pub mod judge;
 mod load;
@@ -11,6 +11,7 @@ mod user;
 mod watcher;
 mod wire;
 
+pub(crate) use load::wait_ready;
 pub use run::run;
 pub use summary::judge_stored;
 

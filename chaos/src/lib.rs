@@ -9,6 +9,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod cluster;
+pub mod control_plane;
 pub mod failover;
 pub mod faults;
 pub mod judgement;

@@ -1,11 +1,11 @@
 //! Carries out a schedule, and writes down what each fault really hit and whether it took hold at all.
 
-mod apiservers;
 mod damage;
 mod disk;
 mod membership;
 mod network;
 mod overlap;
+mod parts;
 mod power;
 mod processes;
 
@@ -211,8 +211,11 @@ impl Nemesis {
             Fault::KillAll => self.kill_all(step).await,
             Fault::CrashLoop { aim, gaps_ms } => self.crash_loop(*aim, gaps_ms, step).await,
             Fault::Pause { aim } => self.freeze(*aim, step).await,
-            Fault::KillApiserver => self.kill_apiserver(step).await,
-            Fault::PauseApiserver => self.freeze_apiserver(step).await,
+            Fault::Part {
+                blow,
+                component,
+                aim,
+            } => self.strike(*blow, (*component, *aim), step).await,
             Fault::RollingRestart => self.rolling_restart().await,
             Fault::MoveLeader => self.move_leader(step).await,
             Fault::Isolate { .. } | Fault::OneWay { .. } | Fault::Partial => self.cut(step).await,
@@ -335,12 +338,12 @@ impl Nemesis {
                 self.cluster.resume(member).await.ok();
             }
         }
-        self.heal_apiservers()
+        self.heal_parts()
     }
 
     /// A member that ended although nobody ended it has broken something of its own.
     fn look_for_ended(&mut self) {
-        self.look_for_ended_apiservers();
+        self.look_for_ended_parts();
         for member in 0..self.cluster.size() {
             match self.cluster.ended(member) {
                 None | Some(Ended::NeverRan) => {}

@@ -5,18 +5,20 @@
 //! the other end (see [`dialler`]). From then on both directions of the connection belong to links of their own.
 
 pub mod dialler;
+mod line;
 mod link;
 mod relay;
 
 use std::io;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::random::Random;
 
 pub use dialler::Processes;
+pub use line::Line;
 pub use link::{Link, LinkCounts, LinkState};
 
 /// Connections one front holds at once; a further one is closed at once.
@@ -28,7 +30,6 @@ pub(crate) struct Shared {
     /// `links[from][to]`; the diagonal is never used.
     links: Vec<Vec<Link>>,
     processes: Arc<Processes>,
-    seed: u64,
 }
 
 /// All links between the members, and the tasks that carry them.
@@ -54,14 +55,16 @@ impl Mesh {
         let shared = Arc::new(Shared {
             links: (0..members).map(|_| row()).collect(),
             processes,
-            seed,
         });
         let mut fronts = Vec::new();
         let mut tasks = JoinSet::new();
         for (member, port) in real_ports.iter().enumerate() {
             let front = crate::ports::listen().await?;
             fronts.push(front.local_addr()?.port());
-            tasks.spawn(serve(front, member, *port, shared.clone()));
+            let (port, carried) = (*port, shared.clone());
+            let carry =
+                move |stream, random| relay::carry(stream, (member, port), carried.clone(), random);
+            tasks.spawn(serve(front, (seed, format!("relay-{member}")), carry));
         }
         Ok(Mesh {
             shared,
@@ -111,8 +114,14 @@ impl Mesh {
     }
 }
 
-/// Accepts the connections to one member.
-async fn serve(front: TcpListener, member: usize, port: u16, shared: Arc<Shared>) {
+/// Accepts connections, and has each carried with a generator of its own, drawn from a seed for a purpose.
+async fn serve<F>(
+    front: TcpListener,
+    (seed, purpose): (u64, String),
+    carry: impl Fn(TcpStream, Random) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     let mut connections = JoinSet::new();
     let mut number = 0;
     loop {
@@ -127,10 +136,8 @@ async fn serve(front: TcpListener, member: usize, port: u16, shared: Arc<Shared>
                     continue;
                 }
                 number += 1;
-                let purpose = format!("relay-{member}");
-                let random = Random::for_purpose(shared.seed, &purpose, number);
-                let shared = shared.clone();
-                connections.spawn(relay::carry(stream, (member, port), shared, random));
+                let random = Random::for_purpose(seed, &purpose, number);
+                connections.spawn(carry(stream, random));
             }
             Some(_) = connections.join_next() => {}
         }

@@ -16,13 +16,14 @@ use tokio::time::Instant;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::cluster::{Cluster, POLL_INTERVAL, Setup};
+use crate::control_plane;
 use crate::kubernetes;
 use crate::liveness;
 use crate::load::{Load, Setting};
 use crate::nemesis::Nemesis;
 use crate::observe::{self, Look};
 use crate::record::{self, Recorder, Totals};
-use crate::scenario::Scenario;
+use crate::scenario::{Above, Scenario};
 use crate::schedule::Schedule;
 use crate::summary::{self, Summary};
 use crate::target::Target;
@@ -99,10 +100,11 @@ struct Running<'a> {
 /// # Errors
 /// When not even a folder for the run can be made.
 pub async fn run(plan: &Plan, interrupted: watch::Receiver<bool>) -> Result<Summary> {
-    if plan.scenario.apiservers {
-        return kubernetes::run(plan, interrupted).await;
+    match plan.scenario.above {
+        Above::Apiservers => kubernetes::run(plan, interrupted).await,
+        Above::ControlPlane => control_plane::run(plan, interrupted).await,
+        Above::Nothing => run_with(plan, &Brought::of(plan.scenario), interrupted).await,
     }
-    run_with(plan, &Brought::of(plan.scenario), interrupted).await
 }
 
 /// Runs what was brought in place of the scenario's load, and judges it as any run.
@@ -166,7 +168,9 @@ pub(crate) fn prepare_folder(plan: &Plan) -> Result<()> {
 pub(crate) fn refuse_used(folder: &Path) -> Result<()> {
     let holds = |name: &str| folder.join(name).exists();
     ensure!(
-        !holds(HISTORY_FILE) && !holds(kubernetes::HISTORY_FILE),
+        !holds(HISTORY_FILE)
+            && !holds(kubernetes::HISTORY_FILE)
+            && !holds(control_plane::HISTORY_FILE),
         "{} holds a run already: remove it, or choose another folder with --out",
         folder.display()
     );

@@ -1,7 +1,7 @@
 //! The scenarios: which faults, under which load, and what is looked at most.
 
-use crate::cluster::apiserver_program;
-use crate::schedule::{Aim, FaultKind, Meanwhile, Way};
+use crate::cluster::{Component, parts_program};
+use crate::schedule::{Aim, Blow, FaultKind, Meanwhile, Way};
 use crate::target::Target;
 use crate::workload::{self, Kind};
 
@@ -20,12 +20,23 @@ pub struct Scenario {
     pub focus: &'static str,
     /// Watches ask again and again how far they are.
     pub asks_progress: bool,
-    /// Serializable reads are recorded as linearizable: the run must be found violated. For proving the checker.
+    /// Something is wrong on purpose: the run must be found violated. For proving the judge.
     pub lies: bool,
     /// Members keep a short log, if the target says how.
     pub short_log: bool,
-    /// Clients speak to apiservers on the members.
-    pub apiservers: bool,
+    /// What is started on the members.
+    pub above: Above,
+}
+
+/// What is started on the members of a store, and judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Above {
+    /// Nothing: clients speak to the members.
+    Nothing,
+    /// Apiservers, which clients speak to.
+    Apiservers,
+    /// Apiservers, controllers, schedulers and simulated nodes.
+    ControlPlane,
 }
 
 impl Scenario {
@@ -49,10 +60,11 @@ impl Scenario {
         if program.is_none() && self.faults.iter().any(FaultKind::changes_members) {
             return Some("members are added and removed only where they are started here");
         }
-        if self.apiservers && program.is_none() {
+        let has_parts = self.above != Above::Nothing;
+        if has_parts && program.is_none() {
             return Some("apiservers are started only on members that are started here");
         }
-        if self.apiservers && apiserver_program().is_none() {
+        if has_parts && parts_program().is_none() {
             return Some("no mainstay is built to start apiservers from");
         }
         let damages = self.faults.contains(&FaultKind::Damage);
@@ -88,7 +100,7 @@ const fn row(
         asks_progress: false,
         lies: false,
         short_log: false,
-        apiservers: false,
+        above: Above::Nothing,
     }
 }
 
@@ -307,20 +319,53 @@ pub const SCENARIOS: &[Scenario] = &[
         "all of it",
     ),
     Scenario {
-        apiservers: true,
+        above: Above::Apiservers,
         ..row(
             "kubernetes",
             "clients and informers of three apiservers, while members and apiservers are killed, frozen and cut off",
             &[
                 FaultKind::Kill(Random),
-                FaultKind::KillApiserver,
+                FaultKind::Part(Blow::Kill, Component::Apiserver, Random),
                 FaultKind::Kill(Leader),
-                FaultKind::PauseApiserver,
+                FaultKind::Part(Blow::Pause, Component::Apiserver, Random),
                 FaultKind::Isolate(Random),
-                FaultKind::KillApiserver,
+                FaultKind::Part(Blow::Kill, Component::Apiserver, Random),
             ],
             &[],
             "no acknowledged write is lost, no list is stale, no watch misses an event",
+        )
+    },
+    Scenario {
+        above: Above::ControlPlane,
+        ..row(
+            "control-plane",
+            "stores, apiservers, controllers, schedulers and nodes are killed, frozen and cut off while workloads roll",
+            &[
+                FaultKind::Part(Blow::Kill, Component::Controllers, Leader),
+                FaultKind::Part(Blow::Pause, Component::Scheduler, Leader),
+                FaultKind::Part(Blow::Cut, Component::Controllers, Leader),
+                FaultKind::Part(Blow::Kill, Component::Apiserver, Random),
+                FaultKind::Kill(Leader),
+                FaultKind::Part(Blow::Pause, Component::Controllers, Leader),
+                FaultKind::Part(Blow::NoAnswers, Component::Controllers, Leader),
+                FaultKind::Part(Blow::Cut, Component::Apiserver, Random),
+                FaultKind::Part(Blow::Kill, Component::Node, Random),
+                FaultKind::Part(Blow::Cut, Component::Scheduler, Leader),
+                FaultKind::Part(Blow::Pause, Component::Apiserver, Random),
+                FaultKind::Part(Blow::NoAnswers, Component::Apiserver, Random),
+                FaultKind::Isolate(Leader),
+                FaultKind::Part(Blow::Pause, Component::Node, Random),
+                FaultKind::Part(Blow::Kill, Component::Scheduler, Leader),
+                FaultKind::Part(Blow::NoAnswers, Component::Scheduler, Leader),
+                FaultKind::Part(Blow::Cut, Component::Node, Random),
+                FaultKind::Pause(Leader),
+                FaultKind::Part(Blow::Kill, Component::Controllers, Random),
+                FaultKind::Part(Blow::Pause, Component::Controllers, Random),
+                FaultKind::Part(Blow::Cut, Component::Controllers, Random),
+                FaultKind::Part(Blow::Pause, Component::Scheduler, Random),
+            ],
+            &[],
+            "desired equals observed in the end, as without faults; nothing is bound, run or counted twice",
         )
     },
     row(
@@ -338,6 +383,17 @@ pub const SCENARIOS: &[Scenario] = &[
             &[],
             &[Kind::Registers, Kind::Txn],
             "no event comes at or below a revision that was reported as reached",
+        )
+    },
+    Scenario {
+        above: Above::ControlPlane,
+        lies: true,
+        ..row(
+            "many-leaders",
+            "nothing is broken, and every process of controllers leads: must be found violated",
+            &[],
+            &[],
+            "the judge of a control plane",
         )
     },
     Scenario {

@@ -23,8 +23,9 @@ const ETCD_IN_CI: &str = "kill-leader,isolate-follower";
 /// Clients of apiservers have to start more than those of a store, and have more that can break.
 const APISERVERS: &str = "kubernetes";
 const APISERVERS_CI_SECONDS: u64 = 20;
-/// Must be found violated: a judge that passes it is asleep.
+/// Must be found violated: a judge that passes them is asleep. The first is one of a store, the second of a control plane.
 const CANARY: &str = "stale-reads";
+const CONTROL_PLANE_CANARY: &str = "many-leaders";
 /// Seeds are short enough to be typed again.
 const SEED_BOUND: u64 = 1_000_000;
 /// The exit codes of `chaos`.
@@ -127,6 +128,8 @@ impl Session {
 
     fn night(&mut self, seed: u64) -> Result<()> {
         self.canary(seed)?;
+        let on_ours = (seed + 1, CI_SECONDS);
+        self.expect(VIOLATED, "ours", CONTROL_PLANE_CANARY, on_ours)?;
         for also in ["selftest", "sim"] {
             self.also(also, seed)?;
         }
@@ -146,7 +149,10 @@ impl Session {
         let output = Command::new(&self.program).arg("list").output()?;
         let text = String::from_utf8(output.stdout).context("chaos list printed no text")?;
         let names = text.lines().filter(|line| !line.starts_with(' '));
-        let count = names.filter(|line| !line.starts_with(CANARY)).count();
+        let canaries = [CANARY, CONTROL_PLANE_CANARY];
+        let count = names
+            .filter(|line| !canaries.iter().any(|canary| line.starts_with(canary)))
+            .count();
         ensure!(count > 0, "chaos lists no scenarios");
         Ok(count)
     }

@@ -24,11 +24,11 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most bytes of one answer, and of one line of a watch.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// Who a client is, for apiservers that are started with it.
-pub(super) const TOKEN: &str = "chaos-token";
+pub(crate) const TOKEN: &str = "chaos-token";
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoAnswer {
+pub(crate) enum NoAnswer {
     /// The request never left.
     #[error("not sent: {0}")]
     NotSent(String),
@@ -39,22 +39,22 @@ pub(super) enum NoAnswer {
 
 /// An answer.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
-    pub(super) code: u16,
-    pub(super) body: Value,
+pub(crate) struct Answer {
+    pub(crate) code: u16,
+    pub(crate) body: Value,
 }
 
 /// What is asked of a server.
 #[derive(Debug, Clone)]
-pub(super) struct Ask {
-    pub(super) method: Method,
-    pub(super) path: String,
+pub(crate) struct Ask {
+    pub(crate) method: Method,
+    pub(crate) path: String,
     /// What the body is, and the body.
-    pub(super) body: Option<(&'static str, Value)>,
+    pub(crate) body: Option<(&'static str, Value)>,
 }
 
 impl Ask {
-    pub(super) fn get(path: impl Into<String>) -> Ask {
+    pub(crate) fn get(path: impl Into<String>) -> Ask {
         Ask {
             method: Method::GET,
             path: path.into(),
@@ -65,7 +65,7 @@ impl Ask {
 
 /// Where an apiserver is, and a connection to it while there is one.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     port: u16,
     tls: Arc<ClientConfig>,
     connection: Option<SendRequest<Full<Bytes>>>,
@@ -73,7 +73,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(port: u16) -> Client {
+    pub(crate) fn new(port: u16) -> Client {
         Client {
             port,
             tls: trusting(),
@@ -83,12 +83,12 @@ impl Client {
     }
 
     /// Speaks to another server from now on.
-    pub(super) fn turn_to(&mut self, port: u16) {
+    pub(crate) fn turn_to(&mut self, port: u16) {
         *self = Client::new(port);
     }
 
     /// Asks, and waits for the whole answer.
-    pub(super) async fn ask(&mut self, ask: Ask) -> Result<Answer, NoAnswer> {
+    pub(crate) async fn ask(&mut self, ask: Ask) -> Result<Answer, NoAnswer> {
         let (code, body) = self.begin(ask).await?;
         let whole = timeout(
             ANSWER_TIMEOUT,
@@ -105,7 +105,7 @@ impl Client {
     }
 
     /// Asks, and leaves the answer's body to be read piece by piece.
-    pub(super) async fn begin(&mut self, ask: Ask) -> Result<(u16, Incoming), NoAnswer> {
+    pub(crate) async fn begin(&mut self, ask: Ask) -> Result<(u16, Incoming), NoAnswer> {
         let mut connection = match self.connection.take() {
             Some(connection) if !connection.is_closed() => connection,
             _ => self.connect().await.map_err(NoAnswer::NotSent)?,
@@ -172,13 +172,13 @@ impl Client {
 
 /// Lines of a watch.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     body: Incoming,
     rest: Vec<u8>,
 }
 
 impl Lines {
-    pub(super) fn new(body: Incoming) -> Lines {
+    pub(crate) fn new(body: Incoming) -> Lines {
         Lines {
             body,
             rest: Vec::new(),
@@ -186,7 +186,7 @@ impl Lines {
     }
 
     /// The next line; none when the stream ends, however it does. May be dropped while it waits.
-    pub(super) async fn next(&mut self) -> Option<Vec<u8>> {
+    pub(crate) async fn next(&mut self) -> Option<Vec<u8>> {
         loop {
             if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
                 return Some(self.rest.drain(..=end).collect());

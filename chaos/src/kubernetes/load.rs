@@ -45,7 +45,7 @@ pub(super) struct Load {
 }
 
 /// Waits until every apiserver is ready.
-pub(super) async fn wait_ready(ports: &[u16], limit: Duration) -> Result<()> {
+pub(crate) async fn wait_ready(ports: &[u16], limit: Duration) -> Result<()> {
     for port in ports {
         insist(*port, &Ask::get("/readyz"), limit)
             .await

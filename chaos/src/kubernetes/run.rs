@@ -11,7 +11,7 @@ use super::load::{Load, Setting, wait_ready};
 use super::record::{self, Recorder};
 use super::{HISTORY_FILE, judge_stored};
 use crate::clock::Clock;
-use crate::cluster::{Cluster, POLL_INTERVAL, Setup, apiserver_name, apiserver_program};
+use crate::cluster::{Cluster, Ground, POLL_INTERVAL, Setup, parts_program};
 use crate::nemesis::Nemesis;
 use crate::run::{Plan, prepare_folder};
 use crate::summary::{self, Facts, Summary};
@@ -101,16 +101,19 @@ impl Running<'_> {
     }
 
     async fn start(&mut self, cluster: &mut Cluster, urls: &[String]) -> Result<Load> {
-        let program = apiserver_program().context("no mainstay is built")?;
+        let program = parts_program().context("no mainstay is built")?;
         cluster.start_all()?;
         let mut interrupted = self.interrupted.clone();
         let starting = async {
             liveness::wait(urls, self.limit)
                 .await
                 .context("the cluster did not start")?;
-            cluster
-                .start_apiservers(&program, &self.plan.folder, TOKEN)
-                .await?;
+            let ground = Ground {
+                program: &program,
+                folder: &self.plan.folder,
+                elects: true,
+            };
+            cluster.start_apiservers(ground, TOKEN).await?;
             let setting = Setting {
                 ports: cluster.apiserver_ports(),
                 recorder: self.recorder.clone(),
@@ -196,29 +199,7 @@ impl Running<'_> {
     }
 
     fn look_at_processes(&mut self, cluster: &mut Cluster) {
-        for member in 0..cluster.size() {
-            if let Some(ended) = cluster.ended(member) {
-                let words = format!("{} {ended} at the end", cluster.name(member));
-                self.facts.violations.push(words);
-            }
-            let log = cluster.log_since_start(member).unwrap_or_default();
-            self.look_for_panic(&cluster.name(member), &log);
-        }
-        for number in 0..cluster.apiservers() {
-            let name = apiserver_name(number);
-            if let Some(ended) = cluster.apiserver_ended(number) {
-                let words = format!("{name} {ended} at the end");
-                self.facts.violations.push(words);
-            }
-            let log = cluster.apiserver_log(number).unwrap_or_default();
-            self.look_for_panic(&name, &log);
-        }
-    }
-
-    fn look_for_panic(&mut self, name: &str, log: &str) {
-        if let Some(line) = summary::panic_in(log) {
-            let words = format!("{name} has logged a panic: {line}");
-            self.facts.violations.push(words);
-        }
+        let found = cluster.faults_of_processes();
+        self.facts.violations.extend(found);
     }
 }

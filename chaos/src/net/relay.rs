@@ -32,16 +32,26 @@ impl Broken {
 
 /// Carries one connection to `member`, which listens on `port`, until it ends.
 pub(super) async fn carry(
-    mut dialling: TcpStream,
+    dialling: TcpStream,
     (member, port): (usize, u16),
     shared: Arc<Shared>,
-    mut random: Random,
+    random: Random,
 ) {
     let Some(from) = dialler(&dialling, &shared).await else {
         return;
     };
     let out = &shared.links[from][member];
     let back = &shared.links[member][from];
+    between(dialling, port, (out, back), random).await;
+}
+
+/// Carries one connection to `port` through the links there and back, until it ends.
+pub(super) async fn between(
+    mut dialling: TcpStream,
+    port: u16,
+    (out, back): (&Link, &Link),
+    mut random: Random,
+) {
     // A handshake needs both directions.
     if !open(out).await || !open(back).await {
         return;

@@ -1,6 +1,7 @@
 //! One step after the other, drawn from a seed.
 
-use super::{Aim, Fault, FaultKind, Step, Wanted};
+use super::{Aim, Blow, Fault, FaultKind, Step, Wanted};
+use crate::cluster::{Component, LEASE_SECONDS};
 use crate::random::Random;
 
 /// Bounds of the quiet time behind a fault, in milliseconds.
@@ -78,9 +79,28 @@ fn draw_fault(kind: FaultKind, random: &mut Random) -> (Fault, u64) {
         FaultKind::Overlap(meanwhile) => (Fault::Overlap { meanwhile }, random.between(500, 3_000)),
         FaultKind::LongAway => (Fault::LongAway, random.between(500, 2_500)),
         FaultKind::Replace(aim) => (Fault::Replace { aim }, random.between(0, 1_500)),
-        FaultKind::KillApiserver => (Fault::KillApiserver, random.between(200, 3_000)),
-        FaultKind::PauseApiserver => (Fault::PauseApiserver, random.between(300, 4_000)),
+        FaultKind::Part(blow, component, aim) => {
+            let fault = Fault::Part {
+                blow,
+                component,
+                aim,
+            };
+            (fault, draw_blow(blow, component, random))
+        }
         FaultKind::Churn(aim) => (Fault::Churn { aim }, random.between(0, 1_500)),
+    }
+}
+
+/// How long a part is away. Of those that are elected, half as long as others wait at least, so that another leads.
+fn draw_blow(blow: Blow, component: Component, random: &mut Random) -> u64 {
+    let outlives_lease = component.lease().is_some() && random.percent(50);
+    match (blow, component) {
+        (Blow::Kill, _) => random.between(200, 3_000),
+        (Blow::Pause | Blow::Cut | Blow::NoAnswers, _) if outlives_lease => {
+            LEASE_SECONDS * 1_000 + random.between(1_500, 4_000)
+        }
+        (Blow::Pause, _) => random.between(300, 4_000),
+        (Blow::Cut | Blow::NoAnswers, _) => random.between(1_500, 5_000),
     }
 }
 
