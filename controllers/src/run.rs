@@ -34,11 +34,8 @@ async fn serve(options: &Options) -> Result<()> {
     Telemetry::of_verbosity(options.verbosity).install()?;
     let mut signals = Signals::install().context("cannot handle signals")?;
     let material = Material::load(&options.signing)?;
-    let config = Config::from_kubeconfig(&options.kubeconfig)?;
-    let client = Client::new(Config {
-        user_agent: AGENT.to_owned(),
-        ..config
-    })?;
+    let config = Config::from_kubeconfig(&options.kubeconfig)?.with_user_agent(AGENT);
+    let client = Client::new(config)?;
     let tasks = Tasks::new();
     if options.secure_port != 0 {
         let page = Page::bind(options.bind_address, options.secure_port).await?;
