@@ -38,8 +38,8 @@ pub fn run(options: Options) -> ExitCode {
 /// When they cannot start, one of them fails, or the lease is lost.
 pub async fn serve(options: Options, stop: CancellationToken) -> Result<()> {
     let material = Material::load(&options.signing)?;
-    let config = Config::from_kubeconfig(&options.kubeconfig)?;
-    let client = Client::new(config.with_user_agent(AGENT))?;
+    let config = Config::from_kubeconfig(&options.kubeconfig)?.with_user_agent(AGENT);
+    let client = Client::new(config)?;
     let (tasks, standing, queues) = (Tasks::new(), Standing::default(), Queues::default());
     let settings = options.election();
     let counted = queues.clone();

@@ -1,15 +1,17 @@
 //! Which owners have a turn when their pods change, and what their earlier turns awaited of those.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Change, Key, Kind, Store, WorkQueue};
+use client::{Change, Key, Kind, Next, Store, WorkQueue};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use objects::selector::label::Selector;
 
+use crate::context::Context;
 use crate::expectations::Expectations;
-use crate::{owners, selectors};
+use crate::{claims, owners, selectors};
 
 /// After this an owner whose writes have not shown has a turn all the same.
 pub(crate) const AWAITED_MAX: Duration = Duration::from_secs(5 * 60 + 1);
@@ -19,14 +21,47 @@ pub(crate) struct Turns<K> {
     pub(crate) owners: Store<K>,
     pub(crate) queue: Arc<WorkQueue<Key>>,
     pub(crate) expectations: Expectations<Key>,
-    pub(crate) selector: fn(&K) -> Result<Selector, String>,
+    selector: fn(&K) -> Result<Selector, String>,
     /// How long changes of pods are gathered before their owner's turn.
-    pub(crate) delay: Duration,
+    delay: Duration,
 }
 
 impl<K: Kind> Turns<K> {
+    /// The turns of all owners of a kind, in a queue of that name. Their pods are found by them.
+    pub(crate) fn of(
+        context: &Context,
+        queue: &'static str,
+        selector: fn(&K) -> Result<Selector, String>,
+        delay: Duration,
+    ) -> Arc<Turns<K>> {
+        claims::index(&context.informers.of::<Pod>());
+        Arc::new(Turns {
+            owners: context.informers.of::<K>().store(),
+            queue: context.queue(queue),
+            expectations: Expectations::default(),
+            selector,
+            delay,
+        })
+    }
+
+    /// Has them when something changes, after what the controller itself does about that, and begins with them.
+    pub(crate) fn start<F, S, E>(self: &Arc<Self>, context: &Context, work: (&str, usize), sync: F)
+    where
+        F: Fn(Key) -> S + Send + Sync + 'static,
+        S: Future<Output = Result<Next, E>> + Send + 'static,
+        E: Display + Send + 'static,
+    {
+        let turns = self.clone();
+        let owners = context.informers.of::<K>();
+        owners.on_change(move |change| turns.owner_changed(change));
+        let turns = self.clone();
+        let pods = context.informers.of::<Pod>();
+        pods.on_change(move |change| turns.pod_changed(change));
+        context.work(work, self.queue.clone(), context.synced(), sync);
+    }
+
     /// An owner was made or changed, or is gone.
-    pub(crate) fn owner_changed(&self, change: &Change<K>) {
+    fn owner_changed(&self, change: &Change<K>) {
         let key = Key::of(change.object().as_ref());
         if let Change::Deleted(_) = change {
             self.expectations.forget(&key);
@@ -34,7 +69,7 @@ impl<K: Kind> Turns<K> {
         self.queue.add(key);
     }
 
-    pub(crate) fn pod_changed(&self, change: &Change<Pod>) {
+    fn pod_changed(&self, change: &Change<Pod>) {
         match change {
             Change::Added(pod) if pod.metadata.deletion_timestamp.is_some() => self.going(pod),
             Change::Added(pod) => match self.owner(&pod.metadata) {

@@ -167,19 +167,35 @@ impl Controller {
         if memory != Memory::default() {
             self.memories.lock().insert(name.to_owned(), memory);
         }
-        let mut next = Next::Done;
+        self.carry_out(&seen, &on_node, steps).await
+    }
+
+    /// Does all that can be done, though a part of it may fail.
+    async fn carry_out(&self, seen: &Seen<'_>, on_node: &str, steps: Vec<Step>) -> Result<Next> {
+        let (mut look_in, mut first_error) = (None, None);
         for step in steps {
-            match step {
-                Step::Attach { node } => self.attach(&seen, &node).await?,
+            let done = match step {
+                Step::Attach { node } => self.attach(seen, &node).await,
                 Step::Detach {
                     attachment,
                     is_forced,
-                } => self.detach(&attachment, &on_node, is_forced).await?,
-                Step::Tell { pod, event } => self.teller.tell(&*pod, &event),
-                Step::Look(left) => next = Next::After(left.unsigned_abs()),
-            }
+                } => self.detach(&attachment, on_node, is_forced).await,
+                Step::Tell { pod, event } => {
+                    self.teller.tell(&*pod, &event);
+                    Ok(())
+                }
+                Step::Look(left) => {
+                    let left = left.unsigned_abs();
+                    look_in = Some(look_in.map_or(left, |sooner: Duration| sooner.min(left)));
+                    Ok(())
+                }
+            };
+            first_error = first_error.or(done.err());
         }
-        Ok(next)
+        match first_error {
+            Some(error) => Err(error),
+            None => Ok(look_in.map_or(Next::Done, Next::After)),
+        }
     }
 
     /// The pods that need a volume at their nodes.
@@ -259,20 +275,22 @@ impl Controller {
         let key = Key::of(attachment);
         self.going.lock().insert(key.name.clone());
         let done = self.detach_from_node(attachment, volume, is_forced).await;
-        if done.is_err() {
+        // Once it goes, everybody sees that of itself.
+        if !matches!(done, Ok(true)) {
             self.going.lock().remove(&key.name);
             self.queue
                 .add(Item::Node(attachment.spec.node_name.clone()));
         }
-        done
+        done.map(drop)
     }
 
+    /// Whether the attachment begins to go now.
     async fn detach_from_node(
         &self,
         attachment: &VolumeAttachment,
         volume: &str,
         is_forced: bool,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let node = Key::new("", &*attachment.spec.node_name);
         match self.client.get::<Node>(&node).await {
             Ok(mut live) => {
@@ -290,8 +308,9 @@ impl Controller {
         let key = Key::of(attachment);
         tracing::info!(node = %node, volume, is_forced, "detaching a volume");
         match self.client.delete::<VolumeAttachment>(&key, &options).await {
-            Err(error) if !error.is_not_found() => Err(error.into()),
-            _ => Ok(()),
+            Ok(()) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 

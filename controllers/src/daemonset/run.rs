@@ -17,7 +17,6 @@ use super::eligible;
 use crate::claims::{self, Unclaimed};
 use crate::context::Context;
 use crate::events::Event;
-use crate::expectations::Expectations;
 use crate::pod_writes::PodWrites;
 use crate::revisions::{REVISION_LABEL, keep};
 use crate::telling::Teller;
@@ -29,51 +28,30 @@ const REVISIONS_DEFAULT: i32 = 10;
 
 /// Starts the controller.
 pub(crate) fn start(context: &Context) {
-    let (sets, nodes) = (
-        context.informers.of::<DaemonSet>(),
+    let (nodes, revisions) = (
         context.informers.of::<Node>(),
-    );
-    let (pods, revisions) = (
-        context.informers.of::<Pod>(),
         context.informers.of::<ControllerRevision>(),
     );
-    claims::index(&pods);
     claims::index(&revisions);
-    let queue = context.queue("daemonset");
+    let selector = |set: &DaemonSet| selectors::read(set.spec.as_ref().map(|spec| &spec.selector));
+    let turns = Turns::of(context, "daemonset", selector, Duration::ZERO);
     let controller = Arc::new(Controller {
         client: context.client.clone(),
         teller: Teller::new(context, "daemonset-controller"),
         nodes: nodes.store(),
-        pods: pods.store(),
+        pods: context.informers.of().store(),
         revisions: revisions.store(),
-        turns: Turns {
-            owners: sets.store(),
-            queue: queue.clone(),
-            expectations: Expectations::default(),
-            selector: |set: &DaemonSet| {
-                selectors::read(set.spec.as_ref().map(|spec| &spec.selector))
-            },
-            delay: Duration::ZERO,
-        },
+        turns: turns.clone(),
         written: Written::default(),
         backoff: Mutex::new(HashMap::new()),
     });
     let told = controller.clone();
-    sets.on_change(move |change| told.turns.owner_changed(change));
-    let told = controller.clone();
-    pods.on_change(move |change| told.turns.pod_changed(change));
-    let told = controller.clone();
     nodes.on_change(move |change| told.node_changed(change));
     let workers = context.options.workers.concurrent_daemonset_syncs;
-    context.work(
-        ("daemonset-controller", workers),
-        queue,
-        context.synced(),
-        move |key: Key| {
-            let controller = controller.clone();
-            async move { controller.sync(&key).await }
-        },
-    );
+    turns.start(context, ("daemonset-controller", workers), move |key| {
+        let controller = controller.clone();
+        async move { controller.sync(&key).await }
+    });
 }
 
 /// Why a turn has to be taken again.
@@ -91,7 +69,7 @@ struct Controller {
     nodes: Store<Node>,
     pods: Store<Pod>,
     revisions: Store<ControllerRevision>,
-    turns: Turns<DaemonSet>,
+    turns: Arc<Turns<DaemonSet>>,
     written: Written<Key>,
     backoff: Mutex<HashMap<Key, Backoff>>,
 }

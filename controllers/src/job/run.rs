@@ -34,36 +34,23 @@ const MANAGER: &str = "kubernetes.io/job-controller";
 /// Starts the controller.
 pub(crate) fn start(context: &Context) {
     let (jobs, pods) = (context.informers.of::<Job>(), context.informers.of::<Pod>());
-    claims::index(&pods);
-    let queue = context.queue("job");
+    let selector =
+        |job: &Job| selectors::read(job.spec.as_ref().and_then(|spec| spec.selector.as_ref()));
+    let turns = Turns::of(context, "job", selector, GATHER);
     let controller = Arc::new(Controller {
         client: context.client.clone(),
         teller: Teller::new(context, "job-controller"),
         pods: pods.store(),
-        turns: Turns {
-            owners: jobs.store(),
-            queue: queue.clone(),
-            expectations: Expectations::default(),
-            selector: |job: &Job| {
-                selectors::read(job.spec.as_ref().and_then(|spec| spec.selector.as_ref()))
-            },
-            delay: GATHER,
-        },
+        turns: turns.clone(),
         releases: Expectations::default(),
         written: Written::default(),
         failures: Mutex::new(HashMap::new()),
         orphans: context.queue("job_orphan_pod"),
     });
     let told = controller.clone();
-    jobs.on_change(move |change| {
-        told.turns.owner_changed(change);
-        told.job_changed(change);
-    });
+    jobs.on_change(move |change| told.job_changed(change));
     let told = controller.clone();
-    pods.on_change(move |change| {
-        told.pod_changed(change);
-        told.turns.pod_changed(change);
-    });
+    pods.on_change(move |change| told.pod_changed(change));
     let workers = context.options.workers.concurrent_job_syncs;
     let orphans = controller.orphans.clone();
     let of_orphans = controller.clone();
@@ -76,15 +63,10 @@ pub(crate) fn start(context: &Context) {
             async move { controller.release_orphan(&key).await }
         },
     );
-    context.work(
-        ("job-controller", workers),
-        queue,
-        context.synced(),
-        move |key: Key| {
-            let controller = controller.clone();
-            async move { controller.sync(&key).await }
-        },
-    );
+    turns.start(context, ("job-controller", workers), move |key| {
+        let controller = controller.clone();
+        async move { controller.sync(&key).await }
+    });
 }
 
 /// Why a turn has to be taken again.
@@ -100,7 +82,7 @@ struct Controller {
     client: Client,
     teller: Teller,
     pods: Store<Pod>,
-    turns: Turns<Job>,
+    turns: Arc<Turns<Job>>,
     /// Finalizers that were taken off and whose absence has not been seen.
     releases: Expectations<Key>,
     written: Written<Key>,

@@ -13,7 +13,6 @@ use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 use super::{Change, Seen, change, look_again, next_turn, status};
 use crate::claims::{self, Unclaimed};
 use crate::context::Context;
-use crate::expectations::Expectations;
 use crate::pod_writes::{PodId, PodWrites};
 use crate::telling::Teller;
 use crate::turns::Turns;
@@ -39,28 +38,16 @@ fn start_for<K: Replicator>(
     (name, queue): (&'static str, &'static str),
     workers: usize,
 ) {
-    let (sets, pods) = (context.informers.of::<K>(), context.informers.of::<Pod>());
-    claims::index(&sets);
-    claims::index(&pods);
-    let queue = context.queue(queue);
+    claims::index(&context.informers.of::<K>());
+    let turns = Turns::of(context, queue, K::selector, Duration::ZERO);
     let controller = Arc::new(Controller {
         client: context.client.clone(),
         teller: Teller::new(context, K::COMPONENT),
-        pods: pods.store(),
-        turns: Turns {
-            owners: sets.store(),
-            queue: queue.clone(),
-            expectations: Expectations::default(),
-            selector: K::selector,
-            delay: Duration::ZERO,
-        },
+        pods: context.informers.of().store(),
+        turns: turns.clone(),
         written: Written::default(),
     });
-    let told = controller.clone();
-    sets.on_change(move |change| told.turns.owner_changed(change));
-    let told = controller.clone();
-    pods.on_change(move |change| told.turns.pod_changed(change));
-    context.work((name, workers), queue, context.synced(), move |key: Key| {
+    turns.start(context, (name, workers), move |key| {
         let controller = controller.clone();
         async move { controller.sync(&key).await }
     });
@@ -82,7 +69,7 @@ struct Controller<K> {
     client: Client,
     teller: Teller,
     pods: Store<Pod>,
-    turns: Turns<K>,
+    turns: Arc<Turns<K>>,
     written: Written<Key>,
 }
 

@@ -18,7 +18,6 @@ use super::identity;
 use crate::claims::{self, Unclaimed};
 use crate::context::Context;
 use crate::events::Event;
-use crate::expectations::Expectations;
 use crate::revisions::{self, keep};
 use crate::telling::Teller;
 use crate::turns::Turns;
@@ -29,38 +28,23 @@ const REVISIONS_DEFAULT: i32 = 10;
 
 /// Starts the controller.
 pub(crate) fn start(context: &Context) {
-    let (sets, pods) = (
-        context.informers.of::<StatefulSet>(),
-        context.informers.of::<Pod>(),
-    );
     let (claims, revisions) = (
         context.informers.of::<PersistentVolumeClaim>(),
         context.informers.of::<ControllerRevision>(),
     );
-    claims::index(&pods);
     claims::index(&revisions);
-    let queue = context.queue("statefulset");
+    let selector =
+        |set: &StatefulSet| selectors::read(set.spec.as_ref().map(|spec| &spec.selector));
+    let turns = Turns::of(context, "statefulset", selector, Duration::ZERO);
     let controller = Arc::new(Controller {
         client: context.client.clone(),
         teller: Teller::new(context, "statefulset-controller"),
-        pods: pods.store(),
+        pods: context.informers.of().store(),
         claims: claims.store(),
         revisions: revisions.store(),
-        turns: Turns {
-            owners: sets.store(),
-            queue: queue.clone(),
-            expectations: Expectations::default(),
-            selector: |set: &StatefulSet| {
-                selectors::read(set.spec.as_ref().map(|spec| &spec.selector))
-            },
-            delay: Duration::ZERO,
-        },
+        turns: turns.clone(),
         written: Written::default(),
     });
-    let told = controller.clone();
-    sets.on_change(move |change| told.turns.owner_changed(change));
-    let told = controller.clone();
-    pods.on_change(move |change| told.turns.pod_changed(change));
     let told = controller.clone();
     claims.on_change(move |change| {
         if let Change::Deleted(claim) = change {
@@ -68,15 +52,10 @@ pub(crate) fn start(context: &Context) {
         }
     });
     let workers = context.options.workers.concurrent_statefulset_syncs;
-    context.work(
-        ("statefulset-controller", workers),
-        queue,
-        context.synced(),
-        move |key: Key| {
-            let controller = controller.clone();
-            async move { controller.sync(&key).await }
-        },
-    );
+    turns.start(context, ("statefulset-controller", workers), move |key| {
+        let controller = controller.clone();
+        async move { controller.sync(&key).await }
+    });
 }
 
 /// Why a turn has to be taken again.
@@ -94,7 +73,7 @@ struct Controller {
     pods: Store<Pod>,
     claims: Store<PersistentVolumeClaim>,
     revisions: Store<ControllerRevision>,
-    turns: Turns<StatefulSet>,
+    turns: Arc<Turns<StatefulSet>>,
     written: Written<Key>,
 }
 
