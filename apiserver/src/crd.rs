@@ -250,10 +250,7 @@ fn served(definition: &Value, webhooks: &Arc<Caller>) -> Vec<Arc<Served>> {
                 is_only_version: versions.len() == 1,
                 conversion: conversion.clone(),
             };
-            Arc::new(Served {
-                resource,
-                origin: Origin::Custom(Box::new(custom)),
-            })
+            Arc::new(Served::new(resource, Origin::Custom(Box::new(custom))))
         })
         .collect()
 }

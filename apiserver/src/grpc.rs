@@ -104,7 +104,8 @@ impl Objects for Api {
     async fn create(&self, request: Request<api::CreateRequest>) -> Answer<api::WriteResponse> {
         let answering = async {
             let (caller, message) = self.open(request)?;
-            Ok(Response::new(writes::create(&caller, &message).await?))
+            let made = writes::create(&caller, &message).await?;
+            Ok(Response::new(made.answer(true)))
         };
         self.counted("Create", answering).await
     }
@@ -112,7 +113,8 @@ impl Objects for Api {
     async fn update(&self, request: Request<api::UpdateRequest>) -> Answer<api::WriteResponse> {
         let answering = async {
             let (caller, message) = self.open(request)?;
-            Ok(Response::new(writes::update(&caller, &message).await?))
+            let made = writes::update(&caller, &message).await?;
+            Ok(Response::new(made.answer(true)))
         };
         self.counted("Update", answering).await
     }
@@ -120,7 +122,8 @@ impl Objects for Api {
     async fn patch(&self, request: Request<api::PatchRequest>) -> Answer<api::WriteResponse> {
         let answering = async {
             let (caller, message) = self.open(request)?;
-            Ok(Response::new(writes::patch(&caller, &message).await?))
+            let made = writes::patch(&caller, &message).await?;
+            Ok(Response::new(made.answer(true)))
         };
         self.counted("Patch", answering).await
     }
@@ -128,7 +131,8 @@ impl Objects for Api {
     async fn apply(&self, request: Request<api::ApplyRequest>) -> Answer<api::WriteResponse> {
         let answering = async {
             let (caller, message) = self.open(request)?;
-            Ok(Response::new(writes::apply(&caller, &message).await?))
+            let made = writes::apply(&caller, &message).await?;
+            Ok(Response::new(made.answer(true)))
         };
         self.counted("Apply", answering).await
     }
@@ -136,7 +140,8 @@ impl Objects for Api {
     async fn delete(&self, request: Request<api::DeleteRequest>) -> Answer<api::DeleteResponse> {
         let answering = async {
             let (caller, message) = self.open(request)?;
-            Ok(Response::new(writes::delete(&caller, &message).await?))
+            let made = writes::delete(&caller, &message).await?;
+            Ok(Response::new(made.answer(true)))
         };
         self.counted("Delete", answering).await
     }

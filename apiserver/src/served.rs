@@ -1,11 +1,13 @@
 //! The resources that are served now: the built-in ones, and those that CRDs define.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use objects::Value;
 use objects::catalog::{Catalog, Resource, Subresource};
 use objects::crd::Version;
+use objects::patch::apply;
 use objects::schema::{At, NodeId};
 use objects::status::{Reason, Status};
 use tokio::sync::watch;
@@ -23,6 +25,8 @@ const WHOLE_RETRY_SECONDS: u32 = 5;
 pub struct Served {
     pub resource: Resource,
     pub origin: Origin,
+    /// An object that sets nothing, once somebody asked for it.
+    empty: OnceLock<Value>,
 }
 
 /// Who defines a resource.
@@ -48,6 +52,27 @@ pub struct Custom {
 }
 
 impl Served {
+    #[must_use]
+    pub fn new(resource: Resource, origin: Origin) -> Served {
+        Served {
+            resource,
+            origin,
+            empty: OnceLock::new(),
+        }
+    }
+
+    /// An object that sets nothing, with what built-in kinds have all the same.
+    #[must_use]
+    pub fn empty(&self) -> &Value {
+        self.empty.get_or_init(|| {
+            if self.is_custom() {
+                Value::Object(objects::Map::new())
+            } else {
+                apply::empty(self.at())
+            }
+        })
+    }
+
     /// The type of its objects.
     #[must_use]
     pub fn at(&self) -> At<'_> {
@@ -231,12 +256,7 @@ impl Default for Resources {
         let all = Catalog::builtin()
             .resources
             .iter()
-            .map(|resource| {
-                Arc::new(Served {
-                    resource: resource.clone(),
-                    origin: Origin::Builtin,
-                })
-            })
+            .map(|resource| Arc::new(Served::new(resource.clone(), Origin::Builtin)))
             .chain(usage::served())
             .collect();
         Resources {

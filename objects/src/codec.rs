@@ -4,6 +4,7 @@ use crate::Value;
 
 pub mod duration;
 pub mod json;
+pub mod outline;
 pub mod protobuf;
 pub mod time;
 pub mod yaml;

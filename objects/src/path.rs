@@ -25,7 +25,7 @@ impl Path {
         if self.0.is_empty() {
             return Path::new(name);
         }
-        Path(format!("{}.{name}", self.0))
+        Path([&self.0, ".", name].concat())
     }
 
     /// An element of a list.
@@ -37,7 +37,7 @@ impl Path {
     /// A value of a map.
     #[must_use]
     pub fn key(&self, key: &str) -> Path {
-        Path(format!("{}[{key}]", self.0))
+        Path([&self.0, "[", key, "]"].concat())
     }
 
     #[must_use]

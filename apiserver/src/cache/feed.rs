@@ -352,6 +352,9 @@ impl Runner {
 
     /// An object that cannot be read is as one that is not there; the log says so.
     fn decode(&self, key: &str, value: &[u8], revision: i64) -> Option<Object> {
+        if let Some(object) = Object::of_text(value, revision) {
+            return Some(object);
+        }
         match (self.decode)(key, value) {
             Ok(value) => Some(Object::new(value, revision)),
             Err(why) => {

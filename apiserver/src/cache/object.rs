@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use objects::codec::outline::Outline;
 use objects::selector::selectable;
 use objects::{Map, Value, meta};
 use parking_lot::RwLock;
@@ -47,6 +48,23 @@ impl Object {
         }
     }
 
+    /// An object from its text in the store, without a tree of it. None if that takes one.
+    #[must_use]
+    pub fn of_text(text: &[u8], revision: i64) -> Option<Object> {
+        let outline = Outline::of(text)?;
+        let (json, metadata) = outline.with_version(text, revision);
+        Some(Object {
+            revision,
+            namespace: outline.namespace.into(),
+            name: outline.name.into(),
+            labels: outline.labels,
+            json: json.into(),
+            metadata,
+            selected: RwLock::default(),
+            kept: OnceLock::new(),
+        })
+    }
+
     /// The same object at another revision: what a deletion is told with.
     #[must_use]
     pub fn at_revision(&self, revision: i64) -> Object {
@@ -86,7 +104,8 @@ impl Object {
         if let Some(value) = known(&self.selected.read()) {
             return value;
         }
-        let value = selectable::value(&self.value(), name);
+        let value = selectable::value_in(&self.json, name)
+            .unwrap_or_else(|| selectable::value(&self.value(), name));
         let mut selected = self.selected.write();
         if known(&selected).is_none() {
             selected.push((name.into(), value.as_str().into()));
@@ -135,6 +154,18 @@ mod tests {
             object.metadata(),
             expected["metadata"].to_string().as_bytes()
         );
+    }
+
+    #[test]
+    fn an_object_of_its_text_is_the_one_of_its_tree() {
+        let value = json!({"kind": "Pod", "metadata": {"labels": {"a": "b"}, "name": "x", "namespace": "n", "uid": "1"}, "spec": {}});
+        let of_text = Object::of_text(value.to_string().as_bytes(), 7).unwrap();
+        let of_tree = Object::new(value, 7);
+        assert_eq!(of_text.json, of_tree.json);
+        assert_eq!(of_text.metadata(), of_tree.metadata());
+        assert_eq!(of_text.labels, of_tree.labels);
+        assert_eq!(of_text.name, of_tree.name);
+        assert_eq!(of_text.namespace, of_tree.namespace);
     }
 
     #[test]

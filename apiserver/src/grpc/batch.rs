@@ -30,7 +30,10 @@ pub(super) async fn batch(
     } else {
         0
     };
-    let running = message.writes.into_iter().map(|item| one(caller, item));
+    let running = message
+        .writes
+        .into_iter()
+        .map(|item| one(caller, item, message.return_objects));
     let mut running = stream::iter(running).buffered(ITEMS_AT_A_TIME);
     while let Some(mut outcome) = running.next().await {
         keep_object(&mut outcome, &mut room);
@@ -51,7 +54,7 @@ fn check_count(count: usize) -> Result<(), Status> {
     ))
 }
 
-async fn one(caller: &Caller<'_>, item: api::Write) -> outcome::Outcome {
+async fn one(caller: &Caller<'_>, item: api::Write, with_object: bool) -> outcome::Outcome {
     let written = match &item.write {
         Some(write::Write::Create(message)) => writes::create(caller, message).await,
         Some(write::Write::Update(message)) => writes::update(caller, message).await,
@@ -59,14 +62,14 @@ async fn one(caller: &Caller<'_>, item: api::Write) -> outcome::Outcome {
         Some(write::Write::Apply(message)) => writes::apply(caller, message).await,
         Some(write::Write::Delete(message)) => {
             return match writes::delete(caller, message).await {
-                Ok(deleted) => outcome::Outcome::Deleted(deleted),
+                Ok(deleted) => outcome::Outcome::Deleted(deleted.answer(with_object)),
                 Err(failed) => outcome::Outcome::Failure(failed.into()),
             };
         }
         None => Err(Status::bad_request("write: Required value").into()),
     };
     match written {
-        Ok(written) => outcome::Outcome::Written(written),
+        Ok(written) => outcome::Outcome::Written(written.answer(with_object)),
         Err(failed) => outcome::Outcome::Failure(failed.into()),
     }
 }

@@ -1,5 +1,6 @@
 //! Writing one object, or deleting many.
 
+use bytes::Bytes;
 use objects::catalog::Catalog;
 use objects::patch::{self, PatchKind};
 use objects::status::Status;
@@ -16,11 +17,58 @@ use crate::rest::{decode_applied, decode_json, decode_patched, note_object, revi
 /// What a write made, and whether there was nothing before.
 type Written = (Value, bool);
 
+/// What a write came to. Its object is encoded for those alone who want to have it.
+pub(super) struct Made {
+    object: Value,
+    created: bool,
+    warnings: Vec<String>,
+}
+
+impl Made {
+    /// The answer with the object in it, or without.
+    pub(super) fn answer(&self, with_object: bool) -> api::WriteResponse {
+        api::WriteResponse {
+            object: shown(&self.object, with_object),
+            resource_version: meta::resource_version(&self.object).to_owned(),
+            name: meta::name(&self.object).to_owned(),
+            uid: meta::uid(&self.object).to_owned(),
+            created: self.created,
+            warnings: self.warnings.clone(),
+        }
+    }
+}
+
+/// What a deletion came to.
+pub(super) struct Ended {
+    object: Value,
+    gone: bool,
+    warnings: Vec<String>,
+}
+
+impl Ended {
+    /// The answer with the object in it, or without.
+    pub(super) fn answer(&self, with_object: bool) -> api::DeleteResponse {
+        api::DeleteResponse {
+            object: shown(&self.object, with_object),
+            gone: self.gone,
+            warnings: self.warnings.clone(),
+        }
+    }
+}
+
+fn shown(object: &Value, is_wanted: bool) -> Bytes {
+    if is_wanted {
+        encoded(object)
+    } else {
+        Bytes::new()
+    }
+}
+
 /// A new object, or what stands for an action on one.
 pub(super) async fn create(
     caller: &Caller<'_>,
     message: &api::CreateRequest,
-) -> Result<api::WriteResponse, Failed> {
+) -> Result<Made, Failed> {
     let target = message.target.clone().map(|mut target| {
         if target.subresource.is_empty() {
             target.name.clear();
@@ -55,7 +103,7 @@ pub(super) async fn create(
 pub(super) async fn update(
     caller: &Caller<'_>,
     message: &api::UpdateRequest,
-) -> Result<api::WriteResponse, Failed> {
+) -> Result<Made, Failed> {
     let request = caller
         .request(message.target.as_ref(), "update", Selectors::default())
         .await?;
@@ -77,7 +125,7 @@ pub(super) async fn update(
 pub(super) async fn patch(
     caller: &Caller<'_>,
     message: &api::PatchRequest,
-) -> Result<api::WriteResponse, Failed> {
+) -> Result<Made, Failed> {
     let request = caller
         .request(message.target.as_ref(), "patch", Selectors::default())
         .await?;
@@ -111,7 +159,9 @@ async fn patch_as(
     };
     let change = |current: &Value| {
         let patched = patch::apply_patch(kind, at, current, bytes)?;
-        decode_patched(patched, &wanted(request, options), (kind, bytes))
+        // A scale is made anew each time, and stored nowhere.
+        let stored = if scale { &Value::Null } else { current };
+        decode_patched(patched, stored, &wanted(request, options), (kind, bytes))
     };
     let registry = caller.registry();
     let object = if scale {
@@ -126,7 +176,7 @@ async fn patch_as(
 pub(super) async fn apply(
     caller: &Caller<'_>,
     message: &api::ApplyRequest,
-) -> Result<api::WriteResponse, Failed> {
+) -> Result<Made, Failed> {
     let request = caller
         .request(message.target.as_ref(), "patch", Selectors::default())
         .await?;
@@ -143,14 +193,11 @@ pub(super) async fn apply(
 }
 
 /// What a client is told of a write.
-fn told(result: Result<Written, Status>, request: &Request) -> Result<api::WriteResponse, Failed> {
+fn told(result: Result<Written, Status>, request: &Request) -> Result<Made, Failed> {
     let warnings = request.warnings.take();
     match result {
-        Ok((object, created)) => Ok(api::WriteResponse {
-            object: encoded(&object),
-            resource_version: meta::resource_version(&object).to_owned(),
-            name: meta::name(&object).to_owned(),
-            uid: meta::uid(&object).to_owned(),
+        Ok((object, created)) => Ok(Made {
+            object,
             created,
             warnings,
         }),
@@ -165,7 +212,7 @@ fn told(result: Result<Written, Status>, request: &Request) -> Result<api::Write
 pub(super) async fn delete(
     caller: &Caller<'_>,
     message: &api::DeleteRequest,
-) -> Result<api::DeleteResponse, Failed> {
+) -> Result<Ended, Failed> {
     let request = caller
         .request(message.target.as_ref(), "delete", Selectors::default())
         .await?;
@@ -183,8 +230,8 @@ pub(super) async fn delete(
             });
         }
     };
-    Ok(api::DeleteResponse {
-        object: encoded(&object),
+    Ok(Ended {
+        object,
         gone,
         warnings,
     })

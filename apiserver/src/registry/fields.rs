@@ -36,11 +36,6 @@ impl Versions for OneVersion {
 fn with_context<T>(request: &Request, run: impl FnOnce(&Context<'_>) -> T) -> T {
     let served = &request.served;
     let resource = &served.resource;
-    let empty = if served.is_custom() {
-        Value::Object(objects::Map::new())
-    } else {
-        apply::empty(served.at())
-    };
     let built_in = BuiltIn {
         kind: &resource.kind,
     };
@@ -51,7 +46,7 @@ fn with_context<T>(request: &Request, run: impl FnOnce(&Context<'_>) -> T) -> T 
         kind: &resource.kind,
         subresource: &request.subresource,
         ignored: &Ignored::of(resource, &request.subresource),
-        empty: &empty,
+        empty: served.empty(),
         versions: if served.is_custom() {
             &OneVersion
         } else {

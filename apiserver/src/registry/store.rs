@@ -8,6 +8,9 @@ use super::{Registry, Request};
 use crate::cache::Object;
 use crate::storage::Stored;
 
+/// Bytes that most objects have room in, so that theirs are not moved again and again while they are written.
+const BYTES_USUAL: usize = 4 << 10;
+
 /// An object, and the revision it was written at.
 #[derive(Debug, Clone)]
 pub(super) struct Current {
@@ -24,7 +27,9 @@ pub(super) fn encode(object: &mut Value) -> Vec<u8> {
     let metadata = meta::metadata_mut(object);
     metadata.remove("resourceVersion");
     metadata.remove("selfLink");
-    serde_json::to_vec(object).expect("a tree is JSON")
+    let mut bytes = Vec::with_capacity(BYTES_USUAL);
+    serde_json::to_writer(&mut bytes, object).expect("a tree is JSON, and memory takes it");
+    bytes
 }
 
 /// Sets the resource version of an object.

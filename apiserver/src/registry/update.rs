@@ -1,5 +1,7 @@
 //! Changing objects: a whole new one, or a patch. Whatever happens in between, a change is of the object it was made from.
 
+use std::borrow::Cow;
+
 use objects::patch::apply;
 use objects::status::{Reason, Status};
 use objects::{Value, meta};
@@ -169,10 +171,11 @@ impl Registry {
         current: Current,
     ) -> Result<Try, Status> {
         let served = &request.served;
-        let old = rules::convert(served, current.value.clone()).await?;
+        let shown = Self::shown(served, &current.value).await?;
+        let old = shown.as_ref();
         let options = change.options;
-        let mut new = (change.patch)(&old)?;
-        check_identity(request, &mut new, &old)?;
+        let mut new = (change.patch)(old)?;
+        check_identity(request, &mut new, old)?;
         rules::apply_defaults(served, &mut new);
         let attributes = request.attributes("update");
         let given = options.to_value("UpdateOptions");
@@ -180,20 +183,20 @@ impl Registry {
             operation: Operation::Update,
             attributes: &attributes,
             served,
-            old: Some(&old),
+            old: Some(old),
             options: &given,
             dry_run: options.dry_run,
             warnings: &request.warnings,
         };
         // What admission changes is nobody's: it is noted who owns what before.
         if change.owners == Owners::Noted {
-            fields::note(request, options, Some(&old), &mut new);
+            fields::note(request, options, Some(old), &mut new);
         }
         let mut under_review = Some(new);
         self.admission.mutate(&review, &mut under_review).await?;
         let new = under_review.unwrap_or(Value::Null);
         let mut new = rules::to_working(served, new);
-        let stored = working(served, &old, &current);
+        let stored = working(served, old, &current);
         rules::prepare_update(served, &request.subresource, &mut new, stored);
         let claims = self
             .claim(request, &mut new, Some(stored), options.dry_run)
@@ -210,6 +213,17 @@ impl Registry {
             Err(status) => self.release_after(&claims, status).await,
         }
         changed
+    }
+
+    /// The current object in the version of the request, which most often is the one that it has.
+    async fn shown<'a>(served: &Served, current: &'a Value) -> Result<Cow<'a, Value>, Status> {
+        let has_it = current.get("apiVersion").and_then(Value::as_str)
+            == Some(&served.resource.api_version());
+        if has_it && !served.is_custom() {
+            return Ok(Cow::Borrowed(current));
+        }
+        let converted = rules::convert(served, current.clone()).await?;
+        Ok(Cow::Owned(converted))
     }
 
     async fn judge_and_store_change(

@@ -13,7 +13,7 @@ use objects::crd::Version;
 use objects::patch::{self, PatchKind};
 use objects::schema::At;
 use objects::status::{Reason, Status};
-use objects::{Value, meta};
+use objects::{Map, Value, meta};
 
 use super::media::{self, Encoding};
 use crate::admission::Warnings;
@@ -118,17 +118,51 @@ pub(crate) fn decode_applied(value: Value, wanted: &Wanted<'_>) -> Result<Value,
     Ok(read.value)
 }
 
-/// An object after a patch, whose body tells what is wrong with it.
+/// An object after a patch of what it was, whose body tells what is wrong with it.
 pub(crate) fn decode_patched(
-    value: Value,
+    mut value: Value,
+    current: &Value,
     wanted: &Wanted<'_>,
     (kind, body): (PatchKind, &[u8]),
 ) -> Result<Value, Status> {
+    let kept = take_kept(&mut value, current, wanted);
+    let read = checked(Cow::Borrowed(&value), Vec::new(), wanted);
+    if let Ok(json::Read { mut value, strict }) = read
+        && strict.is_empty()
+    {
+        if let Value::Object(fields) = &mut value {
+            fields.extend(kept);
+        }
+        check_kind(&value, wanted)?;
+        return Ok(value);
+    }
+    // Who tells what is wrong shows all of it.
+    if let Value::Object(fields) = &mut value {
+        fields.extend(kept);
+    }
     let invalid = |why: String| patch::invalid_result(kind, body, &value, &why);
     let read = checked(Cow::Borrowed(&value), Vec::new(), wanted).map_err(invalid)?;
     tell(&read.strict, wanted, invalid)?;
     check_kind(&read.value, wanted)?;
     Ok(read.value)
+}
+
+/// Takes out of an object of a built-in kind what a patch has left as it is stored, which was read as its type when it came.
+fn take_kept(value: &mut Value, current: &Value, wanted: &Wanted<'_>) -> Map {
+    let mut kept = Map::new();
+    let Some(fields) = value.as_object_mut().filter(|_| built_in(wanted).is_some()) else {
+        return kept;
+    };
+    for name in ["metadata", "spec", "status"] {
+        if fields
+            .get(name)
+            .is_some_and(|field| current.get(name) == Some(field))
+            && let Some((name, field)) = fields.remove_entry(name)
+        {
+            kept.insert(name, field);
+        }
+    }
+    kept
 }
 
 /// Options in a body, which are of a kind of their own.
@@ -312,5 +346,67 @@ fn package(group: &str) -> &str {
     match group.split('.').next() {
         None | Some("") => "core",
         Some(first) => first,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::served::Resources;
+
+    fn patched(value: &Value, current: &Value) -> Result<Value, Status> {
+        let resources = Resources::default();
+        let table = resources.table();
+        let warnings = Warnings::default();
+        let wanted = Wanted {
+            served: table.get("", "v1", "pods").expect("pods are built in"),
+            group: "",
+            version: "v1",
+            kind: "Pod",
+            validation: Validation::Strict,
+            warnings: &warnings,
+        };
+        decode_patched(value.clone(), current, &wanted, (PatchKind::Merge, b"{}"))
+    }
+
+    #[test]
+    fn what_a_patch_leaves_alone_comes_out_as_if_all_had_been_read_anew() {
+        let whole = |value: &Value| patched(value, &Value::Null);
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"nodeName": "n"}, "status": {}});
+        let current = whole(&pod).unwrap();
+        for (field, value) in [
+            ("status", json!({"phase": "Running", "podIP": null})),
+            ("spec", json!({"nodeName": "m"})),
+            ("metadata", json!({"name": "a", "labels": {"b": "c"}})),
+            ("status", Value::Null),
+        ] {
+            let mut new = current.clone();
+            new[field] = value;
+            assert_eq!(
+                patched(&new, &current).unwrap(),
+                whole(&new).unwrap(),
+                "{field}"
+            );
+        }
+        assert_eq!(patched(&current, &current).unwrap(), current);
+    }
+
+    #[test]
+    fn a_patch_that_makes_no_object_of_the_kind_is_told_with_all_of_it() {
+        let current =
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {}});
+        for status in [json!({"phase": 7}), json!({"nonsense": "x"})] {
+            let mut new = current.clone();
+            new["status"] = status;
+            let refused = patched(&new, &current).unwrap_err();
+            assert_eq!(refused.code, 422);
+            assert!(
+                refused.message.contains(r#"\"metadata\":{\"name\":\"a\"}"#),
+                "{}",
+                refused.message
+            );
+        }
     }
 }

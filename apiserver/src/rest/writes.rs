@@ -92,7 +92,13 @@ pub(super) async fn patch(call: &Call<'_>, request: Admitted) -> Result<Answer, 
     let change = |current: &Value| {
         let patched = patch::apply_patch(kind, at, current, &bytes)?;
         let wanted = wanted(&call.request, &options);
-        body::decode_patched(patched, &wanted, (kind, &bytes))
+        // A scale is made anew each time, and stored nowhere.
+        let stored = if call.request.subresource == "scale" {
+            &Value::Null
+        } else {
+            current
+        };
+        body::decode_patched(patched, stored, &wanted, (kind, &bytes))
     };
     let object = if call.request.subresource == "scale" {
         registry.set_scale(&call.request, &change, &options).await?

@@ -73,10 +73,7 @@ fn one(
         node: version.whole,
         storage: String::new(),
     };
-    Arc::new(Served {
-        resource,
-        origin: Origin::Measured(Box::new(version)),
-    })
+    Arc::new(Served::new(resource, Origin::Measured(Box::new(version))))
 }
 
 /// What a node uses.

@@ -1,5 +1,6 @@
 //! All parts together: deployments and jobs until their pods have run, and what everything takes that does nothing.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -22,6 +23,10 @@ const JOBBED: usize = 5000;
 const EACH_JOB: usize = 100;
 const READY_MAX: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(20);
+/// Nodes that have told nothing for so long have told all.
+const QUIET: Duration = Duration::from_secs(2);
+const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases?limit=1";
+const EVENTS: &str = "/api/v1/namespaces/default/events?limit=1";
 const PROGRESS_EACH: Duration = Duration::from_secs(5);
 const ALL: [Role; 6] = [
     Role::Store,
@@ -53,6 +58,7 @@ pub async fn loaded(plane: &mut Plane, scale: &Scale, jobs: bool) -> Result<Vec<
     let mut figures = vec![Figure::new("nodes made", "/s", {
         nodes as f64 / made.elapsed().as_secs_f64()
     })];
+    settle(plane, &api, nodes).await?;
     api.create_core("namespaces", &objects::namespace(MEASURED))
         .await?;
     ready(plane, "the service account", async || {
@@ -102,6 +108,23 @@ pub async fn loaded(plane: &mut Plane, scale: &Scale, jobs: bool) -> Result<Vec<
     figures.extend(used.figures(&ALL));
     figures.extend(memory(plane, &ALL[..5])?);
     Ok(figures)
+}
+
+/// Waits until new nodes make no more work than old ones: their leases are there, and their events have been told.
+async fn settle(plane: &mut Plane, api: &Api, nodes: usize) -> Result<()> {
+    ready(plane, "the leases of the nodes", async || {
+        Ok(count(api, LEASES).await? >= nodes)
+    })
+    .await?;
+    let told = Cell::new((0, Instant::now()));
+    ready(plane, "the events of the nodes", async || {
+        let now = count(api, EVENTS).await?;
+        if now > told.get().0 {
+            told.set((now, Instant::now()));
+        }
+        Ok(told.get().1.elapsed() > QUIET)
+    })
+    .await
 }
 
 fn owners(jobs: bool) -> Target {

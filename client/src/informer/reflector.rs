@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use objects::codec::outline;
 use proto::api::{Event, EventType, WatchRequest};
 
 use super::Informer;
@@ -159,7 +160,9 @@ impl<K: Object> State<K> {
 
     /// The object of an event. One that is not of its kind stays as it was known, and is otherwise left out.
     fn object(&self, text: &[u8]) -> Option<Arc<K>> {
-        match (self.decode)(text) {
+        // What is forgotten below is not made first.
+        let shorter = outline::without_managers(text);
+        match (self.decode)(shorter.as_deref().unwrap_or(text)) {
             Ok(mut object) => {
                 object.forget_managers();
                 Some(Arc::new(object))

@@ -73,6 +73,9 @@ pub fn strict_message(strict: &[String]) -> String {
 /// If the text is no JSON, or these are no text: with upstream's message.
 pub fn type_meta(bytes: &[u8]) -> Result<(String, String), Fault> {
     const PREFIX: &str = "couldn't get version/kind; json parse error: ";
+    if let Some(told) = super::outline::type_meta(bytes) {
+        return Ok(told);
+    }
     let value = match read(bytes) {
         Ok(read) => read.value,
         Err(fault) => return Err(Fault::Syntax(format!("{PREFIX}{fault}"))),

@@ -2,10 +2,21 @@
 
 use super::field::Selector;
 use crate::catalog::api_version;
+use crate::codec::outline;
 use crate::{Value, meta};
 
 const NAME: &str = "metadata.name";
 const NAMESPACE: &str = "metadata.namespace";
+
+/// Fields whose value is not the text at their own path.
+const OF_TREES: [&str; 6] = [
+    "spec.hostNetwork",
+    "spec.unschedulable",
+    "status.replicas",
+    "status.successful",
+    "status.podIP",
+    "source",
+];
 
 /// A kind that can be selected by more than name and namespace.
 struct Kind {
@@ -194,6 +205,16 @@ pub fn value(object: &Value, field: &str) -> String {
         _ => {}
     }
     found.and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// As `value`, from the JSON of an object. None if that takes its tree.
+#[must_use]
+pub fn value_in(json: &[u8], field: &str) -> Option<String> {
+    if OF_TREES.contains(&field) {
+        return None;
+    }
+    let path: Vec<&str> = field.split('.').collect();
+    outline::text_at(json, &path)
 }
 
 fn number(found: Option<&Value>) -> String {

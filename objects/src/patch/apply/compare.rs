@@ -72,6 +72,10 @@ pub(super) fn compare(old: &Value, new: &Value, place: Place<'_>) -> Comparison 
 
 fn differ(old: Option<&Value>, new: Option<&Value>, place: Place<'_>) -> Difference {
     let mut difference = Difference::default();
+    // Most of an object is as it was, and to see that takes no look at its type.
+    if old.is_some() && old == new {
+        return difference;
+    }
     let (old_form, new_form) = (place.form(old), place.form(new));
     let same_form = std::mem::discriminant(&old_form) == std::mem::discriminant(&new_form);
     let mut leaf = false;
