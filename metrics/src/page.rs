@@ -56,6 +56,7 @@ impl Page {
         let pairs = pairs(labels);
         let comma = if pairs.is_empty() { "" } else { "," };
         for (bound, count) in histogram.buckets() {
+            let bound = as_go(bound);
             self.line(format_args!(
                 "{name}_bucket{{{pairs}{comma}le=\"{bound}\"}} {count}"
             ));
@@ -79,6 +80,17 @@ fn braced(pairs: &str) -> String {
         String::new()
     } else {
         format!("{{{pairs}}}")
+    }
+}
+
+/// A number as Go writes it, which bounds are known by: `0.001`, `1e-05`, `1e+06`.
+fn as_go(number: f64) -> String {
+    let told = format!("{number:e}");
+    let (digits, exponent) = told.split_once('e').unwrap_or((&told, "0"));
+    match exponent.parse::<i32>() {
+        Ok(small @ ..=-5) => format!("{digits}e-{:02}", -small),
+        Ok(large @ 6..) => format!("{digits}e+{large:02}"),
+        _ => number.to_string(),
     }
 }
 
@@ -124,5 +136,19 @@ mod tests {
              took_seconds_sum{of=\"a\\\"b\\\\\"} 0.75\n\
              took_seconds_count{of=\"a\\\"b\\\\\"} 1\n";
         assert_eq!(page.into_text(), told);
+    }
+
+    #[test]
+    fn bounds_are_written_as_go_writes_them() {
+        for (number, told) in [
+            (10e-9, "1e-08"),
+            (0.000_012_5, "1.25e-05"),
+            (0.0001, "0.0001"),
+            (1.0, "1"),
+            (5242.88, "5242.88"),
+            (1_000_000.0, "1e+06"),
+        ] {
+            assert_eq!(as_go(number), told);
+        }
     }
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http_body_util::BodyExt;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
 use super::*;
 use crate::serving::ServingFlags;
+use http_body_util::BodyExt;
+use scraper::Scraper;
+
+#[path = "../../tests/common/scraper.rs"]
+#[expect(dead_code, reason = "whole processes are looked at elsewhere")]
+mod scraper;
 
 fn pages(synced: &Arc<AtomicBool>) -> Pages {
     let synced = synced.clone();
@@ -112,45 +113,17 @@ fn a_token_is_taken_from_its_header_alone() {
 #[tokio::test]
 async fn probes_are_answered_over_tls_with_the_certificate_of_the_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let scraper = Scraper::new(folder.path().join("kube-test.crt"));
     let flags = ServingFlags {
         bind_address: [127, 0, 0, 1].into(),
-        secure_port: Some(port),
+        secure_port: Some(scraper.port),
         cert_dir: Some(folder.path().to_owned()),
         ..ServingFlags::default()
     };
     let serving = flags.bind(("kube-test", 1), pages(&Arc::default())).await;
     let _serving = tokio::spawn(serving.unwrap().unwrap());
-    let mut roots = rustls::RootCertStore::empty();
-    let certificate = folder.path().join("kube-test.crt");
-    roots
-        .add(CertificateDer::from_pem_file(certificate).unwrap())
-        .unwrap();
-    let provider = rustls::crypto::ring::default_provider();
-    let config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let stream = tokio::net::TcpStream::connect(("127.0.0.1", port))
-        .await
-        .unwrap();
-    let name = ServerName::try_from("127.0.0.1").unwrap();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    let mut stream = connector.connect(name, stream).await.unwrap();
-    for (path, end) in [("/livez", "\r\n\r\nok"), ("/metrics", "\"code\":403")] {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        while !answer.contains(end) {
-            let mut bytes = [0; 1024];
-            let count = stream.read(&mut bytes).await.unwrap();
-            assert!(count > 0, "the connection ended after {answer}");
-            answer.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
-        }
-    }
+    assert_eq!(scraper.get("/livez", "").await, (200, "ok".to_owned()));
+    assert_eq!(scraper.get("/metrics", "").await.0, 403);
     let again = flags.bind(("kube-test", 1), pages(&Arc::default())).await;
     let fault = format!("{:#}", again.err().unwrap());
     assert!(fault.contains("--secure-port=0 serves nothing"), "{fault}");
