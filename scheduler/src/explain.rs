@@ -210,6 +210,3 @@ fn lacks_members(pod: &PodView, cluster: &Cluster) -> Option<String> {
     let all = siblings.count() + 1;
     (all < min).then(|| too_few_members(snapshot.nodes().len(), &pod.name, all, min))
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::{Value, from_value, json};
 
-use super::{Cluster, Explanation, explain};
-use crate::{
+use scheduler::{
+    cluster::Snapshot,
     config::default_profile,
     engine::{Effect, Engine},
+    explain::{Cluster, Explanation, explain},
     node::NodeView,
     pod::{DEFAULT_SCHEDULER, PodView},
     queue::Backoff,
@@ -56,7 +57,7 @@ fn asking(cpu: &str) -> Value {
 fn judged(nodes: &[Node], pods: &[Pod]) -> Explanation {
     let names = ResourceNames::default();
     let mut cluster = Cluster {
-        snapshot: crate::cluster::Snapshot::new(names.clone()),
+        snapshot: Snapshot::new(names.clone()),
         waiting: Vec::new(),
     };
     let profiles = vec![default_profile(DEFAULT_SCHEDULER)];
