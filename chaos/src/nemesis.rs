@@ -23,7 +23,7 @@ use crate::schedule::{Aim, Fault, Schedule, Step};
 use crate::shim::Dropped;
 
 /// Time a leader gets to be agreed on before a fault that is aimed by role.
-const LEADER_TIMEOUT: Duration = Duration::from_secs(15);
+const LEADER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What came of one step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,11 +17,13 @@ const COUNT: usize = 3;
 /// Nodes of one process that simulates some.
 const NODES_EACH: usize = 2;
 /// How leaders are elected, in seconds: short, so that a run has time for several.
-pub(crate) const LEASE_SECONDS: u64 = 6;
-const RENEW_SECONDS: u64 = 4;
+pub(crate) const LEASE_SECONDS: u64 = 8;
+const RENEW_SECONDS: u64 = 6;
 const RETRY_SECONDS: u64 = 1;
 /// What one that has lost its lease says as it ends.
 const LEASE_LOST: &str = "was lost";
+/// Among how many last lines: what it still does may be told behind that.
+const LAST_LINES: usize = 10;
 
 /// One process above the members.
 #[derive(Debug)]
@@ -238,12 +240,12 @@ impl Cluster {
 
     /// Whether one that ended did so as it has to: its lease was lost.
     pub fn part_gave_up(&self, part: usize) -> bool {
-        let last = self.part_log(part).unwrap_or_default();
-        let last = last.lines().last().unwrap_or_default();
+        let log = self.part_log(part).unwrap_or_default();
+        let mut last = log.lines().rev().take(LAST_LINES);
         let leads = self
             .part(part)
             .is_ok_and(|part| part.component.lease().is_some());
-        leads && last.contains(LEASE_LOST)
+        leads && last.any(|line| line.contains(LEASE_LOST))
     }
 
     /// Starts every part again that ended since its lease was lost, as whoever runs it does.
@@ -252,11 +254,8 @@ impl Cluster {
     /// When one cannot be started.
     pub fn start_given_up(&mut self) -> Result<()> {
         for part in 0..self.parts() {
-            let has_ended = matches!(
-                self.part_ended(part),
-                Some(Ended::Exit(_) | Ended::NeverRan)
-            );
-            if has_ended && self.part_gave_up(part) {
+            // One that ended otherwise is left for whoever looks for it.
+            if self.part_gave_up(part) && self.part_ended(part).is_some() {
                 self.start_part(part)?;
             }
         }
@@ -296,7 +295,9 @@ impl Cluster {
         }
         for part in 0..self.parts() {
             let log = self.part_log(part).unwrap_or_default();
-            all.push((self.part_name(part), self.part_ended(part), log));
+            let ended = self.part_ended(part);
+            let ended = ended.filter(|_| !self.part_gave_up(part));
+            all.push((self.part_name(part), ended, log));
         }
         let mut found = Vec::new();
         for (name, ended, log) in all {

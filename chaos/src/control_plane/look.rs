@@ -9,12 +9,17 @@ use super::history::{End, Objects};
 use super::{settled, wire};
 use crate::cluster::Cluster;
 use crate::kubernetes::client::{Ask, Client};
+use crate::workload::Stop;
 
 /// Pause between two looks. What is as it is desired has to be so twice.
 const PAUSE: Duration = Duration::from_millis(1_000);
 
-/// Waits until everything is as it is desired, or the time is over. What gave up its lease is started again meanwhile.
-pub(super) async fn wait_settled(cluster: &mut Cluster, namespace: &str, limit: Duration) -> End {
+/// Waits until everything is as it is desired, the time is over, or it is told to stop. What gave up its lease is started again meanwhile.
+pub(super) async fn wait_settled(
+    cluster: &mut Cluster,
+    namespace: &str,
+    (limit, stop): (Duration, &Stop),
+) -> End {
     let begun = Instant::now();
     let ports = cluster.apiserver_ports();
     let mut last = Objects::new();
@@ -37,10 +42,9 @@ pub(super) async fn wait_settled(cluster: &mut Cluster, namespace: &str, limit: 
                 };
             }
         }
-        if begun.elapsed() > limit {
+        if begun.elapsed() > limit || stop.within(PAUSE).await {
             break;
         }
-        tokio::time::sleep(PAUSE).await;
     }
     End {
         namespace: namespace.to_owned(),

@@ -154,14 +154,7 @@ impl Running<'_> {
         let stop = self.interrupted.clone();
         let users = self.users(cluster, (CALM, false), &stop);
         self.wait_users(users).await?;
-        let limit = Duration::from_secs(SETTLED_SECONDS_MAX);
-        let end = look::wait_settled(cluster, CALM, limit).await;
-        self.say_end(&end);
-        self.records.push(Record::End(end));
-        if *self.interrupted.borrow() {
-            bail!("interrupted");
-        }
-        Ok(())
+        self.wait_settled(cluster, CALM).await
     }
 
     async fn with_faults(
@@ -189,15 +182,21 @@ impl Running<'_> {
         let doubts = summary::doubts_of_coverage(schedule, &outcome.injected, writes, wanted);
         self.facts.doubts.extend(doubts);
         self.facts.injected = outcome.injected;
-        if *self.interrupted.borrow() {
-            self.facts.doubts.push("interrupted".to_owned());
-            return (cluster, finished);
-        }
+        let settled = self.wait_settled(&mut cluster, BROKEN).await;
+        (cluster, finished.and(settled))
+    }
+
+    /// One that is interrupted has no end that could be judged.
+    async fn wait_settled(&mut self, cluster: &mut Cluster, namespace: &str) -> Result<()> {
         let limit = Duration::from_secs(SETTLED_SECONDS_MAX);
-        let end = look::wait_settled(&mut cluster, BROKEN, limit).await;
+        let stop = Stop::new(self.interrupted.clone());
+        let end = look::wait_settled(cluster, namespace, (limit, &stop)).await;
+        if stop.is_reached() {
+            bail!("interrupted");
+        }
         self.say_end(&end);
         self.records.push(Record::End(end));
-        (cluster, finished)
+        Ok(())
     }
 
     fn setting(&self, cluster: &Cluster) -> Setting {

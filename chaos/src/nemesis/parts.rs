@@ -103,7 +103,12 @@ impl Nemesis {
     async fn wait_leading(&mut self, all: &[usize], lease: &str) -> Result<usize> {
         let deadline = Instant::now() + LEADER_TIMEOUT;
         while Instant::now() < deadline {
-            if let Some(leader) = self.leading(all, lease).await {
+            // It may have ended and its lease not yet: that one does nothing that could be broken.
+            self.look_for_ended_parts();
+            self.cluster.start_given_up()?;
+            if let Some(leader) = self.leading(all, lease).await
+                && self.cluster.part_ended(leader).is_none()
+            {
                 return Ok(leader);
             }
             if !self.pause_until(Instant::now() + POLL_INTERVAL).await {

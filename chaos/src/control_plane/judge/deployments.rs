@@ -91,10 +91,9 @@ impl Shrinking<'_, '_> {
 
     /// Pods that are available and go: the others go first.
     fn killed(&self) -> i64 {
-        let unready = self
-            .turn
-            .before
-            .map_or(0, |own| number(own, REPLICAS) - available(own));
+        // Of one that has just shrunk, more may still be told as available than it has.
+        let unready = |own: &Value| (number(own, REPLICAS) - available(own)).max(0);
+        let unready = self.turn.before.map_or(0, unready);
         (self.gone - unready).max(0)
     }
 

@@ -14,6 +14,10 @@ pub(super) fn judge(turn: &Turn<'_>, story: &Story<'_>, findings: &mut Findings)
     };
     let was_active = turn.before.is_some_and(is_active);
     let stays_active = turn.after.is_some_and(is_active);
+    let is_controllers = was_active && !stays_active && !story.is_users(pod) && is_deletion(turn);
+    if turn.before.is_some() && !is_controllers {
+        return;
+    }
     let Some((key, set)) = story.with_uid("replicasets", owner_uid(pod)) else {
         return;
     };
@@ -21,22 +25,20 @@ pub(super) fn judge(turn: &Turn<'_>, story: &Story<'_>, findings: &mut Findings)
     let active = pods.iter().filter(|(_, pod)| is_active(pod)).count() as i64;
     let known = story.known(key);
     let desired = known.iter().map(|one| number(one, "/spec/replicas"));
+    let Turn {
+        key: pod, revision, ..
+    } = *turn;
     if turn.before.is_none() {
         let most = desired.max().unwrap_or(0);
         findings.check(Promise::NotTooMany, active < most, || {
-            format!(
-                "{} is made at revision {} beside {active} others, and {key} has wished {most} at most",
-                turn.key, turn.revision
-            )
+            format!("{pod} is made at revision {revision} beside {active} others, and {key} has wished {most} at most")
         });
-    } else if was_active && !stays_active && !story.is_users(pod) && is_deletion(turn) {
+    } else {
         let least = desired.min().unwrap_or(0);
-        let missed = unseen(story, key, set);
-        findings.check(Promise::NotTooFew, active - 1 + missed >= least, || {
-            format!(
-                "{} is deleted at revision {} and leaves {} others, and {key} has wished {least} at least",
-                turn.key, turn.revision, active - 1
-            )
+        let left = active - 1;
+        let holds = left + unseen(story, key, set) >= least;
+        findings.check(Promise::NotTooFew, holds, || {
+            format!("{pod} is deleted at revision {revision} and leaves {left} others, and {key} has wished {least} at least")
         });
     }
 }
@@ -51,14 +53,7 @@ fn is_deletion(turn: &Turn<'_>) -> bool {
 fn unseen(story: &Story<'_>, key: &str, set: &Value) -> i64 {
     let owner = &set["metadata"]["uid"];
     let owner = owner.as_str().unwrap_or_default();
-    let mut since = 0;
-    for (revision, version) in story.versions(key).iter().rev() {
-        let Some(version) = version else { continue };
-        if number(version, "/status/replicas") == active_at(story, owner, *revision) {
-            since = *revision;
-            break;
-        }
-    }
+    let since = story.level(key, |revision| active_at(story, owner, revision));
     let marks = story.keys("pods").flat_map(|key| {
         let versions = story.versions(key).iter();
         let gone = versions

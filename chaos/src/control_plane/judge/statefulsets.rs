@@ -134,11 +134,7 @@ impl One<'_, '_> {
             let count = ordinals.filter(|n| self.story.at(&self.other(*n), revision).is_some());
             count.count() as i64
         };
-        let versions = self.story.versions(self.set).iter().rev();
-        let level = versions
-            .filter_map(|(at, set)| Some((*at, (*set)?)))
-            .find(|(at, set)| number(set, "/status/replicas") == there(*at));
-        level.map_or(0, |(at, _)| at)
+        self.story.level(self.set, there)
     }
 
     /// The highest ordinal that there was so far.

@@ -101,6 +101,24 @@ impl<'a> Story<'a> {
             .find(|(_, object)| uid(object) == wanted)
     }
 
+    /// When an owner's controller last told as many pods as there were: it knew of all of them. 0 if it never did.
+    pub(super) fn level(&self, key: &str, there: impl Fn(i64) -> i64) -> i64 {
+        let count = |object: &Value| object.pointer("/status/replicas").and_then(Value::as_i64);
+        let versions = self.versions(key);
+        for (index, (revision, version)) in versions.iter().enumerate().rev() {
+            let before = index.checked_sub(1).and_then(|before| versions[before].1);
+            let (Some(version), before) = (version, before.map(|one| &one["status"])) else {
+                continue;
+            };
+            // Others write the specification, and leave an old status.
+            let is_told = before.is_some_and(|before| *before != version["status"]);
+            if is_told && count(version).unwrap_or(0) == there(*revision) {
+                return *revision;
+            }
+        }
+        0
+    }
+
     /// What an owner's controller may know of its specification: every version from the one that its status has observed on.
     pub(super) fn known(&self, key: &str) -> Vec<&'a Value> {
         let number = |object: &Value, pointer: &str| {

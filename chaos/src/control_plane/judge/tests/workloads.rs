@@ -72,6 +72,8 @@ fn an_update_that_deletes_while_another_pod_is_not_ready_is_found() {
 fn of_too_many_pods_the_last_goes_first_and_the_user_may_delete_any() {
     for (number, broken) in [(1, vec![]), (0, vec![Promise::OneByOne])] {
         let mut tale = two(true);
+        let told = with(&stateful_set(2, "a"), "/status/readyReplicas", json!(2));
+        tale.put("statefulsets/broken/db", &told);
         tale.put("statefulsets/broken/db", &stateful_set(0, "a"));
         let (key, pod) = db(number);
         tale.put(&key, &terminating(&running(&pod, 1, true)));
@@ -142,6 +144,16 @@ fn pods_that_are_not_available_may_go_in_any_number() {
     tale.holds(Promise::Available);
 }
 
+#[test]
+fn what_a_status_does_not_tell_yet_is_not_the_controllers_to_know() {
+    let mut tale = rolling();
+    // It has shrunk by one, and its status still has four.
+    tale.put(OLD, &set("old", 3, 4)).put(OLD, &set("old", 2, 4));
+    tale.holds(Promise::Available);
+    tale.put(OLD, &set("old", 0, 4));
+    assert_eq!(tale.broken(), [Promise::Available]);
+}
+
 fn web(number: u64) -> (String, Value) {
     let name = format!("old-{number}");
     let pod = pod(&name, &name, ("ReplicaSet", "old"));
@@ -195,6 +207,22 @@ fn a_controller_may_not_yet_know_what_the_user_deleted() {
     let smaller = with(&set("old", 3, 4), "/status/replicas", json!(4));
     let (key, pod) = web(1);
     tale.put(OLD, &smaller).put(&key, &terminating(&pod));
+    assert_eq!(tale.broken(), []);
+}
+
+#[test]
+fn a_status_that_somebody_else_left_as_it_was_is_not_what_the_controller_knows() {
+    let mut tale = with_pods(4);
+    let told = with(&set("old", 4, 4), "/status/replicas", json!(3));
+    let (key, pod) = web(0);
+    tale.put(OLD, &told)
+        .users("old-0")
+        .put(&key, &terminating(&pod));
+    // As many as there are now, by the old status alone.
+    let wished = with(&told, "/metadata/generation", json!(2));
+    let wished = with(&wished, "/spec/replicas", json!(3));
+    let (key, pod) = web(1);
+    tale.put(OLD, &wished).put(&key, &terminating(&pod));
     assert_eq!(tale.broken(), []);
 }
 
