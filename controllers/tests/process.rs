@@ -1,5 +1,9 @@
 //! The controllers as a process: what they tell of themselves while they run and no apiserver answers.
 
+#[allow(
+    clippy::unwrap_used,
+    reason = "what cannot be read fails the test that reads it"
+)]
 #[path = "../../component/tests/common/scraper.rs"]
 mod scraper;
 

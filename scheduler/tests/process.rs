@@ -1,5 +1,9 @@
 //! The scheduler as a process: what it tells of itself while it waits for its turn.
 
+#[allow(
+    clippy::unwrap_used,
+    reason = "what cannot be read fails the test that reads it"
+)]
 #[path = "../../component/tests/common/scraper.rs"]
 mod scraper;
 
