@@ -95,7 +95,7 @@ fn where_not_even_calm_comes_to_rest_there_is_a_doubt_and_no_violation() {
     let mut calm = at_rest("a");
     calm.get_mut("endpointslices").unwrap().clear();
     let findings = judge(&[end(CALM, calm), end(BROKEN, at_rest("b"))]);
-    assert_eq!(findings.doubts.len(), 1);
+    assert_eq!((findings.doubts.len(), findings.broken), (1, 0));
     assert!(
         findings.doubts[0].contains("service web"),
         "{:?}",
