@@ -160,11 +160,19 @@ fn judge_ends(records: &[Record], findings: &mut Findings) {
         if end.took_ms > SETTLED_SECONDS_MAX * 1_000 {
             complaints.push(format!("it took {} ms", end.took_ms));
         }
-        findings.check(Promise::Settled, complaints.is_empty(), || {
-            format!("{namespace}: {}", complaints.join("; "))
-        });
+        let words = format!("{namespace}: {}", complaints.join("; "));
+        if namespace == CALM && !complaints.is_empty() {
+            // Nothing was broken: what is slow here is the machine, or nothing works at all.
+            findings.doubts.push(format!(
+                "not even without faults everything is as it is desired: {words}"
+            ));
+            continue;
+        }
+        findings.check(Promise::Settled, complaints.is_empty(), || words);
     }
-    if let (Some(calm), Some(broken)) = (find(CALM), find(BROKEN)) {
+    if let (Some(calm), Some(broken)) = (find(CALM), find(BROKEN))
+        && settled::complaints(&calm.objects).is_empty()
+    {
         let differences = end::differences(&calm.objects, &broken.objects);
         findings.check(Promise::SameEnd, differences.is_empty(), || {
             differences.join("; ")

@@ -154,7 +154,15 @@ impl Running<'_> {
         let stop = self.interrupted.clone();
         let users = self.users(cluster, (CALM, false), &stop);
         self.wait_users(users).await?;
-        self.wait_settled(cluster, CALM).await
+        self.wait_settled(cluster, CALM).await?;
+        let is_settled = |record: &Record| match record {
+            Record::End(end) => settled::complaints(&end.objects).is_empty(),
+            _ => true,
+        };
+        if !self.records.iter().all(is_settled) {
+            bail!("without faults it does not come to rest; with them it would show nothing");
+        }
+        Ok(())
     }
 
     async fn with_faults(

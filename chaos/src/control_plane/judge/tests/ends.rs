@@ -84,6 +84,26 @@ fn an_end_that_is_not_reached_or_not_in_time_is_found() {
 }
 
 #[test]
+fn where_not_even_calm_comes_to_rest_there_is_a_doubt_and_no_violation() {
+    let end = |namespace: &str, objects| {
+        Record::End(End {
+            namespace: namespace.to_owned(),
+            took_ms: 1,
+            objects,
+        })
+    };
+    let mut calm = at_rest("a");
+    calm.get_mut("endpointslices").unwrap().clear();
+    let findings = judge(&[end(CALM, calm), end(BROKEN, at_rest("b"))]);
+    assert_eq!((findings.doubts.len(), findings.broken), (1, 0));
+    assert!(
+        findings.doubts[0].contains("service web"),
+        "{:?}",
+        findings.doubts
+    );
+}
+
+#[test]
 fn without_one_of_the_ends_there_is_a_doubt() {
     assert_eq!(judge(&[]).doubts.len(), 2);
 }
