@@ -9,6 +9,7 @@ pub mod plane;
 pub mod pods;
 pub mod schedule;
 pub mod table;
+pub mod up;
 pub mod whole;
 
 use std::path::Path;
@@ -140,5 +141,6 @@ async fn measure(row: &Row, shape: &Shape, data: &Path, scale: &Scale) -> Result
             let mut plane = Plane::start(&single, data, "").await?;
             whole::idle(&mut plane, scale).await
         }
+        Work::Up(started) => up::idle(&shape.ours, data, started, scale.idle_seconds).await,
     }
 }

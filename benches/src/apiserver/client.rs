@@ -1,6 +1,7 @@
 //! Requests as client-go sends them: over TLS and one HTTP/2 connection, with a bearer token.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -11,10 +12,12 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -81,11 +84,21 @@ pub struct Client {
 }
 
 impl Client {
+    /// As whom the token says.
     pub async fn connect(address: SocketAddr) -> Result<Client> {
+        Client::connect_with(address, config()?).await
+    }
+
+    /// As whom a certificate says, whose file and whose key's file are these.
+    pub async fn connect_as(address: SocketAddr, own: (&Path, &Path)) -> Result<Client> {
+        Client::connect_with(address, config_of(own)?).await
+    }
+
+    async fn connect_with(address: SocketAddr, config: ClientConfig) -> Result<Client> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let name = ServerName::from(address.ip());
-        let stream = TlsConnector::from(Arc::new(config()?))
+        let stream = TlsConnector::from(Arc::new(config))
             .connect(name, stream)
             .await?;
         let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -141,14 +154,28 @@ impl Client {
 }
 
 fn config() -> Result<ClientConfig> {
+    Ok(over_http2(trusting()?.with_no_client_auth()))
+}
+
+fn config_of((certificate, key): (&Path, &Path)) -> Result<ClientConfig> {
+    let certificates = CertificateDer::pem_file_iter(certificate)?.collect::<Result<_, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(key)?;
+    Ok(over_http2(
+        trusting()?.with_client_auth_cert(certificates, key)?,
+    ))
+}
+
+fn trusting() -> Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
     let provider = Arc::new(ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider.clone())
+    let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
-        .with_no_client_auth();
+        .dangerous();
+    Ok(builder.with_custom_certificate_verifier(Arc::new(Anyone(provider))))
+}
+
+fn over_http2(mut config: ClientConfig) -> ClientConfig {
     config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(config)
+    config
 }
 
 /// Takes every certificate: the server was started here, and certified itself.

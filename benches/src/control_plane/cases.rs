@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::control_plane::objects::Template;
+use crate::control_plane::up::Shape;
 
 /// The namespaces of pods that are there before, and of those that are measured.
 pub const BEFORE: &str = "sched-0";
@@ -21,6 +22,8 @@ pub enum Work {
     Deployments,
     Jobs,
     Idle,
+    /// `mainstay up`, left alone.
+    Up(Shape),
 }
 
 /// What the scheduler has to do.
@@ -90,6 +93,10 @@ const fn row(name: &'static str, title: &'static str, work: Work) -> Row {
     Row { name, title, work }
 }
 
+const fn up(one_process: bool, nodes: usize) -> Work {
+    Work::Up(Shape { one_process, nodes })
+}
+
 const fn schedule(name: &'static str, title: &'static str, load: Load) -> Row {
     row(name, title, Work::Schedule(load))
 }
@@ -97,6 +104,21 @@ const fn schedule(name: &'static str, title: &'static str, load: Load) -> Row {
 /// All rows, in the order they run. Numbers are those of the largest run that upstream has a threshold for.
 pub const ROWS: &[Row] = &[
     row("idle", "one process of each, without work", Work::Idle),
+    row(
+        "up-one-process",
+        "one of everything in one process, without work or nodes",
+        up(true, 0),
+    ),
+    row(
+        "up-one-process-nodes",
+        "the same with six simulated nodes",
+        up(true, 6),
+    ),
+    row(
+        "up",
+        "processes of three of everything with six simulated nodes, without work",
+        up(false, 6),
+    ),
     schedule(
         "basic",
         "SchedulingBasic",

@@ -42,6 +42,22 @@ pub fn usage(pid: u32) -> Result<Usage> {
     })
 }
 
+/// Memory of a process in which what several share is divided among them.
+pub fn proportional_bytes(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/smaps_rollup");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let kilobytes = line(&text, "Pss:").with_context(|| format!("{path} has no Pss"))?;
+    Ok(kilobytes * 1024)
+}
+
+/// Processes that the first thread of a process started.
+pub fn children(pid: u32) -> Result<Vec<u32>> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let children = text.split_ascii_whitespace().map(str::parse);
+    Ok(children.collect::<Result<_, _>>()?)
+}
+
 /// Processor time that the whole machine has been busy for since it started, what it was denied by others on its host included.
 pub fn machine_cpu() -> Result<Duration> {
     let text = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
