@@ -118,3 +118,65 @@ async fn stop(tasks: &Tasks, grace: Duration) -> Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use client::{Config, Trust};
+    use daemon::OnFailure;
+
+    use super::*;
+
+    /// What comes of a candidate that works as told, and whether it ever led. No apiserver is there.
+    async fn run(tasks: &Tasks, elect: bool, start: impl FnOnce() -> Result<()>) -> (String, bool) {
+        let standing = Standing::default();
+        let candidate = Candidate {
+            tasks: tasks.clone(),
+            stop: CancellationToken::new(),
+            standing: standing.clone(),
+            grace: Duration::from_secs(5),
+        };
+        let nowhere = Config::new(vec!["https://127.0.0.1:1".to_owned()], Trust::Anybody);
+        let client = Client::new(nowhere).unwrap();
+        let settings = ElectionSettings {
+            leader_elect: elect,
+            ..ElectionSettings::standard("a-lease")
+        };
+        let ended = candidate.run(client, &settings, |_| start()).await;
+        let ended = ended.map_or_else(|error| error.to_string(), |()| String::new());
+        (ended, standing.leads())
+    }
+
+    #[tokio::test]
+    async fn a_task_that_fails_ends_the_work_with_its_failure() {
+        let tasks = Tasks::new();
+        let (ended, led) = run(&tasks, false, || {
+            tasks.spawn("one", OnFailure::Stop, |_| async { Err("on purpose") });
+            Ok(())
+        })
+        .await;
+        assert_eq!(ended, "task one failed: on purpose");
+        assert!(led);
+    }
+
+    #[tokio::test]
+    async fn work_that_cannot_be_started_fails_and_leaves_no_task() {
+        let tasks = Tasks::new();
+        let dropped = Arc::new(());
+        let held = dropped.clone();
+        tasks.spawn_until_stopped("port", OnFailure::Log, async move {
+            let _held = held;
+            std::future::pending().await
+        });
+        let start = || Err(anyhow::anyhow!("no seed"));
+        assert_eq!(run(&tasks, false, start).await.0, "no seed");
+        assert_eq!(Arc::strong_count(&dropped), 1);
+    }
+
+    #[tokio::test]
+    async fn one_that_is_stopped_before_it_leads_ends_well_and_has_done_nothing() {
+        let tasks = Tasks::new();
+        tasks.ask_stop();
+        let (ended, led) = run(&tasks, true, || panic!("it leads")).await;
+        assert_eq!((&*ended, led), ("", false));
+    }
+}
