@@ -11,7 +11,7 @@ use controllers::Options;
 
 #[test]
 fn controllers_without_an_apiserver_are_alive_and_tell_the_metrics_of_their_queues() {
-    let run = |words| controllers::run(&Options::parse_words(words).expect("flags"));
+    let run = |words| controllers::run(Options::parse_words(words).expect("flags"));
     let flags = ["--leader-elect=false", "--controllers=deployment,namespace"];
     let look = |scraper: scraper::Scraper| async move {
         for path in ["/healthz", "/livez", "/readyz"] {

@@ -1,13 +1,5 @@
 //! `mainstay up --one-process`: a whole control plane inside one process, which stops in order, starts again with what it had, and ends when
 //! a part of it cannot go on.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test says what broke by breaking there"
-)]
-
-#[path = "one_process/running.rs"]
-mod running;
-
 use std::net::TcpListener;
 
 use client::{Key, Query};
@@ -16,7 +8,7 @@ use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::json;
 
-use running::Running;
+use crate::running::Running;
 
 const REPLICAS: i32 = 3;
 
@@ -94,7 +86,7 @@ async fn a_deployment_runs_and_is_there_again_after_a_stop() {
             .as_ref()
             .is_some_and(|spec| spec.node_name.is_some())
     };
-    assert!(pods.unwrap().items.iter().all(|pod| on_nodes(pod)));
+    assert!(pods.unwrap().items.iter().all(on_nodes));
     assert!(again.stop().status.success());
 }
 

@@ -1,19 +1,11 @@
 //! `mainstay ctl why-pending` over a control plane that runs: its words are the scheduler's, and its exit codes those of `ctl`.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test says what broke by breaking there"
-)]
-
-#[path = "one_process/running.rs"]
-mod running;
-
 use std::process::{Command, Output};
 
 use client::{Key, Query};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::{Value, json};
 
-use running::Running;
+use crate::running::Running;
 
 const MESSAGE: &str = "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.";
 const EXPECTED: &str = "

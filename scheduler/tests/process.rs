@@ -1,9 +1,5 @@
 //! The scheduler as a process: what it tells of itself while it waits for its turn.
 
-#[allow(
-    clippy::unwrap_used,
-    reason = "what cannot be read fails the test that reads it"
-)]
 #[path = "../../component/tests/common/scraper.rs"]
 mod scraper;
 
@@ -11,7 +7,7 @@ use scheduler::Options;
 
 #[test]
 fn one_that_waits_for_its_turn_is_well_and_tells_its_metrics() {
-    let run = |words| scheduler::run(&Options::parse_words(words).expect("flags"));
+    let run = |words| scheduler::run(Options::parse_words(words).expect("flags"));
     let flags = ["--leader-elect-resource-name=other"];
     scraper::look_at(("kube-scheduler", &flags), run, |scraper| async move {
         for path in ["/healthz", "/livez", "/readyz"] {
