@@ -27,5 +27,5 @@ pub use self::front::{Front, Peer};
 pub use self::load::Load;
 pub(crate) use self::objects_api::{check_served, not_served};
 pub use self::pages::{Pages, VERSION};
-pub(crate) use self::path::{decoded, encoded};
+pub(crate) use self::path::{decoded, encoded, names};
 pub(crate) use self::writes::{note_object, wanted};

@@ -7,6 +7,7 @@ use objects::{Value, meta};
 
 use serde_json::json;
 
+use super::read::not_read_yet;
 use super::store::{encode, stamp};
 use super::update::Owners;
 use super::{Registry, Request, WriteOptions, as_served, fields, is_stored_as_served, rules};
@@ -85,12 +86,7 @@ impl Registry {
         if self.feed.position().get() > 0 || request.user.name == APISERVER {
             return Ok(());
         }
-        let mut status = Status::new(
-            Reason::ServiceUnavailable,
-            "the server has not read the store yet",
-        );
-        status.retry_after_seconds = 1;
-        Err(status)
+        Err(not_read_yet())
     }
 
     async fn create_once(
@@ -130,8 +126,12 @@ impl Registry {
         let claims = self
             .claim(request, &mut object, None, options.dry_run)
             .await?;
+        if let Err(refused) = self.judge_new(&review, request, &object).await {
+            self.release(&claims).await;
+            return Err(refused);
+        }
         let made = self
-            .judge_and_store_new(&review, request, object, made_up)
+            .store_new(request, object, options.dry_run, made_up)
             .await;
         if let Err(status) = &made {
             self.release_after(&claims, status).await;
@@ -139,26 +139,22 @@ impl Registry {
         made
     }
 
-    async fn judge_and_store_new(
+    async fn judge_new(
         &self,
         review: &Review<'_>,
         request: &Request,
-        object: Value,
-        made_up: bool,
-    ) -> Result<Value, Status> {
+        object: &Value,
+    ) -> Result<(), Status> {
         let served = &request.served;
-        let name = meta::name(&object).to_owned();
-        let mut faults = rules::validate_create(served, &object);
-        self.check_privileged(request, &object, &mut faults);
+        let mut faults = rules::validate_create(served, object);
+        self.check_privileged(request, object, &mut faults);
         if !faults.is_empty() {
-            return Err(request.invalid(&name, &faults));
+            return Err(request.invalid(meta::name(object), &faults));
         }
-        for warning in rules::warnings(served, &object, None) {
+        for warning in rules::warnings(served, object, None) {
             request.warnings.add(warning);
         }
-        self.have_judged(review, &object).await?;
-        self.store_new(request, object, review.dry_run, made_up)
-            .await
+        self.have_judged(review, object).await
     }
 
     /// Has admission judge an object in the version that it was sent in.

@@ -149,6 +149,9 @@ impl Registry {
         {
             return Ok(());
         }
+        if position.get() == 0 {
+            return Err(not_read_yet());
+        }
         let text = format!(
             "Too large resource version: {revision}, current: {}",
             position.get()
@@ -279,6 +282,14 @@ fn folder(prefix: &str, request: &Request) -> String {
     } else {
         format!("{prefix}{folder}{}/", request.namespace)
     }
+}
+
+/// What is in memory is not there yet. Another server may be further.
+pub(super) fn not_read_yet() -> Status {
+    let message = "the server has not read the store yet";
+    let mut status = Status::new(Reason::ServiceUnavailable, message);
+    status.retry_after_seconds = 1;
+    status
 }
 
 /// A revision from the text of a resource version.

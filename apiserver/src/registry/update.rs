@@ -201,8 +201,12 @@ impl Registry {
         let claims = self
             .claim(request, &mut new, Some(stored), options.dry_run)
             .await?;
+        if let Err(refused) = self.judge_change(&review, request, &current, &new).await {
+            self.release(&claims).await;
+            return Err(refused);
+        }
         let changed = self
-            .judge_and_store_change(&review, request, &current, new)
+            .store_change(request, options.dry_run, &current, new)
             .await;
         match &changed {
             Ok(Try::Done(new)) if !options.dry_run => {
@@ -226,28 +230,26 @@ impl Registry {
         Ok(Cow::Owned(converted))
     }
 
-    async fn judge_and_store_change(
+    async fn judge_change(
         &self,
         review: &Review<'_>,
         request: &Request,
         current: &Current,
-        new: Value,
-    ) -> Result<Try, Status> {
+        new: &Value,
+    ) -> Result<(), Status> {
         let served = &request.served;
         let stored = review
             .old
             .map_or(&current.value, |old| working(served, old, current));
-        let mut faults = rules::validate_update(served, &request.subresource, &new, stored);
-        self.check_privileged(request, &new, &mut faults);
+        let mut faults = rules::validate_update(served, &request.subresource, new, stored);
+        self.check_privileged(request, new, &mut faults);
         if !faults.is_empty() {
             return Err(request.invalid(&request.name, &faults));
         }
-        for warning in rules::warnings(served, &new, Some(stored)) {
+        for warning in rules::warnings(served, new, Some(stored)) {
             request.warnings.add(warning);
         }
-        self.have_judged(review, &new).await?;
-        self.store_change(request, review.dry_run, current, new)
-            .await
+        self.have_judged(review, new).await
     }
 
     async fn store_change(

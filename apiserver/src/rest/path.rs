@@ -14,6 +14,22 @@ pub(super) struct ResourcePath {
     pub(super) watch: bool,
 }
 
+/// Whether a path is read as one of this group, version, namespace, resource, object and part, and not as a watch.
+pub(crate) fn names(path: &str, parts: [&str; 6]) -> bool {
+    let Ok(Some(found)) = resource(path) else {
+        return false;
+    };
+    let read = [
+        &found.group,
+        &found.version,
+        &found.namespace,
+        &found.resource,
+        &found.name,
+        &found.subresource,
+    ];
+    !found.watch && read == parts
+}
+
 /// A path that says to watch, and not what.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NothingToWatch;
