@@ -176,7 +176,7 @@ fn in_words(error: &Error, what: &str) -> String {
     let code = error.failure().map(|failure| failure.code);
     match code {
         Some(404) if text == NOBODY => format!("{text} (get {what})"),
-        Some(503) => {
+        Some(502 | 503) => {
             format!("the server is currently unable to handle the request (get {what})")
         }
         _ => text,
