@@ -38,6 +38,7 @@ struct Seen<'a> {
     nodes: BTreeMap<String, State>,
     /// Whether nodes that are not ready lose their volumes after a time.
     is_forced_in_time: bool,
+    /// The time as it goes by, whatever is done to the clock.
     now: Timestamp,
 }
 
@@ -141,20 +142,24 @@ fn is_attached(attachment: &VolumeAttachment) -> bool {
         .is_some_and(|status| status.attached)
 }
 
-/// Detaches a volume where nobody needs it, as soon as the node does not use it or is given up.
+/// Detaches a volume where nobody needs it, as soon as the node does not use it or is given up. What kubelets and other people attached is
+/// theirs.
 fn detach(
     seen: &Seen<'_>,
     attachment: &Arc<VolumeAttachment>,
     memory: &mut Memory,
 ) -> Option<Step> {
     let node = &attachment.spec.node_name;
-    if seen.wanted.contains_key(node) || is_going(attachment) {
+    let state = seen.nodes.get(node).copied().unwrap_or(State::GONE);
+    let is_others = state.is_on_its_own
+        || attachment.metadata.name.as_ref()
+            != Some(&nodes::attachment_name(seen.driver, seen.handle, node));
+    if seen.wanted.contains_key(node) || is_going(attachment) || is_others {
         memory.unwanted.remove(node);
         return None;
     }
     let since = *memory.unwanted.entry(node.clone()).or_insert(seen.now);
     let left = UNMOUNT_MAX - seen.now.duration_since(since);
-    let state = seen.nodes.get(node).copied().unwrap_or(State::GONE);
     let is_overdue = seen.is_forced_in_time && !left.is_positive();
     let is_given_up = state.is_out_of_service || (is_overdue && !state.is_ready);
     if state.is_mounted && !is_given_up {

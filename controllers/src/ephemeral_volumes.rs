@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use client::{Change, Client, Key, Next, Store, WorkQueue};
+use client::{Change, Client, Key, Next, Store};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -24,7 +24,7 @@ struct Controller {
 pub(crate) fn start(context: &Context) {
     let pods = indices::pods_by_claim(&context.informers);
     let claims = context.informers.of::<PersistentVolumeClaim>();
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("ephemeral_volume");
     let added = queue.clone();
     pods.on_change(move |change| {
         // What volumes a pod has never changes, and its claims go by their owner.

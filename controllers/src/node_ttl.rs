@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use client::{Change, Error, Key, Next, Patch, WorkQueue};
+use client::{Change, Error, Key, Next, Patch};
 use k8s_openapi::api::core::v1::Node;
 use parking_lot::Mutex;
 use serde_json::json;
@@ -64,7 +64,7 @@ impl Size {
 /// Starts the controller. Nodes learn of another size when they next report.
 pub(crate) fn start(context: &Context) {
     let nodes = context.informers.of::<Node>();
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("ttlcontroller");
     let size = Arc::new(Mutex::new(Size::default()));
     let (added, counted) = (queue.clone(), size.clone());
     nodes.on_change(move |change| {

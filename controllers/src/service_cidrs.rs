@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use client::{Change, Client, Key, Next, Patch, Store, WorkQueue};
+use client::{Change, Client, Key, Next, Patch, Store};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::networking::v1::{IPAddress, ServiceCIDR};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -35,7 +35,7 @@ struct Controller {
 pub(crate) fn start(context: &Context) {
     let ranges = context.informers.of::<ServiceCIDR>();
     let addresses = context.informers.of::<IPAddress>();
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("ipaddresses");
     let (added, known) = (queue.clone(), ranges.store());
     ranges.on_change(move |change| {
         let range = change.object();

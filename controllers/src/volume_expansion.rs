@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use client::{Change, Client, Key, Next, Patch, Store, WorkQueue};
+use client::{Change, Client, Key, Next, Patch, Store};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use objects::quantity::Quantity;
@@ -27,7 +27,7 @@ struct Controller {
 /// Starts the controller.
 pub(crate) fn start(context: &Context) {
     let claims = context.informers.of::<PersistentVolumeClaim>();
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("volume_expand");
     let added = queue.clone();
     claims.on_change(move |change| {
         if concerns(change) {

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::{AttachedVolume, CSIPersistentVolumeSource, Node};
 use sha2::{Digest, Sha256};
 
+use super::is_managed;
+
 /// What stands before the names of drivers' volumes.
 const PREFIX: &str = "kubernetes.io/csi/";
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
@@ -16,6 +18,8 @@ pub(super) struct State {
     pub(super) is_mounted: bool,
     pub(super) is_ready: bool,
     pub(super) is_out_of_service: bool,
+    /// Whether its kubelet attaches for itself.
+    pub(super) is_on_its_own: bool,
 }
 
 impl State {
@@ -24,6 +28,7 @@ impl State {
         is_mounted: true,
         is_ready: false,
         is_out_of_service: false,
+        is_on_its_own: false,
     };
 
     pub(super) fn of(node: &Node, volume: &str) -> State {
@@ -35,6 +40,7 @@ impl State {
             is_mounted: uses(node, volume),
             is_ready: is_ready(node),
             is_out_of_service: taints.into_iter().any(|taint| taint.key == OUT_OF_SERVICE),
+            is_on_its_own: !is_managed(node),
         }
     }
 }

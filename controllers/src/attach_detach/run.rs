@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use client::{Client, DeleteOptions, Key, Next, Patch, Store, WorkQueue};
+use client::{Client, DeleteOptions, Key, Next, Patch, Query, Store, WorkQueue};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::{
@@ -62,6 +62,7 @@ struct Controller {
     is_forced_in_time: bool,
     memories: Mutex<HashMap<String, Memory>>,
     going: Going,
+    started: (Timestamp, Instant),
 }
 
 /// Starts the controller.
@@ -77,7 +78,7 @@ pub(crate) fn start(context: &Context) {
         drivers: informers.of().store(),
         nodes: informers.of().store(),
     };
-    let queue = Arc::new(WorkQueue::new());
+    let queue = context.queue("attached_volumes");
     let going = Going::default();
     changes::follow(informers, &queue, &stores, &going);
     let options = &context.options.attaching;
@@ -89,6 +90,7 @@ pub(crate) fn start(context: &Context) {
         is_forced_in_time: !options.disable_force_detach_on_timeout,
         memories: Mutex::default(),
         going,
+        started: (Timestamp::now(), Instant::now()),
     });
     if !options.disable_attach_detach_reconcile_sync {
         let period = options.attach_detach_reconcile_sync_period;
@@ -131,6 +133,10 @@ async fn resync(controller: Arc<Controller>, period: Duration) {
 }
 
 impl Controller {
+    fn now(&self) -> Timestamp {
+        self.started.0 + self.started.1.elapsed()
+    }
+
     async fn sync_volume(&self, name: &str) -> Result<Next> {
         let volume = self.stores.volumes.get(&Key::new("", name));
         let source = volume
@@ -160,7 +166,7 @@ impl Controller {
             nodes: with_state.collect(),
             attachments,
             is_forced_in_time: self.is_forced_in_time,
-            now: Timestamp::now(),
+            now: self.now(),
         };
         let mut memory = self.memories.lock().remove(name).unwrap_or_default();
         let steps = decide(&seen, &mut memory);
@@ -236,7 +242,30 @@ impl Controller {
         wanted
     }
 
+    /// Another node that has a volume, as the apiserver knows it now: what this controller made a moment ago may not have been told yet,
+    /// and another volume object may be the same volume.
+    async fn holder(&self, seen: &Seen<'_>, node: &str) -> Result<Option<String>> {
+        let is_it = |name: &String| {
+            let volume = self.stores.volumes.get(&Key::new("", &**name));
+            let source = volume.and_then(|volume| volume.spec.as_ref()?.csi.clone());
+            name == seen.name || source.is_some_and(|source| source.volume_handle == seen.handle)
+        };
+        let query = Query::default();
+        let listed = self.client.list::<VolumeAttachment>(&query).await?;
+        let mut others = listed.items.into_iter().filter(|other| {
+            let spec = &other.spec;
+            let volume = spec.source.persistent_volume_name.as_ref();
+            spec.node_name != node && spec.attacher == seen.driver && volume.is_some_and(is_it)
+        });
+        Ok(others.next().map(|other| other.spec.node_name))
+    }
+
     async fn attach(&self, seen: &Seen<'_>, node: &str) -> Result<()> {
+        if !seen.is_shared
+            && let Some(other) = self.holder(seen, node).await?
+        {
+            bail!("node {other} has the volume");
+        }
         let attachment = VolumeAttachment {
             metadata: ObjectMeta {
                 name: Some(nodes::attachment_name(seen.driver, seen.handle, node)),
@@ -297,7 +326,11 @@ impl Controller {
                 if let Some(told) = self.tell_node(&live).await? {
                     live = told;
                 }
-                if !is_forced && nodes::uses(&live, volume) {
+                let state = State::of(&live, volume);
+                if is_forced && state.is_ready && !state.is_out_of_service {
+                    bail!("the node is ready again");
+                }
+                if !is_forced && state.is_mounted {
                     bail!("volume is still in use by node, according to Node status");
                 }
             }

@@ -22,6 +22,7 @@ const WELL: State = State {
     is_mounted: false,
     is_ready: true,
     is_out_of_service: false,
+    is_on_its_own: false,
 };
 const MOUNTED: State = State {
     is_mounted: true,
@@ -50,13 +51,17 @@ fn world(pods: &[&'static str], attachments: &[&'static str]) -> World {
 fn attachment(text: &str) -> VolumeAttachment {
     let (node, state) = text.split_once(':').unwrap();
     let mut attachment = json!({
-        "metadata": {"name": node},
+        "metadata": {"name": nodes::attachment_name("d", "h", node)},
         "spec": {"attacher": "d", "nodeName": node, "source": {"persistentVolumeName": VOLUME}},
         "status": {"attached": state == "attached"},
     });
     match state {
         "going" => attachment["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"),
         "attached" | "asked" => {}
+        "attached by hand" => {
+            attachment["metadata"]["name"] = json!("by-hand");
+            attachment["status"]["attached"] = json!(true);
+        }
         failure => {
             attachment["status"]["attachError"] =
                 json!({"message": failure, "time": "2026-01-01T00:00:00Z"});
@@ -206,6 +211,21 @@ fn a_node_that_uses_a_volume_keeps_it_until_it_is_given_up() {
     never.is_forced_in_time = false;
     never.at(0);
     assert_eq!(never.at(360), Vec::<String>::new());
+}
+
+#[test]
+fn what_others_attached_is_theirs() {
+    let mut by_hand = world(&[], &["n1:attached by hand"]);
+    let mut by_its_kubelet = world(&[], &["n1:attached"]);
+    let on_its_own = State {
+        is_on_its_own: true,
+        ..SILENT
+    };
+    by_its_kubelet.nodes = vec![("n1", on_its_own)];
+    for seconds in [0, 360] {
+        assert_eq!(by_hand.at(seconds), Vec::<String>::new());
+        assert_eq!(by_its_kubelet.at(seconds), Vec::<String>::new());
+    }
 }
 
 #[test]
