@@ -18,6 +18,8 @@ use tokio_rustls::TlsAcceptor;
 const CONNECTIONS_MAX: usize = 64;
 /// Time for a handshake, and for the head of a request to come.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Longest that a connection is kept, so that those that wait have their turn.
+const CONNECTION_MAX: Duration = Duration::from_secs(60);
 /// Pause after a connection could not be taken.
 const FAILED_PAUSE: Duration = Duration::from_millis(100);
 
@@ -46,7 +48,7 @@ where
         let (tls, answer) = (tls.clone(), answer.clone());
         connections.spawn(async move {
             let _place = place;
-            answer_all(tls, stream, answer).await;
+            let _ = tokio::time::timeout(CONNECTION_MAX, answer_all(tls, stream, answer)).await;
         });
     }
 }

@@ -56,6 +56,7 @@ pub struct ServingFlags {
 
 /// Flags that change nothing here: who asks is known by a token, and nothing else is looked at.
 #[derive(Debug, Clone, Default, Args)]
+#[group(skip)]
 pub struct Accepted {
     /// Accepted: no certificate of a client is looked at
     #[arg(long, value_name = "FILE")]

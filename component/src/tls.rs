@@ -46,13 +46,17 @@ fn of_folder(folder: &Path, program: &str, names: Vec<String>) -> Result<TlsAcce
         let own = rcgen::generate_simple_self_signed(names)?;
         let place = || format!("cannot keep a certificate in {}", folder.display());
         fs::create_dir_all(folder).with_context(place)?;
+        // Made beside their places, for half a file would be refused at every start.
+        let made = |file: &Path| file.with_extension("new");
         let mut secret = fs::OpenOptions::new();
         secret.write(true).create(true).truncate(true).mode(0o600);
-        let mut secret = secret.open(&key).with_context(place)?;
+        let mut secret = secret.open(made(&key)).with_context(place)?;
         secret
             .write_all(own.signing_key.serialize_pem().as_bytes())
             .with_context(place)?;
-        fs::write(&certificate, own.cert.pem()).with_context(place)?;
+        fs::rename(made(&key), &key).with_context(place)?;
+        fs::write(made(&certificate), own.cert.pem()).with_context(place)?;
+        fs::rename(made(&certificate), &certificate).with_context(place)?;
     }
     of_files(&certificate, &key)
 }
