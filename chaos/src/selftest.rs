@@ -36,6 +36,9 @@ pub struct Arguments {
     /// What everything is drawn from; one is chosen and printed if none is given.
     #[arg(long)]
     seed: Option<u64>,
+    /// Damage histories alone, and start no cluster.
+    #[arg(long, conflicts_with_all = ["planted", "only"])]
+    judge_alone: bool,
     /// Only these rows, with commas between them. A part proves no whole: the selftest is inconclusive then.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -61,22 +64,8 @@ pub async fn run(arguments: Arguments, interrupted: watch::Receiver<bool>) -> Re
     for row in histories::rows(seed, arguments.histories, &arguments.only).await? {
         matrix.add(row);
     }
-    let bench = Bench::new(
-        folder.clone(),
-        seed,
-        arguments.planted.as_deref(),
-        interrupted.clone(),
-    );
-    matrix.extend(bench.look_at_planted());
-    for case in CASES.iter().filter(|case| is_wanted(case, &arguments)) {
-        if *interrupted.borrow() {
-            bail!("interrupted");
-        }
-        matrix.add(bench.prove(case).await);
-    }
-    if let Some(planted) = &arguments.planted {
-        let simulation = Simulation::new(planted, seed, interrupted.clone());
-        matrix.extend(simulation.rows(|name| is_named(name, &arguments)).await);
+    if !arguments.judge_alone {
+        run_members(&arguments, (&folder, seed), interrupted, &mut matrix).await?;
     }
     if !arguments.only.is_empty() {
         matrix.add(Row::of(
@@ -88,6 +77,33 @@ pub async fn run(arguments: Arguments, interrupted: watch::Receiver<bool>) -> Re
     std::fs::write(folder.join(MATRIX_FILE), &text)?;
     println!("\n{text}");
     Ok(matrix.verdict())
+}
+
+/// What needs clusters and simulations.
+async fn run_members(
+    arguments: &Arguments,
+    (folder, seed): (&Path, u64),
+    interrupted: watch::Receiver<bool>,
+    matrix: &mut Matrix,
+) -> Result<()> {
+    let bench = Bench::new(
+        folder.to_owned(),
+        seed,
+        arguments.planted.as_deref(),
+        interrupted.clone(),
+    );
+    matrix.extend(bench.look_at_planted());
+    for case in CASES.iter().filter(|case| is_wanted(case, arguments)) {
+        if *interrupted.borrow() {
+            bail!("interrupted");
+        }
+        matrix.add(bench.prove(case).await);
+    }
+    if let Some(planted) = &arguments.planted {
+        let simulation = Simulation::new(planted, seed, interrupted);
+        matrix.extend(simulation.rows(|name| is_named(name, arguments)).await);
+    }
+    Ok(())
 }
 
 fn is_wanted(case: &Case, arguments: &Arguments) -> bool {

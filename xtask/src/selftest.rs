@@ -23,6 +23,20 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     setup::peers()?;
     up::build(&["mainstay", "chaos"])?;
     Run::cargo().args(PLANTED_BUILD).run()?;
+    chaos()?
+        .args(arguments)
+        .env("MAINSTAY_BIN", workspace::program("mainstay")?)
+        .env("MAINSTAY_PLANTED_BIN", workspace::program("planted")?)
+        .run()
+}
+
+/// The part that needs no second build of the store: damaged histories.
+pub(crate) fn of_the_judge() -> Result<()> {
+    up::build(&["mainstay", "chaos"])?;
+    chaos()?.args(["--judge-alone"]).run()
+}
+
+fn chaos() -> Result<Run> {
     let program = workspace::program("chaos")?;
     let program = program
         .to_str()
@@ -34,10 +48,5 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let out = out
         .to_str()
         .context("the target folder's name is not UTF-8")?;
-    Run::new(program)
-        .args(["selftest", "--out", out])
-        .args(arguments)
-        .env("MAINSTAY_BIN", workspace::program("mainstay")?)
-        .env("MAINSTAY_PLANTED_BIN", workspace::program("planted")?)
-        .run()
+    Ok(Run::new(program).args(["selftest", "--out", out]))
 }
