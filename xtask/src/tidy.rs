@@ -1,5 +1,6 @@
-//! The rules a compiler does not hold: who may import whom, one door per library, and the shape of files.
+//! The rules a compiler does not hold: who may import whom, one door per library, what is compiled once, and the shape of files.
 
+mod features;
 mod files;
 mod imports;
 mod sources;
@@ -42,6 +43,7 @@ pub(crate) fn run() -> Result<()> {
 fn check() -> Result<Findings> {
     let mut findings = Findings::default();
     imports::check(&crate::workspace::metadata()?, &mut findings)?;
+    features::check(&mut findings)?;
     for file in files::tracked()? {
         file.check_text(&mut findings);
         if file.is_rust() {
