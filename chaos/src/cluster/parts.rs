@@ -357,8 +357,8 @@ fn flags_of(component: Component, number: usize) -> Vec<(&'static str, String)> 
     let election = election.map(|(flag, seconds)| (flag, format!("{seconds}s")));
     match component {
         Component::Apiserver => Vec::new(),
-        Component::Scheduler => election.into(),
-        Component::Controllers => {
+        Component::Scheduler | Component::Controllers => {
+            // Three on one host would want the same port.
             let mut flags = vec![("--secure-port", "0".to_owned())];
             flags.extend(election);
             flags
