@@ -267,7 +267,9 @@ async fn take_over(cluster: &Cluster, agent: &Agent) {
     let found = async {
         loop {
             let response = send(cluster, (Method::GET, "/apis"), &accept, &Value::Null).await;
-            if text(response).await.contains("\"others\"") {
+            let is_found = text(response).await.contains("\"others\"");
+            // It is asked once its object says that it is available.
+            if is_found && get(cluster, &format!("{API}/nodes")).await.0 == 200 {
                 break;
             }
             tokio::time::sleep(LOOK_PAUSE).await;
