@@ -169,20 +169,21 @@ async fn secured(
 /// Writes to the store what no server has seen, so that there are versions older than what it remembers.
 async fn write_before(address: &str) {
     let endpoint = Endpoint::from_shared(address.to_owned()).unwrap();
-    let connecting = async {
+    let writing = async {
         loop {
-            match endpoint.connect().await {
-                Ok(channel) => break channel,
-                Err(_) => tokio::time::sleep(LOOK_PAUSE).await,
+            if let Ok(channel) = endpoint.connect().await {
+                let request = PutRequest {
+                    key: "other".into(),
+                    ..PutRequest::default()
+                };
+                if KvClient::new(channel).put(request).await.is_ok() {
+                    break;
+                }
             }
+            tokio::time::sleep(LOOK_PAUSE).await;
         }
     };
-    let channel = tokio::time::timeout(PATIENCE, connecting).await.unwrap();
-    let request = PutRequest {
-        key: "other".into(),
-        ..PutRequest::default()
-    };
-    KvClient::new(channel).put(request).await.unwrap();
+    tokio::time::timeout(PATIENCE, writing).await.unwrap();
 }
 
 fn has_default_namespace(feed: &apiserver::cache::Feed) -> bool {
