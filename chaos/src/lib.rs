@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod control_plane;
 pub mod failover;
 pub mod faults;
+pub mod findings;
 pub mod judgement;
 pub mod kubernetes;
 pub mod liveness;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -65,19 +65,4 @@ pub fn write(path: &Path, records: &[Record]) -> Result<()> {
         file.write_all(b"\n")?;
     }
     file.flush().context("writing the history")
-}
-
-/// Reads a stored history.
-///
-/// # Errors
-/// When it cannot be opened, or a line is none.
-pub fn read(path: &Path) -> Result<Vec<Record>> {
-    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-    let mut records = Vec::new();
-    for (number, line) in BufReader::new(file).lines().enumerate() {
-        let record = serde_json::from_str(&line?)
-            .with_context(|| format!("line {} of {}", number + 1, path.display()))?;
-        records.push(record);
-    }
-    Ok(records)
 }

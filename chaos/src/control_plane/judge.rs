@@ -9,14 +9,13 @@ mod story;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::history::{BROKEN, CALM, End, Record};
 use super::{end, settled};
+use crate::findings;
 use story::Story;
 
-/// Violations that are named; more are only counted.
-const NAMED_MAX: usize = 100;
 /// Most time from the last fault until everything is as it is desired, in seconds.
 pub const SETTLED_SECONDS_MAX: u64 = 120;
 
@@ -53,9 +52,8 @@ pub enum Promise {
     SameEnd,
 }
 
-impl Promise {
-    /// What is promised.
-    pub fn words(self) -> &'static str {
+impl findings::Promise for Promise {
+    fn words(self) -> &'static str {
         match self {
             Promise::BoundOnce => "a pod is bound to one node, once",
             Promise::RemovedWhenOver => "a bound pod is removed only when its containers are over",
@@ -83,32 +81,8 @@ impl Promise {
     }
 }
 
-/// What was found.
-#[derive(Debug, Clone, Default)]
-pub struct Findings {
-    /// How often each promise had something to judge.
-    pub counts: BTreeMap<Promise, u64>,
-    /// What did not hold.
-    pub violations: Vec<(Promise, String)>,
-    /// How often something did not hold; more than is named.
-    pub broken: u64,
-    /// Why the judgement may be worth nothing.
-    pub doubts: Vec<String>,
-    /// The newest revision.
-    pub revision: i64,
-}
-
-impl Findings {
-    fn check(&mut self, promise: Promise, holds: bool, words: impl FnOnce() -> String) {
-        *self.counts.entry(promise).or_default() += 1;
-        if !holds {
-            self.broken += 1;
-            if self.violations.len() < NAMED_MAX {
-                self.violations.push((promise, words()));
-            }
-        }
-    }
-}
+/// What was found; the newest revision with it.
+pub type Findings = findings::Findings<Promise, i64>;
 
 /// Judges a whole history.
 pub fn judge(records: &[Record]) -> Findings {

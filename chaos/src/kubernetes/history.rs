@@ -1,11 +1,7 @@
 //! What clients and watchers of apiservers saw, line by line.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
 
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 /// A kind of objects.
@@ -234,19 +230,4 @@ pub enum Record {
     Op(Operation),
     /// Of a watcher.
     Watch(Sight),
-}
-
-/// Reads a stored history.
-///
-/// # Errors
-/// When it cannot be opened, or a line is none.
-pub fn read(path: &Path) -> Result<Vec<Record>> {
-    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-    let mut records = Vec::new();
-    for (number, line) in BufReader::new(file).lines().enumerate() {
-        let record = serde_json::from_str(&line?)
-            .with_context(|| format!("line {} of {}", number + 1, path.display()))?;
-        records.push(record);
-    }
-    Ok(records)
 }

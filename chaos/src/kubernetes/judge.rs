@@ -5,13 +5,9 @@ mod answers;
 mod tests;
 mod truth;
 
-use std::collections::BTreeMap;
-
 use super::history::{Operation, Record, Sight};
+use crate::findings;
 use truth::Truth;
-
-/// Violations that are named; more are only counted.
-const NAMED_MAX: usize = 100;
 
 /// What an apiserver promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,9 +32,8 @@ pub enum Promise {
     Chain,
 }
 
-impl Promise {
-    /// What is promised.
-    pub fn words(self) -> &'static str {
+impl findings::Promise for Promise {
+    fn words(self) -> &'static str {
         match self {
             Promise::Acknowledged => "an acknowledged write is there, as it was acknowledged",
             Promise::Refused => "a refused write is not there, and is refused for a reason",
@@ -55,32 +50,10 @@ impl Promise {
     }
 }
 
-/// What was found.
-#[derive(Debug, Clone, Default)]
-pub struct Findings {
-    /// How often each promise had something to judge.
-    pub counts: BTreeMap<Promise, u64>,
-    /// What did not hold.
-    pub violations: Vec<(Promise, String)>,
-    /// How often something did not hold; more than is named.
-    pub broken: u64,
-    /// Why the judgement may be worth nothing.
-    pub doubts: Vec<String>,
-    /// The newest resourceVersion.
-    pub revision: u64,
-}
+/// What was found; the newest resourceVersion with it.
+pub type Findings = findings::Findings<Promise, u64>;
 
 impl Findings {
-    fn check(&mut self, promise: Promise, holds: bool, words: impl FnOnce() -> String) {
-        *self.counts.entry(promise).or_default() += 1;
-        if !holds {
-            self.broken += 1;
-            if self.violations.len() < NAMED_MAX {
-                self.violations.push((promise, words()));
-            }
-        }
-    }
-
     /// Acknowledged writes that are not there, as far as they are named.
     pub fn lost(&self) -> u64 {
         let lost = |(promise, _): &&(Promise, String)| *promise == Promise::Acknowledged;
