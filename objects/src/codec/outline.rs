@@ -67,10 +67,6 @@ impl Outline {
             };
             told.replace(value).is_none().then_some(())
         })?;
-        let text = |place: Option<Range<usize>>| match place {
-            Some(place) => serde_json::from_slice(&json[place]).ok(),
-            None => Some(String::new()),
-        };
         let labels = match labels {
             Some(place) => match serde_json::from_slice(&json[place]).ok()? {
                 Value::Object(labels) => Some(labels),
@@ -79,8 +75,8 @@ impl Outline {
             None => None,
         };
         Some(Outline {
-            namespace: text(namespace)?,
-            name: text(name)?,
+            namespace: text(json, namespace)?,
+            name: text(json, name)?,
             labels,
             version_at: place.unwrap_or(metadata.end - 1),
             is_last: place.is_none(),
@@ -120,11 +116,15 @@ pub fn type_meta(json: &[u8]) -> Option<(String, String)> {
         };
         told.replace(value).is_none().then_some(())
     })?;
-    let text = |place: Option<Range<usize>>| match place {
+    Some((text(json, version)?, text(json, kind)?))
+}
+
+/// The text at a place; empty where there is none. None if something else is there.
+fn text(json: &[u8], place: Option<Range<usize>>) -> Option<String> {
+    match place {
         Some(place) => serde_json::from_slice(&json[place]).ok(),
         None => Some(String::new()),
-    };
-    Some((text(version)?, text(kind)?))
+    }
 }
 
 /// Goes through the fields of a whole text. None if it is no object, or if whoever reads a tree could think otherwise of it.
