@@ -6,6 +6,7 @@ mod ci;
 mod command;
 mod facts;
 mod languages;
+mod rustc;
 mod selftest;
 mod setup;
 mod test;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     let task = arguments.next();
     let rest: Vec<String> = arguments.collect();
     let result = match task.as_deref() {
+        Some(compiler) if rustc::is_compiler(compiler) => Err(rustc::become_it(compiler, &rest)),
         Some("up") => up::run(&rest),
         Some("test") => test::run(&rest),
         Some("interop") => test::interop(&rest),

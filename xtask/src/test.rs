@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::command::Run;
-use crate::{languages, setup, tidy, up, workspace};
+use crate::{languages, rustc, setup, tidy, up, workspace};
 
 /// What kubectl sees of a whole cluster.
 const CLUSTERS: [&str; 3] = [
@@ -106,6 +106,7 @@ fn cargo_test(which: &[&str]) -> Result<Run> {
     Ok(Run::cargo()
         .args(["test", "--release", "--no-fail-fast"])
         .args(which)
+        .env(rustc::WRAPPER, rustc::wrapper()?)
         .env("MAINSTAY_BIN", workspace::program("mainstay")?)
         .env("MAINSTAY_PYTHON", setup::python()?))
 }
