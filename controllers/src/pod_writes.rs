@@ -1,6 +1,7 @@
 //! Pods made and deleted for a workload: in batches, told to its users, and awaited by its next turn.
 
 use client::{Client, DeleteOptions, Error, Failure, Key, Kind, Patch, Write, Written};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
@@ -97,7 +98,7 @@ impl<K: Kind> PodWrites<'_, K> {
                 None
             }
             Err(error) => {
-                self.expectations.created(&self.key());
+                note_failure(self.expectations, &self.key(), &error, Timestamp::now());
                 if !error.is_namespace_terminating() {
                     let message = format!("Error creating: {error}");
                     self.tell(&Event::warning("FailedCreate", message));
@@ -182,9 +183,44 @@ impl<K: Kind> PodWrites<'_, K> {
     }
 }
 
+/// Takes a create that failed out of what is awaited, unless the pod may show all the same. Made again before that, it would be there
+/// twice, for its name is the server's choice.
+fn note_failure(expectations: &Expectations<Key>, key: &Key, error: &Error, now: Timestamp) {
+    if error.outcome_unknown() {
+        expectations.doubt(key, now);
+    } else {
+        expectations.created(key);
+    }
+}
+
 /// A patch that takes a finalizer off the pod with this uid, and no other.
 pub(crate) fn without_finalizer(uid: &str, finalizer: &str) -> Patch {
     Patch::Strategic(json!({"metadata": {
         "uid": uid, "$deleteFromPrimitiveList/finalizers": [finalizer],
     }}))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_create_whose_outcome_is_unknown_is_still_awaited() {
+        let soon = Some(Duration::from_secs(30));
+        for (error, left) in [
+            (Error::Lost("reset".to_owned()), soon),
+            (Error::TimedOut(Duration::from_secs(5)), soon),
+            (Error::Unreachable("refused".to_owned()), None),
+            (Error::Invalid("too large".to_owned()), None),
+            (Error::TermOver, None),
+        ] {
+            let (expectations, key) = (Expectations::default(), Key::new("ns", "set"));
+            let now = Timestamp::UNIX_EPOCH;
+            expectations.await_creates(&key, 1, now);
+            note_failure(&expectations, &key, &error, now);
+            assert_eq!(expectations.left(&key, now), left, "{error}");
+        }
+    }
 }

@@ -13,7 +13,6 @@ use crate::conditions::{self, TRUE};
 use crate::patches::{count, time};
 use crate::pods::{self, ranking};
 use crate::selectors;
-use crate::turns::AWAITED_MAX;
 
 /// Pods that one turn creates or deletes.
 const BURST_MAX: usize = 500;
@@ -94,6 +93,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) active: &'a [&'a Pod],
     /// None where the kind does not tell it.
     pub(crate) terminating: Option<usize>,
+    /// Whether pods were looked at to be created or deleted. If not, the last failure of that stands.
+    pub(crate) is_tried: bool,
     /// Why pods could not be created or deleted.
     pub(crate) failure: Option<&'a str>,
 }
@@ -151,7 +152,7 @@ fn failure_condition(
                 last_transition_time: Some(time(now)),
             });
         }
-        (None, Some(_)) => conditions::remove(&mut all, REPLICA_FAILURE),
+        (None, Some(_)) if seen.is_tried => conditions::remove(&mut all, REPLICA_FAILURE),
         _ => return None,
     }
     Some(all)
@@ -174,8 +175,7 @@ pub(crate) fn next_turn(
 }
 
 /// The same, and no later than when that is given up which has not shown: a pod that came and went unseen shows never.
-pub(crate) fn look_again(next: Option<Duration>, may_change: bool) -> Option<Duration> {
-    let given_up = (!may_change).then_some(AWAITED_MAX);
+pub(crate) fn look_again(next: Option<Duration>, given_up: Option<Duration>) -> Option<Duration> {
     next.into_iter().chain(given_up).min()
 }
 

@@ -13,9 +13,6 @@ use crate::context::Context;
 use crate::expectations::Expectations;
 use crate::{claims, owners, selectors};
 
-/// After this an owner whose writes have not shown has a turn all the same.
-pub(crate) const AWAITED_MAX: Duration = Duration::from_secs(5 * 60 + 1);
-
 /// The turns of the owners of one kind.
 pub(crate) struct Turns<K> {
     pub(crate) owners: Store<K>,

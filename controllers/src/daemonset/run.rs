@@ -20,7 +20,7 @@ use crate::events::Event;
 use crate::pod_writes::PodWrites;
 use crate::revisions::{REVISION_LABEL, keep};
 use crate::telling::Teller;
-use crate::turns::{AWAITED_MAX, Turns};
+use crate::turns::Turns;
 use crate::written::Written;
 use crate::{patches, selectors};
 
@@ -125,8 +125,8 @@ impl Controller {
         if is_going || !self.written.is_seen(key, &set.metadata) {
             return Ok(Next::Done);
         }
-        if !self.turns.expectations.are_met(key, now) {
-            return Ok(Next::After(AWAITED_MAX));
+        if let Some(left) = self.turns.expectations.left(key, now) {
+            return Ok(Next::After(left));
         }
         self.turn(key, &set, spec, &selector).await
     }

@@ -22,7 +22,7 @@ use crate::events::Event;
 use crate::expectations::Expectations;
 use crate::pod_writes::{PodId, PodWrites};
 use crate::telling::Teller;
-use crate::turns::{AWAITED_MAX, Turns};
+use crate::turns::Turns;
 use crate::written::Written;
 use crate::{owners, patches, selectors};
 
@@ -128,8 +128,9 @@ impl Controller {
             return Ok(Next::Done);
         }
         let now = Timestamp::now();
-        if !self.turns.expectations.are_met(key, now) || !self.releases.are_met(key, now) {
-            return Ok(Next::After(AWAITED_MAX));
+        let pods = self.turns.expectations.left(key, now);
+        if let Some(left) = pods.max(self.releases.left(key, now)) {
+            return Ok(Next::After(left));
         }
         let mode = job
             .spec

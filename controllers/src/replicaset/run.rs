@@ -86,7 +86,7 @@ impl<K: Replicator> Controller<K> {
         let set = object.as_set();
         let now = Timestamp::now();
         // What was asked for before must have shown in the cache before the pods are counted in it.
-        let may_change = self.turns.expectations.are_met(key, now);
+        let given_up = self.turns.expectations.left(key, now);
         let selector = match object.selector() {
             Ok(selector) => selector,
             Err(fault) => {
@@ -105,13 +105,14 @@ impl<K: Replicator> Controller<K> {
         all.retain(|pod| pods::is_active(pod));
         let mine = claims::claim::<K, Pod>(&self.client, metadata, &selector, all).await?;
         let active: Vec<&Pod> = mine.iter().map(Arc::as_ref).collect();
-        let failure = match may_change {
-            true => self.change(&object, &set, &active).await.err(),
-            false => None,
+        let failure = match given_up {
+            None => self.change(&object, &set, &active).await.err(),
+            Some(_) => None,
         };
         let seen = Seen {
             active: &active,
             terminating: K::COUNTS_TERMINATING.then_some(terminating),
+            is_tried: given_up.is_none(),
             failure: failure.as_deref(),
         };
         let new = status(&set, seen, now);
@@ -125,7 +126,7 @@ impl<K: Replicator> Controller<K> {
             Some(failure) => Err(Failed::Pods(failure)),
             None => {
                 let next = next_turn(&set, &new, &active, now);
-                Ok(look_again(next, may_change).map_or(Next::Done, Next::After))
+                Ok(look_again(next, given_up).map_or(Next::Done, Next::After))
             }
         }
     }

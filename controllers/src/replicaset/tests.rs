@@ -97,6 +97,7 @@ fn a_status_counts_pods_by_what_they_are() {
     let seen = Seen {
         active: &active,
         terminating: Some(1),
+        is_tried: true,
         failure: None,
     };
     let status = status(&set, seen, at(100));
@@ -121,6 +122,7 @@ fn a_failure_shows_until_a_turn_succeeds_and_keeps_its_first_words() {
     let quiet = Seen {
         active: &[],
         terminating: None,
+        is_tried: true,
         failure: None,
     };
     let failed = |message| Seen {
@@ -135,6 +137,11 @@ fn a_failure_shows_until_a_turn_succeeds_and_keeps_its_first_words() {
     assert_eq!(json!(set.status.as_ref().unwrap().conditions), shown);
     let again = status(&set, failed("other"), at(200));
     assert_eq!(json!(again.conditions), shown);
+    let waiting = Seen {
+        is_tried: false,
+        ..quiet
+    };
+    assert_eq!(json!(status(&set, waiting, at(250)).conditions), shown);
     assert_eq!(status(&set, quiet, at(300)).conditions, None);
 }
 
@@ -168,10 +175,10 @@ fn a_set_comes_to_rest_at_every_number() {
 
 #[test]
 fn a_set_that_awaits_what_never_shows_looks_again_when_it_is_given_up() {
-    let soon = Duration::from_secs(7);
-    assert_eq!(look_again(None, true), None);
-    assert_eq!(look_again(Some(soon), true), Some(soon));
-    assert_eq!(look_again(None, false), Some(AWAITED_MAX));
-    assert_eq!(look_again(Some(soon), false), Some(soon));
-    assert_eq!(look_again(Some(Duration::MAX), false), Some(AWAITED_MAX));
+    let (soon, late) = (Duration::from_secs(7), Duration::from_secs(300));
+    assert_eq!(look_again(None, None), None);
+    assert_eq!(look_again(Some(soon), None), Some(soon));
+    assert_eq!(look_again(None, Some(late)), Some(late));
+    assert_eq!(look_again(Some(soon), Some(late)), Some(soon));
+    assert_eq!(look_again(Some(Duration::MAX), Some(late)), Some(late));
 }
