@@ -47,10 +47,12 @@ pub(super) fn decide(seen: &Seen<'_>) -> Plan {
         status.start_time = Some(patches::time(seen.now));
     }
     let mut ending = ending(&view, &status, &mut plan);
-    if ending.is_some() {
+    if ending.is_some() && seen.manages {
         plan.delete = view.active.iter().map(|pod| PodId::of(pod)).collect();
+    } else if ending.is_some() {
+        ending = ending.filter(|_| view.active.is_empty());
     } else {
-        let managed = seen.job.metadata.deletion_timestamp.is_none();
+        let managed = seen.manages && seen.job.metadata.deletion_timestamp.is_none();
         if managed {
             manage::pods(&view, &mut plan);
         }

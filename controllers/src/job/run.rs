@@ -148,13 +148,14 @@ impl Controller {
             return Ok(Next::Done);
         };
         let failures = self.failures.lock().get(key).cloned().unwrap_or_default();
-        let plan = decide(&Seen {
+        let seen = Seen {
             job: &job,
             pods: &pods,
             failures: &failures,
             now,
-        });
-        self.carry_out(key, &job, plan, now).await
+            manages: true,
+        };
+        self.carry_out(key, &seen, decide(&seen)).await
     }
 
     /// The Job's pods; none when some were adopted just now, whose change calls for another turn.
@@ -187,26 +188,31 @@ impl Controller {
     async fn carry_out(
         &self,
         key: &Key,
-        job: &Job,
+        seen: &Seen<'_>,
         mut plan: Plan,
-        now: Timestamp,
     ) -> Result<Next, Failed> {
         let writes = PodWrites {
             client: &self.client,
             teller: &self.teller,
             expectations: &self.turns.expectations,
-            owner: job,
+            owner: seen.job,
         };
         let going = plan.withdraw.iter().chain(&plan.delete);
         let uids: Vec<String> = going.map(|pod| pod.uid.clone()).collect();
         if !uids.is_empty() || !plan.create.is_empty() {
             let expectations = &self.turns.expectations;
-            expectations.await_both(key, plan.create.len(), uids, now);
+            expectations.await_both(key, plan.create.len(), uids, seen.now);
         }
         if let Err(error) = self.remove(key, &writes, &plan).await {
             plan.create
                 .iter()
                 .for_each(|_| self.turns.expectations.created(key));
+            // What ended is counted even if a pod can never be deleted.
+            let counted = decide(&Seen {
+                manages: false,
+                ..*seen
+            });
+            self.account(key, &writes, counted, seen.now).await?;
             return Err(error.into());
         }
         let refused = writes.create(&plan.create).await.err();
@@ -215,6 +221,23 @@ impl Controller {
             let active = status.active.unwrap_or(0).saturating_sub(missing);
             status.active = patches::count(active);
         }
+        let next = plan.next;
+        self.account(key, &writes, plan, seen.now).await?;
+        match refused {
+            Some(refused) if !refused.error.is_namespace_terminating() => Err(refused.error.into()),
+            _ => Ok(next.map_or(Next::Done, |next| Next::After(next.unsigned_abs()))),
+        }
+    }
+
+    /// Writes the status that counts pods, and then lets those go.
+    async fn account(
+        &self,
+        key: &Key,
+        writes: &PodWrites<'_, Job>,
+        plan: Plan,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let job = writes.owner;
         if let Some(status) = &plan.status {
             self.write_status(key, job, status).await?;
         }
@@ -222,13 +245,7 @@ impl Controller {
         plan.events
             .iter()
             .for_each(|event| self.teller.tell(job, event));
-        self.release(key, &writes, &plan.release, now).await?;
-        match refused {
-            Some(refused) if !refused.error.is_namespace_terminating() => Err(refused.error.into()),
-            _ => Ok(plan
-                .next
-                .map_or(Next::Done, |next| Next::After(next.unsigned_abs()))),
-        }
+        self.release(key, writes, &plan.release, now).await
     }
 
     async fn remove(

@@ -57,11 +57,21 @@ impl Model {
     }
 
     pub(super) fn plan(&self) -> Plan {
+        self.decide(true)
+    }
+
+    /// What is decided when pods could not be deleted.
+    pub(super) fn count_only(&self) -> Plan {
+        self.decide(false)
+    }
+
+    fn decide(&self, manages: bool) -> Plan {
         let seen = Seen {
             job: &self.job,
             pods: &self.pods,
             failures: &self.failures,
             now: self.now,
+            manages,
         };
         decide(&seen)
     }

@@ -25,6 +25,8 @@ pub(super) struct Seen<'a> {
     pub(super) pods: &'a [Arc<Pod>],
     pub(super) failures: &'a Failures,
     pub(super) now: Timestamp,
+    /// Whether pods may be made and deleted. If not, those that ended are counted all the same, but the Job cannot end before its active ones go.
+    pub(super) manages: bool,
 }
 
 /// The pods of a Job, sorted out.

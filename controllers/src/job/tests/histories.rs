@@ -91,6 +91,36 @@ fn more_failures_than_the_limit_fail_the_job_and_take_the_rest_away() {
 }
 
 #[test]
+fn pods_that_ended_are_counted_while_others_cannot_be_deleted() {
+    for (change, end) in [
+        (json!({}), "Failed BackoffLimitExceeded"),
+        (json!({"suspend": true}), "Failed BackoffLimitExceeded"),
+        (json!({"parallelism": 0, "backoffLimit": 6}), ""),
+    ] {
+        let mut model = Model::of(json!({"parallelism": 2, "completions": 2, "backoffLimit": 0}));
+        model.settle();
+        model.exit(0, 1);
+        model.set(change);
+        let wanted = model.plan();
+        assert_eq!(wanted.delete.len() + wanted.withdraw.len(), 1, "{wanted:?}");
+        for _ in 0..2 {
+            let plan = model.count_only();
+            assert!(plan.delete.is_empty() && plan.withdraw.is_empty() && plan.create.is_empty());
+            model.carry_out(&plan, usize::MAX);
+        }
+        model.carry_out(&model.count_only(), usize::MAX);
+        let status = model.status();
+        assert_eq!((status.failed, status.active), (Some(1), Some(1)));
+        assert_eq!(status.uncounted_terminated_pods.unwrap().failed, None);
+        assert!(model.conditions().is_empty() && model.events.is_empty());
+        assert_eq!((model.active(), has_finalizer(&model.pods[0])), (1, false));
+        model.settle();
+        assert_eq!(model.conditions().last().map_or("", String::as_str), end);
+        assert_eq!(model.active(), 0);
+    }
+}
+
+#[test]
 fn restarts_of_containers_count_against_the_limit_when_they_stand_for_pods() {
     for (limit, restarts, fails) in [(0, 0, false), (0, 1, true), (3, 2, false), (3, 3, true)] {
         let mut model = Model::of(json!({"completions": 1, "backoffLimit": limit}));
