@@ -58,6 +58,12 @@ impl<T: Item> Default for WorkQueue<T> {
 impl<T: Item> WorkQueue<T> {
     #[must_use]
     pub fn new() -> WorkQueue<T> {
+        WorkQueue::with_waits(limits::FIRST, limits::MAX)
+    }
+
+    /// A queue whose items wait so long after their first failure, twice as long after each other, and never longer than `max`.
+    #[must_use]
+    pub fn with_waits(first: Duration, max: Duration) -> WorkQueue<T> {
         WorkQueue {
             state: Mutex::new(State {
                 ready: VecDeque::new(),
@@ -65,7 +71,7 @@ impl<T: Item> WorkQueue<T> {
                 held: HashMap::new(),
                 later: BTreeSet::new(),
                 times: HashMap::new(),
-                limits: Limits::new(Instant::now()),
+                limits: Limits::new(first, max, Instant::now()),
                 figures: QueueFigures::new(),
                 closed: false,
             }),

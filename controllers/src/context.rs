@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use client::{Client, Informers, Item, Next, Recorder, WorkQueue};
 use daemon::{OnFailure, Tasks};
@@ -33,7 +34,17 @@ impl Context {
 
     /// Makes a queue that is counted under upstream's name for it.
     pub(crate) fn queue<T: Item + Sync>(&self, name: &'static str) -> Arc<WorkQueue<T>> {
-        self.queues.make(name)
+        self.queues.add(name, WorkQueue::new())
+    }
+
+    /// The same, whose items wait so long after their first failure, and `max` at most.
+    pub(crate) fn queue_with<T: Item + Sync>(
+        &self,
+        name: &'static str,
+        first: Duration,
+        max: Duration,
+    ) -> Arc<WorkQueue<T>> {
+        self.queues.add(name, WorkQueue::with_waits(first, max))
     }
 
     /// Waits until all informers that were made up to now know what there is.

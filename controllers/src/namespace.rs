@@ -19,13 +19,16 @@ use conditions::Outcome;
 
 /// How long after a change of a namespace its content is looked at: by then no server makes objects in it any more.
 const PAUSE: Duration = Duration::from_secs(5);
+/// How long a namespace that could not be emptied waits for the next attempt: the first time, and at most.
+const RETRY_FIRST: Duration = Duration::from_millis(5);
+const RETRY_MAX: Duration = Duration::from_mins(1);
 /// What a namespace waits for until all is deleted.
 const FINALIZER: &str = "kubernetes";
 const TERMINATING: &str = "Terminating";
 
 pub(crate) fn start(context: &Context) {
     let informer = context.informers.of::<Namespace>();
-    let queue = context.queue("namespace");
+    let queue = context.queue_with("namespace", RETRY_FIRST, RETRY_MAX);
     let added = queue.clone();
     informer.on_change(move |change| {
         let namespace = change.object();

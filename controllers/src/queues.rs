@@ -49,9 +49,13 @@ const NUMBERS: [Number; 5] = [
 ];
 
 impl Queues {
-    /// Makes a queue. Several may share a name: they are counted as one.
-    pub(crate) fn make<T: Item + Sync>(&self, name: &'static str) -> Arc<WorkQueue<T>> {
-        let queue = Arc::new(WorkQueue::new());
+    /// Counts a queue from now on. Several may share a name: they are counted as one.
+    pub(crate) fn add<T: Item + Sync>(
+        &self,
+        name: &'static str,
+        queue: WorkQueue<T>,
+    ) -> Arc<WorkQueue<T>> {
+        let queue = Arc::new(queue);
         let counted = queue.clone();
         self.all
             .lock()
@@ -98,8 +102,9 @@ mod tests {
     #[test]
     fn queues_of_one_name_are_counted_as_one() {
         let queues = Queues::default();
-        let (first, second) = (queues.make::<u32>("a"), queues.make::<String>("a"));
-        let other = queues.make::<u32>("b");
+        let first = queues.add("a", WorkQueue::<u32>::new());
+        let second = queues.add("a", WorkQueue::<String>::new());
+        let other = queues.add("b", WorkQueue::<u32>::new());
         first.add(1);
         first.add(2);
         second.add("x".to_owned());

@@ -24,17 +24,17 @@ pub(crate) struct Turns<K> {
 }
 
 impl<K: Kind> Turns<K> {
-    /// The turns of all owners of a kind, in a queue of that name. Their pods are found by them.
+    /// The turns of all owners of a kind, in this queue. Their pods are found by them.
     pub(crate) fn of(
         context: &Context,
-        queue: &'static str,
+        queue: Arc<WorkQueue<Key>>,
         selector: fn(&K) -> Result<Selector, String>,
         delay: Duration,
     ) -> Arc<Turns<K>> {
         claims::index(&context.informers.of::<Pod>());
         Arc::new(Turns {
             owners: context.informers.of::<K>().store(),
-            queue: context.queue(queue),
+            queue,
             expectations: Expectations::default(),
             selector,
             delay,

@@ -34,7 +34,12 @@ pub(crate) fn start(context: &Context) {
     );
     claims::index(&revisions);
     let selector = |set: &DaemonSet| selectors::read(set.spec.as_ref().map(|spec| &spec.selector));
-    let turns = Turns::of(context, "daemonset", selector, Duration::ZERO);
+    let turns = Turns::of(
+        context,
+        context.queue("daemonset"),
+        selector,
+        Duration::ZERO,
+    );
     let controller = Arc::new(Controller {
         client: context.client.clone(),
         teller: Teller::new(context, "daemonset-controller"),

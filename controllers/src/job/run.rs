@@ -28,6 +28,9 @@ use crate::{owners, patches, selectors};
 
 /// Changes of a Job's pods are gathered for so long, for many of them often come together.
 const GATHER: Duration = Duration::from_millis(100);
+/// How long a Job whose turn failed waits for the next: the first time, and at most.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_mins(1);
 /// The name of this controller in `spec.managedBy`.
 const MANAGER: &str = "kubernetes.io/job-controller";
 
@@ -36,7 +39,8 @@ pub(crate) fn start(context: &Context) {
     let (jobs, pods) = (context.informers.of::<Job>(), context.informers.of::<Pod>());
     let selector =
         |job: &Job| selectors::read(job.spec.as_ref().and_then(|spec| spec.selector.as_ref()));
-    let turns = Turns::of(context, "job", selector, GATHER);
+    let queue = |name| context.queue_with(name, RETRY_FIRST, RETRY_MAX);
+    let turns = Turns::of(context, queue("job"), selector, GATHER);
     let controller = Arc::new(Controller {
         client: context.client.clone(),
         teller: Teller::new(context, "job-controller"),
@@ -45,7 +49,7 @@ pub(crate) fn start(context: &Context) {
         releases: Expectations::default(),
         written: Written::default(),
         failures: Mutex::new(HashMap::new()),
-        orphans: context.queue("job_orphan_pod"),
+        orphans: queue("job_orphan_pod"),
     });
     let told = controller.clone();
     jobs.on_change(move |change| told.job_changed(change));
@@ -185,12 +189,7 @@ impl Controller {
         Ok(adopted.is_empty().then_some(claimed))
     }
 
-    async fn carry_out(
-        &self,
-        key: &Key,
-        seen: &Seen<'_>,
-        mut plan: Plan,
-    ) -> Result<Next, Failed> {
+    async fn carry_out(&self, key: &Key, seen: &Seen<'_>, mut plan: Plan) -> Result<Next, Failed> {
         let writes = PodWrites {
             client: &self.client,
             teller: &self.teller,

@@ -39,7 +39,7 @@ fn start_for<K: Replicator>(
     workers: usize,
 ) {
     claims::index(&context.informers.of::<K>());
-    let turns = Turns::of(context, queue, K::selector, Duration::ZERO);
+    let turns = Turns::of(context, context.queue(queue), K::selector, Duration::ZERO);
     let controller = Arc::new(Controller {
         client: context.client.clone(),
         teller: Teller::new(context, K::COMPONENT),

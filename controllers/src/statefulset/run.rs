@@ -35,7 +35,12 @@ pub(crate) fn start(context: &Context) {
     claims::index(&revisions);
     let selector =
         |set: &StatefulSet| selectors::read(set.spec.as_ref().map(|spec| &spec.selector));
-    let turns = Turns::of(context, "statefulset", selector, Duration::ZERO);
+    let turns = Turns::of(
+        context,
+        context.queue("statefulset"),
+        selector,
+        Duration::ZERO,
+    );
     let controller = Arc::new(Controller {
         client: context.client.clone(),
         teller: Teller::new(context, "statefulset-controller"),
