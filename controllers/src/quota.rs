@@ -1,5 +1,6 @@
 //! Counts what the quotas of a namespace have used. Admission counts what is new; this counts what has gone.
 
+mod changes;
 mod count;
 
 use std::sync::Arc;
@@ -40,9 +41,9 @@ pub(crate) fn start(context: &Context) {
             added.add(Key::of(&**change.object()));
         }
     });
-    recount.follow(&pods, pod_counts_otherwise);
-    recount.follow(&services, |old, new| kind(old) != kind(new));
-    recount.follow(&claims, |old, new| old.status != new.status);
+    recount.follow(&pods, changes::of_pod);
+    recount.follow(&services, changes::of_service);
+    recount.follow(&claims, changes::of_claim);
     let of_others = recount.clone();
     context.monitors.on_change(move |watched, change| {
         let (group, plural) = (&*watched.resource.group, &*watched.resource.plural);
@@ -87,30 +88,6 @@ pub(crate) fn start(context: &Context) {
 
 fn hard(quota: &ResourceQuota) -> Option<&impl PartialEq> {
     quota.spec.as_ref().and_then(|spec| spec.hard.as_ref())
-}
-
-fn kind(service: &Service) -> Option<&str> {
-    service.spec.as_ref().and_then(|spec| spec.type_.as_deref())
-}
-
-/// Whether a pod has ended, or has another deadline or other containers' resources.
-fn pod_counts_otherwise(old: &Pod, new: &Pod) -> bool {
-    let ended = |pod: &Pod| {
-        let phase = pod
-            .status
-            .as_ref()
-            .and_then(|status| status.phase.as_deref());
-        matches!(phase, Some("Succeeded" | "Failed"))
-    };
-    ended(old) != ended(new)
-        || old
-            .spec
-            .as_ref()
-            .map(|spec| (spec.active_deadline_seconds, &spec.resources))
-            != new
-                .spec
-                .as_ref()
-                .map(|spec| (spec.active_deadline_seconds, &spec.resources))
 }
 
 /// Has quotas counted anew.
