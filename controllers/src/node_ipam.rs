@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 mod run;
@@ -40,12 +41,16 @@ impl Cidr {
         }
     }
 
-    /// The place at which another range stands in this one, divided into parts of so many bits.
-    fn place_of(self, part: Cidr, bits: u32) -> Option<u128> {
-        let is_inside =
-            part.is_v4 == self.is_v4 && part.bits >= self.bits && part.first >= self.first;
-        let place = part.first.checked_sub(self.first)? >> (self.width() - bits);
-        (is_inside && place < self.parts(bits)).then_some(place)
+    /// The places of this range, divided into parts of so many bits, of which another range takes something; none if it takes nothing.
+    fn places_of(self, other: Cidr, bits: u32) -> Option<RangeInclusive<u128>> {
+        if !self.overlaps(other) {
+            return None;
+        }
+        let part_bits = self.width() - bits;
+        let place = |address: u128| (address - self.first).checked_shr(part_bits).unwrap_or(0);
+        let first = place(other.first.max(self.first));
+        let last = place(other.last().min(self.last()));
+        Some(first..=last.min(self.parts(bits) - 1))
     }
 
     /// The range of one address.
@@ -71,6 +76,11 @@ impl Cidr {
             .unwrap_or(0)
     }
 
+    /// The last address, as a number.
+    fn last(self) -> u128 {
+        self.first | self.host_bits()
+    }
+
     /// Whether the other range is in this one, or is the same.
     pub(crate) fn contains(self, other: Cidr) -> bool {
         self.is_v4 == other.is_v4
@@ -84,8 +94,7 @@ impl Cidr {
 
     /// Whether an address in the range names the network, or all of it: no service gets it.
     pub(crate) fn is_end(self, address: Cidr) -> bool {
-        let last = self.first | self.host_bits();
-        address.first == self.first || (self.is_v4 && address.first == last)
+        address.first == self.first || (self.is_v4 && address.first == self.last())
     }
 
     fn parts(self, bits: u32) -> u128 {
@@ -130,25 +139,31 @@ pub(crate) struct Masks {
     pub v6: u32,
 }
 
-/// The cluster's ranges, and which of their parts nodes have.
+/// The cluster's ranges, and which of their parts are given away.
 #[derive(Debug, Clone)]
 pub(crate) struct Ranges {
     clusters: Vec<Cidr>,
     masks: Masks,
     used: Vec<BTreeSet<u128>>,
     by_node: BTreeMap<String, Vec<Cidr>>,
+    /// What no node gets.
+    kept: Vec<Cidr>,
 }
 
 impl Ranges {
-    /// Ranges of which every node gets a part each.
-    pub(crate) fn new(clusters: Vec<Cidr>, masks: Masks) -> Ranges {
+    /// Ranges of which every node gets a part each, but nothing of those that are kept.
+    pub(crate) fn new(clusters: Vec<Cidr>, masks: Masks, kept: Vec<Cidr>) -> Ranges {
         let used = clusters.iter().map(|_| BTreeSet::new()).collect();
-        Ranges {
+        let mut ranges = Ranges {
             clusters,
             masks,
             used,
             by_node: BTreeMap::new(),
-        }
+            kept: Vec::new(),
+        };
+        ranges.mark(&kept, true);
+        ranges.kept = kept;
+        ranges
     }
 
     fn bits(masks: Masks, cluster: Cidr) -> u32 {
@@ -159,15 +174,25 @@ impl Ranges {
     /// Notes the parts that a node says it has.
     pub(crate) fn occupy(&mut self, node: &str, texts: &[String]) {
         let parts: Vec<Cidr> = texts.iter().filter_map(|text| text.parse().ok()).collect();
+        if self.by_node.get(node) == Some(&parts) {
+            return;
+        }
+        // What was chosen for it and not written may go to others.
+        self.release(node);
         self.mark(&parts, true);
         self.by_node.insert(node.to_owned(), parts);
     }
 
-    /// Takes the node's parts back.
+    /// Takes the node's parts back, but for what is kept or another node says it has as well.
     pub(crate) fn release(&mut self, node: &str) {
-        if let Some(parts) = self.by_node.remove(node) {
-            self.mark(&parts, false);
-        }
+        let Some(parts) = self.by_node.remove(node) else {
+            return;
+        };
+        self.mark(&parts, false);
+        let others = self.by_node.values().flatten().chain(&self.kept).copied();
+        let shared = others.filter(|other| parts.iter().any(|part| part.overlaps(*other)));
+        let shared: Vec<Cidr> = shared.collect();
+        self.mark(&shared, true);
     }
 
     /// Parts for a node, the same ones until they are released; none if a range is used up.
@@ -190,14 +215,13 @@ impl Ranges {
     fn mark(&mut self, parts: &[Cidr], is_used: bool) {
         for part in parts {
             for (cluster, used) in self.clusters.iter().zip(&mut self.used) {
-                let Some(place) = cluster.place_of(*part, Ranges::bits(self.masks, *cluster))
-                else {
-                    continue;
-                };
-                if is_used {
-                    used.insert(place);
-                } else {
-                    used.remove(&place);
+                let bits = Ranges::bits(self.masks, *cluster);
+                for place in cluster.places_of(*part, bits).into_iter().flatten() {
+                    if is_used {
+                        used.insert(place);
+                    } else {
+                        used.remove(&place);
+                    }
                 }
             }
         }
@@ -209,10 +233,14 @@ mod tests {
     use super::*;
 
     fn ranges(texts: &[&str]) -> Ranges {
-        Ranges::new(
-            texts.iter().map(|text| text.parse().unwrap()).collect(),
-            Masks { v4: 24, v6: 64 },
-        )
+        ranges_but(texts, &[])
+    }
+
+    fn ranges_but(texts: &[&str], kept: &[&str]) -> Ranges {
+        let of = |texts: &[&str]| -> Vec<Cidr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        Ranges::new(of(texts), Masks { v4: 24, v6: 64 }, of(kept))
     }
 
     #[test]
@@ -242,6 +270,59 @@ mod tests {
         assert_eq!(ranges.allocate("c"), None);
         ranges.release("b");
         assert_eq!(ranges.allocate("c").unwrap(), ["10.0.1.0/24"]);
+    }
+
+    #[test]
+    fn a_node_has_every_part_that_its_range_covers() {
+        let (v4, v6) = ("10.244.0.0/16", "fd00::/48");
+        for (cluster, had, first, then) in [
+            (v4, "10.244.0.0/23", "10.244.2.0/24", "10.244.0.0/24"),
+            (v4, "10.244.0.128/25", "10.244.1.0/24", "10.244.0.0/24"),
+            (v4, "10.243.0.0/23", "10.244.0.0/24", "10.244.1.0/24"),
+            (v4, "10.245.0.0/23", "10.244.0.0/24", "10.244.1.0/24"),
+            (v4, "fd00::/64", "10.244.0.0/24", "10.244.1.0/24"),
+            (v6, "fd00::/62", "fd00:0:0:4::/64", "fd00::/64"),
+        ] {
+            let mut ranges = ranges(&[cluster]);
+            ranges.occupy("old", &[had.into()]);
+            assert_eq!(ranges.allocate("a").unwrap(), [first], "{had}");
+            ranges.release("old");
+            assert_eq!(ranges.allocate("b").unwrap(), [then], "{had}");
+        }
+        let mut ranges = ranges(&["10.244.0.0/16"]);
+        ranges.occupy("all", &["10.0.0.0/8".into()]);
+        assert_eq!(ranges.allocate("a"), None);
+    }
+
+    #[test]
+    fn a_part_is_free_when_the_last_node_that_has_something_of_it_is_gone() {
+        let mut ranges = ranges(&["10.244.0.0/16"]);
+        ranges.occupy("wide", &["10.244.0.0/23".into()]);
+        ranges.occupy("narrow", &["10.244.1.0/24".into()]);
+        ranges.release("wide");
+        assert_eq!(ranges.allocate("a").unwrap(), ["10.244.0.0/24"]);
+        assert_eq!(ranges.allocate("b").unwrap(), ["10.244.2.0/24"]);
+        ranges.release("narrow");
+        assert_eq!(ranges.allocate("c").unwrap(), ["10.244.1.0/24"]);
+    }
+
+    #[test]
+    fn a_part_that_was_chosen_is_free_again_if_the_node_has_another() {
+        let mut ranges = ranges(&["10.244.0.0/16"]);
+        assert_eq!(ranges.allocate("a").unwrap(), ["10.244.0.0/24"]);
+        ranges.occupy("a", &["10.244.7.0/24".into()]);
+        assert_eq!(ranges.allocate("b").unwrap(), ["10.244.0.0/24"]);
+    }
+
+    #[test]
+    fn nothing_is_given_of_what_is_kept() {
+        let mut ranges = ranges_but(&["10.244.0.0/16"], &["10.244.0.0/22", "10.96.0.0/12"]);
+        assert_eq!(ranges.allocate("a").unwrap(), ["10.244.4.0/24"]);
+        ranges.occupy("old", &["10.244.1.0/24".into()]);
+        ranges.release("old");
+        assert_eq!(ranges.allocate("b").unwrap(), ["10.244.5.0/24"]);
+        let mut none = ranges_but(&["10.244.0.0/16"], &["10.0.0.0/8"]);
+        assert_eq!(none.allocate("a"), None);
     }
 
     #[test]

@@ -32,7 +32,15 @@ fn ranges(options: &Nodes) -> Result<Ranges, NoCidr> {
         v4: options.node_cidr_mask_size.into(),
         v6: options.node_cidr_mask_size_ipv6.into(),
     };
-    Ok(Ranges::new(clusters?, masks))
+    let of_services = options.service_cluster_ip_range.iter();
+    let of_services = of_services.filter_map(|text| {
+        let read = text.parse();
+        read.inspect_err(
+            |error| tracing::warn!(%error, "a range of services is not kept from nodes"),
+        )
+        .ok()
+    });
+    Ok(Ranges::new(clusters?, masks, of_services.collect()))
 }
 
 pub(crate) fn start(context: &Context) {
@@ -103,5 +111,30 @@ impl Controller {
             Err(error) if !error.is_conflict() && !error.is_not_found() => Err(error.into()),
             _ => Ok(Next::Done),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        nodes: Nodes,
+    }
+
+    #[test]
+    fn the_addresses_of_services_go_to_no_node() {
+        let flags = [
+            "flags",
+            "--cluster-cidr=10.0.0.0/16,fd00::/48",
+            "--service-cluster-ip-range=10.0.0.0/20,fd00::/108,x",
+        ];
+        let mut ranges = ranges(&Flags::parse_from(flags).nodes).unwrap();
+        let given = ranges.allocate("a").unwrap();
+        assert_eq!(given, ["10.0.16.0/24", "fd00:0:0:1::/64"]);
     }
 }
