@@ -24,7 +24,7 @@ struct Controller {
     services: Store<Service>,
     pods: Store<Pod>,
     endpoints: Store<Endpoints>,
-    awaited: Awaited,
+    awaited: Arc<Awaited>,
     triggers: Triggers,
     teller: Teller,
 }
@@ -37,10 +37,11 @@ pub(crate) fn start(context: &Context) {
     );
     let endpoints = context.informers.of::<Endpoints>();
     feed::feed(&context.informers, &queue);
-    let added = Arc::clone(&queue);
+    let awaited = Arc::new(Awaited::default());
+    let (added, told) = (Arc::clone(&queue), Arc::clone(&awaited));
     endpoints.on_change(move |change| {
-        if let Change::Deleted(endpoints) = change {
-            added.add(Key::of(&**endpoints));
+        if let Some(service) = note(&told, change) {
+            added.add(service);
         }
     });
     let controller = Arc::new(Controller {
@@ -48,7 +49,7 @@ pub(crate) fn start(context: &Context) {
         services: services.store(),
         pods: pods.store(),
         endpoints: endpoints.store(),
-        awaited: Awaited::default(),
+        awaited,
         triggers: Triggers::default(),
         teller: Teller::new(context, super::MANAGER),
     });
@@ -74,6 +75,15 @@ pub(crate) fn start(context: &Context) {
             async move { controller.sync(&key).await }
         },
     );
+}
+
+/// Notes that Endpoints were seen. Those that go are no longer awaited, however soon after a write, and have to be looked at.
+fn note(awaited: &Awaited, change: &Change<Endpoints>) -> Option<Key> {
+    let endpoints = change.object();
+    let service = Key::of(&**endpoints);
+    let is_gone = matches!(change, Change::Deleted(_));
+    awaited.saw(&service, &endpoints.metadata, is_gone);
+    is_gone.then_some(service)
 }
 
 /// Whether it is a lock of old that has the form of Endpoints.
@@ -153,5 +163,39 @@ impl Controller {
             Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error.into()),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn endpoints(version: &str) -> Arc<Endpoints> {
+        let metadata = json!({"name": "svc", "namespace": "ns", "resourceVersion": version});
+        Arc::new(serde_json::from_value(json!({"metadata": metadata})).unwrap())
+    }
+
+    #[test]
+    fn endpoints_that_go_soon_after_a_write_are_not_awaited() {
+        let (awaited, key) = (Awaited::default(), Key::new("ns", "svc"));
+        let (old, written) = (endpoints("6"), endpoints("7"));
+        awaited.wrote(&key, &written.metadata);
+        assert_eq!(note(&awaited, &Change::Added(old)), None);
+        assert!(awaited.is_missing(&key, []), "the write is still to come");
+        let gone = note(&awaited, &Change::Deleted(endpoints("8")));
+        assert_eq!(gone, Some(key.clone()));
+        assert!(!awaited.is_missing(&key, []));
+    }
+
+    #[test]
+    fn a_write_that_was_seen_is_not_awaited() {
+        let (awaited, key) = (Awaited::default(), Key::new("ns", "svc"));
+        let written = endpoints("7");
+        awaited.wrote(&key, &written.metadata);
+        let (old, new) = (endpoints("6"), written);
+        assert_eq!(note(&awaited, &Change::Modified { old, new }), None);
+        assert!(!awaited.is_missing(&key, []));
     }
 }
