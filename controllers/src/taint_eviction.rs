@@ -146,9 +146,10 @@ impl<K: std::hash::Hash + Eq + Ord + Clone> Evictions<K> {
         due
     }
 
-    /// A pod that was due could not be deleted; it is due again a little later.
-    pub(crate) fn retry(&mut self, key: &K, now: Timestamp) {
-        if let Some(leave) = self.leaving.get_mut(key) {
+    /// The pod with this uid was due and could not be deleted; it is due again a little later. Another one of its name has its own time.
+    pub(crate) fn retry(&mut self, key: &K, uid: &str, now: Timestamp) {
+        let leave = self.leaving.get_mut(key);
+        if let Some(leave) = leave.filter(|leave| leave.uid == uid) {
             leave.is_done = false;
             leave.at = now.checked_add(RETRY_AFTER).unwrap_or(now);
         }

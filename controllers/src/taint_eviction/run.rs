@@ -159,9 +159,9 @@ impl Controller {
             let due = self.evictions.lock().due(Timestamp::now());
             let delete = |(key, uid): (Key, String)| async move {
                 self.tell(&key, &super::marking(&key.to_string()));
-                if let Err(error) = self.delete(&key, uid).await {
+                if let Err(error) = self.delete(&key, &uid).await {
                     tracing::warn!(pod = %key, %error, "a pod that has to leave was not deleted, which is tried again");
-                    self.evictions.lock().retry(&key, Timestamp::now());
+                    self.evictions.lock().retry(&key, &uid, Timestamp::now());
                 }
             };
             stream::iter(due)
@@ -171,11 +171,11 @@ impl Controller {
     }
 
     /// Says in the pod's status why it goes, and deletes it.
-    async fn delete(&self, key: &Key, uid: String) -> Result<()> {
+    async fn delete(&self, key: &Key, uid: &str) -> Result<()> {
         let Some(pod) = self
             .pods
             .get(key)
-            .filter(|pod| pod.metadata.uid.as_ref() == Some(&uid))
+            .filter(|pod| pod.metadata.uid.as_deref() == Some(uid))
         else {
             return Ok(());
         };
@@ -191,16 +191,16 @@ impl Controller {
                 .await
             {
                 Ok(_) => {}
-                Err(error) => return Ok(unless_gone(&self.client, key, &uid, error).await?),
+                Err(error) => return Ok(unless_gone(&self.client, key, uid, error).await?),
             }
         }
         match self
             .client
-            .delete::<Pod>(key, &DeleteOptions::of_uid(&*uid))
+            .delete::<Pod>(key, &DeleteOptions::of_uid(uid))
             .await
         {
             Ok(()) => Ok(()),
-            Err(error) => Ok(unless_gone(&self.client, key, &uid, error).await?),
+            Err(error) => Ok(unless_gone(&self.client, key, uid, error).await?),
         }
     }
 }

@@ -143,9 +143,23 @@ fn another_pod_of_the_same_name_has_its_own_time_and_a_failure_is_tried_again() 
     let mut evictions = Evictions::default();
     evictions.observe(&"p", &pod("u", json!([])), &taint, at(0));
     assert_eq!(evictions.due(at(0)), [("p", "u".to_owned())]);
-    evictions.retry(&"p", at(0));
+    evictions.retry(&"p", "u", at(0));
     assert_eq!(evictions.due(at(4)), []);
     assert_eq!(evictions.due(at(5)), [("p", "u".to_owned())]);
     evictions.observe(&"p", &pod("v", json!([])), &taint, at(6));
     assert_eq!(evictions.due(at(6)), [("p", "v".to_owned())]);
+}
+
+#[test]
+fn a_failure_of_the_pod_before_changes_nothing_for_another_of_its_name() {
+    let taint = taints(json!([{"key": "a", "effect": "NoExecute"}]));
+    let waiting = json!([{"key": "a", "operator": "Exists", "tolerationSeconds": 300}]);
+    let mut evictions = Evictions::default();
+    evictions.observe(&"p", &pod("u", json!([])), &taint, at(0));
+    assert_eq!(evictions.due(at(0)), [("p", "u".to_owned())]);
+    evictions.observe(&"p", &pod("v", waiting), &taint, at(1));
+    evictions.retry(&"p", "u", at(2));
+    assert_eq!(evictions.next(), Some(at(301)));
+    assert_eq!(evictions.due(at(300)), []);
+    assert_eq!(evictions.due(at(301)), [("p", "v".to_owned())]);
 }
