@@ -184,8 +184,9 @@ impl Engine {
     }
 
     /// A node is gone.
-    pub fn remove_node(&mut self, name: &str) {
+    pub fn remove_node(&mut self, name: &str, now: Timestamp) {
         self.snapshot.remove_node(name);
+        self.check_preparations(now);
     }
 
     /// A namespace came or changed (`Some`), or is gone.

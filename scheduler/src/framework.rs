@@ -163,9 +163,19 @@ pub fn normalize_by_max(scores: &mut [i64], reverse: bool) {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Preparation {
     /// Bind this volume to the claim: the volume's `spec.claimRef` is set.
-    BindVolume { claim: Name, volume: Arc<str> },
+    BindVolume {
+        claim: Name,
+        volume: Arc<str>,
+        /// The volume's `resourceVersion` when it was chosen: whoever sees another one sees what became of the binding.
+        version: Arc<str>,
+    },
     /// Ask for a volume to be made near this node: the claim's annotation `volume.kubernetes.io/selected-node` is set.
-    Provision { claim: Name, node: Arc<str> },
+    Provision {
+        claim: Name,
+        node: Arc<str>,
+        /// The claim's `resourceVersion` when this was decided: whoever sees another one sees what became of the request.
+        version: Arc<str>,
+    },
 }
 
 impl Preparation {

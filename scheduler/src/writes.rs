@@ -72,9 +72,9 @@ pub(crate) fn deletion(victim: &PodView) -> Write {
 pub(crate) fn preparation(preparation: &Preparation, objects: &Objects) -> Option<Write> {
     let claim = objects.claims.get(preparation.claim())?;
     match preparation {
-        Preparation::Provision { node, .. } => {
+        Preparation::Provision { node, version, .. } => {
             let patch = json!({"metadata": {
-                "resourceVersion": claim.metadata.resource_version,
+                "resourceVersion": &**version,
                 "annotations": {"volume.kubernetes.io/selected-node": &**node},
             }});
             let key = Key::of(&**claim);
@@ -83,11 +83,13 @@ pub(crate) fn preparation(preparation: &Preparation, objects: &Objects) -> Optio
                 Patch::Merge(patch),
             ))
         }
-        Preparation::BindVolume { volume, .. } => {
+        Preparation::BindVolume {
+            volume, version, ..
+        } => {
             let volume = objects.volumes.get(volume)?;
             let patch = json!({
                 "metadata": {
-                    "resourceVersion": volume.metadata.resource_version,
+                    "resourceVersion": &**version,
                     "annotations": {"pv.kubernetes.io/bound-by-controller": "yes"},
                 },
                 "spec": {"claimRef": {

@@ -100,7 +100,7 @@ impl Engine {
         self.take_back(uid, message, now);
     }
 
-    /// Claims or volumes changed: pods that wait for them may go on.
+    /// Claims or volumes changed, or a node is gone: pods that wait for their claims may go on, or wait in vain.
     pub(super) fn check_preparations(&mut self, now: Timestamp) {
         let preparing = self
             .assumed
@@ -157,9 +157,18 @@ impl Engine {
         self.tell(ClusterEvent::PodDeleted(&pod), now);
     }
 
+    /// Forgets what was decided for the claims of a pod that is no longer assumed. For a claim that another assumed pod uses as well,
+    /// what was decided for that one still holds.
     pub(super) fn unprepare(&mut self, assumed: &Assumed) {
         for preparation in &assumed.preparations {
-            self.snapshot.objects.prepared.remove(preparation.claim());
+            let claim = preparation.claim();
+            let mut others = self.assumed.values().flat_map(|other| &other.preparations);
+            let other = others.find(|other| other.claim() == claim).cloned();
+            let prepared = &mut self.snapshot.objects.prepared;
+            match other {
+                Some(other) => drop(prepared.insert(claim.clone(), other)),
+                None => drop(prepared.remove(claim)),
+            }
         }
     }
 
@@ -175,6 +184,11 @@ impl Engine {
         let Some(assumed) = self.assumed.get(uid) else {
             return Progress::Waiting;
         };
+        let node = &assumed.node;
+        if self.snapshot.find(node).is_none() {
+            let words = format!("failed to get node {node:?}: node {node:?} not found");
+            return Progress::Failed(words.into());
+        }
         for enabled in self.profiles[assumed.profile]
             .0
             .plugins

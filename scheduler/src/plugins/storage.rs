@@ -154,6 +154,17 @@ pub(super) fn is_kept(volume: &PersistentVolume) -> bool {
         .is_some_and(|spec| spec.claim_ref.is_some())
 }
 
+/// Whether a volume is bound to one certain claim, and not only kept for one of some name.
+#[must_use]
+pub(super) fn is_bound_to_one(volume: &PersistentVolume) -> bool {
+    let reference = volume
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.claim_ref.as_ref());
+    let uid = reference.and_then(|reference| reference.uid.as_deref());
+    uid.is_some_and(|uid| !uid.is_empty())
+}
+
 /// Whether a volume is kept for a claim.
 #[must_use]
 pub(super) fn is_kept_for(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {

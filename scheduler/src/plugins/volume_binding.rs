@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::{
+    api::core::v1::{PersistentVolume, PersistentVolumeClaim},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 
 use super::{
     storage,
@@ -56,28 +59,66 @@ impl VolumeBinding {
             return Progress::Ready;
         }
         match prepared {
-            Some(Preparation::BindVolume { volume, .. }) => {
-                let Some(found) = objects.volumes.get(volume) else {
+            Some(Preparation::BindVolume {
+                volume, version, ..
+            }) => match objects.volumes.get(volume) {
+                Some(found) => VolumeBinding::binding(claim, found, version),
+                None => {
                     let words =
                         format!("failed to check binding: persistentvolume {volume:?} not found");
-                    return Progress::Failed(words.into());
-                };
-                if storage::is_kept(found) && !storage::is_kept_for(found, claim) {
-                    let words = format!("ClaimRef got reset for pv {volume:?}");
-                    return Progress::Failed(words.into());
-                }
-                Progress::Waiting
-            }
-            _ => match storage::selected_node(claim) {
-                Some(selected) if selected != node => {
-                    let name = claim.metadata.name.as_deref().unwrap_or_default();
-                    let words = format!("provisioning failed for PVC {name:?}");
                     Progress::Failed(words.into())
                 }
-                _ => Progress::Waiting,
             },
+            Some(Preparation::Provision { version, .. }) => {
+                VolumeBinding::provisioning(claim, node, Some(version))
+            }
+            None => VolumeBinding::provisioning(claim, node, None),
         }
     }
+
+    /// How far the claim is that is to get this volume, which had that version when it was chosen.
+    fn binding(
+        claim: &PersistentVolumeClaim,
+        volume: &PersistentVolume,
+        version: &str,
+    ) -> Progress {
+        let is_others = storage::is_kept(volume) && !storage::is_kept_for(volume, claim);
+        // Until the volume changes, the binding has not been seen here.
+        let was_seen = *version_of(&volume.metadata) != *version;
+        if is_others || (was_seen && !storage::is_bound_to_one(volume)) {
+            let name = volume.metadata.name.as_deref().unwrap_or_default();
+            let words = format!("ClaimRef got reset for pv {name:?}");
+            return Progress::Failed(words.into());
+        }
+        Progress::Waiting
+    }
+
+    /// How far the claim is that is to get a volume made near a node. `version` is the one that it had when that was decided, if it
+    /// was for this pod.
+    fn provisioning(
+        claim: &PersistentVolumeClaim,
+        node: &str,
+        version: Option<&Arc<str>>,
+    ) -> Progress {
+        let name = claim.metadata.name.as_deref().unwrap_or_default();
+        match storage::selected_node(claim) {
+            Some(selected) if selected == node => Progress::Waiting,
+            Some(_) => Progress::Failed(format!("provisioning failed for PVC {name:?}").into()),
+            // A provisioner that cannot make a volume there takes the annotation away, and so asks for another node.
+            None if version.is_some_and(|old| **old != *version_of(&claim.metadata)) => {
+                Progress::Failed(format!("selectedNode annotation reset for PVC {name:?}").into())
+            }
+            None => Progress::Waiting,
+        }
+    }
+}
+
+fn version_of(metadata: &ObjectMeta) -> Arc<str> {
+    metadata
+        .resource_version
+        .as_deref()
+        .unwrap_or_default()
+        .into()
 }
 
 impl Plugin for VolumeBinding {
@@ -133,6 +174,7 @@ impl Plugin for VolumeBinding {
             .map(|(volume, claim)| Preparation::BindVolume {
                 claim: claim_name(claim),
                 volume: volume.metadata.name.as_deref().unwrap_or_default().into(),
+                version: version_of(&volume.metadata),
             });
         let provisions = choice
             .provisions
@@ -140,6 +182,7 @@ impl Plugin for VolumeBinding {
             .map(|claim| Preparation::Provision {
                 claim: claim_name(claim),
                 node: node.name.clone(),
+                version: version_of(&claim.metadata),
             });
         Reserve::Granted(bindings.chain(provisions).collect())
     }

@@ -312,7 +312,7 @@ fn fitting(claim: &PersistentVolumeClaim, known: &Objects) -> Vec<(Arc<Persisten
 /// A volume that is to be bound to a claim.
 fn promise(preparation: &Preparation) -> Option<(&str, &Name)> {
     match preparation {
-        Preparation::BindVolume { claim, volume } => Some((volume, claim)),
+        Preparation::BindVolume { claim, volume, .. } => Some((volume, claim)),
         Preparation::Provision { .. } => None,
     }
 }

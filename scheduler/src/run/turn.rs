@@ -79,7 +79,7 @@ fn apply(engine: &mut Engine, news: News, now: Timestamp) {
         News::Node {
             node: Some(node), ..
         } => engine.set_node(node, now),
-        News::Node { name, node: None } => engine.remove_node(&name),
+        News::Node { name, node: None } => engine.remove_node(&name, now),
         News::Namespace { name, labels } => engine.set_namespace(&name, labels, now),
         News::Object {
             kind,

@@ -1,5 +1,7 @@
 //! What `VolumeBinding` says of nodes and claims, in tables of cases.
 
+mod progress;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -185,8 +187,8 @@ fn reserve(world: &World, pod: &PodView, node: &str) -> Vec<String> {
         Reserve::Granted(list) => list
             .iter()
             .map(|preparation| match preparation {
-                Preparation::BindVolume { claim, volume } => format!("{} = {volume}", claim.1),
-                Preparation::Provision { claim, node } => format!("{} @ {node}", claim.1),
+                Preparation::BindVolume { claim, volume, .. } => format!("{} = {volume}", claim.1),
+                Preparation::Provision { claim, node, .. } => format!("{} @ {node}", claim.1),
             })
             .collect(),
     }
@@ -379,10 +381,12 @@ fn what_was_prepared_for_pods_before_is_as_if_it_were_done() {
     let binds = Preparation::BindVolume {
         claim: name("d"),
         volume: "v2".into(),
+        version: "".into(),
     };
     let provisions = Preparation::Provision {
         claim: name("made"),
         node: "b".into(),
+        version: "".into(),
     };
     world.snapshot.objects.prepared.insert(name("d"), binds);
     world
@@ -394,70 +398,6 @@ fn what_was_prepared_for_pods_before_is_as_if_it_were_done() {
     assert_eq!(reserve(&world, &using(&world, &["d"]), "a"), ["d = v2"]);
     let made = using(&world, &["made"]);
     assert_eq!(world.judge(&VolumeBinding, &made), [BIND_CONFLICT, ""]);
-}
-
-#[test]
-fn a_pod_is_bound_once_all_its_claims_are() {
-    let progress = |list: &[Value], prepared: Option<Preparation>| {
-        let mut world = world(list);
-        let name: Name = ("default".into(), "c".into());
-        world
-            .snapshot
-            .objects
-            .prepared
-            .extend(prepared.map(|prepared| (name, prepared)));
-        VolumeBinding.pre_bind(&using(&world, &["c"]), &world.snapshot.objects, "a")
-    };
-    let claim_name: Name = ("default".into(), "c".into());
-    let binds = || {
-        Some(Preparation::BindVolume {
-            claim: claim_name.clone(),
-            volume: "v".into(),
-        })
-    };
-    let makes = || {
-        Some(Preparation::Provision {
-            claim: claim_name.clone(),
-            node: "a".into(),
-        })
-    };
-    let failed = |words: &str| Progress::Failed(words.to_owned().into());
-    let waiting = claim("c", "waits", "1");
-    assert_eq!(progress(&[bound("c", "v")], None), Progress::Ready);
-    assert_eq!(
-        progress(&[waiting.clone(), volume("v", "", "1")], binds()),
-        Progress::Waiting
-    );
-    assert_eq!(
-        progress(&[claim("c", "made", "1")], makes()),
-        Progress::Waiting
-    );
-    assert_eq!(
-        progress(&[], makes()),
-        failed("persistentvolumeclaim \"c\" not found")
-    );
-    let taken = with(
-        volume("v", "", "1"),
-        &[(
-            "/spec/claimRef",
-            json!({"namespace": "default", "name": "d"}),
-        )],
-    );
-    assert_eq!(
-        progress(&[waiting, taken], binds()),
-        failed("ClaimRef got reset for pv \"v\"")
-    );
-    let elsewhere = with(
-        claim("c", "made", "1"),
-        &[(
-            "/metadata/annotations",
-            json!({"volume.kubernetes.io/selected-node": "b"}),
-        )],
-    );
-    assert_eq!(
-        progress(&[elsewhere], makes()),
-        failed("provisioning failed for PVC \"c\"")
-    );
 }
 
 #[test]
