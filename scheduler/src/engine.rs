@@ -285,7 +285,14 @@ impl Engine {
                 );
             }
             None if pod.finished => self.groups.remove(&pod.uid),
-            _ => self.tell(ClusterEvent::PodAssigned(&pod), now),
+            None => {
+                // A member that another gave a node counts for those that wait.
+                self.groups
+                    .members(&pod)
+                    .for_each(|uid| self.queue.hurry(uid));
+                self.tell(ClusterEvent::PodAssigned(&pod), now);
+            }
+            Some(_) => self.tell(ClusterEvent::PodAssigned(&pod), now),
         }
     }
 

@@ -53,13 +53,10 @@ pub(crate) fn follow_groups(informers: &Informers, groups: Resource, inbox: &Arc
     informers.dynamic(groups).on_change(move |change| {
         let object = change.object();
         let name: Name = (object.namespace().into(), object.name().into());
-        let min = min_members(object).filter(|_| !matches!(change, Change::Deleted(_)));
-        put(
-            &inbox,
-            ("PodGroup", EventKinds::NONE),
-            name,
-            |all| &mut all.pod_groups,
-            min,
+        let members_min = min_members(object).filter(|_| !matches!(change, Change::Deleted(_)));
+        inbox.put(
+            Subject::Object("PodGroup", name.0.clone(), name.1.clone()),
+            News::PodGroup { name, members_min },
         );
     });
 }

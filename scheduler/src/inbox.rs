@@ -11,7 +11,11 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{
-    cluster::Objects, framework::EventKinds, node::NodeView, pod::PodView, selector::Labels,
+    cluster::{Name, Objects},
+    framework::EventKinds,
+    node::NodeView,
+    pod::PodView,
+    selector::Labels,
 };
 
 /// What an object is known by.
@@ -49,6 +53,10 @@ pub(crate) enum News {
         namespace: Arc<str>,
         name: Arc<str>,
         change: Change,
+    },
+    PodGroup {
+        name: Name,
+        members_min: Option<usize>,
     },
     Bound {
         uid: Arc<str>,

@@ -1,10 +1,11 @@
 //! What the engine decides over time: scripts of what happens, and what it wants done.
 
+mod groups;
 mod script;
 mod volumes;
 
 use scheduler::engine::Note;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use script::Script;
 
@@ -238,56 +239,5 @@ fn a_pod_that_never_preempts_evicts_nobody() {
         [
             "high: 0/1 nodes are available: 1 Insufficient cpu. preemption: not eligible due to preemptionPolicy=Never.",
         ]
-    );
-}
-
-fn member(min: usize) -> Value {
-    json!({"metadata": {
-        "labels": {"scheduling.x-k8s.io/pod-group": "g"},
-        "annotations": {"scheduling.x-k8s.io/min-member": min.to_string()},
-    }})
-}
-
-#[test]
-fn a_group_waits_until_it_has_enough_members() {
-    let mut script = Script::new();
-    script.node("n1", "4");
-    script.pod("a", "1", member(2));
-    assert_eq!(
-        script.run(),
-        [
-            "a: 0/1 nodes are available: pod a cannot find enough sibling pods, current pods number: 1, minMember of group: 2.",
-        ]
-    );
-    script.pod("b", "1", member(2));
-    let mut effects = script.run();
-    effects.sort();
-    assert_eq!(effects, ["bind a n1", "bind b n1"]);
-}
-
-#[test]
-fn a_group_that_does_not_fit_as_a_whole_holds_nothing() {
-    let mut script = Script::new();
-    script.node("n1", "2");
-    for name in ["a", "b", "c"] {
-        script.pod(name, "1", member(3));
-    }
-    let effects = script.run();
-    assert!(
-        effects.iter().all(|line| !line.starts_with("bind")),
-        "{effects:?}"
-    );
-    script.pod("alone", "2", json!({}));
-    assert_eq!(script.run(), ["bind alone n1"], "the whole node is free");
-    script.node("n2", "4");
-    script.pass(1);
-    let effects = script.run();
-    assert_eq!(
-        effects
-            .iter()
-            .filter(|line| line.starts_with("bind"))
-            .count(),
-        3,
-        "{effects:?}"
     );
 }

@@ -66,6 +66,12 @@ impl Groups {
         }
     }
 
+    /// The members of a group that wait.
+    pub(super) fn waiting(&self, name: &Name) -> impl Iterator<Item = &Arc<str>> {
+        let members = self.by_name.get(name).into_iter();
+        members.flat_map(|members| &members.waiting)
+    }
+
     /// The members of a pod's group that wait.
     pub(super) fn members(&self, pod: &PodView) -> impl Iterator<Item = &Arc<str>> {
         self.find(pod)
@@ -95,6 +101,20 @@ impl Engine {
         let name = (pod.namespace.clone(), pod.group.clone()?);
         let declared = self.snapshot.objects.pod_groups.get(&name).copied();
         declared.or(pod.group_members_min).filter(|min| *min > 1)
+    }
+
+    /// How many members a group needs came, changed or (`None`) is declared no longer. Those that wait are tried by what holds now.
+    pub fn set_pod_group(&mut self, name: Name, members_min: Option<usize>) {
+        let declared = &mut self.snapshot.objects.pod_groups;
+        let before = match members_min {
+            Some(min) => declared.insert(name.clone(), min),
+            None => declared.remove(&name),
+        };
+        if before != members_min {
+            self.groups
+                .waiting(&name)
+                .for_each(|uid| self.queue.hurry(uid));
+        }
     }
 
     pub(super) fn schedule_group(&mut self, first: Waiting, min: usize, now: Timestamp) {
@@ -181,9 +201,11 @@ impl Engine {
         now: Timestamp,
     ) {
         let mut by = PluginSet::default();
-        refused
-            .iter()
-            .for_each(|(_, refusal)| refusal.by.iter().for_each(|one| by.insert(one)));
+        // What no plugin refused waits for anything, and so does a group with such a member.
+        if refused.iter().all(|(_, refusal)| !refusal.by.is_empty()) {
+            let plugins = refused.iter().flat_map(|(_, refusal)| refusal.by.iter());
+            plugins.for_each(|one| by.insert(one));
+        }
         let message = format!(
             "0/{} nodes are available: the pod's group has nodes for {} of the {min} members that it needs.",
             self.snapshot.nodes().len(),
@@ -210,9 +232,14 @@ impl Engine {
         refusal: &Refusal,
         now: Timestamp,
     ) {
+        let events = if refusal.by.is_empty() {
+            EventKinds::ALL
+        } else {
+            self.profiles[profile].0.events_of(refusal.by)
+        };
         let rejection = Rejection {
             by: refusal.by,
-            events: self.profiles[profile].0.events_of(refusal.by),
+            events,
             message: refusal.message.clone(),
             nominated: None,
         };

@@ -89,6 +89,7 @@ fn apply(engine: &mut Engine, news: News, now: Timestamp) {
         } => {
             engine.change_object((kind, &namespace, &name), change, now);
         }
+        News::PodGroup { name, members_min } => engine.set_pod_group(name, members_min),
         News::Bound { uid, outcome } => engine.bound(&uid, outcome, now),
         News::PreparationFailed { uid, message } => engine.preparation_failed(&uid, message, now),
         News::Preempted { uid, succeeded } => engine.preempted(&uid, succeeded, now),
