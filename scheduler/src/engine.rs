@@ -185,8 +185,15 @@ impl Engine {
 
     /// A node is gone.
     pub fn remove_node(&mut self, name: &str, now: Timestamp) {
+        let old = self
+            .snapshot
+            .find(name)
+            .map(|index| self.snapshot.node_shared(index));
         self.snapshot.remove_node(name);
         self.check_preparations(now);
+        if let Some(old) = old {
+            self.tell(ClusterEvent::NodeDeleted(&old), now);
+        }
     }
 
     /// A namespace came or changed (`Some`), or is gone.

@@ -3,6 +3,7 @@
 mod groups;
 mod script;
 mod volumes;
+mod waking;
 
 use scheduler::engine::Note;
 use serde_json::json;

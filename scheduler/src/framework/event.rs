@@ -39,6 +39,7 @@ impl EventKinds {
     pub const CSI_CAPACITY: EventKinds = EventKinds(1 << 18);
     pub const VOLUME_ATTACHMENT: EventKinds = EventKinds(1 << 19);
     pub const NAMESPACE: EventKinds = EventKinds(1 << 20);
+    pub const NODE_DELETED: EventKinds = EventKinds(1 << 21);
     /// Anything.
     pub const ALL: EventKinds = EventKinds(u32::MAX);
 
@@ -70,6 +71,7 @@ pub enum ClusterEvent<'a> {
         old: &'a NodeView,
         new: &'a NodeView,
     },
+    NodeDeleted(&'a NodeView),
     /// A pod got a node.
     PodAssigned(&'a PodView),
     /// A pod with a node changed.
@@ -84,7 +86,7 @@ pub enum ClusterEvent<'a> {
         old: &'a PodView,
         new: &'a PodView,
     },
-    /// An object of another kind came, changed or went: one of the kinds from `CLAIM` on, its namespace and name.
+    /// An object of another kind came, changed or went: one of the kinds from `CLAIM` to `NAMESPACE`, its namespace and name.
     Object {
         kind: EventKinds,
         namespace: &'a str,
@@ -99,6 +101,7 @@ impl ClusterEvent<'_> {
         match self {
             ClusterEvent::NodeAdded(_) => EventKinds::NODE_ADDED,
             ClusterEvent::NodeChanged { old, new } => node_kinds(old, new),
+            ClusterEvent::NodeDeleted(_) => EventKinds::NODE_DELETED,
             ClusterEvent::PodAssigned(_) => EventKinds::POD_ASSIGNED,
             ClusterEvent::AssignedPodChanged { old, new } => pod_kinds(old, new),
             ClusterEvent::PodDeleted(_) => EventKinds::POD_DELETED,

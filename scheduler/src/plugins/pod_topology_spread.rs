@@ -112,6 +112,7 @@ impl Plugin for PodTopologySpread {
 
     fn events(&self) -> EventKinds {
         EventKinds::NODE_ADDED
+            | EventKinds::NODE_DELETED
             | EventKinds::NODE_LABELS
             | EventKinds::NODE_TAINTS
             | EventKinds::POD_ASSIGNED
@@ -139,7 +140,7 @@ impl Plugin for PodTopologySpread {
                 old.namespace == pod.namespace
                     && rule.selector.matches(&old.labels) != rule.selector.matches(&new.labels)
             }),
-            ClusterEvent::NodeAdded(node) => has_keys(node),
+            ClusterEvent::NodeAdded(node) | ClusterEvent::NodeDeleted(node) => has_keys(node),
             ClusterEvent::NodeChanged { old, new } => has_keys(old) || has_keys(new),
             _ => true,
         }

@@ -3,7 +3,7 @@
 use crate::framework::EventKinds;
 
 /// Upstream's names of reasons: first those of events by their bits, then the queue's own.
-const NAMES: [&str; 28] = [
+const NAMES: [&str; 29] = [
     "NodeAdd",
     "NodeUpdateNodeAllocatable",
     "NodeUpdateNodeLabel",
@@ -25,6 +25,7 @@ const NAMES: [&str; 28] = [
     "CSIStorageCapacityAll",
     "VolumeAttachmentAll",
     "NamespaceAll",
+    "NodeDelete",
     "UnschedulablePodAdd",
     "UnschedulablePodUpdate",
     "ScheduleAttemptFailure",
@@ -41,14 +42,14 @@ const PLACES: [&str; 3] = ["active", "backoff", "unschedulable"];
 pub struct Cause(usize);
 
 impl Cause {
-    pub(super) const ADDED: Cause = Cause(21);
-    pub(super) const FAILED: Cause = Cause(23);
-    pub(super) const BACKOFF_OVER: Cause = Cause(24);
-    pub(super) const BEFORE_BACKOFF_IS_OVER: Cause = Cause(25);
-    pub(super) const FORCED: Cause = Cause(26);
-    pub(super) const TIMED_OUT: Cause = Cause(27);
+    pub(super) const ADDED: Cause = Cause(22);
+    pub(super) const FAILED: Cause = Cause(24);
+    pub(super) const BACKOFF_OVER: Cause = Cause(25);
+    pub(super) const BEFORE_BACKOFF_IS_OVER: Cause = Cause(26);
+    pub(super) const FORCED: Cause = Cause(27);
+    pub(super) const TIMED_OUT: Cause = Cause(28);
     /// The pod itself changed.
-    pub const CHANGED: Cause = Cause(22);
+    pub const CHANGED: Cause = Cause(23);
     /// Its victims are gone, or could not be made to go.
     pub const PREEMPTED: Cause = Cause(9);
 
