@@ -36,17 +36,16 @@ impl Nominated {
         self.by_node.entry(node).or_default().push(pod);
     }
 
-    /// Takes back what a pod was promised.
-    pub fn remove(&mut self, uid: &str) {
-        let Some(node) = self.by_uid.remove(uid) else {
-            return;
-        };
-        if let Some(pods) = self.by_node.get_mut(&node) {
-            pods.retain(|pod| *pod.uid != *uid);
-            if pods.is_empty() {
-                self.by_node.remove(&node);
-            }
+    /// Takes back what a pod was promised. The pod, if it was promised anything.
+    pub fn remove(&mut self, uid: &str) -> Option<Arc<PodView>> {
+        let node = self.by_uid.remove(uid)?;
+        let pods = self.by_node.get_mut(&node)?;
+        let at = pods.iter().position(|pod| *pod.uid == *uid)?;
+        let pod = pods.remove(at);
+        if pods.is_empty() {
+            self.by_node.remove(&node);
         }
+        Some(pod)
     }
 
     /// The node that a pod was promised.

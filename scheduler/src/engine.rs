@@ -23,7 +23,7 @@ use crate::{
     node::NodeView,
     pod::PodView,
     profile::Profile,
-    queue::{Backoff, Cause, Queue},
+    queue::{Backoff, Cause, Queue, Waiting},
     random::Random,
     resources::ResourceNames,
     selector::Labels,
@@ -242,7 +242,7 @@ impl Engine {
     /// A pod is gone.
     pub fn remove_pod(&mut self, uid: &str, now: Timestamp) {
         self.queue.remove(uid);
-        self.nominated.remove(uid);
+        self.withdraw(uid, None, now);
         self.preempting.remove(uid);
         if let Some(assumed) = self.assumed.remove(uid) {
             self.unprepare(&assumed);
@@ -267,7 +267,7 @@ impl Engine {
     fn set_assigned(&mut self, pod: Arc<PodView>, now: Timestamp) {
         let node = pod.node_name.clone().expect("the caller has seen a node");
         self.queue.remove(&pod.uid);
-        self.nominated.remove(&pod.uid);
+        self.withdraw(&pod.uid, Some(&node), now);
         self.preempting.remove(&pod.uid);
         self.note_bound(&pod.uid);
         let confirmed = self.assumed.remove(&pod.uid);
@@ -314,9 +314,9 @@ impl Engine {
             .as_ref()
             .and_then(|old| old.nominated_node_name.as_ref());
         if pod.nominated_node_name.as_ref() != promised {
-            match &pod.nominated_node_name {
-                Some(node) => self.nominated.set(pod.clone(), node.clone()),
-                None => self.nominated.remove(&pod.uid),
+            self.withdraw(&pod.uid, pod.nominated_node_name.as_deref(), now);
+            if let Some(node) = &pod.nominated_node_name {
+                self.nominated.set(pod.clone(), node.clone());
             }
         }
         let Some(old) = old else {
@@ -343,6 +343,18 @@ impl Engine {
         }
     }
 
+    /// A pod is promised nothing any more, and has got this node if any. Those that had to leave room for it elsewhere may have it.
+    fn withdraw(&mut self, uid: &str, got: Option<&str>, now: Timestamp) {
+        let promised = self.nominated.node_of(uid).cloned();
+        if let Some(pod) = self.nominated.remove(uid)
+            && promised.as_deref() != got
+        {
+            // Pods of higher priority have left no room for it.
+            let concerns = |waiting: &Waiting| waiting.pod.priority <= pod.priority;
+            self.tell_some(ClusterEvent::PodDeleted(&pod), concerns, now);
+        }
+    }
+
     fn profile_of(&self, pod: &PodView) -> Option<usize> {
         self.profiles
             .iter()
@@ -359,14 +371,25 @@ impl Engine {
 
     /// Tells an event to the pods that wait for one.
     fn tell(&mut self, event: ClusterEvent<'_>, now: Timestamp) {
+        self.tell_some(event, |_| true, now);
+    }
+
+    /// Tells an event to those of the pods that wait for one that it concerns.
+    fn tell_some(
+        &mut self,
+        event: ClusterEvent<'_>,
+        concerns: impl Fn(&Waiting) -> bool,
+        now: Timestamp,
+    ) {
         let kinds = event.kinds();
         let (profiles, snapshot) = (&self.profiles, &self.snapshot);
-        let helps = |waiting: &crate::queue::Waiting| {
+        let helps = |waiting: &Waiting| {
             let name = &waiting.pod.scheduler_name;
-            profiles.iter().any(|(profile, _)| {
-                profile.scheduler_name == *name
-                    && attempt::helps(profile, waiting, &event, snapshot)
-            })
+            concerns(waiting)
+                && profiles.iter().any(|(profile, _)| {
+                    profile.scheduler_name == *name
+                        && attempt::helps(profile, waiting, &event, snapshot)
+                })
         };
         self.queue.happened(kinds, helps, now);
     }

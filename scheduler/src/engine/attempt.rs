@@ -125,14 +125,14 @@ impl Engine {
                 victims: found.as_ref().ok().map(|found| found.victims.len()),
             });
             match found {
-                Ok(preemption) => nominated = Some(self.preempt(&waiting, preemption)),
+                Ok(preemption) => nominated = Some(self.preempt(&waiting, preemption, now)),
                 Err(NotPreempted {
                     message: why,
                     gives_up_nomination,
                 }) => {
                     message = format!("{message} {why}");
                     if gives_up_nomination {
-                        self.nominated.remove(&waiting.pod.uid);
+                        self.withdraw(&waiting.pod.uid, None, now);
                         nominated = waiting.pod.nominated_node_name.is_some().then(|| "".into());
                     }
                 }
@@ -157,7 +157,7 @@ impl Engine {
         );
     }
 
-    fn preempt(&mut self, waiting: &Waiting, preemption: Preemption) -> Arc<str> {
+    fn preempt(&mut self, waiting: &Waiting, preemption: Preemption, now: Timestamp) -> Arc<str> {
         let pod = &waiting.pod;
         let node = self.snapshot.node(preemption.node).name.clone();
         let lower = self
@@ -165,11 +165,14 @@ impl Engine {
             .on(&node)
             .iter()
             .filter(|other| other.priority < pod.priority);
-        for other in lower.cloned().collect::<Vec<_>>() {
-            self.nominated.remove(&other.uid);
+        let lower: Vec<_> = lower.cloned().collect();
+        self.withdraw(&pod.uid, Some(&node), now);
+        self.nominated.set(pod.clone(), node.clone());
+        for other in lower {
+            // What they were promised goes to this pod: they look for another node at once.
+            self.withdraw(&other.uid, None, now);
             self.effects.push(Effect::ClearNomination { pod: other });
         }
-        self.nominated.set(pod.clone(), node.clone());
         let victims: Vec<_> = preemption
             .victims
             .into_iter()

@@ -44,7 +44,8 @@ impl Engine {
                 .insert(claim, preparation.clone());
         }
         self.snapshot.set_pod(waiting.pod.clone(), &node);
-        self.nominated.remove(&waiting.pod.uid);
+        let tried = waiting.tried;
+        self.withdraw(&waiting.pod.uid, Some(&node), tried);
         self.groups.place(&waiting.pod);
         let uid = waiting.pod.uid.clone();
         let assumed = Assumed {

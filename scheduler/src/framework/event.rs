@@ -23,7 +23,7 @@ impl EventKinds {
     pub const POD_LABELS: EventKinds = EventKinds(1 << 7);
     /// Requests of a pod with a node, or of the waiting pod, became less.
     pub const POD_SCALED_DOWN: EventKinds = EventKinds(1 << 8);
-    /// A pod with a node is gone or finished, or gave its node back before it was bound.
+    /// A pod with a node is gone or finished, or gave its node back before it was bound; or a pod that was promised a node needs it no more.
     pub const POD_DELETED: EventKinds = EventKinds(1 << 9);
     /// The waiting pod lost a scheduling gate.
     pub const POD_GATES: EventKinds = EventKinds(1 << 10);
@@ -79,7 +79,7 @@ pub enum ClusterEvent<'a> {
         old: &'a PodView,
         new: &'a PodView,
     },
-    /// A pod with a node is gone, or has given it back.
+    /// A pod with a node is gone, or has given it back, or needs it no more that was promised one.
     PodDeleted(&'a PodView),
     /// The waiting pod itself changed.
     WaitingPodChanged {

@@ -33,3 +33,56 @@ fn a_zone_that_is_gone_is_no_reason_to_stay_out_of_another() {
         "{counted:?}"
     );
 }
+
+#[test]
+fn a_pod_kept_out_for_one_that_was_promised_its_room_is_tried_when_that_one_is_gone() {
+    let mut script = Script::new();
+    script.node("n1", "1");
+    script.seen_on("low", "1", "n1", json!({}));
+    script.pod("high", "1", json!({"spec": {"priority": 10}}));
+    script.pod("middle", "1", json!({"spec": {"priority": 5}}));
+    assert_eq!(script.run()[0], "high evicts low from n1");
+    script.engine.preempted("high", true, script.now);
+    script.engine.remove_pod("high", script.now);
+    script.pass(1);
+    assert_eq!(script.run()[0], "middle evicts low from n1");
+}
+
+#[test]
+fn a_pod_kept_out_for_one_that_was_promised_its_room_is_tried_when_that_one_gets_none_or_another() {
+    let promised = |node: Option<&str>| {
+        json!({
+            "spec": {"priority": 10, "schedulingGates": [{"name": "g"}]},
+            "status": {"nominatedNodeName": node},
+        })
+    };
+    for later in [None, Some("n2")] {
+        let mut script = Script::new();
+        script.node("n1", "1");
+        script.pod("high", "1", promised(Some("n1")));
+        script.pod("middle", "1", json!({"spec": {"priority": 5}}));
+        assert_eq!(script.run().len(), 1, "the room of the other is kept");
+        script.pod("high", "1", promised(later));
+        script.pass(1);
+        assert_eq!(script.run(), ["bind middle n1"], "{later:?}");
+    }
+}
+
+#[test]
+fn a_pod_kept_out_for_one_that_was_promised_its_room_is_tried_when_that_one_goes_elsewhere() {
+    let mut script = Script::new();
+    script.node("n1", "1");
+    script.seen_on("low", "1", "n1", json!({}));
+    script.pod("high", "600m", json!({"spec": {"priority": 10}}));
+    assert_eq!(script.run()[0], "high evicts low from n1");
+    script.engine.preempted("high", true, script.now);
+    script.pod("middle", "1", json!({"spec": {"priority": 5}}));
+    assert_eq!(script.run().len(), 1);
+    script.pass(1);
+    // Too small for the one that waits, so that its coming wakes the other alone.
+    script.node("n2", "600m");
+    assert_eq!(
+        script.run()[..2],
+        ["bind high n2", "middle evicts low from n1"]
+    );
+}
