@@ -25,6 +25,8 @@ pub const DEFAULT_SCHEDULER: &str = "default-scheduler";
 pub const POD_GROUP_LABEL: &str = "scheduling.x-k8s.io/pod-group";
 /// The annotation of a pod that says how many pods of its group must have nodes at the same time.
 pub const MIN_MEMBER_ANNOTATION: &str = "scheduling.x-k8s.io/min-member";
+/// The reason of a condition `DisruptionTarget` of a pod that a scheduler preempts.
+pub(crate) const PREEMPTED: &str = "PreemptionByScheduler";
 
 /// What names one pod: a pod that is made anew under the same name has another UID.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -116,8 +118,8 @@ pub struct PodView {
     pub group_members_min: Option<usize>,
     /// A condition `PodScheduled` that is `False`: its reason and message.
     pub unscheduled: Option<(Box<str>, Box<str>)>,
-    /// The conditions `DisruptionTarget` that are true: it is being preempted or evicted.
-    pub disrupted: bool,
+    /// Whether the condition `DisruptionTarget` says that a scheduler preempts it, and not that it is evicted or lost its node.
+    pub preempted: bool,
 }
 
 impl PodView {
@@ -188,7 +190,7 @@ impl PodView {
             group: text(labels.get(POD_GROUP_LABEL)),
             group_members_min: annotation(MIN_MEMBER_ANNOTATION).and_then(|text| text.parse().ok()),
             unscheduled: None,
-            disrupted: false,
+            preempted: false,
             name: meta.name.as_deref().unwrap_or("").into(),
             uid: meta.uid.as_deref().unwrap_or("").into(),
             labels,
@@ -208,7 +210,8 @@ impl PodView {
             let words = |text: &Option<String>| text.as_deref().unwrap_or("").into();
             (words(&one.reason), words(&one.message))
         });
-        self.disrupted = condition("DisruptionTarget", "True").is_some();
+        self.preempted = condition("DisruptionTarget", "True")
+            .is_some_and(|one| one.reason.as_deref() == Some(PREEMPTED));
     }
 
     /// Its namespace and name.

@@ -10,7 +10,12 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use crate::{cluster::Objects, engine::Unschedulable, framework::Preparation, pod::PodView};
+use crate::{
+    cluster::Objects,
+    engine::Unschedulable,
+    framework::Preparation,
+    pod::{PREEMPTED, PodView},
+};
 
 /// Longest message of an event, in bytes.
 const EVENT_MESSAGE_BYTES_MAX: usize = 1024;
@@ -55,7 +60,7 @@ pub(crate) fn disruption(victim: &PodView, preemptor: &PodView, now: Timestamp) 
     let condition = json!({
         "type": "DisruptionTarget",
         "status": "True",
-        "reason": "PreemptionByScheduler",
+        "reason": PREEMPTED,
         "message": message,
         "lastTransitionTime": Time(now),
     });

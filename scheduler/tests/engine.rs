@@ -226,6 +226,35 @@ fn the_room_of_a_nominated_pod_is_not_given_to_a_less_important_one() {
 }
 
 #[test]
+fn a_pod_waits_for_what_was_preempted_and_not_for_what_leaves_for_other_reasons() {
+    for (reason, expected) in [
+        (
+            "PreemptionByScheduler",
+            "high: 0/1 nodes are available: 1 Insufficient cpu. preemption: not eligible due to a terminating pod on the nominated node.",
+        ),
+        ("EvictionByEvictionAPI", "high evicts low from n1"),
+        ("DeletionByTaintManager", "high evicts low from n1"),
+    ] {
+        let mut script = Script::new();
+        script.node("n1", "2");
+        let leaving = json!({
+            "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"},
+            "status": {"conditions": [
+                {"type": "DisruptionTarget", "status": "True", "reason": reason},
+            ]},
+        });
+        script.seen_on("leaving", "1", "n1", leaving);
+        script.seen_on("low", "1", "n1", json!({}));
+        let high = json!({
+            "spec": {"priority": 10},
+            "status": {"nominatedNodeName": "n1"},
+        });
+        script.pod("high", "2", high);
+        assert_eq!(script.run()[0], expected, "{reason}");
+    }
+}
+
+#[test]
 fn a_pod_that_never_preempts_evicts_nobody() {
     let mut script = Script::new();
     script.node("n1", "1");

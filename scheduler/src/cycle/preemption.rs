@@ -113,7 +113,7 @@ fn eligible(
         return Ok(());
     }
     let leaves = |other: &Arc<PodView>| {
-        other.priority < pod.priority && other.terminating && other.disrupted
+        other.priority < pod.priority && other.terminating && other.preempted
     };
     if context.snapshot.pods_on(node).iter().any(leaves) {
         let why = "not eligible due to a terminating pod on the nominated node.";
