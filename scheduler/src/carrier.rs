@@ -1,5 +1,7 @@
 //! Carries out effects: bindings, conditions, evictions and events, each kind in batches by tasks of its own.
 
+mod lost;
+
 use std::{sync::Arc, time::Instant};
 
 use client::{Binding, Client, EventType, ITEMS_MAX, Recorder, Write};
@@ -18,6 +20,7 @@ use crate::{
     run::reporter,
     writes::{self, Told},
 };
+use lost::{Answer, LOST_MAX, Lost};
 
 /// Most pods that wait to be bound; beyond it no further pods are decided.
 pub(crate) const BINDINGS_MAX: usize = 8192;
@@ -52,6 +55,7 @@ pub(crate) struct Carrier {
     recorder: Recorder,
     host: String,
     bindings: Lane<(Arc<PodView>, Arc<str>)>,
+    lost: Lane<Lost>,
     statuses: Lane<Write>,
     events: Lane<Told>,
     errands: Lane<Errand>,
@@ -72,6 +76,7 @@ impl Carrier {
             recorder,
             host: reporter(),
             bindings: Lane::new(BINDINGS_MAX * 2),
+            lost: Lane::new(LOST_MAX),
             statuses: Lane::new(STATUSES_MAX),
             events: Lane::new(EVENTS_MAX),
             errands: Lane::new(ERRANDS_MAX),
@@ -95,6 +100,10 @@ impl Carrier {
                 },
             );
         }
+        let own = self.clone();
+        tasks.spawn_until_stopped("scheduler: lost bindings", OnFailure::Stop, async move {
+            own.find_lost().await
+        });
         let own = self.clone();
         tasks.spawn_until_stopped("scheduler: statuses", OnFailure::Stop, async move {
             loop {
@@ -201,32 +210,45 @@ impl Carrier {
             ..Binding::default()
         });
         let began = Instant::now();
-        let outcomes: Vec<Result<(), String>> = match self.client.bind(bindings.collect()).await {
-            Ok(outcomes) => outcomes
-                .into_iter()
-                .map(|one| one.map_err(|error| error.to_string()))
-                .collect(),
-            Err(error) => {
-                tracing::warn!(%error, pods = batch.len(), "pods cannot be bound");
-                vec![Err(error.to_string()); batch.len()]
-            }
-        };
-        let pods = batch.iter().zip(&outcomes);
-        let pods = pods.map(|((pod, _), one)| (pod.scheduler_name.clone(), one.is_ok()));
-        self.figures.bound(pods, began.elapsed());
+        let told = self.client.bind(bindings.collect()).await;
+        let answers = Answer::all(told, batch.len());
+        let took = began.elapsed();
+        let pods = batch.iter().zip(&answers);
+        let known = pods.filter(|(_, answer)| !matches!(answer, Answer::Lost(_)));
+        let known =
+            known.map(|((pod, _), answer)| (pod.scheduler_name.clone(), *answer == Answer::Done));
+        self.figures.bound(known, took);
         let mut news = Vec::with_capacity(batch.len());
-        for ((pod, node), outcome) in batch.into_iter().zip(outcomes) {
-            let (namespace, name) = (&pod.namespace, &pod.name);
-            if outcome.is_ok() {
-                let message = format!("Successfully assigned {namespace}/{name} to {node}");
-                self.push_event(Told::of(&pod, "Scheduled", "Binding", message));
-            }
-            news.push(News::Bound {
-                uid: pod.uid.clone(),
-                outcome,
-            });
+        for ((pod, node), answer) in batch.into_iter().zip(answers) {
+            let outcome = match answer {
+                Answer::Done => Ok(()),
+                Answer::Refused(message) => Err(message),
+                Answer::Lost(message) => {
+                    self.lose(Lost {
+                        pod,
+                        node,
+                        message,
+                        began,
+                    });
+                    continue;
+                }
+            };
+            news.push(self.bound(&pod, &node, outcome));
         }
         self.inbox.tell(news);
+    }
+
+    /// Tells people of a pod that was bound. What the loop is to know.
+    fn bound(&self, pod: &PodView, node: &str, outcome: Result<(), String>) -> News {
+        if outcome.is_ok() {
+            let (namespace, name) = (&pod.namespace, &pod.name);
+            let message = format!("Successfully assigned {namespace}/{name} to {node}");
+            self.push_event(Told::of(pod, "Scheduled", "Binding", message));
+        }
+        News::Bound {
+            uid: pod.uid.clone(),
+            outcome,
+        }
     }
 
     /// Writes, and says of each whether it was done or has become needless. A failure is told to the log: the next try writes anew.

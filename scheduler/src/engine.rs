@@ -35,7 +35,7 @@ pub(crate) use group::too_few_members;
 /// Something to be done outside.
 #[derive(Debug)]
 pub enum Effect {
-    /// Bind the pod to the node, and say with `Engine::bound` what came of it.
+    /// Bind the pod to the node, and say with `Engine::bound` what came of it, once that is certain.
     Bind { pod: Arc<PodView>, node: Arc<str> },
     /// Write this for claims of the pod; a failure is told with `Engine::preparation_failed`. The engine sees by itself when it is done.
     Prepare {

@@ -58,6 +58,7 @@ pub(crate) enum News {
         name: Name,
         members_min: Option<usize>,
     },
+    /// It is certain now whether the pod was bound.
     Bound {
         uid: Arc<str>,
         outcome: Result<(), String>,
