@@ -16,6 +16,7 @@ mod corrupt_alarm;
 mod corruption;
 mod crash;
 mod ctl;
+mod ctl_sessions;
 mod ctl_tools;
 mod differential;
 mod downgrade;

@@ -11,6 +11,7 @@ mod cluster;
 mod downgrade;
 mod go;
 mod json;
+mod kept;
 mod kv;
 mod lease;
 mod lock;
@@ -52,6 +53,9 @@ use crate::client::{self, KeepAlive, Security};
 
 /// etcd's answer to a name and a password that it does not want.
 const AUTHENTICATION_OFF: &str = "etcdserver: authentication is not enabled";
+
+/// Pause before another member is asked for what one did not go on with.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs one command of the program that is called so. Errors go to standard error behind `Error: `, as etcdctl's do.
 pub(crate) fn run(words: Vec<String>, program: &'static str) -> ExitCode {
@@ -207,6 +211,11 @@ fn security(global: &Global) -> Result<Security> {
     Ok(Security { dialer, keep_alive })
 }
 
+/// Whether the connection failed, and no member said so: another one may go on.
+fn is_lost(status: &Status) -> bool {
+    std::error::Error::source(status).is_some()
+}
+
 /// What every command needs: where to ask and how to print.
 pub(crate) struct Session {
     global: Global,
@@ -262,12 +271,16 @@ impl Session {
 
     /// A connection to the first endpoint that takes one.
     async fn channel(&self) -> Result<Service> {
-        let Global {
-            endpoints,
-            dial_timeout,
-            ..
-        } = &self.global;
-        let channel = client::connect_any(endpoints, &self.security, *dial_timeout).await?;
+        self.channel_beyond(0).await
+    }
+
+    /// The same for who has left that many members because they did not answer: it begins behind them, and goes round.
+    async fn channel_beyond(&self, left: usize) -> Result<Service> {
+        let mut endpoints = self.global.endpoints.clone();
+        let behind = left % endpoints.len().max(1);
+        endpoints.rotate_left(behind);
+        let dial_timeout = self.global.dial_timeout;
+        let channel = client::connect_any(&endpoints, &self.security, dial_timeout).await?;
         self.authorized(channel).await
     }
 

@@ -1,25 +1,23 @@
 //! lease grant, revoke, timetolive, list and keep-alive.
 
-use std::time::Duration;
-
 use anyhow::{Result, anyhow};
 use proto::etcdserverpb::lease_client::LeaseClient;
 use proto::etcdserverpb::{
-    LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
-    LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseTimeToLiveRequest,
-    LeaseTimeToLiveResponse,
+    LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesRequest,
+    LeaseLeasesResponse, LeaseRevokeRequest, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
 };
-use tokio::sync::mpsc;
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::ReceiverStream;
 
 use super::arguments::{Format, Lease};
 use super::json::Json;
+use super::kept::Kept;
 use super::print::{Printer, header_fields, header_json_fields, unsupported};
-use super::{Service, Session, message};
+use super::{Session, message};
 use crate::client::ANSWER_BYTES_MAX;
 
 pub(super) async fn run(session: &Session, command: Lease) -> Result<()> {
+    if let Lease::KeepAlive { id, once } = command {
+        return keep_alive(session, id, once).await;
+    }
     let client = LeaseClient::new(session.channel().await?);
     let mut client = client.max_decoding_message_size(ANSWER_BYTES_MAX);
     match command {
@@ -62,7 +60,7 @@ pub(super) async fn run(session: &Session, command: Lease) -> Result<()> {
                 .await?;
             print_list(&session.printer, &answer)
         }
-        Lease::KeepAlive { id, once } => keep_alive(session, client, id, once).await,
+        Lease::KeepAlive { .. } => unreachable!("it has its own connections"),
     }
 }
 
@@ -70,33 +68,19 @@ fn failed(what: &str, error: &anyhow::Error) -> anyhow::Error {
     anyhow!("failed to {what} lease ({})", message(error))
 }
 
-/// Renews at a third of the time the server gives, until the lease is gone.
-async fn keep_alive(
-    session: &Session,
-    mut client: LeaseClient<Service>,
-    id: i64,
-    once: bool,
-) -> Result<()> {
-    let (requests, queue) = mpsc::channel(1);
-    requests.send(LeaseKeepAliveRequest { id }).await?;
-    let mut answers = session
-        .within(client.lease_keep_alive(ReceiverStream::new(queue)))
-        .await?;
-    while let Some(answer) = answers.next().await {
-        let answer = answer?;
-        if answer.ttl <= 0 {
-            outln!("lease {id:016x} expired or revoked.");
-            return Ok(());
-        }
-        print_keep_alive(&session.printer, &answer)?;
+/// Renews at a third of the time the server gives, until the lease is gone. When a member does not answer, another one is asked.
+async fn keep_alive(session: &Session, id: i64, once: bool) -> Result<()> {
+    let (mut lease, found) = Kept::find(session, id).await?;
+    let mut answer = Some(found).filter(|answer| answer.ttl > 0);
+    while let Some(renewed) = answer {
+        print_keep_alive(&session.printer, &renewed)?;
         if once {
             return Ok(());
         }
-        let third = Duration::from_secs(answer.ttl.unsigned_abs()) / 3;
-        tokio::time::sleep(third).await;
-        requests.send(LeaseKeepAliveRequest { id }).await?;
+        answer = lease.renew(session).await;
     }
-    Err(anyhow!("the server ended the stream"))
+    outln!("lease {id:016x} expired or revoked.");
+    Ok(())
 }
 
 fn print_grant(printer: &Printer, answer: &LeaseGrantResponse) -> Result<()> {

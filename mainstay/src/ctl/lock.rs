@@ -1,93 +1,38 @@
 //! lock and elect: both hold a key with a lease, and keep the lease alive until they end.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use daemon::Signals;
-use proto::etcdserverpb::lease_client::LeaseClient;
-use proto::etcdserverpb::{
-    LeaseGrantRequest, LeaseKeepAliveRequest, LeaseRevokeRequest, RangeRequest, RangeResponse,
-};
+use proto::etcdserverpb::{RangeRequest, RangeResponse};
 use proto::v3electionpb::election_client::ElectionClient;
-use proto::v3electionpb::{CampaignRequest, LeaderRequest, ResignRequest};
+use proto::v3electionpb::{CampaignRequest, LeaderRequest, LeaderResponse, ResignRequest};
 use proto::v3lockpb::lock_client::LockClient;
 use proto::v3lockpb::{LockRequest, UnlockRequest};
 use tokio::process::Command;
 use tokio_stream::StreamExt;
+use tonic::{Status, Streaming};
 
 use super::arguments::Lock;
 use super::failure::Failure;
-use super::{Service, Session, kv};
+use super::kept::Kept;
+use super::{RECONNECT_PAUSE, Session, is_lost, kv};
 
 /// Seconds that a candidate's key outlives this program, as etcd's client has it.
 const CANDIDATE_TTL_SECONDS: i64 = 60;
 
-/// A lease that this program keeps alive.
-struct Lease {
-    id: i64,
-    ttl: Duration,
-    client: LeaseClient<Service>,
-}
-
-impl Lease {
-    async fn grant(session: &Session, ttl_seconds: i64) -> Result<Lease> {
-        let mut client = LeaseClient::new(session.channel().await?);
-        let request = LeaseGrantRequest {
-            ttl: ttl_seconds,
-            id: 0,
-        };
-        let answer = session.within(client.lease_grant(request)).await?;
-        Ok(Lease {
-            id: answer.id,
-            ttl: Duration::from_secs(answer.ttl.unsigned_abs()),
-            client,
-        })
-    }
-
-    /// Renews it as long as this is polled; returns when it is lost.
-    async fn keep(&self) -> anyhow::Error {
-        let mut client = self.client.clone();
-        loop {
-            tokio::time::sleep(self.ttl / 3).await;
-            let request = LeaseKeepAliveRequest { id: self.id };
-            let renewed = async {
-                let answers = client.lease_keep_alive(tokio_stream::once(request)).await;
-                answers?
-                    .into_inner()
-                    .next()
-                    .await
-                    .context("no answer")?
-                    .context("refused")
-            };
-            match tokio::time::timeout(self.ttl / 3, renewed).await {
-                Ok(Ok(answer)) if answer.ttl > 0 => {}
-                Ok(Ok(_)) => return anyhow::anyhow!("session expired"),
-                // The lease may still be there at the next try, and says so if not.
-                Ok(Err(_)) | Err(_) => {}
-            }
-        }
-    }
-
-    async fn revoke(mut self, session: &Session) -> Result<()> {
-        let request = LeaseRevokeRequest { id: self.id };
-        session.within(self.client.lease_revoke(request)).await?;
-        Ok(())
-    }
-}
-
-/// Holds the lock until a signal, or while a command runs, whose exit code it has then.
+/// Holds the lock until a signal, or while a command runs, whose exit code it has then. With the lease the lock is lost, and the command
+/// ends at once: another may hold the lock.
 pub(super) async fn lock(session: &Session, lock: &Lock) -> Result<()> {
     let mut signals = Signals::install()?;
-    let lease = Lease::grant(session, lock.ttl_seconds).await?;
-    let mut client = LockClient::new(session.channel().await?);
+    let mut lease = Kept::grant(session, lock.ttl_seconds).await?;
+    let mut client = LockClient::new(lease.service());
     let request = LockRequest {
         name: Bytes::copy_from_slice(lock.name.as_bytes()),
         lease: lease.id,
     };
     let held = tokio::select! {
         held = client.lock(request) => held?.into_inner(),
-        error = lease.keep() => return Err(error),
+        error = lease.lost(session) => return Err(error),
         _ = signals.next() => {
             return lease.revoke(session).await;
         }
@@ -97,19 +42,24 @@ pub(super) async fn lock(session: &Session, lock: &Lock) -> Result<()> {
         tokio::select! {
             () = std::future::ready(()), if kept.is_err() => kept,
             _ = signals.next() => Ok(()),
-            error = lease.keep() => Err(error),
+            error = lease.lost(session) => return Err(error),
         }
     } else {
         let revision = held.header.map_or(0, |header| header.revision);
         tokio::select! {
+            // A lease that is lost already is noticed before the command starts.
+            biased;
+            error = lease.lost(session) => return Err(error),
             ended = run(&lock.command, &held.key, revision) => ended,
-            error = lease.keep() => Err(error),
         }
     };
+    // The member that gave the lock may be gone; the one that renewed the lease last answers.
+    let mut client = LockClient::new(lease.service());
     let unlock = UnlockRequest { key: held.key };
     let unlocked = session.within(client.unlock(unlock)).await;
-    lease.revoke(session).await?;
-    unlocked?;
+    if lease.revoke(session).await.is_err() {
+        unlocked?;
+    }
     ended
 }
 
@@ -148,8 +98,8 @@ async fn print_key(session: &Session, key: &Bytes, lost: &str) -> Result<()> {
 /// Leads until a signal, once it is elected.
 pub(super) async fn campaign(session: &Session, election: &str, proposal: &str) -> Result<()> {
     let mut signals = Signals::install()?;
-    let lease = Lease::grant(session, CANDIDATE_TTL_SECONDS).await?;
-    let mut client = ElectionClient::new(session.channel().await?);
+    let mut lease = Kept::grant(session, CANDIDATE_TTL_SECONDS).await?;
+    let mut client = ElectionClient::new(lease.service());
     let request = CampaignRequest {
         name: Bytes::copy_from_slice(election.as_bytes()),
         lease: lease.id,
@@ -157,43 +107,73 @@ pub(super) async fn campaign(session: &Session, election: &str, proposal: &str) 
     };
     let won = tokio::select! {
         won = client.campaign(request) => won?.into_inner(),
-        error = lease.keep() => return Err(error),
+        error = lease.lost(session) => return Err(error),
         _ = signals.next() => return lease.revoke(session).await,
     };
     let leader = won.leader.context("an answer without the leader's key")?;
     print_key(session, &leader.key, "no leader key").await?;
-    let ended = tokio::select! {
-        _ = signals.next() => Ok(()),
-        error = lease.keep() => Err(error),
-    };
+    tokio::select! {
+        _ = signals.next() => {}
+        error = lease.lost(session) => return Err(error),
+    }
+    let mut client = ElectionClient::new(lease.service());
     let resign = ResignRequest {
         leader: Some(leader),
     };
     let resigned = session.within(client.resign(resign)).await;
-    lease.revoke(session).await?;
-    resigned?;
-    ended
+    if lease.revoke(session).await.is_err() {
+        resigned?;
+    }
+    Ok(())
 }
 
-/// Prints every leader and what it makes known, until a signal.
+/// Prints every leader and what it makes known, until a signal. When its member is gone, it asks another.
 pub(super) async fn observe(session: &Session, election: &str) -> Result<()> {
     let mut signals = Signals::install()?;
-    let mut client = ElectionClient::new(session.channel().await?);
+    tokio::select! {
+        ended = observe_everywhere(session, election) => ended,
+        _ = signals.next() => Ok(()),
+    }
+}
+
+async fn observe_everywhere(session: &Session, election: &str) -> Result<()> {
     let request = LeaderRequest {
         name: Bytes::copy_from_slice(election.as_bytes()),
     };
-    // The server answers once there is a leader.
-    let asked = tokio::select! {
-        asked = client.observe(request) => asked?,
-        _ = signals.next() => return Ok(()),
-    };
-    let mut leaders = asked.into_inner();
+    let mut left = 0;
+    let mut printed = None;
     loop {
-        let leader = tokio::select! {
-            leader = leaders.next() => leader,
-            _ = signals.next() => return Ok(()),
+        let mut client = ElectionClient::new(session.channel_beyond(left).await?);
+        let lost = match client.observe(request.clone()).await {
+            // The server answers once there is a leader.
+            Ok(asked) => print_leaders(session, asked.into_inner(), &mut printed).await?,
+            Err(status) => status,
         };
-        let leader = leader.context("observer lost")??;
+        if !is_lost(&lost) {
+            return Err(lost.into());
+        }
+        left += 1;
+        tokio::time::sleep(RECONNECT_PAUSE).await;
+    }
+}
+
+/// Prints leaders as they come; returns what ended the stream. Another member begins with the leader that was `printed` last.
+async fn print_leaders(
+    session: &Session,
+    mut leaders: Streaming<LeaderResponse>,
+    printed: &mut Option<(Bytes, i64)>,
+) -> Result<Status> {
+    loop {
+        let leader = match leaders.next().await.context("observer lost")? {
+            Ok(leader) => leader,
+            Err(status) => return Ok(status),
+        };
+        let seen = leader.kv.as_ref();
+        let seen = seen.map(|pair| (pair.key.clone(), pair.mod_revision));
+        if seen.is_some() && seen == *printed {
+            continue;
+        }
+        *printed = seen;
         session.printer.get(&RangeResponse {
             header: leader.header,
             kvs: leader.kv.into_iter().collect(),
