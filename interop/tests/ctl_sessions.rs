@@ -170,3 +170,46 @@ async fn a_lock_whose_lease_cannot_be_renewed_is_lost_before_another_can_have_it
     ensure!(took < longest, "it took {took:?}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_observers_and_renewals_go_on_at_another_member() -> Result<()> {
+    let (mut cluster, gone, all) = cluster(3).await?;
+    let others = &all[1..];
+    let granted = Ctl::run(others, &["lease", "grant", "6"])?;
+    let granted = String::from_utf8_lossy(&granted.stdout).into_owned();
+    let lease = granted.split(' ').nth(1).context("a lease")?.to_owned();
+    let mut candidate = Ctl::start(others, &["elect", "chair", "me"])?;
+    let mut leads = candidate.lines()?;
+    leads.nth(1).context("its leadership")??;
+
+    let mut watch = Ctl::start(&all, &["watch", "seen", "--rev=1"])?;
+    let mut observer = Ctl::start(&all, &["elect", "chair", "--listen"])?;
+    let mut renewals = Ctl::start(&all, &["lease", "keep-alive", &lease])?;
+    let mut watched = watch.lines()?;
+    let mut observed = observer.lines()?;
+    let mut renewed = renewals.lines()?;
+    Ctl::run(others, &["put", "seen", "one"])?;
+    let mut next =
+        || -> Result<Vec<String>> { Ok(watched.by_ref().take(3).collect::<Result<_, _>>()?) };
+    assert_eq!(next()?, ["PUT", "seen", "one"]);
+    let leader = observed.next().context("the leader's key")??;
+    assert!(leader.starts_with("chair/"), "{leader}");
+    assert_eq!(observed.next().context("what it makes known")??, "me");
+    renewed.next().context("a renewal")??;
+
+    cluster.members[gone].kill()?;
+    Ctl::run(others, &["put", "seen", "two"])?;
+    assert_eq!(next()?, ["PUT", "seen", "two"]);
+    for _ in 0..3 {
+        let line = renewed.next().context("a renewal")??;
+        assert_eq!(line, format!("lease {lease} keepalived with TTL(6)"));
+    }
+    // The leader that was told already is not told again: the next lines are those of the next one.
+    candidate.interrupt()?;
+    candidate.ended().await?;
+    let _next = Ctl::start(others, &["elect", "chair", "you"])?;
+    let leader = observed.next().context("the next leader's key")??;
+    assert!(leader.starts_with("chair/"), "{leader}");
+    assert_eq!(observed.next().context("what it makes known")??, "you");
+    Ok(())
+}

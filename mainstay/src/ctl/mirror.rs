@@ -14,11 +14,13 @@ use proto::etcdserverpb::{
 };
 use proto::mvccpb::KeyValue;
 use proto::mvccpb::event::EventType;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_stream::StreamExt;
+use tonic::Streaming;
 
 use super::arguments::{Global, MakeMirror};
-use super::{Service, Session, kv};
+use super::watch::next_revision;
+use super::{RECONNECT_PAUSE, Service, Session, is_lost, kv};
 use crate::client::ANSWER_BYTES_MAX;
 
 /// Keys that are read at a time.
@@ -162,8 +164,12 @@ impl Mirror {
         }
     }
 
-    /// Mirrors changes from a revision on, until the watch ends.
-    async fn follow(&mut self, session: &Session, from: i64) -> Result<()> {
+    /// Changes from a revision on, of the endpoint behind those that were left.
+    async fn watch(
+        &self,
+        session: &Session,
+        (left, from): (usize, i64),
+    ) -> Result<Streaming<WatchResponse>> {
         let create = WatchCreateRequest {
             key: self.first_key(),
             range_end: self.range_end(),
@@ -174,19 +180,35 @@ impl Mirror {
             request_union: Some(RequestUnion::CreateRequest(create)),
         };
         let requests = tokio_stream::once(request).chain(tokio_stream::pending());
-        let client = WatchClient::new(session.channel().await?);
+        let client = WatchClient::new(session.channel_beyond(left).await?);
         let mut client = client.max_decoding_message_size(ANSWER_BYTES_MAX);
         let requests = super::watch::with_leader(requests);
-        let mut answers = client.watch(requests).await?.into_inner();
+        Ok(client.watch(requests).await?.into_inner())
+    }
+
+    /// Mirrors changes from a revision on, until the watch ends. When its member is gone, another one goes on.
+    async fn follow(&mut self, session: &Session, mut from: i64) -> Result<()> {
+        let mut left = 0;
+        let mut answers = self.watch(session, (left, from)).await?;
         let mut count = interval_at(Instant::now() + COUNT_INTERVAL, COUNT_INTERVAL);
         count.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let answer = tokio::select! {
-                answer = answers.next() => answer.context("the watch has ended")??,
+                answer = answers.next() => answer.context("the watch has ended")?,
                 _ = count.tick() => {
                     outln!("{}", self.mirrored);
                     continue;
                 }
+            };
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(status) if is_lost(&status) => {
+                    left += 1;
+                    sleep(RECONNECT_PAUSE).await;
+                    answers = self.watch(session, (left, from)).await?;
+                    continue;
+                }
+                Err(status) => return Err(status.into()),
             };
             if answer.compact_revision != 0 {
                 bail!("etcdserver: mvcc: required revision has been compacted");
@@ -194,7 +216,9 @@ impl Mirror {
             if answer.canceled {
                 bail!("the watch was canceled: {}", answer.cancel_reason);
             }
+            let next = next_revision(&answer, from);
             self.replay(answer).await?;
+            from = next;
         }
     }
 

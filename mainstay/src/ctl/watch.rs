@@ -1,4 +1,4 @@
-//! watch: events as they come, until the watch is cancelled or the program interrupted.
+//! watch: events as they come, until the watch is cancelled or the program interrupted. When its member is gone, another one goes on.
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -11,14 +11,14 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
-use tonic::Streaming;
 use tonic::metadata::AsciiMetadataValue;
+use tonic::{Status, Streaming};
 
 use super::arguments::{Format, Watch, WatchLine};
 use super::json::Json;
 use super::print::{Printer, header_fields, header_json_fields, pair_json, unsupported};
 use super::words::{self, invalid};
-use super::{Session, go, kv};
+use super::{RECONNECT_PAUSE, Session, go, is_lost, kv};
 use crate::client::ANSWER_BYTES_MAX;
 
 /// Watches of the interactive form that wait to be asked for.
@@ -30,28 +30,64 @@ pub(super) async fn run(session: &Session, watch: &Watch) -> Result<()> {
     if watch.interactive {
         return interactive(session).await;
     }
-    let request = create_request(watch, 0)?;
-    // The stream of requests stays open: its end would end the watch.
-    let requests = tokio_stream::once(request).chain(tokio_stream::pending());
-    let mut answers = open(session, requests).await?;
+    let mut create = create(watch, 0)?;
+    let mut left = 0;
+    loop {
+        // The stream of requests stays open: its end would end the watch.
+        let request = wrapped(create.clone());
+        let requests = tokio_stream::once(request).chain(tokio_stream::pending());
+        let answers = open(session, left, requests).await?;
+        let from = &mut create.start_revision;
+        let lost = follow(session, answers, (from, &watch.command)).await?;
+        if !is_lost(&lost) {
+            return Err(lost.into());
+        }
+        left += 1;
+        tokio::time::sleep(RECONNECT_PAUSE).await;
+    }
+}
+
+/// Shows events as they come, and keeps from which revision on the next are to be asked for. Returns what ended the stream.
+async fn follow(
+    session: &Session,
+    mut answers: Streaming<WatchResponse>,
+    (from, command): (&mut i64, &[String]),
+) -> Result<Status> {
     while let Some(answer) = answers.next().await {
-        let answer = answer?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(status) => return Ok(status),
+        };
         if answer.canceled {
             say_canceled(&answer);
             bail!("watch is canceled by the server");
         }
         if !answer.created {
             print(&session.printer, &answer)?;
-            run_for_each(&watch.command, &answer).await?;
+            run_for_each(command, &answer).await?;
         }
+        *from = next_revision(&answer, *from);
     }
     bail!("watch is canceled by the server")
+}
+
+/// The revision behind what a watch has told, which was to begin at `from`; 0 for the one that is next.
+pub(super) fn next_revision(answer: &WatchResponse, from: i64) -> i64 {
+    let header = answer.header.as_ref().map_or(0, |header| header.revision);
+    let last = answer.events.last().and_then(|event| event.kv.as_ref());
+    match last {
+        Some(pair) => from.max(pair.mod_revision + 1),
+        // A watch that begins now begins behind the revision at which it was made.
+        None if answer.created && from > 0 => from,
+        // All events up to this revision have been told.
+        None => from.max(header + 1),
+    }
 }
 
 /// Reads `watch` and `progress` lines from standard input, and shows the events of all the watches that they made.
 async fn interactive(session: &Session) -> Result<()> {
     let (requests, waiting) = mpsc::channel(REQUESTS_WAITING_MAX);
-    let mut answers = open(session, ReceiverStream::new(waiting)).await?;
+    let mut answers = open(session, 0, ReceiverStream::new(waiting)).await?;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     // A watch's number is its place here, counted from one.
     let mut commands: Vec<Vec<String>> = Vec::new();
@@ -107,7 +143,7 @@ fn entered(line: &str, commands: &mut Vec<Vec<String>>) -> Result<Option<WatchRe
         return Ok(None);
     }
     commands.push(std::mem::take(&mut watch.command));
-    create_request(&watch, commands.len() as i64).map(Some)
+    create(&watch, commands.len() as i64).map(|create| Some(wrapped(create)))
 }
 
 /// A watch by itself ends with its cancellation; among others it is only told.
@@ -125,9 +161,9 @@ async fn show(session: &Session, answer: &WatchResponse, commands: &[Vec<String>
     run_for_each(command.map_or(&[], |command| command), answer).await
 }
 
-fn create_request(watch: &Watch, watch_id: i64) -> Result<WatchRequest> {
+fn create(watch: &Watch, watch_id: i64) -> Result<WatchCreateRequest> {
     let (key, range_end) = kv::keys(&watch.key, watch.range_end.as_deref(), watch.prefix, false)?;
-    let create = WatchCreateRequest {
+    Ok(WatchCreateRequest {
         key,
         range_end,
         watch_id,
@@ -135,16 +171,20 @@ fn create_request(watch: &Watch, watch_id: i64) -> Result<WatchRequest> {
         progress_notify: watch.progress_notify,
         prev_kv: watch.prev_kv,
         ..WatchCreateRequest::default()
-    };
+    })
+}
+
+fn wrapped(create: WatchCreateRequest) -> WatchRequest {
     let request_union = Some(RequestUnion::CreateRequest(create));
-    Ok(WatchRequest { request_union })
+    WatchRequest { request_union }
 }
 
 async fn open(
     session: &Session,
+    left: usize,
     requests: impl Stream<Item = WatchRequest> + Send + 'static,
 ) -> Result<Streaming<WatchResponse>> {
-    let client = WatchClient::new(session.channel().await?);
+    let client = WatchClient::new(session.channel_beyond(left).await?);
     let mut client = client.max_decoding_message_size(ANSWER_BYTES_MAX);
     Ok(client.watch(with_leader(requests)).await?.into_inner())
 }
