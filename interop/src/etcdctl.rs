@@ -243,8 +243,11 @@ fn normal_words(line: &str) -> String {
         return format!("ETCD_INITIAL_CLUSTER={names:?}");
     }
     let line: Vec<String> = line.split(' ').map(normal).collect();
-    // Short ids are printed with spaces in front.
-    let line = line.join(" ").replace("  ID", " ID");
+    // Short ids are printed with spaces in front, one for each digit that they lack.
+    let mut line = line.join(" ");
+    while line.contains("  ID") {
+        line = line.replace("  ID", " ID");
+    }
     let own = ["\"RaftTerm\"", "\"ClusterID\"", "\"MemberID\"", "\"ID\""];
     if let Some((before, keys)) = line.split_once("attached keys([") {
         // etcd keeps a lease's keys in a hash map.
