@@ -178,72 +178,107 @@ fn check_preconditions(
     Ok(())
 }
 
-/// Writes into an object that its deletion has begun. False if there is nothing to wait for.
+/// Writes into an object that its deletion has begun, or ends sooner than it did. False if there is nothing to wait for.
 fn mark(request: &Request, options: &DeleteOptions, object: &mut Value) -> bool {
     let traits = rules::traits(&request.served);
+    let deleting = meta::is_deleting(object);
+    let asked = options.grace_period_seconds.map(at_least_a_second);
+    // Only what has a grace period of its own is ended by somebody else when that is over.
+    let graceful = deleting && traits.grace_period_seconds.is_some();
+    let running = Some(running_grace_seconds(object)).filter(|running| graceful && *running != 0);
+    // A period that runs can be made shorter, and by whoever says so alone. Nothing else of the deletion changes without that.
+    if running.is_some_and(|running| asked.is_none_or(|asked| asked >= running)) {
+        return true;
+    }
     set_finalizers(options, traits.orphans_dependents, object);
     let resource = &request.served.resource;
     let is_definition = resource.group == crd::GROUP && resource.plural == crd::PLURAL;
-    if is_definition && !meta::is_deleting(object) {
+    if is_definition && !deleting {
         crd::begin_deletion(object, &clock::now());
     }
-    let grace = grace_period_seconds(request, options, object);
+    let now = clock::now_seconds();
+    let (end, grace) = match (running, asked) {
+        (Some(running), Some(asked)) => shortened(deletion_seconds(object), running, asked),
+        // Nobody waits for this one's end any more, so it is not in the future.
+        _ if deleting => (deletion_seconds(object).min(now), 0),
+        _ => {
+            let grace = grace_period_seconds(request, options, object);
+            (now + grace, grace)
+        }
+    };
     let has_finalizers = !meta::list(object, &["metadata", "finalizers"]).is_empty();
-    let is_namespace =
-        request.served.resource.kind == "Namespace" && request.served.resource.group.is_empty();
+    let is_namespace = resource.kind == "Namespace" && resource.group.is_empty();
     let has_content = is_namespace && !meta::list(object, &["spec", "finalizers"]).is_empty();
     if grace == 0 && !has_finalizers && !has_content {
         return false;
     }
-    let running =
-        meta::at(object, &["metadata", "deletionGracePeriodSeconds"]).and_then(Value::as_i64);
-    let deleting = meta::is_deleting(object);
-    if deleting && running.is_none_or(|running| running <= grace) {
-        return true;
-    }
-    let started = match (deleting, running) {
-        // A shorter period counts from when the deletion began.
-        (true, Some(running)) => {
-            clock::seconds(meta::text(object, &["metadata", "deletionTimestamp"]))
-                .unwrap_or_else(clock::now_seconds)
-                .saturating_sub(running)
-        }
-        _ => clock::now_seconds(),
-    };
     let generation = meta::at(object, &["metadata", "generation"])
         .and_then(Value::as_i64)
         .unwrap_or(0);
+    if !deleting || end != deletion_seconds(object) {
+        meta::metadata_mut(object).insert("deletionTimestamp".to_owned(), clock::text(end).into());
+    }
     let metadata = meta::metadata_mut(object);
-    metadata.insert(
-        "deletionTimestamp".to_owned(),
-        clock::text(started + grace).into(),
-    );
     metadata.insert("deletionGracePeriodSeconds".to_owned(), grace.into());
-    if generation > 0 {
+    if generation > 0 && !deleting {
         metadata.insert("generation".to_owned(), (generation + 1).into());
     }
-    if is_namespace {
+    if is_namespace && !deleting {
         meta::fields_mut(object, "status").insert("phase".to_owned(), json!("Terminating"));
     }
     true
 }
 
+/// A grace period below zero is the shortest one that somebody can still act in.
+fn at_least_a_second(seconds: i64) -> i64 {
+    if seconds < 0 {
+        1
+    } else {
+        seconds.min(GRACE_SECONDS_MAX)
+    }
+}
+
+/// The grace period that an object was given when its deletion began.
+fn running_grace_seconds(object: &Value) -> i64 {
+    let running = meta::at(object, &["metadata", "deletionGracePeriodSeconds"]);
+    running.and_then(Value::as_i64).map_or(0, at_least_a_second)
+}
+
+/// When an object's deletion ends.
+fn deletion_seconds(object: &Value) -> i64 {
+    clock::seconds(meta::text(object, &["metadata", "deletionTimestamp"]))
+        .unwrap_or_else(clock::now_seconds)
+}
+
+/// The end and the length of a grace period that is made shorter. It counts from when the deletion began, but is never over before
+/// it was asked for: whoever ends the object has to see that.
+fn shortened(end: i64, running: i64, asked: i64) -> (i64, i64) {
+    let earlier = end.saturating_sub(running).saturating_add(asked);
+    let now = clock::now_seconds();
+    if earlier < now {
+        (now, asked.min(1))
+    } else {
+        (earlier, asked)
+    }
+}
+
+/// The grace period of an object whose deletion begins; 0 for those that have none.
 fn grace_period_seconds(request: &Request, options: &DeleteOptions, object: &Value) -> i64 {
     let Some(default) = rules::traits(&request.served).grace_period_seconds else {
         return 0;
     };
     let own = meta::at(object, &["spec", "terminationGracePeriodSeconds"]).and_then(Value::as_i64);
-    let asked = options
-        .grace_period_seconds
-        .or(own)
-        .unwrap_or(default)
-        .clamp(0, GRACE_SECONDS_MAX);
+    let asked = options.grace_period_seconds.or(own).unwrap_or(default);
     let unscheduled = meta::text(object, &["spec", "nodeName"]).is_empty();
     let ended = matches!(
         meta::text(object, &["status", "phase"]),
         "Failed" | "Succeeded"
     );
-    if unscheduled || ended { 0 } else { asked }
+    if unscheduled || ended {
+        0
+    } else {
+        at_least_a_second(asked)
+    }
 }
 
 /// What becomes of dependents is kept as a finalizer until the garbage collector has seen to it.
@@ -268,5 +303,103 @@ fn set_finalizers(options: &DeleteOptions, orphans_by_default: bool, object: &mu
         meta::metadata_mut(object).remove("finalizers");
     } else {
         meta::metadata_mut(object).insert("finalizers".to_owned(), after.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::served::Resources;
+
+    fn pods() -> Request {
+        let resources = Resources::default();
+        let table = resources.table();
+        Request::own(
+            table.any_version("", "pods").unwrap(),
+            "default",
+            "a",
+            "test",
+        )
+    }
+
+    fn within(grace_period_seconds: Option<i64>) -> DeleteOptions {
+        DeleteOptions {
+            grace_period_seconds,
+            ..DeleteOptions::default()
+        }
+    }
+
+    /// A pod on a node whose deletion has begun, and ends that many seconds from now.
+    fn ending(in_seconds: i64, grace: i64) -> Value {
+        let end = clock::text(clock::now_seconds() + in_seconds);
+        json!({
+            "metadata": {"name": "a", "generation": 2, "deletionTimestamp": end, "deletionGracePeriodSeconds": grace},
+            "spec": {"nodeName": "n", "terminationGracePeriodSeconds": 30},
+            "status": {"phase": "Running"},
+        })
+    }
+
+    fn grace(pod: &Value) -> &Value {
+        &pod["metadata"]["deletionGracePeriodSeconds"]
+    }
+
+    #[test]
+    fn a_second_deletion_without_a_period_leaves_the_first_one_alone() {
+        let mut pod = ending(600, 600);
+        let before = pod.clone();
+        assert!(mark(&pods(), &within(None), &mut pod));
+        assert_eq!(pod, before);
+        // It ended meanwhile, but the node has yet to say that its containers are gone.
+        pod["status"]["phase"] = json!("Succeeded");
+        let before = pod.clone();
+        let mut foreground = within(None);
+        foreground.propagation = Some("Foreground".to_owned());
+        assert!(mark(&pods(), &foreground, &mut pod));
+        assert_eq!(pod, before);
+    }
+
+    #[test]
+    fn a_running_period_is_made_shorter_and_never_longer() {
+        let mut pod = ending(600, 600);
+        let end = deletion_seconds(&pod);
+        let before = pod.clone();
+        assert!(mark(&pods(), &within(Some(900)), &mut pod));
+        assert_eq!(pod, before);
+        assert!(mark(&pods(), &within(Some(60)), &mut pod));
+        assert_eq!(
+            (grace(&pod), deletion_seconds(&pod)),
+            (&json!(60), end - 540)
+        );
+        assert_eq!(pod["metadata"]["generation"], 2);
+        assert!(!mark(&pods(), &within(Some(0)), &mut pod));
+    }
+
+    #[test]
+    fn a_period_that_would_be_over_already_is_a_second() {
+        let mut pod = ending(10, 600);
+        assert!(mark(&pods(), &within(Some(60)), &mut pod));
+        assert_eq!(grace(&pod), &json!(1));
+        assert!(deletion_seconds(&pod) >= clock::now_seconds() - 1);
+        let mut pod = ending(600, 600);
+        assert!(mark(&pods(), &within(Some(-5)), &mut pod));
+        assert_eq!(grace(&pod), &json!(1));
+    }
+
+    #[test]
+    fn a_period_below_zero_is_a_second() {
+        let mut pod = json!({"metadata": {"name": "a"}, "spec": {"nodeName": "n", "terminationGracePeriodSeconds": -1}});
+        assert!(mark(&pods(), &within(None), &mut pod));
+        assert_eq!(grace(&pod), &json!(1));
+    }
+
+    #[test]
+    fn what_has_no_period_left_goes_once_its_finalizers_are_done() {
+        let mut pod = ending(-5, 0);
+        pod["metadata"]["finalizers"] = json!(["a/b"]);
+        let before = pod.clone();
+        assert!(mark(&pods(), &within(None), &mut pod));
+        assert_eq!(pod, before);
+        pod["metadata"]["finalizers"] = json!([]);
+        assert!(!mark(&pods(), &within(None), &mut pod));
     }
 }
