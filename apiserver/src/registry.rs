@@ -166,7 +166,7 @@ impl Request {
 const OWN_AGENT: &str = "mainstay";
 
 /// What a client is told whose object was changed by somebody else.
-const CHANGED: &str =
+pub(crate) const CHANGED: &str =
     "the object has been modified; please apply your changes to the latest version and try again";
 
 impl Registry {
