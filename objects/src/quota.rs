@@ -1,5 +1,6 @@
 //! What objects take out of the quotas of their namespace, and which quotas count them.
 
+mod constraints;
 mod scopes;
 
 use crate::amounts::{self, Amounts, add, pod_total};
@@ -7,6 +8,7 @@ use crate::codec::time;
 use crate::quantity::{Format, Quantity};
 use crate::{Value, meta, status};
 
+pub use constraints::unsaid;
 pub use scopes::in_scope;
 
 /// Resources that quotas also count by their plain name.
