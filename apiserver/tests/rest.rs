@@ -2,6 +2,7 @@
 
 mod cluster;
 mod quotas;
+mod races;
 mod script;
 
 use std::collections::VecDeque;

@@ -64,12 +64,6 @@ impl Registry {
                 objects::invalid::Invalid::value(&path, "", "must be specified for an update");
             return Err(request.invalid(&request.name, &vec![fault]));
         }
-        let current = self.load(request, &request.name).await?;
-        if current.is_none() && traits.allow_create_on_update && request.subresource.is_empty() {
-            self.authorize(request, "create")?;
-            meta::metadata_mut(&mut object).remove("resourceVersion");
-            return Ok((self.create(request, object, options).await?, true));
-        }
         let wanted_uid = meta::uid(&object);
         let patch = |old: &Value| {
             let uid = meta::uid(old);
@@ -87,7 +81,26 @@ impl Registry {
             options,
             owners: Owners::Noted,
         };
-        Ok((self.change(request, change, current).await?, false))
+        let may_make = traits.allow_create_on_update && request.subresource.is_empty();
+        let mut lost = request.not_found();
+        for _ in 0..CONFLICTS_MAX {
+            let current = self.load(request, &request.name).await?;
+            let done = if current.is_none() && may_make {
+                self.authorize(request, "create")?;
+                let mut new = object.clone();
+                meta::metadata_mut(&mut new).remove("resourceVersion");
+                let made = self.create(request, new, options).await;
+                made.map(|made| (made, true))
+            } else {
+                let changed = self.change(request, change, current).await;
+                changed.map(|changed| (changed, false))
+            };
+            match done {
+                Err(status) if may_make && is_lost_race(request, &status) => lost = status,
+                done => return done,
+            }
+        }
+        Err(lost)
     }
 
     /// Changes an object by a function of what it is.
@@ -310,6 +323,12 @@ impl Registry {
             }
         }
     }
+}
+
+/// Whether a write that makes an object or changes it failed only because somebody else made or deleted that object meanwhile.
+pub(super) fn is_lost_race(request: &Request, status: &Status) -> bool {
+    let made = status.reason == Reason::AlreadyExists && status.name == request.name;
+    made || *status == request.not_found()
 }
 
 /// What a change is of, in the version in which it is made ready.
