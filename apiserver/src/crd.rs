@@ -7,6 +7,7 @@ use std::time::Duration;
 use objects::crd::{self, Names, Version};
 use objects::status::{Reason, Status};
 use objects::{Value, meta};
+use tokio::time::Instant;
 
 use crate::cache::{Cache, Scope};
 use crate::clock;
@@ -18,12 +19,17 @@ use crate::webhook::Caller;
 /// Pause before definitions are looked at again that could not be seen to, or that wait for objects with finalizers.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long objects are left alone after their definition was seen to go: until then other servers may not have seen it, and still
+/// make some.
+const NOTICE: Duration = Duration::from_secs(2);
+
 /// Who writes the status of definitions.
 const AGENT: &str = "kube-apiserver";
 
 /// What is served for one definition, and the state of it that this was made from.
 struct Known {
     state: Value,
+    is_terminating: bool,
     served: Vec<Arc<Served>>,
 }
 
@@ -49,6 +55,7 @@ pub(crate) async fn run(registry: Arc<Registry>) {
         registry,
         definitions,
         known: HashMap::new(),
+        going: HashMap::new(),
     };
     loop {
         changes.borrow_and_update();
@@ -68,6 +75,8 @@ struct Controller {
     registry: Arc<Registry>,
     definitions: Arc<Served>,
     known: HashMap<String, Known>,
+    /// When definitions that are being deleted were first seen, by their uids.
+    going: HashMap<String, Instant>,
 }
 
 impl Controller {
@@ -87,6 +96,8 @@ impl Controller {
         if done {
             self.registry.resources.set_whole();
         }
+        self.going
+            .retain(|uid, _| all.iter().any(|definition| meta::uid(definition) == uid));
         for definition in &all {
             let seen = if meta::is_deleting(definition) {
                 self.finish(definition).await
@@ -119,13 +130,12 @@ impl Controller {
                 definition["status"]["acceptedNames"]
             ]);
             let name = meta::name(definition);
-            if self
-                .known
-                .get(name)
-                .is_some_and(|known| known.state == state)
-            {
+            let is_terminating = crd::is_terminating(definition);
+            let known = self.known.get(name).filter(|known| known.state == state);
+            if known.is_some_and(|known| known.is_terminating == is_terminating) {
                 continue;
             }
+            let is_same = known.is_some();
             let served = served(definition, &self.registry.webhooks);
             let Some(folder) = served.first().map(|first| first.resource.storage.clone()) else {
                 continue;
@@ -134,8 +144,13 @@ impl Controller {
                 done = false;
                 continue;
             }
-            let known = Known { state, served };
-            if self.known.insert(name.to_owned(), known).is_some() {
+            let known = Known {
+                state,
+                is_terminating,
+                served,
+            };
+            // Watches go on while a definition goes: they tell how its objects end.
+            if self.known.insert(name.to_owned(), known).is_some() && !is_same {
                 redefined.push(folder);
             }
             changed = true;
@@ -189,12 +204,17 @@ impl Controller {
     }
 
     /// Ends the objects of a definition that is being deleted, and then the definition.
-    async fn finish(&self, definition: &Value) -> Result<bool, Status> {
+    async fn finish(&mut self, definition: &Value) -> Result<bool, Status> {
         let waits = meta::list(definition, &["metadata", "finalizers"])
             .iter()
             .any(|name| name == crd::FINALIZER);
         if !waits {
             return Ok(true);
+        }
+        let uid = meta::uid(definition).to_owned();
+        let seen = self.going.entry(uid).or_insert_with(Instant::now);
+        if seen.elapsed() < NOTICE {
+            return Ok(false);
         }
         let group = meta::text(definition, &["spec", "group"]);
         let plural = meta::text(definition, &["spec", "names", "plural"]);
@@ -249,6 +269,7 @@ fn served(definition: &Value, webhooks: &Arc<Caller>) -> Vec<Arc<Served>> {
                 storage_version: storage_version.to_owned(),
                 is_only_version: versions.len() == 1,
                 conversion: conversion.clone(),
+                is_terminating: crd::is_terminating(definition),
             };
             Arc::new(Served::new(resource, Origin::Custom(Box::new(custom))))
         })

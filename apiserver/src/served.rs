@@ -49,6 +49,8 @@ pub struct Custom {
     pub is_only_version: bool,
     /// Who makes objects of one version of another; none where the versions differ by their name alone.
     pub conversion: Option<Arc<Conversion>>,
+    /// Whether the definition is going: its objects are deleted, so none are made.
+    pub is_terminating: bool,
 }
 
 impl Served {
@@ -107,6 +109,12 @@ impl Served {
             Origin::Builtin | Origin::Measured(_) => None,
             Origin::Custom(custom) => Some(&custom.version),
         }
+    }
+
+    /// Whether its definition is going, so that no more objects are made.
+    #[must_use]
+    pub fn is_terminating(&self) -> bool {
+        matches!(&self.origin, Origin::Custom(custom) if custom.is_terminating)
     }
 
     /// Whether requests of a kind are only answered and never stored: reviews.

@@ -1,6 +1,7 @@
 //! REST as a plain HTTP client sees it: over TLS, on a server whose store is a stock etcd.
 
 mod cluster;
+mod definitions;
 mod quotas;
 mod races;
 mod script;

@@ -24,7 +24,9 @@ use crate::{
     strategy,
 };
 
-pub use conditions::{FINALIZER, begin_deletion, condition, finished_deletion, is_established};
+pub use conditions::{
+    FINALIZER, begin_deletion, condition, finished_deletion, is_established, is_terminating,
+};
 pub use names::{Names, accept};
 
 pub(crate) use definition::{DEFAULTS, RULES, STRATEGIES};

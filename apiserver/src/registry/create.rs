@@ -60,6 +60,15 @@ impl Registry {
                 "the server does not allow this method on the requested resource",
             ));
         }
+        if request.served.is_terminating() {
+            let resource = &request.served.resource;
+            return Err(Status::forbidden(
+                &resource.group,
+                &resource.plural,
+                meta::name(&object),
+                "create not allowed while custom resource definition is terminating",
+            ));
+        }
         self.ready_to_judge(request)?;
         if !meta::name(&object).is_empty() {
             return self.create_once(request, object, options, owners).await;

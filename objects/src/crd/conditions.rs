@@ -13,6 +13,12 @@ pub fn is_established(definition: &Value) -> bool {
     status_of(definition, "Established") == Some("True")
 }
 
+/// Whether a definition is going, so that no more objects of it are made.
+#[must_use]
+pub fn is_terminating(definition: &Value) -> bool {
+    status_of(definition, "Terminating") == Some("True")
+}
+
 /// What a condition of a definition says.
 #[must_use]
 pub(super) fn status_of<'a>(definition: &'a Value, kind: &str) -> Option<&'a str> {
