@@ -76,7 +76,33 @@ pub struct Identity {
 }
 
 /// Somebody, nobody that is known here, or why the credentials are refused.
-type Found = Result<Option<Identity>, String>;
+type Found = Result<Option<Identity>, Refusal>;
+
+/// Why credentials are refused.
+#[derive(Debug)]
+struct Refusal {
+    why: String,
+    /// Whether they are good but for objects that this server has not seen, which may have been made a moment ago.
+    is_unseen: bool,
+}
+
+impl Refusal {
+    fn unseen(why: impl Into<String>) -> Refusal {
+        Refusal {
+            why: why.into(),
+            is_unseen: true,
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Refusal {
+    fn from(why: T) -> Refusal {
+        Refusal {
+            why: why.into(),
+            is_unseen: false,
+        }
+    }
+}
 
 /// What is known about who may come in.
 pub struct Options {
@@ -105,11 +131,30 @@ impl Authenticator {
         Authenticator { options }
     }
 
-    /// Who sends a request; nothing if nobody says anything and anonymous requests are off, which is a 401 as well.
+    /// Who sends a request; nothing if nobody says anything and anonymous requests are off, which is a 401 as well. `catch_up` is
+    /// awaited before a token is refused that is signed well and speaks of objects that were not seen yet.
     ///
     /// # Errors
     /// 401 for credentials that are not good. Whoever sends some is not anonymous.
-    pub fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Option<Identity>, Status> {
+    pub async fn authenticate(
+        &self,
+        credentials: &Credentials<'_>,
+        catch_up: impl Future<Output = ()>,
+    ) -> Result<Option<Identity>, Status> {
+        let found = match self.identify(credentials) {
+            Err(refusals) if refusals.iter().any(|refusal| refusal.is_unseen) => {
+                catch_up.await;
+                self.identify(credentials)
+            }
+            found => found,
+        };
+        found.map_err(|refusals| {
+            tracing::debug!(?refusals, "credentials are refused");
+            Status::new(Reason::Unauthorized, "Unauthorized")
+        })
+    }
+
+    fn identify(&self, credentials: &Credentials<'_>) -> Result<Option<Identity>, Vec<Refusal>> {
         let mut errors = Vec::new();
         for ask in [Self::front_proxy, Self::certificate] {
             match ask(self, credentials) {
@@ -119,14 +164,13 @@ impl Authenticator {
             }
         }
         if let Some(token) = credentials.token {
-            match self.token(token, &self.options.api_audiences) {
+            match self.identify_token(token, &self.options.api_audiences) {
                 Ok(identity) => return Ok(Some(identity)),
                 Err(why) => errors.push(why),
             }
         }
         if !errors.is_empty() {
-            tracing::debug!(?errors, "credentials are refused");
-            return Err(Status::new(Reason::Unauthorized, "Unauthorized"));
+            return Err(errors);
         }
         Ok(self.options.anonymous.then(|| Identity {
             user: User::anonymous(),
@@ -176,9 +220,14 @@ impl Authenticator {
     /// # Errors
     /// Why it is nobody's.
     pub fn token(&self, token: &str, audiences: &[String]) -> Result<Identity, String> {
+        let found = self.identify_token(token, audiences);
+        found.map_err(|refusal| refusal.why)
+    }
+
+    fn identify_token(&self, token: &str, audiences: &[String]) -> Result<Identity, Refusal> {
         let unknown = "invalid bearer token";
         if token.len() > TOKEN_BYTES_MAX {
-            return Err(unknown.to_owned());
+            return Err(unknown.into());
         }
         // Most tokens do not say whom they are meant for: they are meant for this server.
         let own: Vec<String> = audiences
@@ -197,12 +246,19 @@ impl Authenticator {
             return Ok(identity);
         }
         let mut errors = vec![unknown.to_owned()];
+        let mut is_unseen = false;
         match self.service_account(token, audiences) {
             Ok(Some(identity)) => return Ok(identity),
             Ok(None) => {}
-            Err(why) => errors.push(why),
+            Err(refusal) => {
+                errors.push(refusal.why);
+                is_unseen = refusal.is_unseen;
+            }
         }
-        meant(self.bootstrap(token)).ok_or_else(|| objects::invalid::aggregate(&errors))
+        meant(self.bootstrap(token)).ok_or_else(|| Refusal {
+            why: objects::invalid::aggregate(&errors),
+            is_unseen,
+        })
     }
 
     fn service_account(&self, token: &str, audiences: &[String]) -> Found {

@@ -45,11 +45,10 @@ pub fn is_call<B>(request: &http::Request<B>) -> bool {
 
 impl Api {
     /// Who calls, and what with. The place that the call had while its message was read is free from here on.
-    fn open<T>(&self, request: Request<T>) -> Result<(Caller<'_>, T), tonic::Status> {
+    async fn open<T>(&self, request: Request<T>) -> Result<(Caller<'_>, T), tonic::Status> {
         let (metadata, extensions, message) = request.into_parts();
-        let caller =
-            Caller::of(self, metadata.into_headers(), &extensions).map_err(Failed::from)?;
-        Ok((caller, message))
+        let caller = Caller::of(self, metadata.into_headers(), &extensions).await;
+        Ok((caller.map_err(Failed::from)?, message))
     }
 
     /// The answer to a call, which is counted.
@@ -79,7 +78,7 @@ impl Objects for Api {
 
     async fn get(&self, request: Request<api::GetRequest>) -> Answer<api::GetResponse> {
         let answering = async {
-            let (caller, message) = self.open(request)?;
+            let (caller, message) = self.open(request).await?;
             Ok(Response::new(reads::get(&caller, &message).await?))
         };
         self.counted("Get", answering).await
@@ -87,7 +86,7 @@ impl Objects for Api {
 
     async fn list(&self, request: Request<api::ListRequest>) -> Answer<Self::ListStream> {
         let answering = async {
-            let (caller, message) = self.open(request)?;
+            let (caller, message) = self.open(request).await?;
             Ok(Response::new(reads::list(&caller, &message).await?))
         };
         self.counted("List", answering).await
@@ -95,7 +94,7 @@ impl Objects for Api {
 
     async fn watch(&self, request: Request<api::WatchRequest>) -> Answer<Self::WatchStream> {
         let answering = async {
-            let (caller, message) = self.open(request)?;
+            let (caller, message) = self.open(request).await?;
             Ok(Response::new(reads::watch(&caller, &message).await?))
         };
         self.counted("Watch", answering).await
@@ -103,7 +102,7 @@ impl Objects for Api {
 
     async fn create(&self, request: Request<api::CreateRequest>) -> Answer<api::WriteResponse> {
         let answering = async {
-            let (caller, message) = self.open(request)?;
+            let (caller, message) = self.open(request).await?;
             let made = writes::create(&caller, &message).await?;
             Ok(Response::new(made.answer(true)))
         };
@@ -112,7 +111,7 @@ impl Objects for Api {
 
     async fn update(&self, request: Request<api::UpdateRequest>) -> Answer<api::WriteResponse> {
         let answering = async {
-            let (caller, message) = self.open(request)?;
+            let (caller, message) = self.open(request).await?;
             let made = writes::update(&caller, &message).await?;
             Ok(Response::new(made.answer(true)))
         };
@@ -121,7 +120,7 @@ impl Objects for Api {
 
     async fn patch(&self, request: Request<api::PatchRequest>) -> Answer<api::WriteResponse> {
         let answering = async {
-            let (caller, message) = self.open(request)?;
+            let (caller, message) = self.open(request).await?;
             let made = writes::patch(&caller, &message).await?;
             Ok(Response::new(made.answer(true)))
         };
@@ -130,7 +129,7 @@ impl Objects for Api {
 
     async fn apply(&self, request: Request<api::ApplyRequest>) -> Answer<api::WriteResponse> {
         let answering = async {
-            let (caller, message) = self.open(request)?;
+            let (caller, message) = self.open(request).await?;
             let made = writes::apply(&caller, &message).await?;
             Ok(Response::new(made.answer(true)))
         };
@@ -139,7 +138,7 @@ impl Objects for Api {
 
     async fn delete(&self, request: Request<api::DeleteRequest>) -> Answer<api::DeleteResponse> {
         let answering = async {
-            let (caller, message) = self.open(request)?;
+            let (caller, message) = self.open(request).await?;
             let made = writes::delete(&caller, &message).await?;
             Ok(Response::new(made.answer(true)))
         };
@@ -151,7 +150,7 @@ impl Objects for Api {
         request: Request<api::DeleteCollectionRequest>,
     ) -> Answer<api::DeleteCollectionResponse> {
         let answering = async {
-            let (caller, message) = self.open(request)?;
+            let (caller, message) = self.open(request).await?;
             let answer = writes::delete_collection(&caller, &message).await?;
             Ok(Response::new(answer))
         };
@@ -160,7 +159,7 @@ impl Objects for Api {
 
     async fn batch(&self, request: Request<api::BatchRequest>) -> Answer<api::BatchResponse> {
         let answering = async {
-            let (caller, message) = self.open(request)?;
+            let (caller, message) = self.open(request).await?;
             Ok(Response::new(batch::batch(&caller, message).await?))
         };
         self.counted("Batch", answering).await
@@ -168,7 +167,7 @@ impl Objects for Api {
 
     async fn bind(&self, request: Request<api::BindRequest>) -> Answer<api::BindResponse> {
         let answering = async {
-            let (caller, message) = self.open(request)?;
+            let (caller, message) = self.open(request).await?;
             Ok(Response::new(batch::bind(&caller, message).await?))
         };
         self.counted("Bind", answering).await
@@ -179,7 +178,7 @@ impl Objects for Api {
         request: Request<api::ResourcesRequest>,
     ) -> Answer<api::ResourcesResponse> {
         let answering = async {
-            let (caller, _) = self.open(request)?;
+            let (caller, _) = self.open(request).await?;
             Ok(Response::new(discovery::resources(&caller).await?))
         };
         self.counted("Resources", answering).await
@@ -187,7 +186,7 @@ impl Objects for Api {
 
     async fn read(&self, request: Request<api::ReadRequest>) -> Answer<api::ReadResponse> {
         let answering = async {
-            let (caller, message) = self.open(request)?;
+            let (caller, message) = self.open(request).await?;
             Ok(Response::new(elsewhere::read(&caller, &message).await?))
         };
         self.counted("Read", answering).await

@@ -76,6 +76,11 @@ impl Cluster {
         }
     }
 
+    /// Who sends a request, to a server that has seen all there is.
+    fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Option<Identity>, Status> {
+        authenticate(&self.authenticator, credentials)
+    }
+
     fn pass_seconds(&self, seconds: i64) {
         self.now_seconds.fetch_add(seconds, Ordering::SeqCst);
     }
@@ -106,6 +111,14 @@ impl Cluster {
             Err(why) => why,
         }
     }
+}
+
+fn authenticate(
+    authenticator: &Authenticator,
+    credentials: &Credentials<'_>,
+) -> Result<Option<Identity>, Status> {
+    let found = authenticator.authenticate(credentials, std::future::ready(()));
+    futures::FutureExt::now_or_never(found).unwrap()
 }
 
 /// What a token says, without checking it.

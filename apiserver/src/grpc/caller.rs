@@ -59,7 +59,7 @@ impl Deref for Granted {
 }
 
 impl<'a> Caller<'a> {
-    pub(super) fn of(
+    pub(super) async fn of(
         api: &'a Api,
         headers: HeaderMap,
         extensions: &Extensions,
@@ -69,7 +69,7 @@ impl<'a> Caller<'a> {
             .ok_or_else(|| Status::internal("the call has no connection"))?;
         let uri = extensions.get::<Uri>().cloned().unwrap_or_default();
         let arrival = Arrival::of(&headers, &uri, peer.address.ip());
-        let user = Arc::new(api.front.authenticate(&headers, peer)?);
+        let user = Arc::new(api.front.authenticate(&headers, peer).await?);
         Ok(Caller {
             api,
             headers,

@@ -29,6 +29,9 @@ use crate::registry::Registry;
 use crate::usage::Agents;
 use crate::user::User;
 
+/// How long a request waits for the objects that its token speaks of.
+const CATCH_UP_MAX: Duration = Duration::from_secs(2);
+
 /// Everything that answers requests.
 pub struct Front {
     pub registry: Arc<Registry>,
@@ -163,7 +166,7 @@ impl Front {
         let Ok(found) = path::resource(parts.uri.path()) else {
             return Ok(nothing_to_watch(&parts.uri));
         };
-        let authenticated = self.authenticate(&parts.headers, peer);
+        let authenticated = self.authenticate(&parts.headers, peer).await;
         let user = authenticated
             .as_ref()
             .map_or_else(|_refused| User::default(), Clone::clone);
@@ -273,13 +276,31 @@ impl Front {
     }
 
     /// Who sends a request, by its connection and its headers.
-    pub(crate) fn authenticate(&self, headers: &HeaderMap, peer: &Peer) -> Result<User, Status> {
-        let identity = self
+    pub(crate) async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: &Peer,
+    ) -> Result<User, Status> {
+        let credentials = Credentials::of(&peer.certificates, headers);
+        let found = self
             .authenticator
-            .authenticate(&Credentials::of(&peer.certificates, headers))?;
-        identity
+            .authenticate(&credentials, self.catch_up());
+        found
+            .await?
             .map(|identity| identity.user)
             .ok_or_else(|| Status::new(Reason::Unauthorized, "Unauthorized"))
+    }
+
+    /// Waits until what was made before is in memory, but not for long.
+    async fn catch_up(&self) {
+        let barrier = self.registry.feed.barrier();
+        match tokio::time::timeout(CATCH_UP_MAX, barrier).await {
+            Ok(Ok(())) => {}
+            Ok(Err(status)) => {
+                tracing::debug!(error = %status, "cannot ask the store how far it is");
+            }
+            Err(_) => tracing::debug!("memory is too far behind the store to be waited for"),
+        }
     }
 
     /// Lets pass what is allowed.

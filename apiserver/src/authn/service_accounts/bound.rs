@@ -5,7 +5,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::claims::{Claims, LEEWAY_SECONDS};
 use crate::{
-    authn::{certificate::CREDENTIAL_ID, service_account_groups, service_account_name},
+    authn::{Refusal, certificate::CREDENTIAL_ID, service_account_groups, service_account_name},
     objects_view::ObjectsView,
     user::User,
 };
@@ -20,7 +20,7 @@ pub(super) fn validate(
     claims: &Claims,
     view: &dyn ObjectsView,
     now_seconds: i64,
-) -> Result<User, String> {
+) -> Result<User, Refusal> {
     claims.check_time(now_seconds)?;
     let judge = Judge {
         claims,
@@ -33,19 +33,22 @@ pub(super) fn validate(
         .ok_or("service account token has no service account")?;
     let object = view
         .get("", "serviceaccounts", namespace, account.name)
-        .ok_or_else(|| format!("serviceaccounts \"{}\" not found", account.name))?;
+        .ok_or_else(|| {
+            Refusal::unseen(format!("serviceaccounts \"{}\" not found", account.name))
+        })?;
     if meta::uid(&object) != account.uid {
-        return Err(format!(
+        return Err(Refusal::unseen(format!(
             "service account UID ({}) does not match claim ({})",
             meta::uid(&object),
             account.uid
-        ));
+        )));
     }
     if judge.is_gone(&object) {
-        return Err(format!(
+        let why = format!(
             "service account {namespace}/{} has been deleted",
             account.name
-        ));
+        );
+        return Err(why.into());
     }
     judge.check("secret")?;
     judge.check("pod")?;
@@ -100,7 +103,7 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     /// Whether the object that the token is bound to, if it is, still exists.
-    fn check(&self, kind: &str) -> Result<(), String> {
+    fn check(&self, kind: &str) -> Result<(), Refusal> {
         let Some(reference) = self.claims.reference(kind) else {
             return Ok(());
         };
@@ -111,16 +114,16 @@ impl Judge<'_> {
         let object = self
             .view
             .get("", &format!("{kind}s"), namespace, reference.name)
-            .ok_or(INVALIDATED)?;
+            .ok_or_else(|| Refusal::unseen(INVALIDATED))?;
         if meta::uid(&object) != reference.uid {
-            return Err(format!(
+            return Err(Refusal::unseen(format!(
                 "{kind} UID ({}) does not match service account {kind} ref claim ({})",
                 meta::uid(&object),
                 reference.uid
-            ));
+            )));
         }
         if self.is_gone(&object) {
-            return Err(INVALIDATED.to_owned());
+            return Err(INVALIDATED.into());
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Whole requests, TokenRequests, and the documents that others read.
 
+use std::sync::atomic::AtomicBool;
+
 use super::*;
 
 fn headers(authorization: &str) -> HeaderMap {
@@ -13,10 +15,7 @@ fn whoever_says_nothing_is_anonymous_and_whoever_says_something_wrong_is_refused
     let cluster = Cluster::new(P256);
     let who = |authorization: &str| {
         let headers = headers(authorization);
-        match cluster
-            .authenticator
-            .authenticate(&Credentials::of(&[], &headers))
-        {
+        match cluster.authenticate(&Credentials::of(&[], &headers)) {
             Ok(identity) => identity.unwrap().user.name,
             Err(status) => format!("{} {}", status.code, status.message),
         }
@@ -49,11 +48,7 @@ fn a_certificate_is_asked_before_a_token() {
         token: Some("t1"),
         ..Credentials::default()
     };
-    let identity = cluster
-        .authenticator
-        .authenticate(&credentials)
-        .unwrap()
-        .unwrap();
+    let identity = cluster.authenticate(&credentials).unwrap().unwrap();
     assert_eq!(identity.user.name, "carl");
     assert_eq!(identity.user.groups, [AUTHENTICATED]);
     // A certificate that cannot be read does not make the one who sent it anonymous.
@@ -62,14 +57,75 @@ fn a_certificate_is_asked_before_a_token() {
         certificates: &broken,
         ..Credentials::default()
     };
+    assert_eq!(cluster.authenticate(&credentials).unwrap_err().code, 401);
+}
+
+/// Who sends a token to a server that sees these objects only when it waits for the store; and whether it did wait.
+async fn who_after(cluster: &Cluster, token: &str, objects: &[(&str, Value)]) -> (String, bool) {
+    let credentials = Credentials {
+        token: Some(token),
+        ..Credentials::default()
+    };
+    let waited = AtomicBool::new(false);
+    let catch_up = async {
+        waited.store(true, Ordering::SeqCst);
+        for (plural, object) in objects {
+            cluster.memory.put("", plural, object.clone());
+        }
+    };
+    let found = cluster.authenticator.authenticate(&credentials, catch_up);
+    let told = match found.await {
+        Ok(identity) => identity.unwrap().user.name,
+        Err(status) => status.message,
+    };
+    (told, waited.load(Ordering::SeqCst))
+}
+
+#[tokio::test]
+async fn a_signed_token_is_not_refused_for_objects_that_were_not_seen_yet() {
+    let cluster = Cluster::new(P256);
+    let robot = "system:serviceaccount:shop:robot".to_owned();
+    let pod = BoundObject::Pod {
+        name: "new".to_owned(),
+        uid: "pod2".to_owned(),
+        node: None,
+    };
+    let token = cluster.issue(Some(pod), &[API]);
+    let object = |name: &str, uid: &str| json!({"metadata": {"name": name, "namespace": "shop", "uid": uid}});
+    let made = [("pods", object("new", "pod2"))];
     assert_eq!(
-        cluster
-            .authenticator
-            .authenticate(&credentials)
-            .unwrap_err()
-            .code,
-        401
+        who_after(&cluster, &token, &made).await,
+        (robot.clone(), true)
     );
+    assert_eq!(
+        who_after(&cluster, &token, &[]).await,
+        (robot.clone(), false)
+    );
+    // An account that was made anew under the same name, and one that nobody has seen.
+    cluster
+        .memory
+        .put("", "serviceaccounts", object("robot", "sa0"));
+    let anew = [("serviceaccounts", object("robot", "sa1"))];
+    assert_eq!(
+        who_after(&cluster, &token, &anew).await,
+        (robot.clone(), true)
+    );
+    cluster
+        .memory
+        .remove("", "serviceaccounts", "shop", "robot");
+    let refused = "Unauthorized".to_owned();
+    assert_eq!(
+        who_after(&cluster, &token, &[]).await,
+        (refused.clone(), true)
+    );
+    // Nobody makes the server ask its store with a token that it did not sign, or whose time is over.
+    let other = Cluster::new(RSA).issue(None, &[API]);
+    assert_eq!(
+        who_after(&cluster, &other, &[]).await,
+        (refused.clone(), false)
+    );
+    cluster.pass_seconds(10_000);
+    assert_eq!(who_after(&cluster, &token, &[]).await, (refused, false));
 }
 
 #[test]

@@ -326,7 +326,7 @@ fn a_server_without_audiences_lets_tokens_in_that_do_not_say_whom_they_are_meant
         token: Some("t1"),
         headers: None,
     };
-    let identity = authenticator.authenticate(&credentials).unwrap().unwrap();
+    let identity = authenticate(&authenticator, &credentials).unwrap().unwrap();
     assert_eq!(identity.user.name, "alice");
     assert!(identity.audiences.is_empty());
     let elsewhere = authenticator.token("t1", &["https://elsewhere".to_owned()]);
