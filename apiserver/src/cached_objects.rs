@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use objects::Value;
 
-use crate::cache::{Cache, Feed, Object, Scope};
+use crate::cache::{Cache, Feed, NODE, Object, Scope};
 use crate::objects_view::ObjectsView;
 use crate::served::Resources;
 
@@ -64,6 +64,21 @@ impl ObjectsView for CachedObjects {
         let count = cache.count();
         let objects = cache.snapshot(scope).objects;
         objects.iter().map(|object| tree(object, count)).collect()
+    }
+
+    fn pods_on_node(&self, namespace: &str, node: &str) -> Vec<Arc<Value>> {
+        let Some(cache) = self.cache("", "pods") else {
+            return Vec::new();
+        };
+        let scope = Scope {
+            namespace,
+            limit: 0,
+        };
+        let count = cache.count();
+        let objects = cache.snapshot(scope).objects;
+        // A namespace has pods on many nodes. The node of each is looked up once, and only those of this one become trees.
+        let on_node = objects.iter().filter(|object| object.field(NODE) == node);
+        on_node.map(|object| tree(object, count)).collect()
     }
 
     fn generation(&self, group: &str, plural: &str) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use objects::Value;
+use objects::{Value, meta};
 
 /// Objects of this server's caches. A resource that is not cached has no objects.
 pub trait ObjectsView: Send + Sync {
@@ -11,6 +11,13 @@ pub trait ObjectsView: Send + Sync {
 
     /// All objects of a resource, or those of a namespace.
     fn list(&self, group: &str, plural: &str, namespace: Option<&str>) -> Vec<Arc<Value>>;
+
+    /// The pods of a namespace that are on a node.
+    fn pods_on_node(&self, namespace: &str, node: &str) -> Vec<Arc<Value>> {
+        let mut pods = self.list("", "pods", Some(namespace));
+        pods.retain(|pod| meta::text(pod, &["spec", "nodeName"]) == node);
+        pods
+    }
 
     /// A number that changes whenever an object of the resource does: what is derived from them is good as long as it is the same.
     fn generation(&self, group: &str, plural: &str) -> u64;

@@ -284,11 +284,9 @@ impl Request<'_> {
 
     fn pods_need(&self, namespace: &str, kind: Needed, name: &str) -> bool {
         self.view
-            .list("", "pods", Some(namespace))
+            .pods_on_node(namespace, self.node)
             .iter()
-            .any(|pod| {
-                meta::text(pod, &["spec", "nodeName"]) == self.node && pod_needs(pod, kind, name)
-            })
+            .any(|pod| pod_needs(pod, kind, name))
     }
 
     /// Whether a pod of the node needs the claim that the volume is bound to.

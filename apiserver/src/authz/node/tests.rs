@@ -1,13 +1,36 @@
 //! Requests of the node `n1`, whose pods are in the namespace `shop`.
 
+use objects::Value;
 use serde_json::json;
 
 use super::*;
 use crate::authz::memory::Memory;
 
+/// Objects whose pods are only told by their nodes: a request of a node reads no pods of others.
+struct ByNode(Memory);
+
+impl ObjectsView for ByNode {
+    fn get(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.0.get(group, plural, namespace, name)
+    }
+
+    fn list(&self, group: &str, plural: &str, namespace: Option<&str>) -> Vec<Arc<Value>> {
+        assert_ne!((group, plural), ("", "pods"));
+        self.0.list(group, plural, namespace)
+    }
+
+    fn pods_on_node(&self, namespace: &str, node: &str) -> Vec<Arc<Value>> {
+        self.0.pods_on_node(namespace, node)
+    }
+
+    fn generation(&self, group: &str, plural: &str) -> u64 {
+        self.0.generation(group, plural)
+    }
+}
+
 fn cluster() -> Node {
     let memory = Memory::default();
-    let pod = |name: &str, node: &str, more: objects::Value| {
+    let pod = |name: &str, node: &str, more: Value| {
         let mut pod = json!({"metadata": {"name": name, "namespace": "shop"}, "spec": {"nodeName": node, "serviceAccountName": format!("sa-{name}")}});
         for (key, value) in more.as_object().unwrap() {
             pod["spec"][key] = value.clone();
@@ -53,7 +76,7 @@ fn cluster() -> Node {
         "volumeattachments",
         json!({"metadata": {"name": "va"}, "spec": {"nodeName": "n1"}}),
     );
-    Node::new(Arc::new(memory))
+    Node::new(Arc::new(ByNode(memory)))
 }
 
 fn decide(authorizer: &Node, text: &str) -> String {
