@@ -4,6 +4,7 @@ mod bells;
 mod events;
 mod feed;
 mod object;
+mod silence;
 #[cfg(test)]
 mod tests;
 
@@ -65,6 +66,8 @@ struct Contents {
 #[derive(Debug)]
 pub struct Position {
     revision: AtomicI64,
+    /// The newest revision that somebody waits for, or waited for.
+    wanted: AtomicI64,
     moved: watch::Sender<i64>,
     /// Somebody waits for a revision that no event may bring.
     asked: Notify,
@@ -314,6 +317,7 @@ impl Default for Position {
     fn default() -> Position {
         Position {
             revision: AtomicI64::new(0),
+            wanted: AtomicI64::new(0),
             moved: watch::Sender::new(0),
             asked: Notify::new(),
         }
@@ -326,6 +330,11 @@ impl Position {
         self.revision.load(Ordering::Acquire)
     }
 
+    /// Whether somebody waits for more than there is.
+    fn is_behind(&self) -> bool {
+        self.wanted.load(Ordering::Acquire) > self.get()
+    }
+
     fn advance(&self, revision: i64) {
         if self.revision.fetch_max(revision, Ordering::AcqRel) < revision {
             self.moved.send_replace(revision);
@@ -335,6 +344,7 @@ impl Position {
     /// Waits until all caches have come to a revision.
     pub async fn reach(&self, revision: i64) {
         let mut moved = self.moved.subscribe();
+        self.wanted.fetch_max(revision, Ordering::AcqRel);
         while self.get() < revision {
             // A store that is asked may not answer, as while it opens a watch.
             self.asked.notify_one();

@@ -11,6 +11,7 @@ use objects::status::Status;
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
+use super::silence::{SILENCE_MAX, Silence};
 use super::{Cache, Contents, Decode, Object, Position};
 use crate::storage::{Change, Damaged, Part, Storage, WatchEnd};
 
@@ -50,6 +51,7 @@ pub struct Runner {
     feed: Arc<Feed>,
     decode: Decode,
     folders: mpsc::Receiver<(Arc<Cache>, oneshot::Sender<()>)>,
+    silence_max: Duration,
 }
 
 impl Feed {
@@ -84,6 +86,7 @@ impl Feed {
             feed: feed.clone(),
             decode,
             folders: receiver,
+            silence_max: SILENCE_MAX,
         };
         (feed, runner)
     }
@@ -278,8 +281,12 @@ impl Runner {
         self.load_damaged().await?;
         // Whoever waits may have asked the watch before this one.
         watch.ask_progress().await?;
+        let mut silence = Silence::new(self.silence_max);
         loop {
             tokio::select! {
+                () = silence.look(&self.feed.position) => {
+                    return Ok(watch.leave("the member tells nothing while others have more"));
+                }
                 () = self.feed.position.asked.notified() => watch.ask_progress().await?,
                 () = self.feed.storage.encryption().replaced() => self.load_damaged().await?,
                 Some((cache, loaded)) = self.folders.recv() => {
@@ -368,3 +375,6 @@ impl Runner {
 fn tell(key: &str, why: &str) {
     tracing::error!(key, why, "an object in the store cannot be read");
 }
+
+#[cfg(test)]
+mod tests;

@@ -190,6 +190,12 @@ impl Watch {
         }
     }
 
+    /// Gives up a watch that tells nothing: the next one is another member's.
+    #[must_use]
+    pub fn leave(&self, why: &str) -> WatchEnd {
+        self.lost(why.to_owned())
+    }
+
     fn lost(&self, why: String) -> WatchEnd {
         self.endpoints.leave(self.place);
         WatchEnd::Lost(why)
