@@ -168,7 +168,7 @@ pub(crate) fn introduce(headers: &mut HeaderMap, user: &User) {
         headers.remove(name);
     }
     let mut add = |name: HeaderName, text: &str| {
-        if let Ok(value) = HeaderValue::from_str(text) {
+        if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
             headers.append(name, value);
         }
     };
@@ -202,7 +202,7 @@ mod tests {
             );
         }
         let user = User {
-            name: "alice".to_owned(),
+            name: "älice".to_owned(),
             groups: vec!["a".to_owned(), "b".to_owned()],
             extra: [("example.com/x".to_owned(), vec!["1".to_owned()])].into(),
             ..User::default()
@@ -210,9 +210,11 @@ mod tests {
         introduce(&mut headers, &user);
         let all = |name: &str| -> Vec<&str> {
             let values = headers.get_all(name).iter();
-            values.map(|value| value.to_str().unwrap()).collect()
+            values
+                .map(|value| std::str::from_utf8(value.as_bytes()).unwrap())
+                .collect()
         };
-        assert_eq!(all("x-remote-user"), ["alice"]);
+        assert_eq!(all("x-remote-user"), ["älice"]);
         assert_eq!(all("x-remote-group"), ["a", "b"]);
         assert_eq!(all("x-remote-extra-example.com%2fx"), ["1"]);
         assert!(all("x-remote-extra-scopes").is_empty());
