@@ -2,6 +2,7 @@
 
 mod cluster;
 mod definitions;
+mod lists;
 mod quotas;
 mod races;
 mod script;

@@ -1,18 +1,18 @@
 //! Reading objects and lists of them, as fresh as the request asks.
 
+mod continuation;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use objects::Value;
 use objects::crd::Version;
 use objects::jsonpath;
 use objects::selector::{field, label, selectable};
 use objects::status::{Cause, Reason, Status};
-use serde_json::json;
 
+use self::continuation::Continuation;
 use super::{ListOptions, Registry, Request, VersionMatch, as_served, rules};
 use crate::cache::{Cache, Object, Scope};
 use crate::served::Served;
@@ -58,13 +58,6 @@ impl List {
     }
 }
 
-/// Where a list goes on: what `continue` holds.
-struct Continuation {
-    revision: i64,
-    /// The key behind which it goes on, below the folder and the namespace.
-    start: String,
-}
-
 impl Registry {
     /// An object, as it is now, or at least as new as a version.
     pub async fn get(&self, request: &Request, resource_version: &str) -> Result<Value, Status> {
@@ -94,11 +87,13 @@ impl Registry {
             }
             return self.list_stored(request, options, &selection, from).await;
         }
-        if options.version_match == VersionMatch::Exact {
+        if is_exact(options) {
             let from = Continuation {
                 revision: listed_version(&options.resource_version)?,
                 start: String::new(),
             };
+            // The store's word for a version that is not there yet is no answer for a client.
+            self.wait_for(from.revision).await?;
             return self.list_stored(request, options, &selection, from).await;
         }
         let cache = self.cache(&request.served)?;
@@ -234,6 +229,17 @@ impl Registry {
     }
 }
 
+/// Whether a list is of one version and no newer one: if it says so, and of old also if it says nothing of that and has a limit.
+fn is_exact(options: &ListOptions) -> bool {
+    match options.version_match {
+        VersionMatch::Exact => true,
+        VersionMatch::NotOlderThan => false,
+        VersionMatch::Unset => {
+            options.limit > 0 && !matches!(options.resource_version.as_str(), "" | "0")
+        }
+    }
+}
+
 fn list_cached(cache: &Cache, request: &Request, selection: &Selection, limit: usize) -> List {
     let scope = Scope {
         namespace: &request.namespace,
@@ -327,46 +333,6 @@ fn expired(mut status: Status, from: &Continuation) -> Status {
         .text();
     }
     status
-}
-
-impl Continuation {
-    fn parse(text: &str) -> Result<Continuation, Status> {
-        let bad = |why: &str| {
-            Status::bad_request(format!(
-                "invalid continue token: continue key is not valid: {why}"
-            ))
-        };
-        let bytes = URL_SAFE_NO_PAD
-            .decode(text.trim_end_matches('='))
-            .map_err(|_malformed| bad("illegal base64 data"))?;
-        let read = objects::codec::json::read(&bytes);
-        let token = read.map_err(|fault| bad(&fault.to_string()))?.value;
-        let version = token["v"].as_str().unwrap_or_default();
-        if version != "meta.k8s.io/v1" {
-            return Err(bad(&format!(
-                "server does not recognize this encoded version {version}"
-            )));
-        }
-        let revision = token["rv"].as_i64().unwrap_or(0);
-        if revision == 0 {
-            return Err(bad(
-                "incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
-            ));
-        }
-        let start = token["start"].as_str().unwrap_or_default();
-        match start.strip_prefix('/') {
-            Some(rest) if !rest.contains("..") => Ok(Continuation {
-                revision,
-                start: rest.to_owned(),
-            }),
-            _ => Err(bad(start)),
-        }
-    }
-
-    fn text(&self) -> String {
-        let token = json!({"v": "meta.k8s.io/v1", "rv": self.revision, "start": format!("/{}", self.start)});
-        URL_SAFE_NO_PAD.encode(token.to_string())
-    }
 }
 
 /// A selector of the fields that a definition lets it name.
