@@ -101,7 +101,9 @@ impl Line {
             let batch = {
                 let mut waiting = self.waiting.lock();
                 let end = waiting.len().min(BATCH_MAX);
-                waiting.drain(..end).collect()
+                // Whoever went away takes nothing.
+                let here = |waiter: &Waiter| !waiter.verdict.is_closed();
+                waiting.drain(..end).filter(here).collect()
             };
             settle(&Quotas { parts, namespace }, batch).await;
         }
