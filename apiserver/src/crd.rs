@@ -124,11 +124,7 @@ impl Controller {
             .iter()
             .filter(|definition| crd::is_established(definition))
         {
-            let state = serde_json::json!([
-                meta::uid(definition),
-                definition["spec"],
-                definition["status"]["acceptedNames"]
-            ]);
+            let state = state(definition);
             let name = meta::name(definition);
             let is_terminating = crd::is_terminating(definition);
             let known = self.known.get(name).filter(|known| known.state == state);
@@ -251,6 +247,15 @@ impl Controller {
             Err(status) => Err(status),
         }
     }
+}
+
+/// What of a definition says how its kind is served.
+fn state(definition: &Value) -> Value {
+    serde_json::json!([
+        meta::uid(definition),
+        definition["spec"],
+        definition["status"]["acceptedNames"]
+    ])
 }
 
 /// What a definition brings: a resource for every version that is served.
