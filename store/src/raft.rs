@@ -27,7 +27,7 @@ mod wire;
 
 pub(crate) use applier::{Applier, ApplyProgress, Listeners};
 pub(crate) use codec::{Attributes, applied_of, commands_of};
-pub(crate) use config::RaftSettings;
+pub(crate) use config::{RaftSettings, heartbeats};
 pub(crate) use connection::Connection;
 pub(crate) use connector::Connector;
 #[cfg(feature = "simulation")]

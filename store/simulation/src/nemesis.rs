@@ -9,6 +9,7 @@ use turmoil::Sim;
 use crate::member::{Member, World};
 use crate::network::{MEMBERS, name};
 use crate::random::Random;
+use crate::run::Options;
 
 /// Rest between two faults, in milliseconds.
 const REST_MIN: u64 = 300;
@@ -20,7 +21,7 @@ const HOLD_MAX: u64 = 6000;
 const ACTIVE_MAX: usize = 2;
 /// No faults before the cluster has come up.
 const QUIET_START: Duration = Duration::from_secs(5);
-/// Usual longest way of a message, and the longest of a slow one.
+/// By how much the ways of messages usually differ, and the longest way of a slow one.
 pub(crate) const LATENCY: Duration = Duration::from_millis(4);
 const LATENCY_SLOW: Duration = Duration::from_millis(400);
 
@@ -124,12 +125,15 @@ pub(crate) struct Nemesis {
     processes: [Process; MEMBERS],
     /// Its disk was made to fail since it was started, so it may end by itself.
     excused: [bool; MEMBERS],
+    /// When the next fault begins; never if there are to be none.
     next: Duration,
+    /// Longest way of a message that nothing slows down.
+    latency_max: Duration,
     fired: BTreeMap<&'static str, u64>,
 }
 
 impl Nemesis {
-    pub(crate) fn new(members: Vec<Arc<Member>>, world: Arc<World>) -> Self {
+    pub(crate) fn new(members: Vec<Arc<Member>>, world: Arc<World>, options: &Options) -> Self {
         Nemesis {
             members,
             random: Random::new(world.seed, 2),
@@ -137,7 +141,11 @@ impl Nemesis {
             active: Vec::new(),
             processes: [Process::Up; MEMBERS],
             excused: [false; MEMBERS],
-            next: QUIET_START,
+            next: match options.has_faults {
+                true => QUIET_START,
+                false => Duration::MAX,
+            },
+            latency_max: options.latency + LATENCY,
             fired: BTreeMap::new(),
         }
     }
@@ -250,7 +258,11 @@ impl Nemesis {
                 sim.hold(name(member), name(other));
             }),
             Fault::Jitter(one, other) => {
-                sim.set_link_max_message_latency(name(one), name(other), LATENCY_SLOW);
+                sim.set_link_max_message_latency(
+                    name(one),
+                    name(other),
+                    self.latency_max.max(LATENCY_SLOW),
+                );
             }
             Fault::SlowDisk(member) => self.members[member].set_slow(true),
             Fault::FullDisk(member) => {
@@ -290,7 +302,7 @@ impl Nemesis {
                 sim.release(name(member), name(other));
             }),
             Fault::Jitter(one, other) => {
-                sim.set_link_max_message_latency(name(one), name(other), LATENCY);
+                sim.set_link_max_message_latency(name(one), name(other), self.latency_max);
             }
             Fault::SlowDisk(member) => self.members[member].set_slow(false),
             Fault::FullDisk(member) => self.members[member].set_full(false),

@@ -32,6 +32,29 @@ struct Arguments {
     /// Write everything that happens into this file.
     #[arg(long)]
     trace: Option<PathBuf>,
+    /// The shortest way of a message from one member to another, in milliseconds.
+    #[arg(long, default_value_t = 0)]
+    latency_milliseconds: u64,
+    /// Break nothing: what is seen is how the members do by themselves.
+    #[arg(long)]
+    no_faults: bool,
+}
+
+impl Arguments {
+    /// What every run is told, whatever its seed.
+    fn of_a_run(&self) -> Vec<String> {
+        let mut told = vec![format!("--duration={}s", self.duration.as_secs())];
+        if self.latency_milliseconds > 0 {
+            told.push(format!(
+                "--latency-milliseconds={}",
+                self.latency_milliseconds
+            ));
+        }
+        if self.no_faults {
+            told.push("--no-faults".to_owned());
+        }
+        told
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -93,6 +116,8 @@ fn run_one(seed: u64, clock: fn(Duration)) -> ExitCode {
         seed,
         duration: arguments.duration,
         trace: arguments.trace,
+        latency: Duration::from_millis(arguments.latency_milliseconds),
+        has_faults: !arguments.no_faults,
         clock,
     };
     let report = match run(&options) {
@@ -181,8 +206,8 @@ fn run_all(arguments: &Arguments) -> anyhow::Result<u8> {
         if code != 0 {
             print!("{reasons}");
             println!(
-                "replay: simulation --seed {seed} --duration {}s --trace FILE",
-                arguments.duration.as_secs()
+                "replay: simulation --seed {seed} {} --trace FILE",
+                arguments.of_a_run().join(" ")
             );
             if arguments.until_fail {
                 break;
@@ -214,8 +239,7 @@ fn child(arguments: &Arguments, seed: u64) -> anyhow::Result<std::process::Outpu
     let mut command = Command::new(own);
     command
         .env(SEED_VARIABLE, seed.to_string())
-        .arg("--duration")
-        .arg(format!("{}s", arguments.duration.as_secs()))
+        .args(arguments.of_a_run())
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
     if let Some(trace) = &arguments.trace {

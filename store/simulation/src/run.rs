@@ -34,6 +34,10 @@ pub(crate) struct Options {
     /// Simulated time under faults.
     pub duration: Duration,
     pub trace: Option<PathBuf>,
+    /// Shortest way of a message.
+    pub latency: Duration,
+    /// Whether anything is broken on purpose.
+    pub has_faults: bool,
     /// Told the simulated time whenever it moves, before anything happens in it.
     pub clock: fn(Duration),
 }
@@ -105,8 +109,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
             ))
         })
         .collect();
-    let mut sim = build(options.seed, &members, &world);
-    let mut nemesis = Nemesis::new(members.clone(), Arc::clone(&world));
+    let mut sim = build(options, &members, &world);
+    let mut nemesis = Nemesis::new(members.clone(), Arc::clone(&world), options);
     let mut observed = Observed::default();
     let mut progress = PROGRESS_INTERVAL;
     let recovered = loop {
@@ -144,21 +148,21 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
     };
     conclude(&members, &world, recovered);
     let simulated = sim.elapsed();
-    let report = report(&world, &nemesis, &observed, simulated)?;
+    let report = report(&world, (&nemesis, options), &observed, simulated)?;
     drop(sim);
     Ok(report)
 }
 
-fn build<'a>(seed: u64, members: &[Arc<Member>], world: &Arc<World>) -> Sim<'a> {
+fn build<'a>(options: &Options, members: &[Arc<Member>], world: &Arc<World>) -> Sim<'a> {
     let mut sim = turmoil::Builder::new()
         .epoch(SystemTime::UNIX_EPOCH)
         .simulation_duration(Duration::MAX)
         .tick_duration(TICK)
-        .min_message_latency(Duration::ZERO)
-        .max_message_latency(LATENCY)
+        .min_message_latency(options.latency)
+        .max_message_latency(options.latency + LATENCY)
         .tcp_capacity(TCP_SEGMENTS)
         .enable_random_order()
-        .rng_seed(seed)
+        .rng_seed(options.seed)
         .build();
     for member in members {
         let (member, world) = (Arc::clone(member), Arc::clone(world));
@@ -282,7 +286,7 @@ impl Observed {
 
 fn report(
     world: &World,
-    nemesis: &Nemesis,
+    (nemesis, options): (&Nemesis, &Options),
     observed: &Observed,
     simulated: Duration,
 ) -> anyhow::Result<Report> {
@@ -296,7 +300,7 @@ fn report(
     let mut verdict = Verdict::Violated;
     if reasons.is_empty() {
         verdict = Verdict::Held;
-        if nemesis.fired().is_empty() {
+        if options.has_faults && nemesis.fired().is_empty() {
             reasons.push("no fault took hold".to_owned());
         }
         if acknowledged < WRITES_PER_SECOND_MIN * simulated.as_secs() || reads == 0 {

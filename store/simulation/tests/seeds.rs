@@ -3,14 +3,19 @@
 use std::process::{Command, Output};
 
 fn run(seed: u64, seconds: u64, trace: Option<&std::path::Path>) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_simulation"));
-    command
-        .arg(format!("--seed={seed}"))
-        .arg(format!("--duration={seconds}s"));
+    let mut command = command(seed, seconds);
     if let Some(path) = trace {
         command.arg("--trace").arg(path);
     }
     command.output().expect("the program can be started")
+}
+
+fn command(seed: u64, seconds: u64) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simulation"));
+    command
+        .arg(format!("--seed={seed}"))
+        .arg(format!("--duration={seconds}s"));
+    command
 }
 
 /// The number of a name in a line of results.
@@ -35,6 +40,22 @@ fn what_is_acknowledged_survives_every_fault() {
         early_elections > 0,
         "no leader was replaced before its silence would have told"
     );
+}
+
+/// A heartbeat and its answer take longer than the interval between heartbeats. A leader that counted late answers for none
+/// would take no more writes after the first pause, and nobody would replace it.
+#[test]
+fn members_far_apart_serve_without_an_election() {
+    for seed in 1..=3 {
+        let mut command = command(seed, 30);
+        command.args(["--no-faults", "--latency-milliseconds=60"]);
+        let output = command.output().expect("the program can be started");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "seed {seed}: {text}");
+        assert_eq!(number(&text, "elections"), 1, "seed {seed}: {text}");
+        assert_eq!(number(&text, "unknown"), 0, "seed {seed}: {text}");
+        assert!(number(&text, "acknowledged") > 250, "seed {seed}: {text}");
+    }
 }
 
 /// Runs with a full disk that are looked at, and seeds that are tried for them: what a seed draws changes with the code.

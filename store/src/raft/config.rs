@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
+use tokio::time::MissedTickBehavior;
+
+use super::Raft;
 
 /// Most log entries in one append message; its bytes are bounded by the log store.
 const APPEND_ENTRIES: u64 = 4096;
@@ -28,7 +31,10 @@ fn milliseconds(duration: Duration) -> u64 {
 /// openraft's configuration for a replica.
 pub(super) fn build(settings: &RaftSettings) -> anyhow::Result<Config> {
     let election = milliseconds(settings.election_timeout);
-    let heartbeat = milliseconds(settings.heartbeat);
+    // openraft gives up a heartbeat that is not answered within one interval, and a leader that hears no answers for its
+    // lease takes no writes. So this is the time for an answer, which has to cross a long way or wait for a slow disk; it
+    // is half the lease, so that one of two may be late. How often a leader is heard is the flag's: see `heartbeats`.
+    let heartbeat = milliseconds(settings.heartbeat).max(election * 3 / 10);
     let config = Config {
         cluster_name: "mainstay".to_owned(),
         heartbeat_interval: heartbeat,
@@ -53,4 +59,51 @@ pub(super) fn build(settings: &RaftSettings) -> anyhow::Result<Config> {
         ..Config::default()
     };
     Ok(config.validate()?)
+}
+
+/// Has a leader send heartbeats as often as the operator wants them. One that is still unanswered is not sent again: the
+/// next goes out once it was answered or given up. Ends with raft; a follower does nothing.
+pub(crate) async fn heartbeats(raft: Raft, interval: Duration) {
+    let mut tick = tokio::time::interval(interval);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if raft.trigger().heartbeat().await.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built(heartbeat: u64, election_timeout: u64) -> Config {
+        let settings = RaftSettings {
+            heartbeat: Duration::from_millis(heartbeat),
+            election_timeout: Duration::from_millis(election_timeout),
+            pre_vote: true,
+            log_entries_kept: 1,
+        };
+        build(&settings).unwrap()
+    }
+
+    #[test]
+    fn an_answer_to_a_heartbeat_has_half_a_lease_whatever_the_interval_is() {
+        for heartbeat in [1, 10, 100, 200] {
+            let config = built(heartbeat, 1000);
+            assert_eq!(config.heartbeat_interval, 300, "{heartbeat}");
+            assert_eq!(config.election_timeout_max, 600, "openraft's lease");
+        }
+        assert_eq!(built(500, 10_000).heartbeat_interval, 3000);
+    }
+
+    #[test]
+    fn every_interval_that_the_flags_allow_is_accepted() {
+        for (heartbeat, election_timeout) in [(1, 5), (2, 10), (100, 500), (10_000, 50_000)] {
+            let config = built(heartbeat, election_timeout);
+            assert!(config.heartbeat_interval >= heartbeat);
+            assert!(config.heartbeat_interval < config.election_timeout_min);
+        }
+    }
 }

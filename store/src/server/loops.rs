@@ -73,6 +73,8 @@ pub(super) fn spawn_loops(
         early_election,
     } = loops;
     let member_id = assembly.member_id;
+    let interval = assembly.config.heartbeat_interval;
+    let heartbeats = raft::heartbeats(assembly.raft.clone(), interval);
     spawn(tasks, "leadership", follow);
     spawn(tasks, "batcher", batcher.run());
     spawn(tasks, "members", member_loop.run());
@@ -80,6 +82,7 @@ pub(super) fn spawn_loops(
     spawn(tasks, "watch", async move { hub.dispatch().await });
     spawn(tasks, "reads", rounds.run());
     spawn(tasks, "early election", early_election.run());
+    spawn(tasks, "heartbeats", heartbeats);
     let leader_loop = LeaderLoop {
         lessor: Arc::clone(&assembly.lessor),
         proposals: proposals.clone(),
