@@ -39,8 +39,10 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(90);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// Of so many requests, a chance says how many are answered with the wish that the client connects anew.
 const CHANCES: u32 = 1_000_000;
-/// Connections that are served at a time.
+/// Connections that are served at a time, where the limit of open files leaves room for so many.
 const CONNECTIONS_MAX: usize = 16_384;
+/// Open files that no connection may take: those towards the store, and towards webhooks and nodes.
+const FILES_RESERVED: u64 = 256;
 
 /// The two ways in that the port has.
 #[derive(Clone)]
@@ -163,7 +165,9 @@ impl Port {
 
     /// Takes connections. One that cannot be taken is one less, and no reason to end.
     async fn accept(&self) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let connections_max =
+            daemon::connections_max(daemon::open_files_max(), FILES_RESERVED, CONNECTIONS_MAX);
+        let places = Arc::new(Semaphore::new(connections_max));
         loop {
             let place = places.clone().acquire_owned().await;
             let place = place.expect("the semaphore is never closed");

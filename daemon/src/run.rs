@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Signals, Telemetry};
+use crate::{Signals, Telemetry, raise_open_files};
 
-/// Runs a program's work on a runtime of as many threads as there are cores, with its log output, and says on standard error under the
-/// program's name why it failed.
+/// Runs a program's work on a runtime of as many threads as there are cores, with its log output and as many open files as the system
+/// allows it, and says on standard error under the program's name why it failed.
 ///
 /// The work gets the token that a signal cancels.
 pub fn run<Fut, E>(
@@ -29,6 +29,7 @@ where
     if let Err(error) = telemetry.install() {
         return fail(&error);
     }
+    raise_open_files();
     let runtime = match Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format_args!("cannot start the runtime: {error}")),

@@ -83,6 +83,7 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
         }
     };
     save_memory();
+    daemon::raise_open_files();
     let mut builder = if options.one_process {
         tokio::runtime::Builder::new_multi_thread()
     } else {

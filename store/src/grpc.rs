@@ -57,8 +57,11 @@ pub(crate) use status::{NO_LEADER, unavailable};
 /// etcd adds this to the largest request to get the largest gRPC message it receives.
 const GRPC_OVERHEAD_BYTES: usize = 512 * 1024;
 
-/// Open connections of all clients together.
+/// Open connections of all clients together, where the limit of open files leaves room for so many.
 const CONNECTIONS_MAX: usize = 32_768;
+/// Open files that no client may take: up to 512 of RocksDB, and those of the log, of other members and of snapshots. Without
+/// one of them the replica would stop.
+const FILES_RESERVED: u64 = 512 + 150;
 /// Snapshots for clients that are made and sent at a time: each takes the disk room of the store once more.
 const SNAPSHOTS_MAX: usize = 2;
 /// Time for a new connection to say what it speaks.
@@ -112,7 +115,11 @@ impl Limits {
             request_bytes_max: config.max_request_bytes,
             txn_operations_max: config.max_txn_ops,
             concurrent_streams_max: config.max_concurrent_streams,
-            connections_max: CONNECTIONS_MAX,
+            connections_max: daemon::connections_max(
+                daemon::open_files_max(),
+                FILES_RESERVED,
+                CONNECTIONS_MAX,
+            ),
             cluster_token: config.initial_cluster_token.clone(),
             quota_bytes: config.quota_bytes,
             watch_progress_interval: config.watch_progress_notify_interval,

@@ -51,6 +51,7 @@ pub fn run(config: Config) -> ExitCode {
     if let Err(error) = config.telemetry.install() {
         return fail(&format!("{error:#}"));
     }
+    daemon::raise_open_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
