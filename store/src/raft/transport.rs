@@ -1,24 +1,21 @@
 //! The sending half of replica-to-replica traffic: one set of connections for each peer.
 
 mod heartbeat;
+mod snapshot;
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use openraft::base::{BoxFuture, BoxStream};
-use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::errors::{NetworkError, RPCError, Unreachable};
 use openraft::network::{
-    Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
+    Backoff, NetBackoff, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
 };
-use openraft::raft::{
-    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, VoteRequest, VoteResponse,
-};
+use openraft::raft::{AppendEntriesRequest, StreamAppendResult, VoteRequest, VoteResponse};
 use openraft::raft::{TransferLeaderRequest, TransferLeaderResponse};
-use openraft::type_config::alias::SnapshotOf;
 use openraft::{OptionalSend, RaftNetworkFactory};
 use parking_lot::Mutex;
 use proto::peer::peer_client::PeerClient;
@@ -29,9 +26,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Endpoint;
 
 use super::connector::Connector;
-use super::snapshot::SnapshotFiles;
 use super::traffic::{Outgoing, Traffic};
-use super::types::{Member, TypeConfig, Vote};
+use super::types::{Member, TypeConfig};
 use super::{FailureDetector, MemberChange, MemberError, Place, peer_service, wire};
 use crate::consistency::Sample;
 use crate::metrics;
@@ -47,8 +43,6 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const WINDOW_BYTES: u32 = 16 << 20;
 /// Wait before a peer that could not be reached is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
-/// The same for a snapshot, which costs a flush and a checkpoint to offer.
-const SNAPSHOT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) type Client = PeerClient<InterceptedService<Outgoing, Identify>>;
 type Rpc<T> = Result<T, RPCError<TypeConfig>>;
@@ -377,11 +371,10 @@ impl Link {
 
 impl NetBackoff<TypeConfig> for Link {
     fn backoff(&self) -> Option<Backoff> {
-        let rest = match self.lane {
-            Lane::Snapshot => SNAPSHOT_RETRY_INTERVAL,
-            Lane::Append | Lane::Control => RETRY_INTERVAL,
-        };
-        Some(Backoff::new(std::iter::repeat(rest)))
+        Some(match self.lane {
+            Lane::Snapshot => Backoff::new(snapshot::rests()),
+            Lane::Append | Lane::Control => Backoff::new(std::iter::repeat(RETRY_INTERVAL)),
+        })
     }
 }
 
@@ -448,53 +441,6 @@ impl NetTransferLeader<TypeConfig> for Link {
             Ok(Ok(reply)) => Ok(wire::transfer_response(&request, &reply.into_inner())),
             Ok(Err(status)) => Err(rpc_error(&status)),
             Err(_elapsed) => Err(deadline_error()),
-        }
-    }
-}
-
-impl NetSnapshot<TypeConfig> for Link {
-    type SnapshotData = SnapshotFiles;
-
-    async fn full_snapshot(
-        &mut self,
-        vote: Vote,
-        snapshot: SnapshotOf<TypeConfig, SnapshotFiles>,
-        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
-        _option: RPCOption,
-    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let unreachable =
-            |error: &std::io::Error| StreamingError::Unreachable(Unreachable::new(error));
-        let mut client = self
-            .client
-            .clone()
-            .ok_or_else(|| unreachable(&std::io::Error::other("no usable peer URL")))?;
-        // Asked before every file is read for its checksum: is anybody there?
-        let asked = client.members(proto::peer::MembersRequest {});
-        let reached = tokio::time::timeout(CONNECT_TIMEOUT, asked).await;
-        match reached {
-            Ok(Ok(_)) => {}
-            Ok(Err(status)) => return Err(StreamingError::Unreachable(Unreachable::new(&status))),
-            Err(_elapsed) => return Err(unreachable(&std::io::ErrorKind::TimedOut.into())),
-        }
-        let _sending = self.peers.count_sending();
-        tracing::info!(last_log_id = ?snapshot.meta.last_log_id, "sending a snapshot");
-        let chunks = super::transfer::send(vote, snapshot)
-            .await
-            .map_err(|e| unreachable(&e))?;
-        tokio::select! {
-            reply = client.install_snapshot(chunks) => match reply {
-                Ok(reply) => {
-                    tracing::info!("sent database snapshot");
-                    self.peer.snapshots_sent.add(1);
-                    let vote = wire::vote_from(reply.into_inner().vote);
-                    Ok(SnapshotResponse::new(vote))
-                }
-                Err(status) => {
-                    self.peer.snapshots_failed.add(1);
-                    Err(StreamingError::Unreachable(Unreachable::new(&status)))
-                }
-            },
-            closed = cancel => Err(StreamingError::Closed(closed)),
         }
     }
 }
