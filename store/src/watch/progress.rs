@@ -24,13 +24,24 @@ pub(super) struct Progress {
     due: VecDeque<WatcherRef>,
 }
 
-impl Progress {
-    pub(super) fn wait_for_start(&mut self, watcher: WatcherRef) {
-        self.unstarted.push(watcher);
-    }
-}
+/// Watches that have not started, beside twice those that there are, before the list is cleared of those that were cancelled.
+const UNSTARTED_SLACK: usize = 64;
 
 impl WatchStream {
+    /// Remembers a watch whose start revision was not reached yet. The list is cleared here too: a stream that makes and
+    /// cancels such watches may never be asked for its progress.
+    pub(super) fn wait_for_start(&mut self, watcher: WatcherRef) {
+        self.progress.unstarted.push(watcher);
+        if self.progress.unstarted.len() > 2 * self.watch_count() + UNSTARTED_SLACK {
+            self.forget_started(self.hub.dispatched());
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn unstarted_count(&self) -> usize {
+        self.progress.unstarted.len()
+    }
+
     /// Asks for one [`Delivery::Progress`] for all watches, as soon as every one has been sent everything up to a
     /// revision that is at least the current one. Without watches there is no answer.
     pub fn request_progress(&mut self) {
@@ -121,8 +132,8 @@ impl WatchStream {
         })
     }
 
-    /// Whether no watch lags, all have started, and `dispatched` is new enough for an answer.
-    fn all_at(&mut self, dispatched: i64) -> bool {
+    /// Drops those from the list that were cancelled or have started.
+    fn forget_started(&mut self, dispatched: i64) {
         let watchers = &self.watchers;
         self.progress.unstarted.retain(|reference| {
             let watcher = watchers
@@ -130,6 +141,11 @@ impl WatchStream {
                 .filter(|watcher| watcher.serial == reference.serial);
             watcher.is_some_and(|watcher| watcher.start > dispatched)
         });
+    }
+
+    /// Whether no watch lags, all have started, and `dispatched` is new enough for an answer.
+    fn all_at(&mut self, dispatched: i64) -> bool {
+        self.forget_started(dispatched);
         self.progress.lagging == 0
             && dispatched >= self.progress.target
             && self.progress.unstarted.is_empty()

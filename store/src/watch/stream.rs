@@ -121,6 +121,10 @@ impl WatchStream {
         self.ids.is_empty()
     }
 
+    pub(super) fn watch_count(&self) -> usize {
+        self.ids.len()
+    }
+
     /// Whether a response was sent in part. The rest is there without waiting, and the caller sends nothing else before
     /// it.
     pub fn is_mid_response(&self) -> bool {
@@ -240,7 +244,7 @@ impl WatchStream {
         if joined.next <= joined.published {
             self.fall_behind(reference);
         } else if start != 0 {
-            self.progress.wait_for_start(reference);
+            self.wait_for_start(reference);
         }
     }
 

@@ -159,3 +159,19 @@ async fn a_tick_after_a_snapshot_is_no_older_than_the_watch() {
     stream.progress_tick();
     assert_eq!(shown(&mut stream).await, "0 6: progress");
 }
+
+#[tokio::test]
+async fn watches_that_end_before_they_start_leave_nothing_behind() {
+    let setup = Setup::new();
+    let mut stream = setup.hub.open_stream();
+    for _ in 0..10_000 {
+        let from_the_future = WatchSpec {
+            start_revision: 2,
+            ..spec("a", "")
+        };
+        let id = stream.create(from_the_future).unwrap();
+        assert!(stream.cancel(id));
+    }
+    let left = stream.unstarted_count();
+    assert!(left < 100, "{left} watches are remembered");
+}
