@@ -72,6 +72,8 @@ pub(super) struct Subscription {
     pub(super) position: usize,
     /// Drained watchers have seen everything before this revision.
     pub(super) pass_from: i64,
+    /// Whether this pass is for the sake of watchers that are not drained alone: it began without news.
+    is_newsless: bool,
     /// `pass_from` of the next pass, if there is to be one.
     pub(super) again: Option<i64>,
     /// Whether a turn for it is queued.
@@ -86,13 +88,20 @@ impl Subscription {
             watchers: Vec::new(),
             position: 0,
             pass_from: 0,
+            is_newsless: false,
             again: None,
             active: false,
         }
     }
 
     /// Asks for a pass in which drained watchers are known to have seen everything before `revision`.
+    ///
+    /// The first news that comes during a pass without any is known to the rest of that pass too. What it visits with the
+    /// mark of an earlier pass could seem to have missed what it had no interest in.
     pub(super) fn ask_for_pass(&mut self, revision: i64) {
+        if revision != NO_NEWS && std::mem::take(&mut self.is_newsless) {
+            self.pass_from = revision;
+        }
         self.again = Some(self.again.map_or(revision, |again| again.min(revision)));
     }
 
@@ -102,7 +111,8 @@ impl Subscription {
             && let Some(revision) = self.again.take()
         {
             self.position = 0;
-            if revision != NO_NEWS {
+            self.is_newsless = revision == NO_NEWS;
+            if !self.is_newsless {
                 self.pass_from = revision;
             }
         }
@@ -117,10 +127,72 @@ impl Subscription {
         let position = position as usize;
         self.watchers.swap_remove(position);
         let moved = self.watchers.get(position).copied();
-        if moved.is_some() && position < self.position {
-            // The one that moved may not have been visited in this pass.
-            self.ask_for_pass(self.pass_from);
+        // After a pass everybody was visited; to ask again for what that one was about would make news old.
+        let is_under_way = self.position <= self.watchers.len();
+        if moved.is_some() && position < self.position && is_under_way {
+            // The one that moved may not have been visited in this pass, which is as little news to the others as this one.
+            self.ask_for_pass(match self.is_newsless {
+                true => NO_NEWS,
+                false => self.pass_from,
+            });
         }
         moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use state_machine::KeyRange;
+
+    use super::super::group::Interest;
+    use super::*;
+
+    /// Two watchers, visited in a pass that was about revision 51.
+    fn after_a_pass() -> Subscription {
+        let interest = Interest {
+            keys: KeyRange::default(),
+            no_put: false,
+            no_delete: false,
+            prev_kv: false,
+        };
+        let mut subscription = Subscription::new(Arc::new(Group::new(0, interest, 0)), 0);
+        subscription.watchers = vec![0, 1];
+        subscription.ask_for_pass(51);
+        subscription.position = 2;
+        subscription.begin_pass();
+        assert_eq!(subscription.pass_from, 51);
+        subscription.position = 2;
+        subscription
+    }
+
+    #[test]
+    fn news_during_a_pass_without_any_is_known_to_its_rest() {
+        let mut subscription = after_a_pass();
+        subscription.ask_for_pass(NO_NEWS);
+        subscription.begin_pass();
+        subscription.position = 1;
+        subscription.ask_for_pass(100);
+        assert_eq!(subscription.pass_from, 100);
+        subscription.ask_for_pass(120);
+        assert_eq!(subscription.pass_from, 100, "the first news is the oldest");
+    }
+
+    #[test]
+    fn a_watcher_that_ends_after_a_pass_makes_no_news_old() {
+        let mut subscription = after_a_pass();
+        subscription.ask_for_pass(100);
+        assert_eq!(subscription.remove(0), Some(1));
+        subscription.begin_pass();
+        assert_eq!(subscription.pass_from, 100);
+    }
+
+    #[test]
+    fn a_watcher_that_moves_during_a_pass_is_visited_in_another_one() {
+        let mut subscription = after_a_pass();
+        subscription.ask_for_pass(100);
+        subscription.begin_pass();
+        subscription.position = 1;
+        assert_eq!(subscription.remove(0), Some(1));
+        assert_eq!(subscription.again, Some(100));
     }
 }

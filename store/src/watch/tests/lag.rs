@@ -132,6 +132,39 @@ async fn an_idle_watcher_is_not_ended_by_a_compaction_of_what_it_did_not_want() 
     assert_eq!(shown(&mut stream).await, "nothing");
 }
 
+/// The third watch reads history and is ended by the compaction, before the news reaches the second one.
+#[tokio::test]
+async fn a_watch_that_missed_nothing_outlives_the_end_of_one_that_did() {
+    let setup = Setup::with_tiny_ring();
+    let mut stream = setup.hub.open_stream();
+    while setup.put("x") < 50 {}
+    let cancelled = stream.create(spec("a", "")).unwrap();
+    let idle = stream.create(spec("a", "")).unwrap();
+    let from_the_past = WatchSpec {
+        start_revision: 10,
+        ..spec("a", "")
+    };
+    let lagging = stream.create(from_the_past).unwrap();
+    assert!(stream.cancel(cancelled));
+    setup.put("a");
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        let Some(Delivery::Events { watch_id, .. }) = next(&mut stream).await else {
+            panic!("both watches see the event");
+        };
+        seen.push(watch_id);
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, [idle, lagging]);
+    while setup.put("x") < 99 {}
+    setup.put("a");
+    while setup.put("x") < 150 {}
+    setup.fake.compact(90);
+    assert_eq!(shown(&mut stream).await, "2: compacted 90");
+    let text = shown(&mut stream).await;
+    assert!(text.starts_with("1 ") && text.contains("a@100.0"), "{text}");
+}
+
 #[tokio::test]
 async fn a_cancelled_lagging_watch_leaves_the_others_alone() {
     let setup = Setup::with_tiny_ring();
