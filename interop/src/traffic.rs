@@ -21,6 +21,8 @@ use crate::text::prefix_end;
 const KEYS: usize = 200;
 /// Keys of a bulk, more than a transaction may have operations.
 const BULK_KEYS: usize = 300;
+/// A lease that ends while the writers go on, and not before a copy of the source was started and compared on a busy machine.
+const SHORT_TTL_SECONDS: i64 = 5;
 /// Puts in a transaction.
 const PUTS_MAX: usize = 100;
 
@@ -146,7 +148,7 @@ impl Writer {
             5 => self.revoke(self.lease).await,
             6 => self.put_and_delete().await,
             7 => {
-                self.grant(2).await?;
+                self.grant(SHORT_TTL_SECONDS).await?;
                 self.put(self.lease).await?;
                 self.lease = 0;
                 Ok(())

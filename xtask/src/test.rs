@@ -29,6 +29,9 @@ const STORIES: [(&str, &[&str]); 2] = [
     ),
 ];
 
+/// Tests of a program that run at once, for each processor: most wait for servers and for elections, not for a processor.
+const TESTS_PER_PROCESSOR: usize = 2;
+
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     prepare()?;
     cargo_test(&["--workspace"])?.args(arguments).run()?;
@@ -103,10 +106,13 @@ fn prepare() -> Result<()> {
 }
 
 fn cargo_test(which: &[&str]) -> Result<Run> {
+    let processors = std::thread::available_parallelism()?.get();
+    let threads = processors * TESTS_PER_PROCESSOR;
     Ok(Run::cargo()
         .args(["test", "--release", "--no-fail-fast"])
         .args(which)
         .env(rustc::WRAPPER, rustc::wrapper()?)
+        .env("RUST_TEST_THREADS", threads.to_string())
         .env("MAINSTAY_BIN", workspace::program("mainstay")?)
         .env("MAINSTAY_PYTHON", setup::python()?))
 }
