@@ -3,6 +3,8 @@
 mod encryption;
 mod endpoints;
 mod leases;
+#[cfg(test)]
+pub(crate) mod silent_member;
 mod watch;
 
 use std::time::Duration;
