@@ -24,6 +24,9 @@ impl Run {
         let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(program);
         command.current_dir(crate::workspace::root());
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_our_package(name)) {
+            command.env_remove(name);
+        }
         Run {
             command,
             text: "cargo".to_owned(),
@@ -78,6 +81,15 @@ impl Run {
         println!("[xtask] {}", self.text);
         anyhow::Error::from(self.command.exec()).context(format!("cannot start {}", self.text))
     }
+}
+
+/// Whether a variable tells of this package, as cargo does to what it runs. Some build scripts ask for such names, and are built
+/// anew, with all that is above them, when a cargo that was started by hand has others.
+fn is_of_our_package(name: &std::ffi::OsStr) -> bool {
+    let name = name.to_string_lossy();
+    ["CARGO_PKG_", "CARGO_MANIFEST_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether a program of that name is on the search path.
