@@ -4,14 +4,12 @@ mod asked;
 mod ledger;
 mod line;
 
-use std::sync::Arc;
-
 use objects::Value;
 use objects::status::Status;
 
 pub(super) use self::line::Lines;
+use super::Review;
 use super::chain::Parts;
-use super::{Operation, Review};
 
 /// Takes what a new object needs, or a changed one needs more than before, out of the quotas of its namespace.
 pub(super) async fn validate(
@@ -21,12 +19,10 @@ pub(super) async fn validate(
     object: &Value,
 ) -> Result<(), Status> {
     let namespace = review.attributes.namespace.as_str();
-    let changes = matches!(review.operation, Operation::Create | Operation::Update);
-    if namespace.is_empty() || !changes {
+    if namespace.is_empty() {
         return Ok(());
     }
-    let quotas = parts.view.list("", "resourcequotas", Some(namespace));
-    let quotas = quotas.iter().map(Arc::as_ref);
+    let quotas = || parts.view.list("", "resourcequotas", Some(namespace));
     let Some(asked) = asked::asked(review, object, quotas)? else {
         return Ok(());
     };

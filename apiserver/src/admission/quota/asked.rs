@@ -1,5 +1,7 @@
 //! What a request takes out of the quotas of its namespace, as far as the request and the scopes of the quotas say it.
 
+use std::sync::Arc;
+
 use objects::amounts::{self, Amounts};
 use objects::status::Status;
 use objects::{Value, meta, quota};
@@ -29,19 +31,23 @@ pub(super) struct Asked {
     pub(super) dry_run: bool,
 }
 
-/// What a request takes; none if that is nothing.
+/// What a request takes; none if that is nothing. Most requests cannot take anything, and the quotas are not looked up for them.
 ///
 /// # Errors
 ///
 /// If a quota wants a pod to say more.
-pub(super) fn asked<'a>(
+pub(super) fn asked(
     review: &Review<'_>,
     object: &Value,
-    quotas: impl Iterator<Item = &'a Value>,
+    quotas: impl FnOnce() -> Vec<Arc<Value>>,
 ) -> Result<Option<Asked>, Status> {
     let attributes = review.attributes;
     let (group, plural) = (attributes.group.as_str(), attributes.resource.as_str());
     if quota::is_ignored(group, plural) || !is_counted(review, object) {
+        return Ok(None);
+    }
+    let quotas = quotas();
+    if quotas.is_empty() {
         return Ok(None);
     }
     let now = clock::now_seconds();
@@ -52,7 +58,7 @@ pub(super) fn asked<'a>(
     };
     let (after, before) = (usage(object), review.old.map(usage));
     let mut charges = Vec::new();
-    for found in quotas {
+    for found in quotas.iter().map(Arc::as_ref) {
         let hard = amounts::at(found, &["status", "hard"]);
         let mut limited = hard.keys().map(String::as_str);
         let selects = |object: &Value| quota::in_scope(found, group, plural, object);
@@ -152,7 +158,7 @@ mod tests {
         let (name, scope) = hard.split_once('@').unwrap_or((hard, ""));
         let scopes: Vec<&str> = scope.split(',').filter(|scope| !scope.is_empty()).collect();
         let quota = json!({"metadata": {"name": "q"}, "spec": {"scopes": scopes}, "status": {"hard": {name: "9"}}});
-        match asked(&review, new, std::iter::once(&quota)) {
+        match asked(&review, new, || vec![Arc::new(quota)]) {
             Ok(Some(asked)) => {
                 let amounts = asked.charges[0].amounts.iter();
                 let text = |(name, amount)| format!("{name}={amount}");
