@@ -103,7 +103,7 @@ fn gauges(edge: &Edge) -> Gauges {
         slow_watchers: watches.slow_watchers(),
         resident_bytes: process::resident_bytes(),
         open_files: process::open_files(),
-        open_files_max: process::open_files_max(),
+        open_files_max: daemon::open_files_max(),
         virtual_bytes: process::virtual_bytes(),
         cpu_seconds: times.map(|times| times.on_processors_seconds),
         start_seconds: times.map(|times| times.start_seconds),

@@ -50,11 +50,6 @@ pub(super) fn open_files() -> Option<u64> {
     Some(files.count() as u64)
 }
 
-/// Most file descriptors that may be open.
-pub(super) fn open_files_max() -> Option<u64> {
-    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,7 +58,7 @@ mod tests {
     fn this_process_has_memory_and_files() {
         assert!(resident_bytes().is_some_and(|bytes| bytes > PAGE_BYTES));
         assert!(open_files().is_some_and(|files| files >= 3));
-        assert!(open_files_max() >= open_files());
+        assert!(daemon::open_files_max() >= open_files());
         assert!(virtual_bytes() > resident_bytes());
         let started = times().expect("Linux tells").start_seconds;
         let now = std::time::UNIX_EPOCH

@@ -11,7 +11,7 @@ pub(super) fn json(edge: &Edge) -> String {
         .collect();
     let variables = json!({
         "cmdline": command,
-        "file_descriptor_limit": process::open_files_max(),
+        "file_descriptor_limit": daemon::open_files_max(),
         "resident_bytes": process::resident_bytes(),
         "raft.status": raft_status(edge),
     });
