@@ -1,4 +1,4 @@
-//! Counts what the quotas of a namespace have used. Admission counts what is new; this counts what has gone.
+//! Counts what the quotas of a namespace have used. Admission counts what is taken; this counts what has gone.
 
 mod changes;
 mod count;

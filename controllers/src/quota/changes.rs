@@ -1,4 +1,4 @@
-//! Whether a change of an object changes what quotas count of it. Admission counts what is new alone.
+//! Whether a change of an object changes what quotas count of it. Admission counts what is taken alone.
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, ResourceRequirements, Service};
 
@@ -29,15 +29,17 @@ fn asked(pod: &Pod) -> impl Iterator<Item = Option<&ResourceRequirements>> {
 
 /// Whether a service is of another type, or has other ports.
 pub(super) fn of_service(old: &Service, new: &Service) -> bool {
-    let counted = |service: &Service| {
-        let spec = service.spec.clone()?;
-        Some((
-            spec.type_,
-            spec.ports,
-            spec.allocate_load_balancer_node_ports,
-        ))
-    };
     counted(old) != counted(new)
+}
+
+/// What quotas count of a service.
+fn counted(service: &Service) -> Option<impl PartialEq> {
+    let spec = service.spec.as_ref()?;
+    Some((
+        &spec.type_,
+        &spec.ports,
+        spec.allocate_load_balancer_node_ports,
+    ))
 }
 
 /// Whether a claim asks for something else, or was given something else.
