@@ -1,13 +1,14 @@
 //! The same requests to real etcd and to our server: the same answers.
 
 use anyhow::Result;
-use interop::differential::{Pair, Plan, run};
+use interop::differential::{Pair, Plan, cancel_what_catches_up, run};
 use interop::target::Target;
 
 /// Requests when `MAINSTAY_DIFF_REQUESTS` does not say.
 const REQUESTS: usize = 100_000;
 const REQUESTS_TO_A_FOLLOWER: usize = 10_000;
 const REQUESTS_TO_TWO_ETCDS: usize = 10_000;
+const CANCELLED_WATCHES: i64 = 100;
 
 /// The harness itself: what it reports between two equal servers would be its own fault.
 #[tokio::test(flavor = "multi_thread")]
@@ -20,6 +21,18 @@ async fn etcd_answers_as_etcd_does() -> Result<()> {
     };
     let plan = Plan::from_environment(REQUESTS_TO_TWO_ETCDS)?;
     run(&pair, plan).await
+}
+
+/// The harness itself: it lets both sides finish before it compares.
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_of_two_etcds_catch_up_before_they_are_cancelled() -> Result<()> {
+    let etcd = Target::etcd()?;
+    let pair = Pair {
+        left: etcd.clone(),
+        right: etcd,
+        right_members: 1,
+    };
+    cancel_what_catches_up(&pair, CANCELLED_WATCHES).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
