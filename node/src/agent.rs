@@ -28,6 +28,9 @@ const CHANGES_MAX: usize = 1024;
 /// What a node itself uses beside its pods.
 const NODE_CPU_NANOS: u64 = 50_000_000;
 const NODE_MEMORY_BYTES: u64 = 256 << 20;
+/// What is answered instead of a stream to a process. kubectl takes text with a colon for a Status in YAML, and
+/// finds no message in it.
+const NO_PROCESSES: &str = "this node is simulated, and no process runs in its containers\n";
 
 /// The agents of all nodes, each at its node's address.
 pub(crate) struct Agents {
@@ -129,10 +132,9 @@ fn answer(node: &str, pods: &[Arc<Pod>], path: &str) -> Response<Full<Bytes>> {
                 ),
             }
         }
-        ["exec" | "attach" | "portForward" | "run", ..] => (
-            StatusCode::NOT_IMPLEMENTED,
-            "this node is simulated: there are no processes in its containers\n".to_owned(),
-        ),
+        ["exec" | "attach" | "portForward" | "run", ..] => {
+            (StatusCode::NOT_IMPLEMENTED, NO_PROCESSES.to_owned())
+        }
         _ => (StatusCode::NOT_FOUND, "404 page not found\n".to_owned()),
     };
     let mut response = Response::new(Full::from(text));
@@ -148,7 +150,9 @@ fn find<'a>(
         let metadata = &pod.metadata;
         metadata.namespace.as_deref() == Some(namespace) && metadata.name.as_deref() == Some(name)
     })?;
-    let mut containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let spec = pod.spec.as_ref()?;
+    let before = spec.init_containers.iter().flatten();
+    let mut containers = spec.containers.iter().chain(before);
     containers
         .any(|own| own.name == container)
         .then_some(&**pod)
@@ -212,7 +216,10 @@ mod tests {
             "metadata": {"name": name, "namespace": "a", "uid": name, "annotations": {
                 "simulation.mainstay.dev/cpu-usage": "100m",
             }},
-            "spec": {"containers": [{"name": "c"}, {"name": "d"}]},
+            "spec": {
+                "containers": [{"name": "c"}, {"name": "d"}],
+                "initContainers": [{"name": "i"}],
+            },
             "status": {"phase": phase},
         });
         Arc::new(serde_json::from_value(pod).unwrap())
@@ -239,6 +246,7 @@ mod tests {
         for (path, status) in [
             ("/stats/summary", 200),
             ("/containerLogs/a/p/c", 200),
+            ("/containerLogs/a/p/i", 200),
             ("/containerLogs/a/p/x", 404),
             ("/containerLogs/b/p/c", 404),
             ("/exec/a/p/c", 501),

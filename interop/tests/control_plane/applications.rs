@@ -40,6 +40,9 @@ pub(crate) fn a_deployment_rolls(space: &Space<'_>) {
     ]);
     let log = space.kubectl("logs deployment/web");
     assert!(log.contains("simulated node"), "{log}");
+    let refused = space.try_kubectl("exec deployment/web -- true", "");
+    assert!(!refused.succeeded, "{}", refused.text);
+    assert!(refused.text.contains("is simulated"), "{}", refused.text);
 }
 
 pub(crate) fn a_stateful_set_keeps_its_claims(space: &Space<'_>) {
