@@ -114,6 +114,8 @@ async fn a_time_brings_back_what_there_was_then() -> Result<()> {
             load.change(&mut client).await?;
         }
         let sight = see(&mut client).await?;
+        // What it is told is timed when it is written.
+        archived(&cluster.members[0], sight.revision).await?;
         sleep(PAUSE).await;
         moments.push((milliseconds_now()?, sight));
         sleep(PAUSE).await;

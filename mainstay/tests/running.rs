@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use client::{Client, Config};
@@ -12,6 +13,11 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Far above what anything needs, for machines with much else to do.
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Below the range from which the system takes ports for outgoing connections.
+const PORTS_FIRST: u16 = 12_000;
+const PORTS: u16 = 18_000;
+static PORTS_TAKEN: AtomicU16 = AtomicU16::new(0);
 
 /// Killed when the test fails.
 pub(crate) struct Running {
@@ -113,9 +119,7 @@ fn remember_ports(folder: &Path) {
     if folder.join("ports").exists() {
         return;
     }
-    let listeners = [(); 4].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
-    let [client, peer, apiserver, agents] =
-        listeners.map(|listener| listener.local_addr().unwrap().port());
+    let [client, peer, apiserver, agents] = [(); 4].map(|()| free_port());
     for (file, text) in [
         ("ports", format!("{client} {peer}\n")),
         ("apiserver-ports", apiserver.to_string()),
@@ -123,6 +127,19 @@ fn remember_ports(folder: &Path) {
     ] {
         fs::write(folder.join(file), text).unwrap();
     }
+}
+
+/// A port that nobody listens on, and that no connection of another test is given before it is used.
+fn free_port() -> u16 {
+    let start = u16::try_from(std::process::id() % u32::from(PORTS)).unwrap();
+    for _ in 0..PORTS {
+        let step = PORTS_TAKEN.fetch_add(1, Ordering::Relaxed) % PORTS;
+        let port = PORTS_FIRST + (start + step) % PORTS;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free");
 }
 
 impl Drop for Running {
