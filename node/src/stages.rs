@@ -22,8 +22,14 @@ const BACKOFF_MAX: SignedDuration = SignedDuration::from_secs(300);
 const BACKOFF_DOUBLINGS_MAX: u32 = 5;
 /// A process that SIGKILL ended.
 const KILLED: i32 = 137;
+/// A process that SIGTERM ended.
+const TERMINATED: i32 = 143;
+/// Containers that ran for so long start at once when they end, as if they never had before.
+const RUN_FORGIVEN: SignedDuration = SignedDuration::from_mins(10);
 /// Stages that take less are not shown.
 const SHOWN_MIN: SignedDuration = SignedDuration::from_secs(1);
+/// What is told of a pod that ran for longer than it may.
+const OVERDUE: &str = "Pod was active on the node longer than the specified deadline";
 const BACK_OFF: &str = "CrashLoopBackOff";
 const PULL_BACK_OFF: &str = "ImagePullBackOff";
 
@@ -53,7 +59,7 @@ pub(crate) enum Step {
 pub(crate) fn step(pod: &Pod, place: &Place<'_>) -> Step {
     let behaviour = Behaviour::of(pod);
     let status = Status::new(pod, place);
-    let has_ended = matches!(phase(pod), "Succeeded" | "Failed");
+    let has_ended = has_ended(pod);
     if pod.metadata.deletion_timestamp.is_some() {
         return if has_ended {
             Step::Delete
@@ -66,7 +72,7 @@ pub(crate) fn step(pod: &Pod, place: &Place<'_>) -> Step {
     }
     let deadline = deadline(pod);
     if deadline.is_some_and(|deadline| deadline <= place.now) {
-        let patch = status.failed_for("DeadlineExceeded", KILLED);
+        let patch = status.failed_for("DeadlineExceeded", OVERDUE, KILLED);
         let events = vec![events::overdue()];
         return Step::Status { patch, events };
     }
@@ -91,8 +97,17 @@ fn stop(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>) -> Step {
     if status.now() < due {
         return Step::Wait(due);
     }
-    let code = if behaviour.stop > grace { KILLED } else { 0 };
-    if first_container(pod).is_some_and(was_started) {
+    // What serves ends well when it is told to; what was to end by itself has not done its work.
+    let code = match behaviour.run {
+        _ if behaviour.stop > grace => KILLED,
+        Some(_) => TERMINATED,
+        None => 0,
+    };
+    let container = first_container(pod);
+    if container.is_some_and(|container| ended_at(container).is_some()) {
+        return quiet(status.stays_ended());
+    }
+    if container.is_some_and(was_started) {
         let patch = status.ended(code);
         let events = events::stopped(pod);
         return Step::Status { patch, events };
@@ -145,7 +160,11 @@ fn run(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>) -> Step {
     };
     let restarts = container.restart_count;
     if let Some(since) = ended_at(container) {
-        let due = after(since, backoff(restarts));
+        let pause = match run_before(container) {
+            Some(run) if run >= RUN_FORGIVEN => SignedDuration::ZERO,
+            _ => backoff(restarts),
+        };
+        let due = after(since, pause);
         return if due <= status.now() {
             begin(pod, behaviour, status, restarts.saturating_add(1))
         } else {
@@ -225,6 +244,10 @@ fn after(time: Timestamp, duration: SignedDuration) -> Timestamp {
     time.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
+pub(crate) fn has_ended(pod: &Pod) -> bool {
+    matches!(phase(pod), "Succeeded" | "Failed")
+}
+
 pub(crate) fn phase(pod: &Pod) -> &str {
     let status = pod.status.as_ref();
     status
@@ -276,6 +299,13 @@ fn ended_at(container: &ContainerStatus) -> Option<Timestamp> {
     let last = container.last_state.as_ref()?.terminated.as_ref()?;
     let finished = last.finished_at.as_ref().map(|time| time.0);
     finished.filter(|_| waits)
+}
+
+/// How long a container ran the last time.
+fn run_before(container: &ContainerStatus) -> Option<SignedDuration> {
+    let last = container.last_state.as_ref()?.terminated.as_ref()?;
+    let (started, finished) = (last.started_at.as_ref()?, last.finished_at.as_ref()?);
+    Some(finished.0.duration_since(started.0))
 }
 
 fn waiting_reason(pod: &Pod) -> Option<&str> {

@@ -1,7 +1,7 @@
 //! A pod's status as a kubelet writes it, in the patches that lead there.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 use serde_json::{Value, json};
 
 use super::{Place, condition};
@@ -93,11 +93,24 @@ impl<'a> Status<'a> {
         })
     }
 
+    /// Containers that had ended and will not start again.
+    pub(super) fn stays_ended(&self) -> Value {
+        let last = self.last_end()["terminated"].take();
+        let mut patch = self.ended(if last["exitCode"] == 0 { 0 } else { 1 });
+        let containers = patch["status"]["containerStatuses"].as_array_mut();
+        for container in containers.into_iter().flatten() {
+            container["state"] = json!({"terminated": last});
+            container["lastState"] = json!({});
+        }
+        patch
+    }
+
     /// The pod has ended for a reason of the node's.
-    pub(super) fn failed_for(&self, reason: &str, code: i32) -> Value {
+    pub(super) fn failed_for(&self, reason: &str, message: &str, code: i32) -> Value {
         let mut patch = self.ended(code);
         patch["status"]["phase"] = json!("Failed");
         patch["status"]["reason"] = json!(reason);
+        patch["status"]["message"] = json!(message);
         patch
     }
 
@@ -153,6 +166,14 @@ impl<'a> Status<'a> {
                 self.condition("Ready", state.is_ready, state.reason),
             ],
         });
+        if condition(self.pod, "PodScheduled").is_none() {
+            // Who bound it did not say so.
+            let scheduled = self.condition("PodScheduled", true, None);
+            let conditions = status["conditions"].as_array_mut();
+            conditions
+                .into_iter()
+                .for_each(|all| all.push(scheduled.clone()));
+        }
         if let Some(generation) = self.pod.metadata.generation {
             status["observedGeneration"] = json!(generation);
         }
@@ -190,16 +211,42 @@ impl<'a> Status<'a> {
         status
     }
 
-    /// A container that runs before the others: it has ended, or stays beside them.
+    /// A container that runs before the others: it has ended, or stays beside them until the pod ends. What becomes of the others
+    /// meanwhile is nothing to it.
     fn first(&self, container: &Container, state: &State) -> Value {
         let stays = container.restart_policy.as_deref() == Some("Always");
-        let mut status = self.container(container, state);
-        if !stays {
-            status["state"] = json!({"terminated": self.end(0)});
-            status["ready"] = json!(true);
-            status["started"] = json!(false);
+        let ends = !stays || matches!(state.phase, "Succeeded" | "Failed");
+        let before = self.first_before(&container.name);
+        let same = before
+            .and_then(|before| before.state.as_ref())
+            .filter(|state| {
+                if ends {
+                    state.terminated.is_some()
+                } else {
+                    state.running.is_some()
+                }
+            });
+        if let (Some(before), Some(_)) = (before, same) {
+            return json!(before);
         }
+        let mut status = self.container(container, state);
+        status["containerID"] = json!(self.container_id(container, 0));
+        status["restartCount"] = json!(0);
+        status["lastState"] = json!({});
+        status["ready"] = json!(!stays || !ends);
+        status["started"] = json!(!ends);
+        status["state"] = if ends {
+            let started = before.and_then(super::running_since);
+            json!({"terminated": self.end_of(started, 0)})
+        } else {
+            json!({"running": {"startedAt": text(self.now())}})
+        };
         status
+    }
+
+    fn first_before(&self, name: &str) -> Option<&ContainerStatus> {
+        let statuses = self.pod.status.as_ref()?.init_container_statuses.as_ref()?;
+        statuses.iter().find(|status| status.name == name)
     }
 
     fn container_id(&self, container: &Container, restarts: i32) -> String {
@@ -210,6 +257,10 @@ impl<'a> Status<'a> {
     /// How the containers end now.
     fn end(&self, code: i32) -> Value {
         let started = super::first_container(self.pod).and_then(super::running_since);
+        self.end_of(started, code)
+    }
+
+    fn end_of(&self, started: Option<Timestamp>, code: i32) -> Value {
         json!({
             "exitCode": code,
             "reason": if code == 0 { "Completed" } else { "Error" },

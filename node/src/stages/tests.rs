@@ -200,6 +200,44 @@ fn what_fails_starts_again_later_and_later() {
 }
 
 #[test]
+fn what_ran_for_long_starts_again_at_once() {
+    let annotations = annotated(&[("run-seconds", "600"), ("exit-code", "1")]);
+    let mut world = World::new(annotations, json!({"restartPolicy": "Always"}));
+    for round in 0..5 {
+        assert_eq!(world.at(600 * round), Some(600 * (round + 1)), "{round}");
+        assert_eq!(world.container()["restartCount"], round);
+    }
+}
+
+#[test]
+fn what_waits_to_start_again_when_it_is_deleted_has_failed() {
+    let annotations = annotated(&[("run-seconds", "1"), ("exit-code", "3")]);
+    let mut world = World::new(annotations, json!({"restartPolicy": "OnFailure"}));
+    world.at(0);
+    world.at(1);
+    assert_eq!(world.at(2), Some(12));
+    world.now = Timestamp::from_second(START + 5).unwrap();
+    world.delete(30);
+    world.settle();
+    assert_eq!((world.phase(), world.pod["gone"] == true), ("Failed", true));
+    let end = &world.container()["state"]["terminated"];
+    assert_eq!(end["exitCode"], 3);
+    assert_eq!(end["finishedAt"], "2027-01-15T08:00:02Z");
+}
+
+#[test]
+fn what_was_to_end_by_itself_has_failed_when_it_is_stopped_before() {
+    let annotations = annotated(&[("run-seconds", "600")]);
+    let mut world = World::new(annotations, json!({"restartPolicy": "Never"}));
+    world.settle();
+    world.delete(30);
+    world.settle();
+    assert_eq!(world.phase(), "Failed");
+    let end = &world.container()["state"]["terminated"];
+    assert_eq!(end["exitCode"], TERMINATED);
+}
+
+#[test]
 fn a_deleted_pod_stops_and_goes() {
     let mut world = World::new(annotated(&[("stop-seconds", "3")]), json!({}));
     world.settle();
@@ -269,6 +307,7 @@ fn a_deadline_ends_a_pod() {
         (world.phase(), &world.pod["status"]["reason"]),
         ("Failed", &json!("DeadlineExceeded"))
     );
+    assert_eq!(world.pod["status"]["message"], OVERDUE);
 }
 
 #[test]
@@ -302,6 +341,37 @@ fn init_containers_have_run_and_sidecars_stay() {
     let statuses = &world.pod["status"]["initContainerStatuses"];
     assert_eq!(statuses[0]["state"]["terminated"]["reason"], "Completed");
     assert!(statuses[1]["state"]["running"].is_object());
+}
+
+#[test]
+fn init_containers_and_sidecars_do_not_start_again_with_the_others() {
+    let first = json!([{"name": "once"}, {"name": "beside", "restartPolicy": "Always"}]);
+    let annotations = annotated(&[("run-seconds", "4"), ("exit-code", "1")]);
+    let mut world = World::new(annotations, json!({"initContainers": first}));
+    let statuses = |world: &World| world.pod["status"]["initContainerStatuses"].clone();
+    world.settle();
+    let before = statuses(&world);
+    world.at(4);
+    world.at(8);
+    assert_eq!(world.container()["restartCount"], 1);
+    assert_eq!(statuses(&world), before);
+    assert_eq!(before[1]["ready"], true);
+    world.delete(30);
+    world.settle();
+    let after = statuses(&world);
+    assert_eq!(after[0], before[0]);
+    let end = &after[1]["state"]["terminated"];
+    assert_eq!(end["exitCode"], 0);
+    assert_eq!(end["startedAt"], "2027-01-15T08:00:00Z");
+    assert_eq!(end["finishedAt"], "2027-01-15T08:00:08Z");
+}
+
+#[test]
+fn a_pod_that_nobody_said_was_bound_is_said_to_be() {
+    let mut world = World::new(json!({}), json!({}));
+    world.pod["status"]["conditions"] = json!([]);
+    world.settle();
+    assert_eq!(world.condition("PodScheduled"), "True");
 }
 
 #[test]
