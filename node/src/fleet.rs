@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use parking_lot::Mutex;
 
 use crate::register;
+use crate::stages::has_ended;
 
 /// The first address of pods whose nodes have no range.
 const FIRST_POD: Ipv4Addr = Ipv4Addr::new(10, 128, 0, 0);
@@ -103,8 +104,12 @@ impl Fleet {
         self.pods.lock().remove(name);
     }
 
-    /// The address of a pod on a node: the one it has, or a free one.
-    pub(crate) fn pod_address(&self, node: &Node, number: usize, pod: &Pod) -> Ipv4Addr {
+    /// The address of a pod on a node: the one it has, or a free one; none for a pod that has ended or has its node's.
+    pub(crate) fn pod_address(&self, node: &Node, number: usize, pod: &Pod) -> Option<Ipv4Addr> {
+        let shares = |pod: &Pod| pod.spec.as_ref()?.host_network;
+        if has_ended(pod) || shares(pod) == Some(true) {
+            return None;
+        }
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
         let status = pod.status.as_ref();
         let known = status
@@ -116,7 +121,7 @@ impl Fleet {
         let mut pods = self.pods.lock();
         let name = node.metadata.name.clone().unwrap_or_default();
         let slot = pods.entry(name).or_default().of(uid, known, range.count);
-        Ipv4Addr::from(range.first + slot)
+        Some(Ipv4Addr::from(range.first + slot))
     }
 
     pub(crate) fn forget_pod(&self, node: &str, uid: &str) {
@@ -187,13 +192,36 @@ mod tests {
     fn pods_keep_their_addresses_and_get_those_of_pods_that_are_gone() {
         let fleet = Fleet::new(Store::default(), 0);
         let node = node(&json!({}));
-        let address = |uid, told| fleet.pod_address(&node, 2, &pod(uid, told)).to_string();
+        let address = |uid, told| shown(fleet.pod_address(&node, 2, &pod(uid, told)));
         assert_eq!(address("a", None), "10.128.8.1");
         assert_eq!(address("b", Some("10.128.8.7")), "10.128.8.7");
         assert_eq!(address("c", Some("10.128.8.7")), "10.128.8.2");
         assert_eq!(address("a", None), "10.128.8.1");
         fleet.forget_pod("n", "a");
         assert_eq!(address("d", None), "10.128.8.1");
+    }
+
+    #[test]
+    fn pods_that_have_ended_or_are_in_the_hosts_network_take_no_address() {
+        let fleet = Fleet::new(Store::default(), 0);
+        let node = node(&json!({}));
+        for status in ["Succeeded", "Failed"] {
+            let pod = json!({
+                "metadata": {"uid": status}, "status": {"phase": status, "podIP": "10.128.8.1"},
+            });
+            let pod = serde_json::from_value(pod).unwrap();
+            assert_eq!(fleet.pod_address(&node, 2, &pod), None);
+        }
+        let host =
+            json!({"metadata": {"uid": "h"}, "spec": {"containers": [], "hostNetwork": true}});
+        let host = serde_json::from_value(host).unwrap();
+        assert_eq!(fleet.pod_address(&node, 2, &host), None);
+        let next = fleet.pod_address(&node, 2, &pod("a", None));
+        assert_eq!(shown(next), "10.128.8.1");
+    }
+
+    fn shown(address: Option<Ipv4Addr>) -> String {
+        address.unwrap().to_string()
     }
 
     fn node(spec: &serde_json::Value) -> Node {
@@ -220,7 +248,7 @@ mod tests {
         ] {
             let fleet = Fleet::new(Store::default(), 0);
             let node = node(&spec);
-            let address = |uid| fleet.pod_address(&node, 1, &pod(uid, None)).to_string();
+            let address = |uid| shown(fleet.pod_address(&node, 1, &pod(uid, None)));
             assert_eq!(
                 (address("a").as_str(), address("b").as_str()),
                 (first, second)
@@ -229,7 +257,7 @@ mod tests {
         let fleet = Fleet::new(Store::default(), 0);
         let late = node(&json!({"podCIDR": "10.244.3.0/24"}));
         let before = pod("a", Some("10.128.4.1"));
-        let address = |pod: &Pod| fleet.pod_address(&late, 1, pod).to_string();
+        let address = |pod: &Pod| shown(fleet.pod_address(&late, 1, pod));
         assert_eq!(
             address(&before),
             "10.244.3.1",

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::agenda::Agenda;
 use crate::fleet::Fleet;
 use crate::register;
-use crate::stages::{Place, Step, step};
+use crate::stages::{Place, Step, has_ended, step};
 
 /// Most writes under way at a time.
 const WRITES_MAX: usize = 512;
@@ -64,10 +64,12 @@ impl Pods {
 
     fn pod_changed(&self, change: &Change<Pod>) {
         let pod = change.object();
-        if let Change::Deleted(pod) = change {
+        let is_gone = matches!(change, Change::Deleted(_));
+        if is_gone || has_ended(pod) {
             let uid = pod.metadata.uid.as_deref().unwrap_or_default();
             self.fleet.forget_pod(node_name(pod), uid);
-        } else if self.fleet.node(node_name(pod)).is_some() {
+        }
+        if !is_gone && self.fleet.node(node_name(pod)).is_some() {
             self.agenda.add(Key::of(&**pod), Instant::now());
         }
     }
@@ -101,8 +103,9 @@ impl Pods {
         self.pods.by_index(BY_NODE, node)
     }
 
-    /// Does what is due, for as long as it is not dropped.
+    /// Does what is due, for as long as it is not dropped. Begins when all pods are known.
     pub(crate) async fn run(self: Arc<Pods>) {
+        self.keep_addresses();
         loop {
             let due = self.agenda.due(WRITES_MAX).await;
             let deeds: Vec<Deed> = due.iter().filter_map(|key| self.decide(key)).collect();
@@ -126,6 +129,17 @@ impl Pods {
         }
     }
 
+    /// Takes the addresses that pods have, before another pod is given one.
+    fn keep_addresses(&self) {
+        for pod in self.pods.all() {
+            let has_address = pod.status.iter().any(|status| status.pod_ip.is_some());
+            if let Some(node) = self.fleet.node(node_name(&pod)).filter(|_| has_address) {
+                let number = self.fleet.number(&node);
+                self.fleet.pod_address(&node, number, &pod);
+            }
+        }
+    }
+
     fn decide(&self, key: &Key) -> Option<Deed> {
         let pod = self.pods.get(key)?;
         let node = self.fleet.node(node_name(&pod))?;
@@ -134,10 +148,10 @@ impl Pods {
         }
         let number = self.fleet.number(&node);
         let node_address = register::address(number).to_string();
-        let pod_address = self.fleet.pod_address(&node, number, &pod).to_string();
+        let pod_address = self.fleet.pod_address(&node, number, &pod);
         let place = Place {
             node_address: &node_address,
-            pod_address: &pod_address,
+            pod_address: &pod_address.map_or_else(|| node_address.clone(), |own| own.to_string()),
             now: Timestamp::now(),
         };
         let (write, events) = match step(&pod, &place) {

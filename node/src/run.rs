@@ -72,12 +72,22 @@ fn start(client: &Client, tasks: &Tasks, options: Arc<Options>) -> Result<()> {
     }
     let (registering, first) = (client.clone(), options.clone());
     let client = client.clone();
+    let known = informers.clone();
     tasks.spawn_until_stopped("heartbeats", OnFailure::Stop, async move {
-        heartbeats::register(&registering, &first).await;
-        tracing::info!(nodes = first.nodes, "nodes are registered");
-        informers.synced().await;
-        heartbeats::beat(client, options, fleet).await;
+        let register = async {
+            heartbeats::register(&registering, &first).await;
+            tracing::info!(nodes = first.nodes, "nodes are registered");
+        };
+        // Nodes that are there do not wait for one that cannot be made.
+        let beat = async {
+            informers.synced().await;
+            heartbeats::beat(client, options, fleet).await;
+        };
+        tokio::join!(register, beat);
     });
-    tasks.spawn_until_stopped("pods", OnFailure::Stop, pods.run());
+    tasks.spawn_until_stopped("pods", OnFailure::Stop, async move {
+        known.synced().await;
+        pods.run().await;
+    });
     Ok(())
 }
