@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use objects::crd::{self, Names, Version};
+use objects::crd::{self, Names};
 use objects::status::{Reason, Status};
 use objects::{Value, meta};
 use tokio::time::Instant;
@@ -13,7 +13,7 @@ use crate::cache::{Cache, Scope};
 use crate::clock;
 use crate::conversion::Conversion;
 use crate::registry::{DeleteOptions, ListOptions, Registry, Request, WriteOptions};
-use crate::served::{Custom, Origin, Served};
+use crate::served::{Custom, Declared, Origin, Served};
 use crate::webhook::Caller;
 
 /// Pause before definitions are looked at again that could not be seen to, or that wait for objects with finalizers.
@@ -262,15 +262,17 @@ fn state(definition: &Value) -> Value {
 fn served(definition: &Value, webhooks: &Arc<Caller>) -> Vec<Arc<Served>> {
     let storage_version = crd::storage_version(definition);
     let conversion = Conversion::of(definition, webhooks).map(Arc::new);
-    let versions = meta::list(definition, &["spec", "versions"]);
+    let declarations = meta::list(definition, &["spec", "versions"]);
+    let versions: Arc<[Declared]> = declarations.iter().map(Declared::new).collect();
     versions
         .iter()
-        .filter(|version| version["served"] == true)
-        .map(|declaration| {
-            let version = Version::new(declaration);
+        .filter(|declared| declared.is_served())
+        .map(|declared| {
+            let version = declared.version().clone();
             let resource = crd::resource(definition, &version);
             let custom = Custom {
                 version,
+                versions: versions.clone(),
                 storage_version: storage_version.to_owned(),
                 is_only_version: versions.len() == 1,
                 conversion: conversion.clone(),

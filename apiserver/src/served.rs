@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use objects::Value;
 use objects::catalog::{Catalog, Resource, Subresource};
 use objects::crd::Version;
 use objects::patch::apply;
 use objects::schema::{At, NodeId};
 use objects::status::{Reason, Status};
+use objects::{Value, meta};
 use tokio::sync::watch;
 
 use crate::conversion::Conversion;
@@ -42,7 +42,9 @@ pub enum Origin {
 /// What a CRD says of one of its versions.
 #[derive(Debug)]
 pub struct Custom {
-    pub version: Version,
+    pub version: Arc<Version>,
+    /// All versions of the definition, this one and those that are not served among them.
+    pub versions: Arc<[Declared]>,
     /// The version that is stored.
     pub storage_version: String,
     /// Whether no object can be of another version.
@@ -51,6 +53,59 @@ pub struct Custom {
     pub conversion: Option<Arc<Conversion>>,
     /// Whether the definition is going: its objects are deleted, so none are made.
     pub is_terminating: bool,
+}
+
+/// A version of a definition, read when it is first needed: of those that are not served only the owners of fields may still speak.
+#[derive(Debug)]
+pub struct Declared {
+    declaration: Value,
+    version: OnceLock<Arc<Version>>,
+}
+
+impl Declared {
+    #[must_use]
+    pub fn new(declaration: &Value) -> Declared {
+        Declared {
+            declaration: declaration.clone(),
+            version: OnceLock::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        meta::text(&self.declaration, &["name"])
+    }
+
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        self.declaration["served"] == true
+    }
+
+    /// The dotted path of the replicas in its objects, if they have a scale.
+    #[must_use]
+    pub fn replicas_path(&self) -> Option<&str> {
+        let path = ["subresources", "scale", "specReplicasPath"];
+        let path = meta::text(&self.declaration, &path);
+        path.strip_prefix('.').filter(|path| !path.is_empty())
+    }
+
+    #[must_use]
+    pub fn version(&self) -> &Arc<Version> {
+        self.version
+            .get_or_init(|| Arc::new(Version::new(&self.declaration)))
+    }
+}
+
+impl Custom {
+    /// A version of the definition, served or not.
+    #[must_use]
+    pub fn version_named(&self, name: &str) -> Option<&Version> {
+        let declared = self
+            .versions
+            .iter()
+            .find(|version| version.name() == name)?;
+        Some(declared.version())
+    }
 }
 
 impl Served {

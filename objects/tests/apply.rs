@@ -4,7 +4,7 @@ use std::path::Path;
 
 use objects::catalog::{Catalog, Resource, split_api_version};
 use objects::patch::apply::{
-    Context, Ignored, Set, Versions, apply, empty, is_same_but_times, path_text, update,
+    Context, Ignored, InVersion, Set, Versions, apply, empty, is_same_but_times, path_text, update,
 };
 use objects::schema::{At, Schema};
 use objects::{Value, meta};
@@ -12,6 +12,7 @@ use serde_json::json;
 
 mod scaled;
 mod types;
+mod versions;
 
 #[test]
 fn sets_are_written_with_the_fields_in_upstreams_order() {
@@ -61,14 +62,14 @@ impl<'a> Kind<'a> {
 
 impl Versions for Kind<'_> {
     /// The versions of the stories' kinds differ in nothing but their types.
-    fn convert(&self, object: &Value, api_version: &str) -> Option<(Value, At<'_>)> {
-        let served = self
-            .versions
-            .iter()
-            .find(|(version, _)| *version == api_version)?;
+    fn convert(&self, object: &Value, api_version: &str) -> InVersion<(Value, At<'_>)> {
+        let mut versions = self.versions.iter();
+        let Some((_, at)) = versions.find(|(version, _)| *version == api_version) else {
+            return InVersion::Absent;
+        };
         let mut object = object.clone();
         object["apiVersion"] = Value::from(api_version);
-        Some((object, served.1))
+        InVersion::Known((object, *at))
     }
 }
 

@@ -1,14 +1,17 @@
 //! Who manages which fields of an object: kept with every write, and what server-side apply decides by.
 
-use objects::catalog::{Catalog, split_api_version};
+use objects::catalog::{Catalog, api_version, split_api_version};
 use objects::convert;
-use objects::patch::apply::{self, Context, Element, FieldPath, Ignored, Versions, scale};
+use objects::patch::apply::{
+    self, Context, Element, FieldPath, Ignored, InVersion, Versions, scale,
+};
 use objects::schema::At;
 use objects::status::Status;
 use objects::{Value, meta};
 
 use super::{Request, WriteOptions};
 use crate::clock;
+use crate::served::{Custom, Origin, Served};
 
 /// The versions of a built-in kind.
 struct BuiltIn<'a> {
@@ -16,19 +19,49 @@ struct BuiltIn<'a> {
 }
 
 impl Versions for BuiltIn<'_> {
-    fn convert(&self, object: &Value, api_version: &str) -> Option<(Value, At<'_>)> {
+    fn convert(&self, object: &Value, api_version: &str) -> InVersion<(Value, At<'_>)> {
         let (group, version) = split_api_version(api_version);
-        let at = Catalog::builtin().kind(group, version, self.kind)?;
-        Some((convert::convert(object.clone(), api_version), at))
+        match Catalog::builtin().kind(group, version, self.kind) {
+            Some(at) => InVersion::Known((convert::convert(object.clone(), api_version), at)),
+            None => InVersion::Absent,
+        }
     }
 }
 
-/// A kind whose other versions are not known here: only what was written in the version of the request is kept.
-struct OneVersion;
+/// The versions of a kind that a definition brings. As upstream has it, those that are not served any more are versions still.
+struct Defined<'a> {
+    group: &'a str,
+    custom: &'a Custom,
+}
 
-impl Versions for OneVersion {
-    fn convert(&self, _: &Value, _: &str) -> Option<(Value, At<'_>)> {
-        None
+impl Versions for Defined<'_> {
+    fn convert(&self, object: &Value, api_version: &str) -> InVersion<(Value, At<'_>)> {
+        let (group, name) = split_api_version(api_version);
+        let version = self.custom.version_named(name);
+        let Some(version) = version.filter(|_| group == self.group) else {
+            return InVersion::Absent;
+        };
+        // A webhook is not asked in the middle of a merge.
+        if self.custom.conversion.is_some() {
+            return InVersion::Untold;
+        }
+        let mut object = object.clone();
+        object["apiVersion"] = Value::from(api_version);
+        InVersion::Known((object, version.schema.at(version.whole)))
+    }
+}
+
+/// The versions of a resource's kind.
+fn versions(served: &Served) -> Box<dyn Versions + '_> {
+    let resource = &served.resource;
+    match &served.origin {
+        Origin::Custom(custom) => Box::new(Defined {
+            group: &resource.group,
+            custom,
+        }),
+        Origin::Builtin | Origin::Measured(_) => Box::new(BuiltIn {
+            kind: &resource.kind,
+        }),
     }
 }
 
@@ -36,9 +69,7 @@ impl Versions for OneVersion {
 fn with_context<T>(request: &Request, run: impl FnOnce(&Context<'_>) -> T) -> T {
     let served = &request.served;
     let resource = &served.resource;
-    let built_in = BuiltIn {
-        kind: &resource.kind,
-    };
+    let versions = versions(served);
     let context = Context {
         at: served.at(),
         built_in: !served.is_custom(),
@@ -47,11 +78,7 @@ fn with_context<T>(request: &Request, run: impl FnOnce(&Context<'_>) -> T) -> T 
         subresource: &request.subresource,
         ignored: &Ignored::of(resource, &request.subresource),
         empty: served.empty(),
-        versions: if served.is_custom() {
-            &OneVersion
-        } else {
-            &built_in
-        },
+        versions: &*versions,
         now: &clock::now(),
     };
     run(&context)
@@ -98,23 +125,40 @@ pub(super) fn applied(
 /// The ownership of an object's replicas, seen from its scale.
 pub(super) struct Replicas<'a> {
     request: &'a Request,
-    path: FieldPath,
+    /// Where the versions of the object's kind have the replicas.
+    paths: Vec<(String, Option<FieldPath>)>,
 }
 
 impl<'a> Replicas<'a> {
     pub(super) fn of(request: &'a Request) -> Replicas<'a> {
-        let path = ["spec", "replicas"].map(|name| Element::Field(name.into()));
-        Replicas {
-            request,
-            path: path.into_iter().collect(),
-        }
+        let served = &request.served;
+        let path = |path: &str| path.split('.').map(Element::field).collect::<FieldPath>();
+        let paths = match &served.origin {
+            Origin::Custom(custom) => {
+                let versions = custom.versions.iter().map(|version| {
+                    let api_version = api_version(&served.resource.group, version.name());
+                    (api_version, version.replicas_path().map(path))
+                });
+                versions.collect()
+            }
+            Origin::Builtin | Origin::Measured(_) => {
+                vec![(served.resource.api_version(), Some(path("spec.replicas")))]
+            }
+        };
+        Replicas { request, paths }
+    }
+
+    fn paths(&self) -> Vec<(&str, Option<FieldPath>)> {
+        let paths = self.paths.iter();
+        paths
+            .map(|(version, path)| (version.as_str(), path.clone()))
+            .collect()
     }
 
     /// What the scale of an object says of who owns its replicas.
     pub(super) fn of_scale(&self, object: &Value) -> Result<Vec<Value>, Status> {
-        let version = self.request.served.resource.api_version();
         let owners = meta::list(object, &["metadata", "managedFields"]);
-        scale::to_scale(owners, &[(&version, Some(self.path.clone()))]).map_err(Status::internal)
+        scale::to_scale(owners, &self.paths()).map_err(Status::internal)
     }
 
     /// Writes into an object what its written scale says of who owns the replicas.
@@ -124,7 +168,7 @@ impl<'a> Replicas<'a> {
             meta::list(object, &["metadata", "managedFields"]),
             meta::list(scale, &["metadata", "managedFields"]),
             &version,
-            &[(&version, Some(self.path.clone()))],
+            &self.paths(),
         )
         .map_err(Status::internal)?;
         let metadata = meta::metadata_mut(object);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use proto::api::{
-    DeleteRequest, EventType, GetRequest, ListRequest, Target, UpdateRequest, WatchRequest,
+    ApplyRequest, DeleteRequest, EventType, GetRequest, ListRequest, Target, UpdateRequest,
+    WatchRequest, WriteOptions,
 };
 use serde_json::{Value, json};
 
@@ -40,20 +41,27 @@ fn definitions(name: &str) -> Target {
 impl World {
     /// Serves a kind of two versions, which a script converts.
     async fn define(&mut self, script: &str) {
-        let version = |name: &str, field: &str| {
-            let number = json!({"type": "integer"});
-            let spec = json!({"type": "object", "properties": {field: number}});
+        let client = self.hook.config(script);
+        let webhook = json!({"conversionReviewVersions": ["v1"], "clientConfig": client});
+        let conversion = json!({"strategy": "Webhook", "webhook": webhook});
+        self.define_with(conversion, [&["one"], &["two"]]).await;
+    }
+
+    /// Serves a kind of two versions with these fields.
+    async fn define_with(&mut self, conversion: Value, fields: [&[&str]; 2]) {
+        let version = |name: &str, fields: &[&str]| {
+            let number = |name: &&str| ((*name).to_owned(), json!({"type": "integer"}));
+            let properties: Value = fields.iter().map(number).collect();
+            let spec = json!({"type": "object", "properties": properties});
             let schema = json!({"type": "object", "properties": {"spec": spec}});
             json!({"name": name, "served": true, "storage": name == "v1", "schema": {"openAPIV3Schema": schema}})
         };
-        let client = self.hook.config(script);
-        let webhook = json!({"conversionReviewVersions": ["v1"], "clientConfig": client});
         let definition = json!({
             "metadata": {"name": "things.wh.test"},
             "spec": {
                 "group": "wh.test", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"},
-                "versions": [version("v1", "one"), version("v2", "two")],
-                "conversion": {"strategy": "Webhook", "webhook": webhook},
+                "versions": [version("v1", fields[0]), version("v2", fields[1])],
+                "conversion": conversion,
             },
         });
         let delete = DeleteRequest {
@@ -96,6 +104,20 @@ impl World {
             );
         }
         Ok(objects)
+    }
+
+    /// Applies a spec to the first thing, in the second version.
+    async fn apply(&mut self, spec: Value) -> Outcome {
+        let apply = ApplyRequest {
+            target: Some(things("v2", "first")),
+            configuration: thing("v2", "first", spec).to_string().into(),
+            options: Some(WriteOptions {
+                field_manager: "applier".to_owned(),
+                ..WriteOptions::default()
+            }),
+            force: false,
+        };
+        outcome(self.client.apply(apply).await)
     }
 
     async fn get(&mut self, target: Target) -> Result<Value, tonic::Status> {
@@ -199,6 +221,44 @@ async fn the_watches_of_a_kind_end_when_its_definition_changes() {
 
 fn told_of(outcome: Outcome) -> String {
     outcome.unwrap_err()["message"].as_str().unwrap().to_owned()
+}
+
+/// The versions in which an object's managers own fields, and what they own of its spec.
+fn owned(object: &Value) -> Vec<(&str, String)> {
+    let managers = object["metadata"]["managedFields"].as_array().unwrap();
+    let owned = managers.iter().map(|entry| {
+        let version = entry["apiVersion"].as_str().unwrap();
+        (version, entry["fieldsV1"]["f:spec"].to_string())
+    });
+    owned.collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_wrote_a_field_in_another_version_owns_it_still_when_the_object_is_applied() {
+    let mut world = World::start().await;
+    let fields: &[&str] = &["one", "two"];
+    let by_name = json!({"strategy": "None"});
+    world.define_with(by_name, [fields, fields]).await;
+    let refused = told_of(world.apply(json!({"one": 2})).await);
+    assert!(
+        refused.ends_with("using wh.test/v1: .spec.one"),
+        "{refused}"
+    );
+    let writer = ("wh.test/v1", r#"{".":{},"f:one":{}}"#.to_owned());
+    let made = tree(&world.apply(json!({"two": 2})).await.unwrap());
+    assert_eq!(made["spec"], json!({"one": 1, "two": 2}));
+    let applier = ("wh.test/v2", r#"{"f:two":{}}"#.to_owned());
+    assert_eq!(owned(&made), [applier, writer.clone()]);
+    let made = tree(&world.apply(json!({})).await.unwrap());
+    assert_eq!(made["spec"], json!({"one": 1}));
+    assert!(owned(&made).contains(&writer), "{made}");
+
+    // What a webhook would make of the object is not asked, and nobody loses anything by that.
+    world.define("convert").await;
+    let made = tree(&world.apply(json!({"two": 2})).await.unwrap());
+    let applier = ("wh.test/v2", r#"{"f:two":{}}"#.to_owned());
+    assert_eq!(owned(&made), [applier, writer]);
+    world.cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

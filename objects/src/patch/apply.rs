@@ -59,10 +59,40 @@ static UNOWNED: LazyLock<Set> = LazyLock::new(|| {
     ])
 });
 
+/// What there is of an object in another version of its kind.
+#[derive(Debug, Clone, Copy)]
+pub enum InVersion<T> {
+    Known(T),
+    /// The kind has the version, but what the object is in it cannot be told here. Who owns fields in it keeps them all, conflicts
+    /// with nobody, and is taken to own what has the same path in the version of the write.
+    Untold,
+    /// The kind has no such version, or no more. Who owns fields in it is forgotten.
+    Absent,
+}
+
+impl<T> InVersion<T> {
+    /// The same of something made from it.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> InVersion<U> {
+        match self {
+            InVersion::Known(known) => InVersion::Known(make(known)),
+            InVersion::Untold => InVersion::Untold,
+            InVersion::Absent => InVersion::Absent,
+        }
+    }
+
+    /// What is known, if it is.
+    pub fn known(self) -> Option<T> {
+        match self {
+            InVersion::Known(known) => Some(known),
+            InVersion::Untold | InVersion::Absent => None,
+        }
+    }
+}
+
 /// The versions of a kind. Ownership is written in the version of the write.
 pub trait Versions {
-    /// The object in another version, and that version's type; none for a version that is not served, whose owners are forgotten.
-    fn convert(&self, object: &Value, api_version: &str) -> Option<(Value, At<'_>)>;
+    /// The object in another version, and that version's type. It may hold fields that the type does not know.
+    fn convert(&self, object: &Value, api_version: &str) -> InVersion<(Value, At<'_>)>;
 }
 
 /// The versions of a kind that has one alone.
@@ -70,8 +100,8 @@ pub trait Versions {
 pub struct OnlyVersion;
 
 impl Versions for OnlyVersion {
-    fn convert(&self, _: &Value, _: &str) -> Option<(Value, At<'_>)> {
-        None
+    fn convert(&self, _: &Value, _: &str) -> InVersion<(Value, At<'_>)> {
+        InVersion::Absent
     }
 }
 
@@ -99,6 +129,17 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     fn place(&self) -> Place<'a> {
         Place::root(self.at, self.built_in)
+    }
+
+    /// The root of the object in another version. One of a CRD that differs by its name alone has the fields of all versions, and
+    /// none may come or go because a version on the way does not know it.
+    fn place_elsewhere(&self, at: At<'a>) -> Place<'a> {
+        let place = Place::root(at, self.built_in);
+        if self.built_in {
+            place
+        } else {
+            place.with_unknown_fields()
+        }
     }
 
     fn filter(&self, set: Set) -> Set {

@@ -90,6 +90,14 @@ impl<'a> Place<'a> {
         Place { kind, ..DEDUCED }
     }
 
+    /// The place with fields that its type does not know, which are taken for what they look like.
+    pub(super) fn with_unknown_fields(self) -> Place<'a> {
+        Place {
+            preserve: true,
+            ..self
+        }
+    }
+
     fn at(self) -> Option<At<'a>> {
         match self.kind {
             Kind::CustomRoot(at) | Kind::Typed(at) => Some(at),

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::Context;
 use super::compare::{Comparison, compare};
 use super::conflict::Conflicts;
 use super::element::same_values;
@@ -13,6 +12,7 @@ use super::merge::merge;
 use super::place::Place;
 use super::remove::remove;
 use super::set::Set;
+use super::{Context, InVersion};
 use crate::Value;
 
 /// An object and the place of its type.
@@ -45,15 +45,15 @@ impl<'a> Typed<'a> {
         }
     }
 
-    /// The object in another version; none if the version is not served.
-    fn convert(&self, context: &Context<'a>, api_version: &str) -> Option<Typed<'a>> {
+    /// The object in another version.
+    fn convert(&self, context: &Context<'a>, api_version: &str) -> InVersion<Typed<'a>> {
         if self.object.get("apiVersion").and_then(Value::as_str) == Some(api_version) {
-            return Some(self.clone());
+            return InVersion::Known(self.clone());
         }
-        let (object, at) = context.versions.convert(&self.object, api_version)?;
-        Some(Typed {
+        let converted = context.versions.convert(&self.object, api_version);
+        converted.map(|(object, at)| Typed {
             object: Cow::Owned(object),
-            place: Place::root(at, context.built_in),
+            place: context.place_elsewhere(at),
         })
     }
 
@@ -167,23 +167,22 @@ impl Change<'_> {
         mut managers: Managers,
         but: Option<&Manager>,
     ) -> (Conflicts, Managers) {
-        let mut others: BTreeMap<String, Option<Comparison>> = BTreeMap::new();
+        let mut others: BTreeMap<String, InVersion<Comparison>> = BTreeMap::new();
         let mut conflicts = Conflicts::default();
         managers.0.retain(|manager, owned| {
             if Some(manager) == but {
                 return true;
             }
             let comparison = if owned.api_version == context.api_version {
-                Some(&self.comparison)
+                &self.comparison
             } else {
-                if !others.contains_key(&owned.api_version) {
-                    let comparison = self.in_version(context, &owned.api_version);
-                    others.insert(owned.api_version.clone(), comparison);
+                let version = &owned.api_version;
+                let in_version = || self.in_version(context, version);
+                match others.entry(version.clone()).or_insert_with(in_version) {
+                    InVersion::Known(comparison) => comparison,
+                    InVersion::Untold => return true,
+                    InVersion::Absent => return false,
                 }
-                others.get(&owned.api_version).and_then(Option::as_ref)
-            };
-            let Some(comparison) = comparison else {
-                return false;
             };
             let changed = owned
                 .set
@@ -200,28 +199,36 @@ impl Change<'_> {
         (conflicts, managers)
     }
 
-    fn in_version(&self, context: &Context<'_>, api_version: &str) -> Option<Comparison> {
-        let old = context.versions.convert(&self.old.object, api_version)?;
-        let new = context.versions.convert(&self.new.object, api_version)?;
-        let place = Place::root(old.1, context.built_in);
-        Some(context.filtered(compare(&old.0, &new.0, place)))
+    fn in_version(&self, context: &Context<'_>, api_version: &str) -> InVersion<Comparison> {
+        let convert = |typed: &Typed<'_>| context.versions.convert(&typed.object, api_version);
+        match (convert(&self.old), convert(&self.new)) {
+            (InVersion::Known((old, at)), InVersion::Known((new, _))) => {
+                let place = context.place_elsewhere(at);
+                InVersion::Known(context.filtered(compare(&old, &new, place)))
+            }
+            (InVersion::Absent, _) | (_, InVersion::Absent) => InVersion::Absent,
+            _ => InVersion::Untold,
+        }
     }
 }
 
 /// The managers' sets as the types are now, which may take in one piece what they did not before.
 fn under_todays_types(context: &Context<'_>, live: &Value, mut managers: Managers) -> Managers {
-    let mut places: BTreeMap<String, Option<Place<'_>>> = BTreeMap::new();
-    places.insert(context.api_version.to_owned(), Some(context.place()));
+    let mut places: BTreeMap<String, InVersion<Place<'_>>> = BTreeMap::new();
+    places.insert(
+        context.api_version.to_owned(),
+        InVersion::Known(context.place()),
+    );
     managers.0.retain(|_, owned| {
-        if !places.contains_key(&owned.api_version) {
-            let place = context
-                .versions
-                .convert(live, &owned.api_version)
-                .map(|(_, at)| Place::root(at, context.built_in));
-            places.insert(owned.api_version.clone(), place);
-        }
-        let Some(place) = places.get(&owned.api_version).copied().flatten() else {
-            return false;
+        let version = &owned.api_version;
+        let in_version = || {
+            let converted = context.versions.convert(live, version);
+            converted.map(|(_, at)| context.place_elsewhere(at))
+        };
+        let place = match *places.entry(version.clone()).or_insert_with(in_version) {
+            InVersion::Known(place) => place,
+            InVersion::Untold => return true,
+            InVersion::Absent => return false,
         };
         if let Some(set) = in_pieces(&owned.set, place) {
             owned.set = set;
@@ -246,13 +253,13 @@ fn prune<'a>(
     if kept || last.set.is_empty() {
         return merged;
     }
-    let Some(merged_then) = merged.convert(context, &last.api_version) else {
+    let Some(merged_then) = merged.convert(context, &last.api_version).known() else {
         return merged;
     };
     let last_named = merged_then.named(&last.set);
     let pruned = merged_then.without(&last_named);
     let pruned = add_back_owned(context, &merged_then, pruned, last, managers);
-    let Some(pruned) = pruned.convert(context, &last.api_version) else {
+    let Some(pruned) = pruned.convert(context, &last.api_version).known() else {
         return merged;
     };
     // Only what the manager itself had applied may go.
@@ -263,6 +270,7 @@ fn prune<'a>(
     let pruned = merged_then.without(&gone);
     pruned
         .convert(context, context.api_version)
+        .known()
         .unwrap_or(merged)
 }
 
@@ -286,11 +294,15 @@ fn add_back_owned<'a>(
     let mut merged = merged.clone();
     let mut pruned = pruned;
     for (version, owned) in first.chain(by_version) {
-        let (Some(merged_then), Some(pruned_then)) = (
+        let converted = (
             merged.convert(context, version),
             pruned.convert(context, version),
-        ) else {
-            continue;
+        );
+        let (merged_then, pruned_then) = match converted {
+            (InVersion::Known(merged), InVersion::Known(pruned)) => (merged, pruned),
+            (InVersion::Absent, _) | (_, InVersion::Absent) => continue,
+            // What is owned there by the same path stays: of two mistakes that is the one that takes nothing from anybody.
+            _ => (merged.clone(), pruned),
         };
         let kept = pruned_then
             .named(&pruned_then.set())
