@@ -48,6 +48,8 @@ pub struct Failure {
     pub message: String,
     /// Time after which it is worth to try again.
     pub retry_after: Option<Duration>,
+    /// Whether the server says that a write was certainly not done, as when admission refused it or could not judge it.
+    pub not_done: bool,
     status: Bytes,
 }
 
@@ -59,6 +61,7 @@ impl Failure {
             message: failure.message,
             retry_after: (failure.retry_after_seconds > 0)
                 .then(|| Duration::from_secs(failure.retry_after_seconds.into())),
+            not_done: failure.not_done,
             status: failure.status,
         }
     }
@@ -70,6 +73,7 @@ impl Failure {
             reason: "RequestEntityTooLarge".to_owned(),
             message: format!("{bytes} bytes are more than {bytes_max}"),
             retry_after: None,
+            not_done: true,
             status: Bytes::new(),
         }
     }
@@ -83,6 +87,7 @@ impl Failure {
                 reason: String::new(),
                 message: error.to_string(),
                 retry_after: None,
+                not_done: !error.outcome_unknown(),
                 status: Bytes::new(),
             },
         }
@@ -158,10 +163,10 @@ impl Failure {
         causes.is_some_and(|causes| causes.iter().any(|cause| cause["reason"] == reason))
     }
 
-    /// Whether a write may have been done all the same: the server failed in the middle of it.
+    /// Whether a write may have been done all the same: the server failed, and does not say that this was before it wrote.
     #[must_use]
     pub fn outcome_unknown(&self) -> bool {
-        self.code >= 500 || self.code == 0
+        !self.not_done && (self.code >= 500 || self.code == 0)
     }
 }
 
@@ -281,6 +286,7 @@ mod tests {
             reason: "NotFound".to_owned(),
             message: String::new(),
             retry_after: None,
+            not_done: false,
             status: Bytes::from_static(status.as_bytes()),
         };
         let object = of(r#"{"details":{"name":"a","group":"ex.io","kind":"foos"}}"#);
@@ -291,6 +297,24 @@ mod tests {
                 kind.is_not_found() && !kind.is_object_not_found(),
                 "{status}"
             );
+        }
+    }
+
+    #[test]
+    fn a_server_that_failed_before_it_wrote_leaves_nothing_open() {
+        for (code, not_done, unknown) in [
+            (500, false, true),
+            (500, true, false),
+            (503, true, false),
+            (422, false, false),
+        ] {
+            let failure = Failure::of(api::Failure {
+                code,
+                not_done,
+                ..api::Failure::default()
+            });
+            assert_eq!(failure.outcome_unknown(), unknown, "{code} {not_done}");
+            assert_eq!(Error::from(failure).outcome_unknown(), unknown);
         }
     }
 

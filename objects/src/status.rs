@@ -94,6 +94,9 @@ pub struct Status {
     pub retry_after_seconds: u32,
     /// `metadata.continue` of an expired list that may go on inconsistently.
     pub continuation: String,
+    /// Whether a write was certainly not done, whatever the code says: it was refused before anything was written. No part of what
+    /// REST tells.
+    pub not_done: bool,
 }
 
 /// `pods`, or `deployments.apps`: how messages name a resource.
@@ -121,7 +124,15 @@ impl Status {
             causes: Vec::new(),
             retry_after_seconds: 0,
             continuation: String::new(),
+            not_done: false,
         }
+    }
+
+    /// Says that what failed was certainly not done.
+    #[must_use]
+    pub fn before_any_write(mut self) -> Status {
+        self.not_done = true;
+        self
     }
 
     /// The reason on the wire; empty for none.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::TryFutureExt;
 use futures::future::BoxFuture;
 use objects::Value;
 use objects::status::Status;
@@ -338,6 +339,45 @@ impl Chain {
         Ok(())
     }
 
+    /// All that may change an object, a second time where webhooks ask for it.
+    async fn mutate_all(
+        &self,
+        review: &Review<'_>,
+        object: &mut Option<Value>,
+    ) -> Result<(), Status> {
+        let mut rounds = Rounds::default();
+        self.mutate_once(review, object, &mut rounds).await?;
+        if rounds.begin_second() {
+            self.mutate_once(review, object, &mut rounds).await?;
+        }
+        match object {
+            Some(object) if changes_objects(review) => self.check_escalation(review, object),
+            _ => Ok(()),
+        }
+    }
+
+    /// All that judge an object.
+    async fn validate_all(
+        &self,
+        review: &Review<'_>,
+        object: Option<&Value>,
+    ) -> Result<(), Status> {
+        for plugin in &self.plugins {
+            match (plugin, object) {
+                (Plugin::ValidatingAdmissionPolicy, _) => {
+                    let judged = self.validating.validate(&self.parts, review, object);
+                    judged.await?;
+                }
+                (Plugin::ValidatingAdmissionWebhook, _) => {
+                    self.webhooks.validate(&self.parts, review, object).await?;
+                }
+                (_, Some(object)) => self.validate_by(*plugin, review, object).await?,
+                (_, None) => {}
+            }
+        }
+        Ok(())
+    }
+
     async fn validate_by(
         &self,
         plugin: Plugin,
@@ -395,17 +435,8 @@ impl Admission for Chain {
         review: &'a Review<'a>,
         object: &'a mut Option<Value>,
     ) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(async move {
-            let mut rounds = Rounds::default();
-            self.mutate_once(review, object, &mut rounds).await?;
-            if rounds.begin_second() {
-                self.mutate_once(review, object, &mut rounds).await?;
-            }
-            match object {
-                Some(object) if changes_objects(review) => self.check_escalation(review, object),
-                _ => Ok(()),
-            }
-        })
+        let mutate = self.mutate_all(review, object);
+        Box::pin(mutate.map_err(Status::before_any_write))
     }
 
     fn validate<'a>(
@@ -413,22 +444,8 @@ impl Admission for Chain {
         review: &'a Review<'a>,
         object: Option<&'a Value>,
     ) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(async move {
-            for plugin in &self.plugins {
-                match (plugin, object) {
-                    (Plugin::ValidatingAdmissionPolicy, _) => {
-                        let judged = self.validating.validate(&self.parts, review, object);
-                        judged.await?;
-                    }
-                    (Plugin::ValidatingAdmissionWebhook, _) => {
-                        self.webhooks.validate(&self.parts, review, object).await?;
-                    }
-                    (_, Some(object)) => self.validate_by(*plugin, review, object).await?,
-                    (_, None) => {}
-                }
-            }
-            Ok(())
-        })
+        let validate = self.validate_all(review, object);
+        Box::pin(validate.map_err(Status::before_any_write))
     }
 }
 

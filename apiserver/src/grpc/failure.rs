@@ -40,6 +40,7 @@ impl From<Failed> for Failure {
             reason: status.reason_name(),
             status: Bytes::from(status.to_value().to_string()),
             retry_after_seconds: status.retry_after_seconds,
+            not_done: status.not_done,
             message: status.message,
             warnings,
         }

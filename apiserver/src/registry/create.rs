@@ -137,7 +137,7 @@ impl Registry {
             .await?;
         if let Err(refused) = self.judge_new(&review, request, &object).await {
             self.release(&claims).await;
-            return Err(refused);
+            return Err(refused.before_any_write());
         }
         let made = self
             .store_new(request, object, options.dry_run, made_up)

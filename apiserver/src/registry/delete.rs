@@ -141,7 +141,11 @@ impl Registry {
                 Ok(_) => gone.push(object),
                 // Somebody else deleted it, which is what was wanted.
                 Err(status) if status.reason == objects::status::Reason::NotFound => {}
-                Err(status) => return Err(status),
+                // One of several says nothing of those before it.
+                Err(status) => {
+                    let not_done = status.not_done && gone.is_empty();
+                    return Err(Status { not_done, ..status });
+                }
             }
         }
         Ok((gone, revision))

@@ -187,7 +187,7 @@ impl Registry {
         let shown = Self::shown(served, &current.value).await?;
         let old = shown.as_ref();
         let options = change.options;
-        let mut new = (change.patch)(old)?;
+        let mut new = (change.patch)(old).map_err(Status::before_any_write)?;
         check_identity(request, &mut new, old)?;
         rules::apply_defaults(served, &mut new);
         let attributes = request.attributes("update");
@@ -216,7 +216,7 @@ impl Registry {
             .await?;
         if let Err(refused) = self.judge_change(&review, request, &current, &new).await {
             self.release(&claims).await;
-            return Err(refused);
+            return Err(refused.before_any_write());
         }
         let changed = self
             .store_change(request, options.dry_run, &current, new)

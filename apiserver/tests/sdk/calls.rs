@@ -283,6 +283,52 @@ async fn a_namespace_is_emptied_and_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_that_cannot_be_asked_leaves_no_doubt_about_a_write() {
+    let cluster = Cluster::start(1).await;
+    let client = cluster.client();
+    let configurations = Resource {
+        group: "admissionregistration.k8s.io".to_owned(),
+        version: "v1".to_owned(),
+        plural: "validatingwebhookconfigurations".to_owned(),
+        namespaced: false,
+    };
+    let webhook = json!({
+        "name": "a.b.test", "clientConfig": {"url": "https://127.0.0.1:1/x"}, "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["configmaps"]}],
+    });
+    let configuration = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "w"}, "webhooks": [webhook],
+    });
+    client.create(&config_map("a", "1")).await.unwrap();
+    let dynamic = client.dynamic(configurations);
+    let name = Key::new("", "w");
+    dynamic.create(&name, &configuration).await.unwrap();
+    // A list is as fresh as what was acknowledged before, and so is what admission reads.
+    dynamic.list(&Query::default()).await.unwrap();
+
+    let refused = client.create(&config_map("b", "1")).await.unwrap_err();
+    assert_eq!(refused.failure().unwrap().code, 500, "{refused}");
+    assert!(!refused.outcome_unknown(), "{refused}");
+    let merge = Patch::Merge(json!({"data": {"a": "2"}}));
+    let written = client
+        .batch(vec![
+            Write::create(&config_map("c", "1")),
+            Write::patch::<ConfigMap>(&key("a"), merge),
+            Write::delete::<ConfigMap>(&key("a"), DeleteOptions::default()),
+        ])
+        .await
+        .unwrap();
+    assert_eq!(written.len(), 3);
+    for outcome in written {
+        let failure = outcome.unwrap_err();
+        assert!(failure.code == 500 && !failure.outcome_unknown());
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_go_to_the_next_server_if_that_does_no_harm() {
     let cluster = Cluster::start(2).await;
     let client = cluster.client();
