@@ -221,7 +221,10 @@ fn check_remembered(
     for index in 0..ports.len() {
         let (client, peer) = ports[index];
         if !is_free(peer) {
-            bail!("port {peer} is in use, and the cluster was made with it");
+            bail!(
+                "port {peer} is in use, and the cluster was made with it: end the process that has it, or \
+                 start another cluster with another --data-dir"
+            );
         }
         if !is_free(client) {
             let taken = ports
