@@ -47,14 +47,20 @@ impl World {
         self.define_with(conversion, [&["one"], &["two"]]).await;
     }
 
-    /// Serves a kind of two versions with these fields.
+    /// Serves a kind of two versions with these fields, the first of which is the number of replicas.
     async fn define_with(&mut self, conversion: Value, fields: [&[&str]; 2]) {
         let version = |name: &str, fields: &[&str]| {
             let number = |name: &&str| ((*name).to_owned(), json!({"type": "integer"}));
             let properties: Value = fields.iter().map(number).collect();
             let spec = json!({"type": "object", "properties": properties});
             let schema = json!({"type": "object", "properties": {"spec": spec}});
-            json!({"name": name, "served": true, "storage": name == "v1", "schema": {"openAPIV3Schema": schema}})
+            let replicas = format!(".spec.{}", fields[0]);
+            let scale =
+                json!({"specReplicasPath": replicas, "statusReplicasPath": ".status.replicas"});
+            json!({
+                "name": name, "served": true, "storage": name == "v1", "schema": {"openAPIV3Schema": schema},
+                "subresources": {"scale": scale},
+            })
         };
         let definition = json!({
             "metadata": {"name": "things.wh.test"},
@@ -258,6 +264,53 @@ async fn who_wrote_a_field_in_another_version_owns_it_still_when_the_object_is_a
     let made = tree(&world.apply(json!({"two": 2})).await.unwrap());
     let applier = ("wh.test/v2", r#"{"f:two":{}}"#.to_owned());
     assert_eq!(owned(&made), [applier, writer]);
+    world.cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sets_the_scale_owns_the_replicas_where_the_version_has_them() {
+    let mut world = World::start().await;
+    let fields: &[&str] = &["one", "two"];
+    let by_name = json!({"strategy": "None"});
+    world.define_with(by_name, [fields, fields]).await;
+    world.apply(json!({"two": 2})).await.unwrap();
+    let scale = Target {
+        subresource: "scale".to_owned(),
+        ..things("v2", "first")
+    };
+    let mut read = world.get(scale.clone()).await.unwrap();
+    assert_eq!(read["spec"]["replicas"], 1);
+    let owner = |scale: &Value| {
+        let owners = scale["metadata"]["managedFields"].as_array().unwrap();
+        assert_eq!(owners.len(), 1, "{scale}");
+        assert_eq!(owners[0]["apiVersion"], "autoscaling/v1");
+        owners[0]["manager"].clone()
+    };
+    let writer = owner(&read);
+    read["spec"]["replicas"] = json!(5);
+    let update = UpdateRequest {
+        target: Some(scale),
+        object: read.to_string().into(),
+        options: Some(WriteOptions {
+            field_manager: "scaler".to_owned(),
+            ..WriteOptions::default()
+        }),
+    };
+    let scaled = tree(&outcome(world.client.update(update).await).unwrap());
+    assert_eq!(owner(&scaled), "scaler");
+    assert_ne!(writer, "scaler");
+    let object = world.get(things("v1", "first")).await.unwrap();
+    assert_eq!(object["spec"], json!({"one": 5, "two": 2}));
+    let spec = |fields: &str| ("wh.test/v2", fields.to_owned());
+    let owned = owned(&object);
+    assert!(owned.contains(&spec(r#"{"f:one":{}}"#)), "{owned:?}");
+    assert!(owned.contains(&spec(r#"{"f:two":{}}"#)), "{owned:?}");
+    assert!(
+        !owned
+            .iter()
+            .any(|(version, fields)| *version == "wh.test/v1" && fields.contains("f:one")),
+        "{owned:?}"
+    );
     world.cluster.stop().await;
 }
 
