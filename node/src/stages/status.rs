@@ -77,32 +77,25 @@ impl<'a> Status<'a> {
 
     /// Containers that have ended, and the pod with them.
     pub(super) fn ended(&self, code: i32) -> Value {
-        let phase = if code == 0 { "Succeeded" } else { "Failed" };
-        self.patch(&State {
-            phase,
-            state: json!({"terminated": self.end(code)}),
-            last_state: self.last_end(),
-            restarts: self.restarts(),
-            is_running: false,
-            is_ready: false,
-            reason: Some(if code == 0 {
-                "PodCompleted"
-            } else {
-                "PodFailed"
-            }),
-        })
+        self.ended_so(self.end(code), self.last_end())
     }
 
     /// Containers that had ended and will not start again.
     pub(super) fn stays_ended(&self) -> Value {
-        let last = self.last_end()["terminated"].take();
-        let mut patch = self.ended(if last["exitCode"] == 0 { 0 } else { 1 });
-        let containers = patch["status"]["containerStatuses"].as_array_mut();
-        for container in containers.into_iter().flatten() {
-            container["state"] = json!({"terminated": last});
-            container["lastState"] = json!({});
-        }
-        patch
+        self.ended_so(self.last_end()["terminated"].take(), json!({}))
+    }
+
+    fn ended_so(&self, end: Value, last_state: Value) -> Value {
+        let is_well = end["exitCode"] == 0;
+        self.patch(&State {
+            phase: if is_well { "Succeeded" } else { "Failed" },
+            state: json!({"terminated": end}),
+            last_state,
+            restarts: self.restarts(),
+            is_running: false,
+            is_ready: false,
+            reason: Some(if is_well { "PodCompleted" } else { "PodFailed" }),
+        })
     }
 
     /// The pod has ended for a reason of the node's.
@@ -153,27 +146,24 @@ impl<'a> Status<'a> {
             .iter()
             .map(|container| self.container(container, state))
             .collect();
+        let mut conditions = vec![
+            self.condition("PodReadyToStartContainers", !has_ended, None),
+            self.condition("Initialized", true, completed),
+            self.condition("ContainersReady", state.is_ready, state.reason),
+            self.condition("Ready", state.is_ready, state.reason),
+        ];
+        if condition(self.pod, "PodScheduled").is_none() {
+            // Who bound it did not say so.
+            conditions.push(self.condition("PodScheduled", true, None));
+        }
         let mut status = json!({
             "phase": state.phase,
             "hostIP": self.place.node_address,
             "hostIPs": [{"ip": self.place.node_address}],
             "startTime": text(started),
             "containerStatuses": statuses,
-            "conditions": [
-                self.condition("PodReadyToStartContainers", !has_ended, None),
-                self.condition("Initialized", true, completed),
-                self.condition("ContainersReady", state.is_ready, state.reason),
-                self.condition("Ready", state.is_ready, state.reason),
-            ],
+            "conditions": conditions,
         });
-        if condition(self.pod, "PodScheduled").is_none() {
-            // Who bound it did not say so.
-            let scheduled = self.condition("PodScheduled", true, None);
-            let conditions = status["conditions"].as_array_mut();
-            conditions
-                .into_iter()
-                .for_each(|all| all.push(scheduled.clone()));
-        }
         if let Some(generation) = self.pod.metadata.generation {
             status["observedGeneration"] = json!(generation);
         }
