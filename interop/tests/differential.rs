@@ -13,26 +13,23 @@ const CANCELLED_WATCHES: i64 = 100;
 /// The harness itself: what it reports between two equal servers would be its own fault.
 #[tokio::test(flavor = "multi_thread")]
 async fn etcd_answers_as_etcd_does() -> Result<()> {
-    let etcd = Target::etcd()?;
-    let pair = Pair {
-        left: etcd.clone(),
-        right: etcd,
-        right_members: 1,
-    };
     let plan = Plan::from_environment(REQUESTS_TO_TWO_ETCDS)?;
-    run(&pair, plan).await
+    run(&two_etcds()?, plan).await
 }
 
 /// The harness itself: it lets both sides finish before it compares.
 #[tokio::test(flavor = "multi_thread")]
 async fn watches_of_two_etcds_catch_up_before_they_are_cancelled() -> Result<()> {
+    cancel_what_catches_up(&two_etcds()?, CANCELLED_WATCHES).await
+}
+
+fn two_etcds() -> Result<Pair> {
     let etcd = Target::etcd()?;
-    let pair = Pair {
+    Ok(Pair {
         left: etcd.clone(),
         right: etcd,
         right_members: 1,
-    };
-    cancel_what_catches_up(&pair, CANCELLED_WATCHES).await
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
