@@ -36,17 +36,42 @@ pub fn raise(total: &mut Amounts, least: &Amounts) {
     }
 }
 
-/// What a whole pod needs in `requests` or `limits`: its containers together, or an init container and the sidecars before it
-/// if that is more. The pod's own words for CPU and memory come before those of its containers.
+/// Whether a resource can be asked for by a pod as a whole.
+#[must_use]
+pub fn is_of_pods(name: &str) -> bool {
+    matches!(name, "cpu" | "memory") || is_huge_pages(name)
+}
+
+/// Whether a resource is memory in pages of one size, of which a node gives no more than it has.
+#[must_use]
+pub fn is_huge_pages(name: &str) -> bool {
+    name.starts_with("hugepages-")
+}
+
+/// What a whole pod needs in `requests` or `limits`: what its containers need, and instead of that its own words for CPU and memory.
+/// Its own words for huge pages are left out, as limit ranges do not look at them; quotas do.
 #[must_use]
 pub fn pod_total(pod: &Value, part: &str) -> Amounts {
+    let spec = pod.get("spec").unwrap_or(&Value::Null);
+    let mut total = containers_total(spec, part);
+    for (name, amount) in at(pod, &["spec", "resources", part]) {
+        if matches!(name.as_str(), "cpu" | "memory") {
+            total.insert(name, amount);
+        }
+    }
+    total
+}
+
+/// What the containers of a pod's spec need: all of them together, or an init container and the sidecars before it if that is more.
+#[must_use]
+pub fn containers_total(spec: &Value, part: &str) -> Amounts {
     let of = |container: &Value| at(container, &["resources", part]);
     let mut total = Amounts::new();
-    for container in meta::list(pod, &["spec", "containers"]) {
+    for container in meta::list(spec, &["containers"]) {
         add(&mut total, &of(container));
     }
     let (mut sidecars, mut starting) = (Amounts::new(), Amounts::new());
-    for container in meta::list(pod, &["spec", "initContainers"]) {
+    for container in meta::list(spec, &["initContainers"]) {
         let own = of(container);
         if container["restartPolicy"] == "Always" {
             add(&mut total, &own);
@@ -59,11 +84,6 @@ pub fn pod_total(pod: &Value, part: &str) -> Amounts {
         }
     }
     raise(&mut total, &starting);
-    for (name, amount) in at(pod, &["spec", "resources", part]) {
-        if matches!(name.as_str(), "cpu" | "memory") {
-            total.insert(name, amount);
-        }
-    }
     total
 }
 

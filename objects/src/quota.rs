@@ -23,7 +23,6 @@ const PLAIN: [&str; 7] = [
 ];
 /// What pods ask for under names that quotas know without a prefix.
 const COMPUTED: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
-const HUGE_PAGES: &str = "hugepages-";
 const OF_CLASS: &str = ".storageclass.storage.k8s.io/";
 const CLAIMS: &str = "persistentvolumeclaims";
 const STORAGE: &str = "requests.storage";
@@ -63,7 +62,7 @@ pub fn counts(group: &str, plural: &str, name: &str) -> bool {
 }
 
 fn counts_pods(name: &str) -> bool {
-    if COMPUTED.contains(&name) || name.starts_with(HUGE_PAGES) {
+    if COMPUTED.contains(&name) || amounts::is_huge_pages(name) {
         return true;
     }
     if let Some(limited) = name.strip_prefix("limits.") {
@@ -71,7 +70,7 @@ fn counts_pods(name: &str) -> bool {
     }
     let is_foreign = name.contains('/') && !name.contains("kubernetes.io/");
     name.strip_prefix("requests.").is_some_and(|requested| {
-        is_foreign || COMPUTED.contains(&requested) || requested.starts_with(HUGE_PAGES)
+        is_foreign || COMPUTED.contains(&requested) || amounts::is_huge_pages(requested)
     })
 }
 
@@ -115,16 +114,16 @@ pub fn is_over(pod: &Value, now_seconds: i64) -> bool {
 
 fn add_pod(usage: &mut Amounts, pod: &Value) {
     let overhead = amounts::at(pod, &["spec", "overhead"]);
-    let mut requests = pod_total(pod, "requests");
+    let mut requests = of_pod(pod, "requests");
     add(&mut requests, &overhead);
-    let mut limits = pod_total(pod, "limits");
+    let mut limits = of_pod(pod, "limits");
     for (name, amount) in &mut limits {
         if let Some(more) = overhead.get(name).filter(|_| !amount.is_zero()) {
             *amount = amount.add(more);
         }
     }
     for (name, amount) in requests {
-        if COMPUTED.contains(&name.as_str()) || name.starts_with(HUGE_PAGES) {
+        if COMPUTED.contains(&name.as_str()) || amounts::is_huge_pages(&name) {
             usage.insert(name.clone(), amount.clone());
         }
         usage.insert(format!("requests.{name}"), amount);
@@ -132,6 +131,15 @@ fn add_pod(usage: &mut Amounts, pod: &Value) {
     for (name, amount) in limits {
         usage.insert(format!("limits.{name}"), amount);
     }
+}
+
+/// What a pod needs, with the huge pages that it has as a whole.
+fn of_pod(pod: &Value, part: &str) -> Amounts {
+    let mut total = pod_total(pod, part);
+    let mut pages = amounts::at(pod, &["spec", "resources", part]);
+    pages.retain(|name, _| amounts::is_huge_pages(name));
+    total.append(&mut pages);
+    total
 }
 
 fn add_service(usage: &mut Amounts, service: &Value) {

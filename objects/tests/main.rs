@@ -13,6 +13,7 @@ mod golden;
 mod jsonpath;
 mod openapi;
 mod patches;
+mod pod_resources;
 mod tables;
 mod validation;
 mod validation_kinds;

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::HUGE_PAGES;
-use crate::{Value, meta};
+use crate::{Value, amounts, meta};
 
 /// The names that containers have to say something about once a quota limits them.
 const SAID: [&str; 6] = [
@@ -45,9 +44,9 @@ pub fn unsaid<'a>(pod: &Value, limited: impl Iterator<Item = &'a str>) -> Option
 fn speaks_for_all(pod: &Value) -> bool {
     ["requests", "limits"].iter().any(|part| {
         let own = meta::map(pod, &["spec", "resources", part]);
-        own.into_iter().flatten().any(|(name, _)| {
-            matches!(name.as_str(), "cpu" | "memory") || name.starts_with(HUGE_PAGES)
-        })
+        own.into_iter()
+            .flatten()
+            .any(|(name, _)| amounts::is_of_pods(name))
     })
 }
 
