@@ -7,6 +7,7 @@ use crate::{Map, Value, meta};
 
 mod image;
 mod volumes;
+mod whole;
 
 pub(super) const DEFAULTS: &[Defaults] = &[
     Defaults {
@@ -44,6 +45,7 @@ fn pod(object: &mut Value) {
             }
         }
     }
+    whole::apply(spec);
     pod_spec(spec);
 }
 
