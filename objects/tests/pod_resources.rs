@@ -1,6 +1,6 @@
 //! What pods ask for as a whole and by container: how that is filled in, judged, counted and changed in place.
 
-use objects::{Value, defaults, quota, strategy};
+use objects::{Value, defaults, quota, strategy, validate};
 use serde_json::json;
 
 /// A pod with one container, which has these resources, and resources of its own.
@@ -11,6 +11,11 @@ fn pod(container: &Value, own: &Value) -> Value {
     });
     defaults::apply("", "Pod", &mut pod);
     pod
+}
+
+fn faults_of(pod: &Value) -> Vec<String> {
+    let faults = validate::create("", "Pod", pod);
+    faults.iter().map(ToString::to_string).collect()
 }
 
 fn asked(cpu: &str) -> Value {
@@ -70,4 +75,27 @@ fn a_pod_that_limits_itself_asks_for_what_its_containers_do_or_else_for_its_limi
     );
     strategy::prepare_create("", "Pod", &mut limited);
     assert_eq!(limited["status"]["qosClass"], "Guaranteed");
+}
+
+#[test]
+fn the_containers_of_a_pod_ask_for_no_more_than_it_does() {
+    let fits = pod(&asked("1"), &asked("1"));
+    assert_eq!(faults_of(&fits), Vec::<String>::new());
+    let more = pod(&asked("1500m"), &asked("1"));
+    assert_eq!(
+        faults_of(&more),
+        [
+            "spec.resources.requests[cpu]: Invalid value: \"1\": must be greater than or equal to aggregate container requests of 1500m"
+        ]
+    );
+    let pages = |size: &str| json!({"limits": {"cpu": "1", "hugepages-2Mi": size}});
+    let too_many = pod(&pages("8Mi"), &pages("4Mi"));
+    assert_eq!(
+        faults_of(&too_many),
+        [
+            "spec.resources.requests[hugepages-2Mi]: Invalid value: \"4Mi\": must be greater than or equal to aggregate container requests of 8Mi",
+            "spec.resources.limits[hugepages-2Mi]: Invalid value: \"4Mi\": must be greater than or equal to aggregate container limits of 8Mi",
+            "spec.resources.containers[0][hugepages-2Mi].limits: Invalid value: \"8Mi\": must be less than or equal to pod limits of 4Mi",
+        ]
+    );
 }

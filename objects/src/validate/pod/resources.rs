@@ -3,6 +3,7 @@
 use super::{Faults, Spot, spec::Around};
 use crate::{
     Value,
+    amounts::{self, is_huge_pages},
     invalid::Invalid,
     path::Path,
     validate::{amount, names},
@@ -31,12 +32,6 @@ const STANDARD: [&str; 20] = [
     "services.nodeports",
     "services.loadbalancers",
 ];
-const HUGE_PAGES: &str = "hugepages-";
-
-fn is_huge_pages(name: &str) -> bool {
-    name.starts_with(HUGE_PAGES)
-}
-
 /// Whether a resource is one of Kubernetes' own.
 fn is_native(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
@@ -77,8 +72,7 @@ fn container_resource(name: &str, path: &Path, faults: &mut Faults) {
 }
 
 fn pod_resource(name: &str, path: &Path, faults: &mut Faults) {
-    let supported = name == "cpu" || name == "memory" || is_huge_pages(name);
-    if resource_name(name, path, faults) && !supported {
+    if resource_name(name, path, faults) && !amounts::is_of_pods(name) {
         faults.push(Invalid::not_supported(
             path,
             name,
@@ -141,21 +135,39 @@ pub(super) fn of_pod(spec: &Spot<'_>, faults: &mut Faults) {
         claims.forbidden(faults, "claims may not be set for Resources at pod-level");
     }
     check(&resources, pod_resource, &[], faults);
-    for (name, limit) in resources.get("limits").entries() {
-        let most = amount::read(limit.value);
-        for container in spec.get("containers").each() {
-            let of_container = container.get("resources").get("limits");
-            let own = of_container.value.get(name).unwrap_or(&Value::Null);
-            if amount::read(own) > most {
+    at_least_containers(spec, &resources, faults);
+    for (index, container) in spec.get("containers").each().enumerate() {
+        for (name, own) in container.get("resources").get("limits").entries() {
+            let limit = resources.value["limits"].get(name).unwrap_or(&Value::Null);
+            if !limit.is_null() && amount::read(own.value) > amount::read(limit) {
                 let words = format!(
                     "must be less than or equal to pod limits of {}",
-                    shown(limit.value)
+                    shown(limit)
                 );
-                faults.push(Invalid::value(
-                    &of_container.path.key(name),
-                    shown(own),
-                    words,
-                ));
+                // Upstream's path: the container is told of below the pod's resources.
+                let containers = resources.path.child("containers").index(index);
+                let path = containers.key(name).child("limits");
+                faults.push(Invalid::value(&path, shown(own.value), words));
+            }
+        }
+    }
+}
+
+/// Containers together ask for no more than their pod, and have no more huge pages.
+fn at_least_containers(spec: &Spot<'_>, resources: &Spot<'_>, faults: &mut Faults) {
+    for part in ["requests", "limits"] {
+        let own = resources.get(part);
+        for (name, total) in amounts::containers_total(spec.value, part) {
+            let whole = Spot {
+                value: own.value.get(&name).unwrap_or(&Value::Null),
+                path: own.path.key(&name),
+            };
+            let counts = part == "requests" || is_huge_pages(&name);
+            if counts && amount::read(whole.value).is_some_and(|most| total > most) {
+                let words = format!(
+                    "must be greater than or equal to aggregate container {part} of {total}"
+                );
+                faults.push(Invalid::value(&whole.path, shown(whole.value), words));
             }
         }
     }
