@@ -1,6 +1,6 @@
 //! What pods ask for as a whole and by container: how that is filled in, judged, counted and changed in place.
 
-use objects::{Value, defaults, quota, strategy, validate};
+use objects::{Value, defaults, meta, quota, strategy, validate};
 use serde_json::json;
 
 /// A pod with one container, which has these resources, and resources of its own.
@@ -97,5 +97,94 @@ fn the_containers_of_a_pod_ask_for_no_more_than_it_does() {
             "spec.resources.limits[hugepages-2Mi]: Invalid value: \"4Mi\": must be greater than or equal to aggregate container limits of 8Mi",
             "spec.resources.containers[0][hugepages-2Mi].limits: Invalid value: \"8Mi\": must be less than or equal to pod limits of 4Mi",
         ]
+    );
+}
+
+/// A stored pod, and what is told of its resizing to another.
+fn resized(old: &Value, change: impl FnOnce(&mut Value)) -> Vec<String> {
+    let mut old = old.clone();
+    strategy::prepare_create("", "Pod", &mut old);
+    meta::metadata_mut(&mut old).insert("resourceVersion".to_owned(), json!("1"));
+    let mut new = old.clone();
+    change(&mut new);
+    if let Some(status) = new.get("status").filter(|status| status["told"] == true) {
+        old["status"] = status.clone();
+    }
+    defaults::apply("", "Pod", &mut new);
+    strategy::prepare_update("", "Pod", Some("resize"), &mut new, &old);
+    let faults = validate::subresource_update("", "Pod", "resize", &new, &old);
+    faults.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_pod_is_resized_as_a_whole() {
+    let limits = |cpu: &str| json!({"limits": {"cpu": cpu}, "requests": {"cpu": "1"}});
+    let own = pod(&asked("500m"), &limits("1"));
+    let none = Vec::<String>::new();
+    assert_eq!(
+        resized(&own, |pod| pod["spec"]["resources"] = limits("2")),
+        none
+    );
+    assert_eq!(
+        resized(&own, |pod| {
+            pod["spec"]["containers"][0]["resources"] = asked("700m");
+        }),
+        none
+    );
+    assert_eq!(
+        resized(&own, |pod| pod["spec"]["resources"] = asked("1")),
+        ["spec.resources.limits: Forbidden: pod-level resource limits cannot be removed"]
+    );
+    assert_eq!(
+        resized(&own, |pod| {
+            meta::spec_mut(pod)
+                .as_object_mut()
+                .unwrap()
+                .remove("resources");
+        }),
+        ["spec.resources: Forbidden: pod-level resources cannot be removed"]
+    );
+    let pages = json!({"limits": {"cpu": "1", "hugepages-2Mi": "4Mi"}});
+    let own = pod(&asked("500m"), &pages);
+    assert_eq!(
+        resized(&own, |pod| {
+            for part in ["limits", "requests"] {
+                pod["spec"]["resources"][part]["hugepages-2Mi"] = json!("6Mi");
+            }
+        }),
+        ["spec: Forbidden: only cpu and memory resources are mutable at pod-level"]
+    );
+}
+
+#[test]
+fn what_cannot_be_resized_is_refused() {
+    let plain = pod(&asked("1"), &Value::Null);
+    let bigger = |pod: &mut Value| pod["spec"]["containers"][0]["resources"] = asked("2");
+    assert_eq!(resized(&plain, bigger), Vec::<String>::new());
+    assert_eq!(
+        resized(&plain, |pod| {
+            pod["spec"]["containers"][0]["resizePolicy"] =
+                json!([{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]);
+        }),
+        ["spec: Forbidden: only cpu and memory resources are mutable"]
+    );
+    let mut windows = plain.clone();
+    windows["spec"]["os"] = json!({"name": "windows"});
+    assert_eq!(
+        resized(&windows, bigger),
+        ["[]: Forbidden: windows pods cannot be resized"]
+    );
+    let running = |resources: Value| {
+        move |pod: &mut Value| {
+            bigger(pod);
+            let status = json!({"name": "c", "state": {"running": {}}, "resources": resources});
+            pod["status"] =
+                json!({"told": true, "qosClass": "Burstable", "containerStatuses": [status]});
+        }
+    };
+    assert_eq!(resized(&plain, running(json!({}))), Vec::<String>::new());
+    assert_eq!(
+        resized(&plain, running(Value::Null)),
+        ["spec: Forbidden: Pod running on node without support for resize"]
     );
 }

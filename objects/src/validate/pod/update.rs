@@ -273,8 +273,9 @@ pub(super) fn subresource(name: &str, new: &Value, old: &Value, faults: &mut Fau
 
 fn ephemeral(new: &Value, old: &Value, faults: &mut Faults) {
     if meta::annotation(old, MIRROR).is_some() {
+        // Upstream's text of a path with an empty name.
         *faults = vec![Invalid::forbidden(
-            &Path::new(""),
+            &Path::new("[]"),
             "static pods do not support ephemeral containers",
         )];
         return;
