@@ -2,6 +2,7 @@
 
 use crate::Value;
 
+mod amounts;
 mod kinds;
 mod pod;
 mod workloads;

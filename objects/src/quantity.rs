@@ -16,6 +16,9 @@ const SUM_LIMIT: u128 = 10_u128.pow(36);
 /// The smallest unit is a billionth; what is smaller is rounded away from zero.
 const EXPONENT_MIN: i32 = -9;
 
+/// The exponent of thousandths.
+const MILLI: i32 = -3;
+
 /// Digits with which upstream computes in 64 bits, where a canonical text stays as it was written.
 const SHORT_DIGITS_MAX: usize = 18;
 
@@ -69,7 +72,7 @@ impl Quantity {
     /// So many thousandths.
     #[must_use]
     pub fn from_milli(value: i64, format: Format) -> Quantity {
-        Quantity::exact(value.into(), -3, format)
+        Quantity::exact(value.into(), MILLI, format)
     }
 
     #[must_use]
@@ -137,7 +140,7 @@ impl Quantity {
     /// The amount in thousandths, rounded away from zero and kept within 64 bits.
     #[must_use]
     pub fn milli_value(&self) -> i64 {
-        self.scaled(-3)
+        self.scaled(MILLI)
     }
 
     /// The amount, if it is whole and has 64 bits.
@@ -145,6 +148,16 @@ impl Quantity {
     pub fn as_i64(&self) -> Option<i64> {
         let (mantissa, exact) = rescale(self.mantissa, self.exponent, 0)?;
         i64::try_from(mantissa).ok().filter(|_| exact)
+    }
+
+    /// The amount rounded away from zero to thousandths; none if it has nothing finer.
+    #[must_use]
+    pub fn rounded_to_milli(&self) -> Option<Quantity> {
+        if self.exponent >= MILLI {
+            return None;
+        }
+        let (mantissa, _) = rescale(self.mantissa, self.exponent, MILLI)?;
+        Some(Quantity::exact(mantissa, MILLI, self.format))
     }
 
     fn scaled(&self, exponent: i32) -> i64 {

@@ -188,3 +188,32 @@ fn what_cannot_be_resized_is_refused() {
         ["spec: Forbidden: Pod running on node without support for resize"]
     );
 }
+
+#[test]
+fn amounts_are_rounded_up_to_thousandths() {
+    let fine = json!({"limits": {"cpu": "1500u", "memory": "1Gi"}, "requests": {"cpu": "0.0001"}});
+    let pod = pod(&fine, &Value::Null);
+    let expected = json!({"limits": {"cpu": "2m", "memory": "1Gi"}, "requests": {"cpu": "1m", "memory": "1Gi"}});
+    assert_eq!(pod["spec"]["containers"][0]["resources"], expected);
+    for (kind, given, rounded) in [
+        (
+            "ResourceQuota",
+            json!({"spec": {"hard": {"cpu": "1n"}}}),
+            json!({"spec": {"hard": {"cpu": "1m"}}}),
+        ),
+        (
+            "Node",
+            json!({"status": {"capacity": {"cpu": "3999999999n"}}}),
+            json!({"status": {"capacity": {"cpu": "4"}, "allocatable": {"cpu": "4"}}}),
+        ),
+        (
+            "LimitRange",
+            json!({"spec": {"limits": [{"type": "Pod", "max": {"cpu": "1.0001"}}]}}),
+            json!({"spec": {"limits": [{"type": "Pod", "max": {"cpu": "1001m"}}]}}),
+        ),
+    ] {
+        let mut object = given;
+        defaults::apply("", kind, &mut object);
+        assert_eq!(object, rounded, "{kind}");
+    }
+}

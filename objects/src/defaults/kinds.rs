@@ -1,6 +1,6 @@
 //! What the kinds that run nothing fill in: a table of plain values, and code for what follows from other fields.
 
-use super::Defaults;
+use super::{Defaults, amounts};
 use crate::Value;
 
 mod derived;
@@ -44,6 +44,7 @@ pub(super) const DEFAULTS: &[Defaults] = &[
     row!("authentication.k8s.io", "TokenRequest"),
     row!("", "Node"),
     row!("", "LimitRange"),
+    row!("", "ResourceQuota"),
     row!("resource.k8s.io", "ResourceClaim"),
     row!("resource.k8s.io", "ResourceClaimTemplate"),
     row!(
@@ -159,6 +160,7 @@ const DERIVED: &[Derived] = &[
     ("/Namespace", derived::namespace),
     ("/Node", derived::node),
     ("/LimitRange", derived::limit_range),
+    ("/PersistentVolumeClaim", amounts::round_claim),
     ("networking.k8s.io/NetworkPolicy", derived::network_policy),
     ("autoscaling/HorizontalPodAutoscaler", derived::autoscaler),
     ("rbac.authorization.k8s.io/RoleBinding", derived::binding),
@@ -215,6 +217,17 @@ const SHARED: &[Shared] = &[
     ),
 ];
 
+/// Kind, where in it, and the fields there that hold amounts of resources.
+type Amounts = (&'static str, &'static str, &'static [&'static str]);
+
+/// Where a kind has amounts, which are rounded up to thousandths.
+const AMOUNTS: &[Amounts] = &[
+    ("/Node", "status", &["capacity", "allocatable"]),
+    ("/PersistentVolume", "spec", &["capacity"]),
+    ("/ResourceQuota", "spec", &["hard"]),
+    ("/ResourceQuota", "status", &["hard", "used"]),
+];
+
 /// Fills in what the author of an object left out. Kinds without defaults here stay as they are.
 fn fill(kind: &str, object: &mut Value) {
     for Plain(_, path, absent, value) in PLAIN.iter().filter(|row| row.0 == kind) {
@@ -227,6 +240,11 @@ fn fill(kind: &str, object: &mut Value) {
     }
     for (_, derive) in DERIVED.iter().filter(|row| row.0 == kind) {
         derive(object);
+    }
+    for (_, place, fields) in AMOUNTS.iter().filter(|row| row.0 == kind) {
+        if let Some(place) = object.get_mut(place) {
+            amounts::round(place, fields);
+        }
     }
 }
 

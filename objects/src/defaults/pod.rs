@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Defaults, child, items, set, set_number, set_text};
+use super::{Defaults, amounts, child, items, set, set_number, set_text};
 use crate::{Map, Value, meta};
 
 mod image;
@@ -24,6 +24,11 @@ pub(super) const DEFAULTS: &[Defaults] = &[
 
 /// The lists of containers of a pod.
 const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
+const STATUSES: [&str; 3] = [
+    "initContainerStatuses",
+    "containerStatuses",
+    "ephemeralContainerStatuses",
+];
 const PROBES: [&str; 3] = ["livenessProbe", "readinessProbe", "startupProbe"];
 
 fn pod(object: &mut Value) {
@@ -47,6 +52,21 @@ fn pod(object: &mut Value) {
     }
     whole::apply(spec);
     pod_spec(spec);
+    if let Some(status) = child(object, "status") {
+        told(status);
+    }
+}
+
+/// The resources that a node says containers have.
+fn told(status: &mut Value) {
+    amounts::round(status, &["allocatedResources"]);
+    amounts::round_asked(status);
+    for list in STATUSES {
+        for container in items(status, list) {
+            amounts::round(container, &["allocatedResources"]);
+            amounts::round_asked(container);
+        }
+    }
 }
 
 /// What holds for the spec of a pod and of a template.
@@ -57,6 +77,8 @@ fn pod_spec(spec: &mut Value) {
     set(spec, "terminationGracePeriodSeconds", 30);
     set_text(spec, "schedulerName", "default-scheduler");
     service_account(spec);
+    amounts::round(spec, &["overhead"]);
+    amounts::round_asked(spec);
     for volume in items(spec, "volumes") {
         volumes::apply(volume);
     }
@@ -99,6 +121,7 @@ fn container(container: &mut Value) {
     set_text(container, "terminationMessagePath", "/dev/termination-log");
     set_text(container, "terminationMessagePolicy", "File");
     set(container, "resources", json!({}));
+    amounts::round_asked(container);
     for port in items(container, "ports") {
         set_text(port, "protocol", "TCP");
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Defaults, child, items, pod, set, set_text};
+use super::{Defaults, amounts, child, items, pod, set, set_text};
 use crate::{Value, meta};
 
 /// How many old revisions are kept for a rollback.
@@ -90,6 +90,7 @@ fn stateful_set(object: &mut Value) {
         set(meta::spec_mut(claim), "volumeMode", "Filesystem");
         set(claim, "status", json!({}));
         set_text(&mut claim["status"], "phase", "Pending");
+        amounts::round_claim(claim);
     }
 }
 

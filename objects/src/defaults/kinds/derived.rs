@@ -3,11 +3,19 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::json;
 
-use crate::{Map, Value, meta};
+use crate::{Map, Value, defaults::amounts, meta};
 
 /// The annotation that holds the metrics of an autoscaler which v1 has no fields for.
 const METRICS_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const CPU_UTILIZATION_PERCENT: u32 = 80;
+/// The amounts of a limit range.
+const BOUNDS: [&str; 5] = [
+    "max",
+    "min",
+    "default",
+    "defaultRequest",
+    "maxLimitRequestRatio",
+];
 const SESSION_AFFINITY_SECONDS: u32 = 3 * 60 * 60;
 
 fn missing(fields: &Map, field: &str) -> bool {
@@ -144,6 +152,7 @@ pub(super) fn limit_range(object: &mut Value) {
         return;
     };
     for item in items(spec, "limits") {
+        amounts::round(item, &BOUNDS);
         if meta::text(item, &["type"]) != "Container" {
             continue;
         }

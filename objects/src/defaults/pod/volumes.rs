@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{field_reference, image};
 use crate::{
     Value,
-    defaults::{child, items, set, set_text},
+    defaults::{amounts, child, items, set, set_text},
     meta,
 };
 
@@ -62,6 +62,7 @@ pub(super) fn apply(volume: &mut Value) {
     {
         set(claim, "metadata", json!({}));
         set(meta::spec_mut(claim), "volumeMode", "Filesystem");
+        amounts::round_claim(claim);
     }
     if let Some(source) = child(volume, "image") {
         let policy = image::pull_policy(meta::text(source, &["reference"]));
