@@ -6,6 +6,7 @@ pub(crate) mod amount;
 mod kinds;
 pub mod metadata;
 pub mod names;
+mod pages;
 mod pod;
 mod selectors;
 mod spot;
@@ -96,6 +97,7 @@ pub fn create(group: &str, kind: &str, object: &Value) -> Faults {
             metadata::create(object, rules.namespaced, rules.name, &mut faults);
         }
         (rules.create)(object, &mut faults);
+        faults.extend(pages::check(group, kind, object, None));
     }
     faults
 }
@@ -109,6 +111,7 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Faults {
             metadata::create(new, rules.namespaced, rules.name, &mut faults);
         }
         (rules.update)(new, old, &mut faults);
+        faults.extend(pages::check(group, kind, new, Some(old)));
     }
     faults
 }

@@ -217,3 +217,32 @@ fn amounts_are_rounded_up_to_thousandths() {
         assert_eq!(object, rounded, "{kind}");
     }
 }
+
+#[test]
+fn huge_pages_are_asked_for_by_whole_pages() {
+    let pages = |size: &str| json!({"limits": {"cpu": "1", "hugepages-2Mi": size}});
+    let whole = pod(&pages("4Mi"), &Value::Null);
+    assert_eq!(faults_of(&whole), Vec::<String>::new());
+    let uneven = pod(&pages("3Mi"), &Value::Null);
+    let fault = |part: &str| {
+        format!(
+            "spec.containers[0].resources.{part}[hugepages-2Mi]: Invalid value: \"3Mi\": 3Mi is not positive integer multiple of hugepages-2Mi"
+        )
+    };
+    assert_eq!(faults_of(&uneven), [fault("limits"), fault("requests")]);
+
+    let template = |spec: &Value| {
+        json!({"metadata": {"name": "x", "namespace": "default", "resourceVersion": "1"},
+        "template": {"spec": spec}})
+    };
+    let told = |new: &Value, old: &Value| {
+        let (new, old) = (template(&new["spec"]), template(&old["spec"]));
+        let faults = validate::update("", "PodTemplate", &new, &old);
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let of_template = ["limits", "requests"].map(|part| format!("template.{}", fault(part)));
+    assert_eq!(told(&uneven, &whole), of_template);
+    assert_eq!(told(&uneven, &uneven), Vec::<String>::new());
+    let sizeless = json!({"limits": {"cpu": "1", "hugepages-x": "4Mi"}});
+    assert_eq!(faults_of(&pod(&sizeless, &Value::Null)).len(), 2);
+}
