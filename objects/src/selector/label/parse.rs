@@ -165,11 +165,15 @@ impl<'a> Parser<'a> {
                     other => return Err(format!("found '{other}', expected: ',' or ')'")),
                 }
             } else if word == "," {
-                if values.is_empty() || matches!(self.peek(), ")" | ",") {
+                let next = self.peek();
+                if values.is_empty() || matches!(next, ")" | ",") {
                     values.insert("");
                 }
-                if self.peek() == ")" {
-                    break;
+                match next {
+                    ")" => break,
+                    // A third comma, or the end, is not expected behind two.
+                    "," => drop(self.take()),
+                    _ => {}
                 }
             } else {
                 return Err(format!("found '{word}', expected: ',', or identifier"));
