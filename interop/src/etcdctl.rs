@@ -13,6 +13,9 @@ use crate::target::etcdctl;
 /// Time a watch gets to print the lines that are due.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Seconds of a lease that may pass before it is asked what is left of it.
+const LEASE_SECONDS_SPENT_MAX: i64 = 60;
+
 /// Commands about keys, one a line, and `<` before what goes to the standard input. `LEASE` is the lease that was granted
 /// last, `MEMBER` the member that was added last.
 pub const SCRIPT: &str = r#"
@@ -249,6 +252,7 @@ fn normal_words(line: &str) -> String {
         line = line.replace("  ID", " ID");
     }
     let own = ["\"RaftTerm\"", "\"ClusterID\"", "\"MemberID\"", "\"ID\""];
+    let line = without_spent(line);
     if let Some((before, keys)) = line.split_once("attached keys([") {
         // etcd keeps a lease's keys in a hash map.
         let mut keys: Vec<&str> = keys.trim_end_matches("])").split(' ').collect();
@@ -262,6 +266,21 @@ fn normal_words(line: &str) -> String {
             Some((before, _)) => before.to_owned(),
             None => without_log_time(&line),
         },
+    }
+}
+
+/// A lease of which little is spent has all of its time left, for the seconds in between are not the same on every server.
+fn without_spent(line: String) -> String {
+    let between = |before: &str, after: &str| -> Option<i64> {
+        let (_, rest) = line.split_once(before)?;
+        rest.split_once(after)?.0.parse().ok()
+    };
+    let times = between(" TTL(", "s)").zip(between(" remaining(", "s)"));
+    match times {
+        Some((granted, left)) if (0..LEASE_SECONDS_SPENT_MAX).contains(&(granted - left)) => {
+            line.replace(&format!("remaining({left}s)"), "remaining(all)")
+        }
+        _ => line,
     }
 }
 
@@ -307,4 +326,18 @@ fn normal_json(text: &str) -> String {
             Err(_) => line.to_owned(),
         });
     parsed.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_lease_is_the_same_after_a_second_and_not_after_minutes() {
+        let line = |left| format!("lease LEASE granted with TTL(600s), remaining({left}s)");
+        assert_eq!(normal_words(&line(598)), normal_words(&line(600)));
+        assert_ne!(normal_words(&line(601)), normal_words(&line(600)));
+        assert_ne!(normal_words(&line(500)), normal_words(&line(600)));
+        assert_ne!(normal_words(&line(0)), normal_words(&line(600)));
+    }
 }
