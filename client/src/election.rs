@@ -149,7 +149,7 @@ impl Election {
             tracing::warn!(lease = %self.key(), "leads no longer");
             return Err(TermLost(self.key()));
         };
-        self.release(&claims).await;
+        self.release(&mut claims).await;
         Ok(result)
     }
 
@@ -203,6 +203,8 @@ impl Election {
         claims.observe(lease.as_ref(), Instant::now());
         match claims.step(Instant::now(), jiff::Timestamp::now()) {
             None => Ok(false),
+            // Of one's own Lease others have changed something else, and the next attempt may succeed.
+            Some(step) if claims.holds() => self.carry_out(claims, step).await,
             Some(step) => match self.carry_out(claims, step).await {
                 // Somebody else was quicker.
                 Err(error) if error.is_conflict() || error.is_already_exists() => Ok(false),
@@ -250,12 +252,26 @@ impl Election {
     }
 
     /// Gives the lease back. Others wait for its end if that fails.
-    async fn release(&self, claims: &Claims) {
-        let Some((spec, version)) = claims.release(jiff::Timestamp::now()) else {
-            return;
-        };
-        if let Err(error) = self.write(claims, spec, version).await {
+    async fn release(&self, claims: &mut Claims) {
+        if let Err(error) = self.give_back(claims).await {
             tracing::warn!(lease = %self.key(), %error, "the lease is not given back");
+        }
+    }
+
+    async fn give_back(&self, claims: &mut Claims) -> Result<(), Error> {
+        let Some((spec, version)) = claims.release(jiff::Timestamp::now()) else {
+            return Ok(());
+        };
+        match self.write(claims, spec, version).await {
+            Err(error) if error.is_conflict() => {}
+            done => return done.map(drop),
+        }
+        // A renewal that was under way when the work ended may have been written after all.
+        let lease = self.leases.get::<Lease>(&self.key()).await?;
+        claims.observe(Some(&lease), Instant::now());
+        match claims.release(jiff::Timestamp::now()) {
+            None => Ok(()),
+            Some((spec, version)) => self.write(claims, spec, version).await.map(drop),
         }
     }
 

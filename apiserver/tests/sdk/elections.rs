@@ -1,13 +1,18 @@
 //! Elections: one leads, another takes over, and who led before writes nothing more.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use client::{Client, Election, ElectionConfig, Error, Key, Term};
+use client::{Client, Election, ElectionConfig, Error, Key, Patch, Term};
 use k8s_openapi::api::coordination::v1::Lease;
+use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::cluster::{Cluster, until};
 use super::config_map;
+
+/// Renewals of a Lease that another writes to.
+const RENEWALS: usize = 20;
 
 fn election(client: Client, identity: &str, lease_seconds: u64) -> Election {
     let config = ElectionConfig {
@@ -33,7 +38,7 @@ async fn another_leads_when_the_leader_dies_and_the_dead_one_writes_nothing() {
     let mut cluster = Cluster::start(1).await;
     let client = cluster.client();
     let (tell, first) = oneshot::channel::<Term>();
-    let a = election(client.clone(), "a", 3);
+    let a = election(client.clone(), "a", 9);
     let leading = cluster.tasks.spawn(async move {
         let lead = |term| {
             let _ = tell.send(term);
@@ -48,7 +53,7 @@ async fn another_leads_when_the_leader_dies_and_the_dead_one_writes_nothing() {
 
     let (stop, stopped) = oneshot::channel::<()>();
     let (tell, second) = oneshot::channel::<Term>();
-    let b = election(client.clone(), "b", 3);
+    let b = election(client.clone(), "b", 9);
     cluster.tasks.spawn(async move {
         let lead = |term| async move {
             let _ = tell.send(term);
@@ -73,6 +78,37 @@ async fn another_leads_when_the_leader_dies_and_the_dead_one_writes_nothing() {
     })
     .await;
     assert!(second.left().is_none());
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_goes_on_while_others_write_to_its_lease_all_the_time() {
+    let mut cluster = Cluster::start(1).await;
+    let client = cluster.client();
+    let (tell, term) = oneshot::channel::<Term>();
+    let (over, mut ended) = oneshot::channel();
+    let a = election(client.clone(), "a", 30);
+    cluster.tasks.spawn(async move {
+        let lead = |term| {
+            let _ = tell.send(term);
+            std::future::pending::<()>()
+        };
+        let _ = over.send(a.run(lead).await.is_err());
+    });
+    let term = term.await.unwrap();
+    let key = Key::new("kube-system", "e");
+    let mut renewals = BTreeSet::new();
+    for number in 0.. {
+        let text = number.to_string();
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {"number": text}}}));
+        let lease: Lease = client.patch(&key, &patch).await.unwrap();
+        renewals.insert(lease.spec.unwrap().renew_time.unwrap().0);
+        if renewals.len() > RENEWALS {
+            break;
+        }
+        assert!(ended.try_recv().is_err(), "the term is over");
+    }
+    assert!(term.left().is_some());
     cluster.stop().await;
 }
 

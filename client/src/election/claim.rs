@@ -76,6 +76,11 @@ impl Claims {
         (self.is_own(seen) && !seen.is_over(now)).then(|| self.renewed(seen, wall))
     }
 
+    /// Whether the Lease was one's own when it was last seen.
+    pub(super) fn holds(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| self.is_own(seen))
+    }
+
     /// What to write after a look; nothing if another holds the lease.
     pub(super) fn step(&self, now: Instant, wall: Timestamp) -> Option<Step> {
         let Some(seen) = &self.seen else {
