@@ -91,6 +91,8 @@ impl EarlyElection {
             }
             tokio::time::sleep(ASK_PAUSE).await;
         }
+        // Another one that notices later need not wait for the election timeout because of one that has given up.
+        self.detector.withdraw(gone);
     }
 
     /// How many of the voters would have this member in the leader's place, itself among them.
