@@ -1,6 +1,7 @@
 //! What every cluster begins with: its namespaces, roles and bindings, made where they are missing.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use objects::Value;
@@ -24,7 +25,10 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) async fn run(registry: Arc<Registry>, port: u16) {
     loop {
         let pause = match round(&registry, port).await {
-            Ok(()) => CHECK_INTERVAL,
+            Ok(()) => {
+                registry.is_bootstrapped.store(true, Ordering::Relaxed);
+                CHECK_INTERVAL
+            }
             Err(status) => {
                 tracing::debug!(error = %status, "cannot make what every cluster begins with; trying again");
                 RETRY_PAUSE

@@ -18,6 +18,7 @@ mod update;
 mod watch;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use objects::status::{Reason, Status};
 use objects::{Value, meta};
@@ -65,6 +66,8 @@ pub struct Registry {
     pub services: Ranges,
     /// A watch without a time of its own lasts between once and twice as long.
     pub watch_seconds_min: u64,
+    /// Whether all that every cluster begins with was there once.
+    pub(crate) is_bootstrapped: AtomicBool,
     /// Cancelled when all watches have to end.
     pub draining: CancellationToken,
 }

@@ -4,6 +4,7 @@ mod files;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -201,6 +202,7 @@ fn parts(config: &Config) -> Result<Parts> {
         services: services.map_err(|why| anyhow!(why))?,
         allow_privileged: config.allow_privileged,
         watch_seconds_min: config.min_request_timeout,
+        is_bootstrapped: AtomicBool::new(false),
         draining: CancellationToken::new(),
         event_ttl_seconds: u32::try_from(config.event_ttl.as_secs()).unwrap_or(u32::MAX),
     });

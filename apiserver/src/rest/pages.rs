@@ -1,6 +1,7 @@
 //! Pages that are about no resource: discovery, OpenAPI, version, health and metrics.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderValue, Method};
@@ -163,6 +164,7 @@ fn metrics(front: &Front) -> String {
 
 /// One check and what it says: every server has a line for each when it is asked `verbose`.
 fn checks(front: &Front) -> Vec<(&'static str, bool)> {
+    let is_bootstrapped = front.registry.is_bootstrapped.load(Ordering::Relaxed);
     let mut checks = vec![
         ("ping", true),
         ("etcd", front.registry.feed.position().get() > 0),
@@ -170,6 +172,11 @@ fn checks(front: &Front) -> Vec<(&'static str, bool)> {
         (
             "poststarthook/crd-informer-synced",
             front.registry.resources.table().is_whole,
+        ),
+        ("poststarthook/rbac/bootstrap-roles", is_bootstrapped),
+        (
+            "poststarthook/scheduling/bootstrap-system-priority-classes",
+            is_bootstrapped,
         ),
         ("shutdown", !front.stopping.is_cancelled()),
     ];

@@ -1,5 +1,6 @@
 //! What a server tells those who ask before it knows the definitions in its store.
 
+use apiserver::authz::bootstrap::policy;
 use http::Uri;
 use proto::api::{CreateRequest, GetRequest, ResourcesRequest, Target};
 use serde_json::{Value, json};
@@ -114,6 +115,7 @@ async fn what_is_defined_is_never_taken_for_gone_after_a_start() {
     let (code, answer) = ask(&cluster, "/readyz").await;
     assert_eq!(code, 500);
     assert!(answer.contains("[-]poststarthook/crd-informer-synced failed"));
+    assert!(answer.contains("[-]poststarthook/rbac/bootstrap-roles failed"));
 
     relay.turn_to(store);
     let ready = async {
@@ -133,6 +135,13 @@ async fn what_is_defined_is_never_taken_for_gone_after_a_start() {
                 assert!(code == 503 || answer.contains(GROUP), "{path}: {answer}");
             }
             if ready == 200 {
+                let last = policy().last().unwrap();
+                let name = last.object["metadata"]["name"].as_str().unwrap();
+                let namespace = last.object["metadata"]["namespace"].as_str().unwrap();
+                let group = "/apis/rbac.authorization.k8s.io/v1";
+                let path = format!("{group}/namespaces/{namespace}/{}/{name}", last.plural);
+                let (code, answer) = ask(&cluster, &path).await;
+                assert_eq!(code, 200, "{path}: {answer}");
                 return;
             }
         }
