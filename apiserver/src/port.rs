@@ -23,7 +23,7 @@ use crate::dial::any_of;
 use crate::grpc;
 use crate::rest::{self, Front, Peer};
 
-/// Time for running requests when the server stops; `mainstay up` waits two seconds longer for the process.
+/// Time for running requests when the server stops; `mainstay up` waits longer for the process than this and all else may take.
 pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(8);
 /// Time for a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -36,7 +36,7 @@ use self::watch::Watcher;
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// A process gets `replica::STOP_GRACE`; this is a little more, for the waiting itself.
-const STOP_GRACE: Duration = Duration::from_secs(15);
+const STOP_GRACE: Duration = Duration::from_secs(25);
 /// Inside one process each waits for the ones that were started after it.
 const STOP_GRACE_INSIDE: Duration = Duration::from_secs(45);
 /// News of replicas not yet printed.

@@ -22,8 +22,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(8);
 const WELL_AFTER: Duration = Duration::from_secs(10);
 /// Ends in a row, none after a good run, until we give up.
 const RESTARTS_MAX: u32 = 6;
-/// Time to stop by itself before it is killed.
-const STOP_GRACE: Duration = Duration::from_secs(10);
+/// Time to stop by itself before it is killed: more than the parts allow themselves, a store 14 s with handing over and an apiserver 13 s.
+const STOP_GRACE: Duration = Duration::from_secs(20);
 /// Lines of the log shown when we give up.
 const LOG_LINES: usize = 12;
 /// What the store ends with when its flags cannot be read; trying again helps nobody.
