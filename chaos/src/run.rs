@@ -282,8 +282,14 @@ impl Running<'_> {
             asks_progress: self.plan.target.answers_progress_truly(),
             recorder: self.recorder.clone(),
         };
-        let load = Load::start(&setting)?;
-        self.warm_up().await?;
+        let mut load = Load::start(&setting)?;
+        if let Err(error) = self.warm_up().await {
+            // What clients have found by then counts all the same.
+            let found = load.stop_clients().await;
+            self.violations.extend(found.unwrap_or_default());
+            cluster.end().await;
+            return Err(error);
+        }
         let clock = self.recorder.clock();
         let start_ms = clock.millis();
         let before = self.recorder.totals().acknowledged_writes();

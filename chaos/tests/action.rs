@@ -160,10 +160,24 @@ fn filled(value: &str, inputs: &BTreeMap<String, String>, outputs: &str, action:
     filled + rest
 }
 
+/// The code of a run that has shown nothing.
+const SHOWN_NOTHING: i32 = 2;
+
+/// Once more where the first run has shown nothing, as on a machine that was busy with something else.
+fn run_to_a_verdict(inputs: &[(&str, &str)]) -> (Runner, Job) {
+    let runner = Runner::new();
+    let job = runner.run(inputs);
+    if job.code != SHOWN_NOTHING {
+        return (runner, job);
+    }
+    let runner = Runner::new();
+    let job = runner.run(inputs);
+    (runner, job)
+}
+
 #[test]
 fn a_run_that_holds_passes_and_leaves_report_and_replay_line() {
-    let runner = Runner::new();
-    let job = runner.run(&[
+    let (runner, job) = run_to_a_verdict(&[
         ("program", env!("CARGO_BIN_EXE_chaos")),
         ("scenario", "kill-leader"),
         ("duration", "6s"),
@@ -182,8 +196,7 @@ fn a_run_that_holds_passes_and_leaves_report_and_replay_line() {
 
 #[test]
 fn a_violation_fails_the_job_and_its_summary_says_what_was_broken() {
-    let runner = Runner::new();
-    let job = runner.run(&[
+    let (runner, job) = run_to_a_verdict(&[
         ("program", env!("CARGO_BIN_EXE_chaos")),
         ("scenario", "stale-reads"),
         ("duration", "6s"),

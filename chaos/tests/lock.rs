@@ -10,6 +10,8 @@ use chaos::faults::{kill, pause};
 use chaos::{Actor, Aim, Chaos, NoAnswer, Stop, Target, Workload};
 
 const LOCK: &str = "lock";
+/// Only who has the lock writes, so that a member that is paused may stop all of it.
+const WRITES_A_SECOND_MIN: u64 = 2;
 /// Between two looks at a lock that is taken.
 const PATIENCE: Duration = Duration::from_millis(5);
 
@@ -103,6 +105,7 @@ impl Workload for Lock {
 async fn a_lock_that_is_taken_in_one_txn_is_never_held_twice(chaos: Chaos) -> Result<()> {
     chaos
         .workload(Lock::taken_by(Way::OneTxn))
+        .writes_a_second_min(WRITES_A_SECOND_MIN)
         .run()
         .await?
         .assert_held();
@@ -113,6 +116,7 @@ async fn a_lock_that_is_taken_in_one_txn_is_never_held_twice(chaos: Chaos) -> Re
 async fn a_lock_that_is_taken_by_a_look_and_a_put_is_caught() {
     let judgement = Chaos::on(Target::etcd())
         .workload(Lock::taken_by(Way::LookThenPut))
+        .writes_a_second_min(WRITES_A_SECOND_MIN)
         .faults([kill(Aim::Leader), pause(Aim::Follower)])
         .every(Duration::from_secs(4))
         .budget(Duration::from_secs(6))

@@ -14,6 +14,12 @@ use tempfile::TempDir;
 /// Longest time anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The code of a run that has shown nothing.
+const SHOWN_NOTHING: i32 = 2;
+
+/// What etcd logs once it serves.
+const SERVES: &str = "ready to serve client requests";
+
 /// A run keeps a machine busy: one at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -46,6 +52,16 @@ impl Place {
 
     fn run(&self, target: &str, scenario: &str, duration: &str) -> Run {
         Run::of(self.command(target, scenario, duration).output().unwrap())
+    }
+
+    /// Once more where the first run has shown nothing, as on a machine that was busy with something else.
+    fn run_to_a_verdict(&self, target: &str, scenario: &str, duration: &str) -> Run {
+        let first = self.run(target, scenario, duration);
+        if first.code != SHOWN_NOTHING {
+            return first;
+        }
+        fs::remove_dir_all(self.out()).unwrap();
+        self.run(target, scenario, duration)
     }
 }
 
@@ -84,16 +100,18 @@ fn servers_over(folder: &Path) -> usize {
         .count()
 }
 
-fn wait_for_servers(folder: &Path, wanted: usize) {
+fn until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
-    while servers_over(folder) != wanted {
-        let found = servers_over(folder);
-        assert!(
-            Instant::now() < deadline,
-            "{found} servers instead of {wanted}"
-        );
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+fn wait_for_servers(folder: &Path, wanted: usize) {
+    until(&format!("{wanted} servers"), || {
+        servers_over(folder) == wanted
+    });
 }
 
 fn signal(child: &Child, name: &str) {
@@ -105,7 +123,7 @@ fn signal(child: &Child, name: &str) {
 #[test]
 fn etcd_loses_nothing_when_its_leader_is_killed() {
     let place = Place::new();
-    let run = place.run("etcd", "kill-leader", "10s");
+    let run = place.run_to_a_verdict("etcd", "kill-leader", "10s");
     run.assert_code(0);
     assert!(run.text.contains("(leader)"), "{}", run.text);
     let page = fs::read_to_string(place.out().join("report.html")).unwrap();
@@ -179,6 +197,11 @@ fn servers_do_not_outlive_a_harness_that_was_killed() {
         .spawn()
         .unwrap();
     wait_for_servers(&place.out(), 3);
+    // Only a harness that has told its guard of a server waits until it serves.
+    let log = place.out().join("logs/member-2.log");
+    until("the last server serves", || {
+        fs::read_to_string(&log).is_ok_and(|log| log.contains(SERVES))
+    });
     signal(&child, "-KILL");
     child.wait().unwrap();
     wait_for_servers(&place.out(), 0);

@@ -70,10 +70,15 @@ fn was_never_connected(status: &Status) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use check::history::{Put, Request};
 
     use super::*;
     use crate::client::Client;
+
+    /// What answers at once has much longer than that.
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     fn of(code: Code, message: &str) -> Outcome {
         classify(&Status::new(code, message))
@@ -112,7 +117,8 @@ mod tests {
     async fn a_request_that_found_nobody_listening_is_a_certain_failure() {
         let port = crate::ports::free().await.unwrap();
         let mut client = Client::new(&format!("http://127.0.0.1:{port}")).unwrap();
-        let outcome = client.ask(&Request::Put(Put::default())).await;
+        let request = Request::Put(Put::default());
+        let outcome = client.ask_within(&request, PATIENCE).await;
         assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
     }
 

@@ -195,8 +195,12 @@ impl Load {
         for number in (CLOSER + 1..).take(ports.len()) {
             let mut last = User::new(number, ports, recorder.clone(), *seed);
             for kind in KINDS {
-                if !last.list(kind, None).await {
-                    complaints.push(format!("client {number} gets no last list"));
+                while !last.list(kind, None).await {
+                    if Instant::now() > deadline {
+                        complaints.push(format!("client {number} gets no last list"));
+                        break;
+                    }
+                    tokio::time::sleep(POLL_INTERVAL).await;
                 }
             }
         }

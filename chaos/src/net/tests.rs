@@ -42,6 +42,17 @@ async fn arrives(stream: &mut TcpStream, text: &str) {
     assert_eq!(buffer, text.as_bytes());
 }
 
+/// Waits until a cut holds what was sent.
+async fn is_held(link: &Link) {
+    let held = async {
+        while link.counts().held == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, held).await.expect("the cut holds it");
+    assert_eq!(link.counts().held, 1);
+}
+
 async fn nothing_arrives(stream: &mut TcpStream) {
     let mut buffer = [0; 1];
     let read = timeout(SILENCE, stream.read(&mut buffer)).await;
@@ -64,8 +75,8 @@ async fn a_cut_holds_bytes_until_it_heals() {
     let mut wire = wire().await;
     wire.mesh.link(0, 1).cut();
     wire.dialler.write_all(b"held").await.unwrap();
+    is_held(wire.mesh.link(0, 1)).await;
     nothing_arrives(&mut wire.listener).await;
-    assert_eq!(wire.mesh.link(0, 1).counts().held, 1);
     wire.mesh.heal();
     arrives(&mut wire.listener, "held").await;
 }
@@ -77,6 +88,7 @@ async fn a_cut_one_way_lets_the_other_way_pass() {
     wire.listener.write_all(b"back").await.unwrap();
     arrives(&mut wire.dialler, "back").await;
     wire.dialler.write_all(b"held").await.unwrap();
+    is_held(wire.mesh.link(0, 1)).await;
     nothing_arrives(&mut wire.listener).await;
 }
 
@@ -89,8 +101,8 @@ async fn a_connection_dialled_during_a_cut_is_made_when_it_heals() {
         .await
         .unwrap();
     late.write_all(b"late").await.unwrap();
+    is_held(wire.mesh.link(1, 0)).await;
     nothing_arrives(&mut late).await;
-    assert_eq!(wire.mesh.link(1, 0).counts().held, 1);
     wire.mesh.heal();
     // The listener of the test's server is gone, so the connection is refused at last.
     let mut buffer = [0; 1];

@@ -7,7 +7,7 @@ use check::history::{Barrier, DeleteRange, HashKv, Record, Request, Response};
 use tokio::time::{Instant, timeout};
 
 use super::Running;
-use crate::actor::Actor;
+use crate::actor::{Actor, NoAnswer};
 use crate::client::{Client, REQUEST_TIMEOUT};
 use crate::cluster::{Cluster, POLL_INTERVAL};
 use crate::liveness;
@@ -40,10 +40,7 @@ impl Running<'_> {
         }
         let mut closers = self.closers()?;
         self.write_on_every_member(&mut closers).await;
-        if let Err(error) = self.brought.workload.check(&mut closers).await {
-            self.violations
-                .push(format!("the workload's own check: {error:#}"));
-        }
+        self.check_workload(&mut closers).await;
         let last = match self.last_writes(&mut closers[0]).await {
             Ok(last) => last,
             // Raised in between, it explains why there is no last write.
@@ -66,6 +63,19 @@ impl Running<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A check that got no answer to a request has found nothing yet, and is made again.
+    async fn check_workload(&mut self, closers: &mut [Actor]) {
+        let deadline = Instant::now() + self.last_write_timeout();
+        while let Err(error) = self.brought.workload.check(closers).await {
+            if !error.is::<NoAnswer>() || Instant::now() > deadline {
+                self.violations
+                    .push(format!("the workload's own check: {error:#}"));
+                return;
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
     }
 
     /// Whether the store itself has found that its members differ. It takes no writes then.
