@@ -12,6 +12,8 @@ use crate::verdict::Check;
 use super::scene::Scene;
 use super::{Mutator, bug};
 
+/// What only keys with a lease of their own begin with.
+const OF_LEASES: &[u8] = b"l";
 const NS_PER_SECOND: u64 = 1_000_000_000;
 
 pub(super) const ALL: &[Mutator] = &[
@@ -85,10 +87,12 @@ fn ends(scene: &Scene<'_>) -> Vec<(i64, i64, u64)> {
             _ => {}
         }
     }
-    // A single key may as well have been deleted by an operation without an answer.
+    // Keys that clients delete as well may have been deleted by an operation without an answer.
     let by_time = |revision: &i64| {
-        let entry = scene.model.revision(*revision);
-        !written.contains(revision) && entry.is_some_and(|entry| entry.events.len() > 1)
+        let events = scene.model.revision(*revision).map(|entry| &entry.events);
+        let own = events.into_iter().flatten();
+        let own = own.filter(|event| event.kv.key.as_slice().starts_with(OF_LEASES));
+        !written.contains(revision) && own.count() > 1
     };
     (scene.model.first()..=scene.model.top())
         .filter(by_time)
