@@ -64,7 +64,13 @@ fn bench_smoke() -> Result<()> {
         return Ok(());
     }
     up::build(&bench::PROGRAMS)?;
-    bench::comparison("side-by-side")?.args(SMOKE).run()?;
+    let side_by_side = || bench::comparison("side-by-side")?.args(SMOKE).run();
+    side_by_side().or_else(|error| {
+        println!(
+            "[ci] once more, for a busy machine may lose its leader, and a write with it: {error:#}"
+        );
+        side_by_side()
+    })?;
     bench::comparison("apiservers")?.args(["--smoke"]).run()?;
     bench::comparison("control-plane")?.args(["--smoke"]).run()
 }

@@ -1,9 +1,15 @@
 //! Other programs: run with a line that says so, and an error that says which one failed.
 
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+
+/// Seconds after which fetching packages is given up.
+const FETCH_SECONDS_MAX: &str = "600";
+/// Pause before something is run again.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// A program to run. Its output goes to ours.
 pub(crate) struct Run {
@@ -17,6 +23,11 @@ impl Run {
             command: Command::new(program),
             text: program.to_owned(),
         }
+    }
+
+    /// A program that waits for a network, and is ended when it waits for too long.
+    pub(crate) fn fetching(program: &str) -> Run {
+        Run::new("timeout").args([FETCH_SECONDS_MAX, program])
     }
 
     /// The cargo that runs us, at the root of the workspace.
@@ -81,6 +92,18 @@ impl Run {
         println!("[xtask] {}", self.text);
         anyhow::Error::from(self.command.exec()).context(format!("cannot start {}", self.text))
     }
+}
+
+/// Runs what a network can fail, so many times at most: who refuses now may answer in a moment.
+pub(crate) fn run_with_retries(tries: u32, make: impl Fn() -> Run) -> Result<()> {
+    for _ in 1..tries {
+        match make().run() {
+            Ok(()) => return Ok(()),
+            Err(why) => println!("[xtask] again in {} s: {why:#}", RETRY_PAUSE.as_secs()),
+        }
+        thread::sleep(RETRY_PAUSE);
+    }
+    make().run()
 }
 
 /// Whether a variable tells of this package, as cargo does to what it runs. Some build scripts ask for such names, and are built

@@ -1,5 +1,5 @@
 //! Client libraries in languages that not every machine has: their scripts are made ready where they can be, and what is
-//! missing is named.
+//! missing is named. What is there has to build.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{Run, exists};
+use crate::command::{Run, exists, run_with_retries};
 use crate::{setup, workspace};
 
 /// A script over a client library, and what it takes to run it.
@@ -23,8 +23,10 @@ struct Language {
     /// Programs that have to be there, and the Debian packages that bring them.
     programs: &'static [&'static str],
     packages: &'static str,
-    /// Brings the script into a folder and gives the command that runs it there.
-    prepare: fn(&Path, &Path) -> Result<String>,
+    /// Fetches what the script in the first folder is built from, or runs with, some of it into the second.
+    fetch: fn(&Path, &Path) -> Result<()>,
+    /// Brings the script from the first folder into the second and gives the command that runs it there.
+    build: fn(&Path, &Path) -> Result<String>,
 }
 
 const LANGUAGES: [Language; 7] = [
@@ -35,7 +37,8 @@ const LANGUAGES: [Language; 7] = [
         tests: &["go_works_on_both"],
         programs: &["go"],
         packages: "golang-go",
-        prepare: go,
+        fetch: fetch_go,
+        build: go,
     },
     Language {
         name: "node",
@@ -44,7 +47,8 @@ const LANGUAGES: [Language; 7] = [
         tests: &["node_works_on_both"],
         programs: &["node", "npm"],
         packages: "nodejs npm",
-        prepare: node,
+        fetch: fetch_node,
+        build: node,
     },
     Language {
         name: "java",
@@ -53,7 +57,8 @@ const LANGUAGES: [Language; 7] = [
         tests: &["java_works_on_both"],
         programs: &["java", "mvn"],
         packages: "default-jdk-headless maven",
-        prepare: java,
+        fetch: fetch_java,
+        build: java,
     },
     Language {
         name: "kubernetes-go",
@@ -65,7 +70,8 @@ const LANGUAGES: [Language; 7] = [
         ],
         programs: &["go"],
         packages: "golang-go",
-        prepare: go,
+        fetch: fetch_go,
+        build: go,
     },
     Language {
         name: "kubernetes-python",
@@ -74,7 +80,8 @@ const LANGUAGES: [Language; 7] = [
         tests: &["the_python_client_works"],
         programs: &["python3"],
         packages: "python3-venv",
-        prepare: python,
+        fetch: fetch_python,
+        build: python,
     },
     Language {
         name: "grpc-python",
@@ -86,7 +93,8 @@ const LANGUAGES: [Language; 7] = [
         ],
         programs: &["python3"],
         packages: "python3-venv",
-        prepare: grpc_python,
+        fetch: fetch_python,
+        build: grpc_python,
     },
     Language {
         name: "kubernetes-rust",
@@ -95,54 +103,66 @@ const LANGUAGES: [Language; 7] = [
         tests: &["kube_works"],
         programs: &["cargo"],
         packages: "cargo",
-        prepare: rust,
+        fetch: fetch_rust,
+        build: rust,
     },
 ];
 
-/// Seconds after which fetching packages is given up.
-const FETCH_SECONDS_MAX: &str = "600";
+/// How often packages are tried to be fetched.
+const FETCH_TRIES: u32 = 2;
 
 /// Older ones cannot fetch the Go that the client library wants.
 const GO_MINOR_MIN: u32 = 21;
 
-/// Makes ready what can be, and returns the names of the tests that can run.
+/// What kubectl is built from.
+const KUBECTL: &str = "interop/scripts/kubectl";
+
+/// Makes ready what can be, and returns the names of the tests that can run. What was fetched and does not build is an error.
 pub(crate) fn tests() -> Result<Vec<String>> {
+    let clients = clients()?;
     let mut tests = Vec::new();
     for language in &LANGUAGES {
-        match prepare(language) {
-            Ok(()) => tests.extend(language.tests.iter().map(|test| format!("clients::{test}"))),
-            Err(why) => println!("[xtask] not tried: {}: {why:#}", language.library),
+        let source = workspace::root().join(language.source);
+        let folder = clients.join(language.name);
+        fs::create_dir_all(&folder)?;
+        if let Err(why) = fetched(language, &source, &folder) {
+            println!("[xtask] not tried: {}: {why:#}", language.library);
+            continue;
         }
+        let command = (language.build)(&source, &folder)
+            .with_context(|| format!("the script over {} does not build", language.library))?;
+        let run = folder.join("run");
+        fs::write(&run, format!("#!/bin/sh\nexec {command} \"$@\"\n"))?;
+        fs::set_permissions(&run, fs::Permissions::from_mode(0o755))?;
+        tests.extend(language.tests.iter().map(|test| format!("clients::{test}")));
     }
     Ok(tests)
+}
+
+/// Where scripts and kubectl are made ready.
+fn clients() -> Result<PathBuf> {
+    let folder = workspace::target_dir()?.join("interop-clients");
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// Fetches what the stories of the apiserver are told with, and returns the folder of the manifests that they apply.
+pub(crate) fn fetch_stories() -> Result<PathBuf> {
+    if !exists("go") {
+        bail!("there is no go, which builds it; install it with: apt-get install golang-go");
+    }
+    let folder = clients()?;
+    fetch_go(&workspace::root().join(KUBECTL), &folder)?;
+    manifests(&folder.join("manifests"))
 }
 
 /// The kubectl that the stories of the apiserver are told with. It is built from upstream's module, for its words change with
 /// every release.
 pub(crate) fn kubectl() -> Result<PathBuf> {
     const STAMP: &str = "-s -w -X k8s.io/client-go/pkg/version.gitVersion=v1.36.3 -X k8s.io/component-base/version.gitVersion=v1.36.3";
-    if !exists("go") {
-        bail!("there is no go, which builds it; install it with: apt-get install golang-go");
-    }
-    check_go()?;
-    let folder = workspace::target_dir()?.join("interop-clients");
-    fs::create_dir_all(&folder)?;
-    let program = folder.join("kubectl");
-    let source = workspace::root().join("interop/scripts/kubectl");
-    let place = |path: &Path| path.display().to_string();
-    fetch("go")
-        .env("CGO_ENABLED", "0")
-        .args([
-            "build",
-            "-C",
-            &place(&source),
-            "-ldflags",
-            STAMP,
-            "-o",
-            &place(&program),
-            ".",
-        ])
-        .run()?;
+    let program = clients()?.join("kubectl");
+    let source = workspace::root().join(KUBECTL);
+    build_go(&source, &program, &["-ldflags", STAMP])?;
     Ok(program)
 }
 
@@ -171,15 +191,15 @@ const MANIFESTS: [(&str, &str, &str); 4] = [
 ];
 
 /// A folder with the manifests that the stories of the apiserver apply. Modules are data here, and none of them is built.
-pub(crate) fn manifests() -> Result<PathBuf> {
-    let folder = workspace::target_dir()?.join("interop-clients/manifests");
-    fs::create_dir_all(&folder)?;
+fn manifests(folder: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(folder)?;
     for (name, module, place) in MANIFESTS {
-        let output = Command::new("timeout")
-            .args([FETCH_SECONDS_MAX, "go", "mod", "download", "-json", module])
+        fetch("go", &["mod", "download", module])?;
+        let answer = Run::new("go")
+            .args(["mod", "download", "-json", module])
             .output()?;
         let answer: serde_json::Value =
-            serde_json::from_slice(&output.stdout).with_context(|| format!("fetching {module}"))?;
+            serde_json::from_str(&answer).with_context(|| format!("fetching {module}"))?;
         let Some(source) = answer["Dir"].as_str() else {
             bail!("fetching {module}: {}", answer["Error"]);
         };
@@ -189,10 +209,10 @@ pub(crate) fn manifests() -> Result<PathBuf> {
         }
         std::os::unix::fs::symlink(Path::new(source).join(place), link)?;
     }
-    Ok(folder)
+    Ok(folder.to_owned())
 }
 
-fn prepare(language: &Language) -> Result<()> {
+fn fetched(language: &Language, source: &Path, folder: &Path) -> Result<()> {
     for program in language.programs {
         if !exists(program) {
             bail!(
@@ -201,21 +221,16 @@ fn prepare(language: &Language) -> Result<()> {
             );
         }
     }
-    let source = workspace::root().join(language.source);
-    let folder = workspace::target_dir()?
-        .join("interop-clients")
-        .join(language.name);
-    fs::create_dir_all(&folder)?;
-    let command = (language.prepare)(&source, &folder).context("it cannot be made ready")?;
-    let run = folder.join("run");
-    fs::write(&run, format!("#!/bin/sh\nexec {command} \"$@\"\n"))?;
-    fs::set_permissions(&run, fs::Permissions::from_mode(0o755))?;
-    Ok(())
+    (language.fetch)(source, folder).context("what it needs cannot be fetched")
 }
 
-/// A program that may wait for a network.
-fn fetch(program: &str) -> Run {
-    Run::new("timeout").args([FETCH_SECONDS_MAX, program])
+/// Runs what waits for a network.
+fn fetch(program: &str, arguments: &[&str]) -> Result<()> {
+    run_with_retries(FETCH_TRIES, || Run::fetching(program).args(arguments))
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
 }
 
 fn check_go() -> Result<()> {
@@ -231,57 +246,80 @@ fn check_go() -> Result<()> {
     Ok(())
 }
 
-fn go(source: &Path, folder: &Path) -> Result<String> {
+/// Lists every package that is built, for which its module has to be there, and prints nothing of it.
+fn fetch_go(source: &Path, _: &Path) -> Result<()> {
     check_go()?;
-    let script = folder.join("script");
-    let place = |path: &Path| path.display().to_string();
-    // Without C, so that what kubectl's build compiled serves here too.
-    fetch("go")
+    let source = text(source);
+    let list = [
+        "CGO_ENABLED=0",
+        "go",
+        "list",
+        "-C",
+        &source,
+        "-deps",
+        "-f",
+        "{{\"\"}}",
+        ".",
+    ];
+    fetch("env", &list)
+}
+
+fn build_go(source: &Path, program: &Path, flags: &[&str]) -> Result<()> {
+    // Without C, so that what one build compiled serves the others too.
+    Run::new("go")
         .env("CGO_ENABLED", "0")
-        .args(["build", "-C", &place(source), "-o", &place(&script), "."])
-        .run()?;
-    Ok(place(&script))
+        .args(["build", "-C", &text(source), "-o", &text(program)])
+        .args(flags)
+        .args(["."])
+        .run()
+}
+
+fn go(source: &Path, folder: &Path) -> Result<String> {
+    let script = folder.join("script");
+    build_go(source, &script, &[])?;
+    Ok(text(&script))
+}
+
+fn fetch_node(source: &Path, folder: &Path) -> Result<()> {
+    fs::copy(source.join("package.json"), folder.join("package.json"))?;
+    let place = text(folder);
+    let install = [
+        "install",
+        "--silent",
+        "--no-audit",
+        "--no-fund",
+        "--prefix",
+        &place,
+    ];
+    fetch("npm", &install)
 }
 
 fn node(source: &Path, folder: &Path) -> Result<String> {
-    for file in ["package.json", "script.js"] {
-        fs::copy(source.join(file), folder.join(file))?;
-    }
-    let place = folder.display().to_string();
-    fetch("npm")
-        .args([
-            "install",
-            "--silent",
-            "--no-audit",
-            "--no-fund",
-            "--prefix",
-            &place,
-        ])
-        .run()?;
-    Ok(format!("node {place}/script.js"))
+    let script = folder.join("script.js");
+    fs::copy(source.join("script.js"), &script)?;
+    Ok(format!("node {}", text(&script)))
+}
+
+/// The file that lists what the script over jetcd runs with.
+fn class_path(folder: &Path) -> PathBuf {
+    folder.join("classpath")
+}
+
+fn fetch_java(source: &Path, folder: &Path) -> Result<()> {
+    let pom = text(&source.join("pom.xml"));
+    let to_list = format!("-Dmdep.outputFile={}", text(&class_path(folder)));
+    let goal = "dependency:build-classpath";
+    fetch("mvn", &["-q", "-B", "-f", &pom, goal, &to_list])
 }
 
 fn java(source: &Path, folder: &Path) -> Result<String> {
-    let list: PathBuf = folder.join("classpath");
-    let pom = source.join("pom.xml").display().to_string();
-    let to_list = format!("-Dmdep.outputFile={}", list.display());
-    fetch("mvn")
-        .args([
-            "-q",
-            "-B",
-            "-f",
-            &pom,
-            "dependency:build-classpath",
-            &to_list,
-        ])
-        .run()?;
-    let classes = fs::read_to_string(&list)?;
-    let script = source.join("Script.java");
-    Ok(format!(
-        "java -cp '{}' {}",
-        classes.trim(),
-        script.display()
-    ))
+    let classes = fs::read_to_string(class_path(folder))?;
+    let script = text(&source.join("Script.java"));
+    Ok(format!("java -cp '{}' {script}", classes.trim()))
+}
+
+fn fetch_python(_: &Path, _: &Path) -> Result<()> {
+    setup::python_with(&setup::KUBERNETES_CLIENT).map(drop)
 }
 
 fn python(source: &Path, _: &Path) -> Result<String> {
@@ -297,9 +335,8 @@ fn python(source: &Path, _: &Path) -> Result<String> {
 /// The example takes its messages from where the description is; they are made beside a copy of it.
 fn grpc_python(source: &Path, folder: &Path) -> Result<String> {
     let interpreter = setup::python_with(&setup::KUBERNETES_CLIENT)?;
-    let place = |path: &Path| path.display().to_string();
-    let (interpreter, folder_text) = (place(&interpreter), place(folder));
-    let descriptions = place(&workspace::root().join("proto"));
+    let (interpreter, folder_text) = (text(&interpreter), text(folder));
+    let descriptions = text(&workspace::root().join("proto"));
     Run::new(&interpreter)
         .args(["-m", "grpc_tools.protoc", "-I", &descriptions])
         .args(["--python_out", &folder_text])
@@ -313,13 +350,27 @@ fn grpc_python(source: &Path, folder: &Path) -> Result<String> {
     Ok(format!("env PYTHONPATH={folder_text} {interpreter} -m"))
 }
 
+/// Fetches what a manifest's lock file names for this machine. cargo gives up by itself what it waits for.
+pub(crate) fn fetch_crates(manifest: &Path) -> Result<()> {
+    let host = Run::new("rustc").args(["--print", "host-tuple"]).output()?;
+    run_with_retries(FETCH_TRIES, || {
+        Run::cargo()
+            .args(["fetch", "--quiet", "--locked", "--target", host.trim()])
+            .args(["--manifest-path", &text(manifest)])
+    })
+}
+
+fn fetch_rust(source: &Path, _: &Path) -> Result<()> {
+    fetch_crates(&source.join("Cargo.toml"))
+}
+
 fn rust(source: &Path, folder: &Path) -> Result<String> {
-    let manifest = source.join("Cargo.toml").display().to_string();
+    let manifest = text(&source.join("Cargo.toml"));
     let target = folder.join("target");
-    let place = target.display().to_string();
     Run::cargo()
         .args(["build", "--quiet", "--release", "--locked"])
-        .args(["--manifest-path", &manifest, "--target-dir", &place])
+        .args(["--manifest-path", &manifest])
+        .args(["--target-dir", &text(&target)])
         .run()?;
-    Ok(target.join("release/kube-script").display().to_string())
+    Ok(text(&target.join("release/kube-script")))
 }

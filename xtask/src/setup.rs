@@ -1,4 +1,4 @@
-//! What building and testing need beside Rust: libclang and a C++ compiler, stock etcd and etcdctl, Python with a client.
+//! What building and testing need beside Rust: libclang and a C++ compiler, stock etcd and etcdctl, Python with a client, openssl.
 
 use std::fs;
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{Run, exists};
+use crate::command::{Run, exists, run_with_retries};
 use crate::workspace;
 
 /// Packages of Debian and its children, by what they bring.
@@ -16,6 +16,12 @@ const COMPILER: &str = "g++";
 const ETCD: &str = "etcd-server";
 const ETCDCTL: &str = "etcd-client";
 const PYTHON_VENV: &str = "python3-venv";
+const OPENSSL: &str = "openssl";
+
+/// How often apt-get is run until it succeeds: a mirror may be away, or somebody else may be reading the lists.
+const APT_TRIES: u32 = 4;
+/// How often pip is run until it succeeds, beside the retries of its own.
+const PIP_TRIES: u32 = 2;
 
 /// A Python folder of its own in the target folder.
 pub(crate) struct PythonFolder {
@@ -55,7 +61,7 @@ pub(crate) fn toolset() -> Result<()> {
     Ok(())
 }
 
-/// What the interop tests need beside: etcd as the peer, etcdctl and Python as clients.
+/// What the interop tests need beside: etcd as the peer, etcdctl and Python as clients, openssl for requests of certificates.
 pub(crate) fn peers() -> Result<()> {
     let mut packages = Vec::new();
     if !exists("etcd") {
@@ -66,6 +72,9 @@ pub(crate) fn peers() -> Result<()> {
     }
     if !exists("python3") || !has_venv() {
         packages.push(PYTHON_VENV);
+    }
+    if !exists("openssl") {
+        packages.push(OPENSSL);
     }
     let etcd_comes = packages.contains(&ETCD);
     let served_before = etcd_answers();
@@ -143,10 +152,14 @@ fn install(packages: &[&str]) -> Result<()> {
 
 /// Run level 1 keeps a package's service from being started.
 fn apt(arguments: &[&str]) -> Result<()> {
-    let run = Run::new("apt-get").args(arguments);
-    run.env("DEBIAN_FRONTEND", "noninteractive")
-        .env("RUNLEVEL", "1")
-        .run()
+    const PATIENT: [&str; 4] = ["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=5"];
+    run_with_retries(APT_TRIES, || {
+        Run::new("apt-get")
+            .args(PATIENT)
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("RUNLEVEL", "1")
+    })
 }
 
 fn is_root() -> Result<bool> {
@@ -212,11 +225,14 @@ pub(crate) fn python_with(wanted: &PythonFolder) -> Result<PathBuf> {
         "install",
         "--quiet",
         "--disable-pip-version-check",
+        "--retries",
+        "10",
+        "--timeout",
+        "60",
     ];
-    Run::new(program)
-        .args(install)
-        .args(wanted.packages)
-        .run()?;
+    run_with_retries(PIP_TRIES, || {
+        Run::fetching(program).args(install).args(wanted.packages)
+    })?;
     fs::write(&done, packages).context("cannot write into the Python folder")?;
     Ok(interpreter)
 }

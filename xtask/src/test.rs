@@ -29,6 +29,11 @@ const STORIES: [(&str, &[&str]); 2] = [
     ),
 ];
 
+/// What proptest draws its cases from: the same ones each time, so that a failure is of what was changed. Who sets another
+/// number sees others.
+const RANDOM_CASES: &str = "PROPTEST_RNG_SEED";
+/// The manifest of a script that a test builds by itself.
+const CLIENT_OF_RUST: &str = "interop/etcd-client/Cargo.toml";
 /// Tests of a program that run at once, for each processor: most wait for servers and for elections, not for a processor.
 const TESTS_PER_PROCESSOR: usize = 2;
 
@@ -62,16 +67,16 @@ fn clients() -> Result<()> {
     }
 }
 
-/// What kubectl sees of the apiserver, if this machine can build the kubectl that the answers were taken with.
+/// What kubectl sees of the apiserver, if this machine has what the kubectl that the answers were taken with is built from.
 fn stories() -> Result<()> {
-    let ready = languages::kubectl().and_then(|kubectl| Ok((kubectl, languages::manifests()?)));
-    let (kubectl, manifests) = match ready {
-        Ok(ready) => ready,
+    let manifests = match languages::fetch_stories() {
+        Ok(manifests) => manifests,
         Err(why) => {
             println!("[xtask] not tried: kubectl: {why:#}");
             return Ok(());
         }
     };
+    let kubectl = languages::kubectl()?;
     for (store, tests) in STORIES {
         named(tests)?
             .env("KUBECTL", &kubectl)
@@ -102,17 +107,20 @@ fn named(tests: &[impl AsRef<str>]) -> Result<Run> {
 fn prepare() -> Result<()> {
     setup::toolset()?;
     setup::peers()?;
+    languages::fetch_crates(&workspace::root().join(CLIENT_OF_RUST))?;
     up::build(&["mainstay"])
 }
 
 fn cargo_test(which: &[&str]) -> Result<Run> {
     let processors = std::thread::available_parallelism()?.get();
     let threads = processors * TESTS_PER_PROCESSOR;
+    let random_cases = std::env::var(RANDOM_CASES).unwrap_or_else(|_| "1".to_owned());
     Ok(Run::cargo()
         .args(["test", "--release", "--no-fail-fast"])
         .args(which)
         .env(rustc::WRAPPER, rustc::wrapper()?)
         .env("RUST_TEST_THREADS", threads.to_string())
+        .env(RANDOM_CASES, random_cases)
         .env("MAINSTAY_BIN", workspace::program("mainstay")?)
         .env("MAINSTAY_PYTHON", setup::python()?))
 }
