@@ -96,11 +96,15 @@ impl Rates {
         if self.rules.is_empty() {
             return Ok(());
         }
+        self.admit_at(nanoseconds(self.began.elapsed()), user, request)
+    }
+
+    /// The same, so many nanoseconds after the start.
+    fn admit_at(&self, now: u64, user: Option<&str>, request: &impl Touches) -> Result<(), Status> {
         let concerns = |rule: &&Rule| match &rule.whose {
             Whose::User(name) => user == Some(name),
             Whose::Prefix(prefix) => request.touches(prefix.as_bytes()),
         };
-        let now = nanoseconds(self.began.elapsed());
         let concerned = || self.rules.iter().filter(concerns);
         let Some((empty, rule)) = concerned()
             .enumerate()
@@ -220,7 +224,7 @@ mod tests {
             key: key.into(),
             ..Default::default()
         };
-        let admitted = |user, key| rates.admit(user, &put(key)).is_ok();
+        let admitted = |user, key| rates.admit_at(SECOND, user, &put(key)).is_ok();
         assert!(admitted(Some("ann"), "/a/1"));
         assert!((0..10).all(|_| !admitted(Some("ann"), "/a/1")));
         assert!(admitted(Some("ann"), "/b"));

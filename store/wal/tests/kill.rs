@@ -14,6 +14,8 @@ fn options() -> Options {
     Options {
         segment_bytes: 64 << 10,
         window_bytes_max: 8 << 10,
+        // A few segments at a time, so that something is acknowledged soon on a slow disk too.
+        queue_bytes_max: 256 << 10,
         ..Options::default()
     }
 }

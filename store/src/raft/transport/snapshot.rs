@@ -113,7 +113,7 @@ mod tests {
     use http_body_util::Full;
     use hyper_util::rt::{TokioExecutor, TokioIo};
     use openraft::{RaftNetworkFactory, Snapshot};
-    use tokio::net::TcpListener;
+    use tokio::net::TcpSocket;
     use tokio::sync::oneshot;
 
     use super::super::{Peers, Transport};
@@ -122,10 +122,11 @@ mod tests {
     use crate::raft::{Connector, FailureDetector, MemberTable, Traffic};
     use crate::replica::Identity;
 
-    /// A port that nobody serves.
-    async fn closed_port() -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap()
+    /// A port that nobody serves, and that nobody else is given.
+    fn closed_port() -> TcpSocket {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        socket
     }
 
     async fn link_to(address: SocketAddr) -> Link {
@@ -156,8 +157,8 @@ mod tests {
     }
 
     /// Answers whatever it is asked with an empty message.
-    async fn serve(address: SocketAddr) {
-        let listener = TcpListener::bind(address).await.unwrap();
+    async fn serve(socket: TcpSocket) {
+        let listener = socket.listen(8).unwrap();
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let answer = hyper::service::service_fn(|_asked| async {
@@ -178,10 +179,10 @@ mod tests {
         cancel: oneshot::Receiver<()>,
         then: impl Future<Output = ()>,
     ) -> Sent {
-        let address = closed_port().await;
+        let socket = closed_port();
         let root = tempfile::tempdir().unwrap();
         let (snapshot, dir) = snapshot(&root);
-        let mut link = link_to(address).await;
+        let mut link = link_to(socket.local_addr().unwrap()).await;
         let cancelled = async {
             cancel.await.ok();
             ReplicationClosed::new("the test is over")
@@ -195,7 +196,7 @@ mod tests {
         then.await;
         tokio::select! {
             sent = sending => sent,
-            () = serve(address) => unreachable!("it serves for ever"),
+            () = serve(socket) => unreachable!("it serves for ever"),
         }
     }
 

@@ -2,14 +2,18 @@
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::disk::Disk;
 use crate::tests::observer::Observer;
 use crate::{Entry, Options, Wal};
+
+/// How long it is watched that nothing more is let in.
+const SILENCE: Duration = Duration::from_millis(100);
 
 fn watched() -> (tempfile::TempDir, Arc<Observer>, Wal) {
     let directory = tempfile::tempdir().unwrap();
@@ -23,14 +27,19 @@ fn watched() -> (tempfile::TempDir, Arc<Observer>, Wal) {
     (directory, observer, wal)
 }
 
-fn append(wal: &Wal, index: u64) -> io::Result<()> {
-    let (sender, receiver) = channel();
-    let entry = Entry {
+fn entry(index: u64) -> Entry {
+    Entry {
         index,
         term: 1,
         payload: Bytes::from(vec![7; 1000]),
-    };
-    wal.append(vec![entry], move |result| sender.send(result).unwrap());
+    }
+}
+
+fn append(wal: &Wal, index: u64) -> io::Result<()> {
+    let (sender, receiver) = channel();
+    wal.append(vec![entry(index)], move |result| {
+        sender.send(result).unwrap()
+    });
     receiver.recv().unwrap()
 }
 
@@ -109,11 +118,24 @@ fn a_full_queue_holds_its_callers_back_until_there_is_room() {
     let (wal, _recovered) = Wal::open(directory.path(), options).unwrap();
     let (gate, closed) = channel::<()>();
     wal.flush(move |_result| closed.recv().unwrap());
+    let entered = Arc::new(AtomicU64::new(0));
     let writer = std::thread::spawn({
-        let wal = wal.clone();
-        move || (0..10).for_each(|index| append(&wal, index).unwrap())
+        let (wal, entered) = (wal.clone(), Arc::clone(&entered));
+        move || {
+            for index in 0..10 {
+                wal.append(vec![entry(index)], |result| result.unwrap());
+                entered.fetch_add(1, Ordering::SeqCst);
+            }
+        }
     });
+    while entered.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+    std::thread::sleep(SILENCE);
+    // One waits in the queue, and another came before the flush was taken from it.
+    assert!(entered.load(Ordering::SeqCst) <= 2);
     gate.send(()).unwrap();
     writer.join().unwrap();
-    assert_eq!(wal.last_index(), Some(9));
+    append(&wal, 10).unwrap();
+    assert_eq!(wal.last_index(), Some(10));
 }
