@@ -16,6 +16,9 @@ use servers::{Process, Servers};
 /// Names a kubeconfig; the scripts are then run there, and nothing is broken on purpose.
 const KUBECONFIG: &str = "CLIENTS_KUBECONFIG";
 
+/// What tells envtest how long the servers that it starts have, and how long that is.
+const START_MAX: (&str, &str) = ("KUBEBUILDER_CONTROLPLANE_START_TIMEOUT", "120s");
+
 /// Time until something that is waited for is so.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Pause between two looks at it.
@@ -64,7 +67,8 @@ fn envtest_starts_this_server() {
         .command
         .arg("envtest")
         .env("TEST_ASSET_KUBE_APISERVER", servers::program(folder.path()))
-        .env("TEST_ASSET_ETCD", servers::etcd_program());
+        .env("TEST_ASSET_ETCD", servers::etcd_program())
+        .env(START_MAX.0, START_MAX.1);
     script.run(&folder.path().join("none"));
 }
 

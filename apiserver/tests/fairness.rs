@@ -197,6 +197,7 @@ async fn one_greedy_client_does_not_keep_another_from_its_turn() {
     let mut greedy = Vec::new();
     for number in 0..8 {
         greedy.push(open(&cluster, "greedy", &format!("greedy-{number}")).await);
+        await_metric(&cluster, &gauge("current_executing_requests", 1)).await;
         await_metric(&cluster, &gauge("current_inqueue_requests", number)).await;
     }
     let modest = send(&cluster, "modest", &format!("GET {CONFIG_MAPS}"), 0).await;

@@ -10,6 +10,7 @@ mod grpc;
 mod kubectl;
 mod nodes;
 mod policies;
+mod ports;
 mod relay;
 mod rest;
 mod sdk;

@@ -321,6 +321,8 @@ async fn the_api_of_another_server_is_found_and_answered_by_it() {
     let both = async {
         while condition("v1.things.example").await["status"] != "True"
             || condition("v2.things.example").await["status"] != "False"
+            // What is stored may be known here a moment later.
+            || get(&cluster, "/apis/things.example/v1/things").await.0 != 200
         {
             tokio::time::sleep(LOOK_PAUSE).await;
         }

@@ -9,6 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Cases with the answers of a kube-apiserver: objects that are made before, and requests that are tried out.
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/policies/cases.json");
+/// Objects that admission reads.
+const BINDINGS: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings";
 
 /// How long a policy may take until it is in force.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -110,6 +112,12 @@ async fn settled(cluster: &Cluster, request: &Value) -> Value {
     }
 }
 
+/// Waits until the server judges by what is stored now: a list of the newest state is answered when it has read that far.
+async fn in_force(cluster: &Cluster) {
+    let (code, _, _) = send(cluster, "GET", BINDINGS, &Value::Null).await;
+    assert_eq!(code, 200);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn policies_answer_as_those_of_a_kube_apiserver() {
     let cluster = Cluster::start().await;
@@ -123,6 +131,7 @@ async fn policies_answer_as_those_of_a_kube_apiserver() {
                 writeln!(differences, "{}: not made: {body}", case["about"]).unwrap();
             }
         }
+        in_force(&cluster).await;
         for request in case["requests"].as_array().unwrap() {
             let found = settled(&cluster, request).await;
             let expected = &request["expected"];
@@ -140,6 +149,7 @@ async fn policies_answer_as_those_of_a_kube_apiserver() {
             let path = format!("{}/{name}", path(object));
             send(&cluster, "DELETE", &path, &Value::Null).await;
         }
+        in_force(&cluster).await;
     }
     cluster.stop().await;
     assert!(differences.is_empty(), "{differences}");

@@ -81,8 +81,10 @@ async fn pass(mut incoming: TcpStream, target: SocketAddr, mut frozen: watch::Re
         return;
     };
     let copied = tokio::select! {
-        _ = tokio::io::copy_bidirectional(&mut incoming, &mut outgoing) => true,
+        // Nothing that came after the freeze is passed on.
+        biased;
         is_frozen = async { frozen.wait_for(|frozen| *frozen).await.is_ok() } => !is_frozen,
+        _ = tokio::io::copy_bidirectional(&mut incoming, &mut outgoing) => true,
     };
     if !copied {
         std::future::pending::<()>().await;

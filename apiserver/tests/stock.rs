@@ -1,8 +1,9 @@
 //! A stock etcd for one test, and the command line of a server over it.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+use crate::ports::free_port;
 
 /// Who may ask, by which token.
 const TOKENS: &str = "admin-token,admin,1,\"system:masters\"\nalice-token,alice,2,\"devs\"\n";
@@ -18,8 +19,7 @@ impl Drop for Etcd {
 }
 
 fn free_url() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    format!("http://127.0.0.1:{}", free_port())
 }
 
 /// Starts one with its data in a folder, and tells where it will listen.

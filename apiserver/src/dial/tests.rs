@@ -8,7 +8,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 
 use super::{Place, Roots, Services, Tls, open};
@@ -86,9 +86,10 @@ async fn a_server_of_an_unknown_authority_is_refused_unless_everybody_is_believe
 
 #[tokio::test]
 async fn a_place_where_nobody_listens_is_told_in_gos_words() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let place = place(listener.local_addr().unwrap());
-    drop(listener);
+    // Nobody else is given a port that is bound, and nobody listens on it.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let place = place(socket.local_addr().unwrap());
     assert_eq!(
         open(&place, None).await.map(drop).unwrap_err(),
         format!("dial tcp {place}: connect: connection refused")

@@ -7,9 +7,12 @@ use std::time::Instant;
 
 use apiserver::{Config, Server};
 
-use super::process::{ASK_INTERVAL, START_TIMEOUT, free_port};
+use super::process::{ASK_INTERVAL, START_TIMEOUT};
 use super::store::Store;
+use crate::ports::free_port;
 
+/// The last of the API services that a server makes on its start.
+const LAST_API_SERVICE: &str = "v2.autoscaling";
 /// What a story may be told by.
 const TOKENS: &str =
     "admin-token,admin,admin-uid,\"system:masters\"\nalice-token,alice,alice-uid,\"devs\"\n";
@@ -78,22 +81,37 @@ pub(crate) fn write_kubeconfig(folder: &Path, port: u16) -> PathBuf {
     kubeconfig
 }
 
-/// Waits until a server made what every cluster has.
+/// Waits until a server made what every cluster has: it is ready with most of it, API services and the states of flow schemas come
+/// a moment later.
 pub(crate) fn await_ready(kubeconfig: &Path) {
-    let from = Instant::now();
     let kubectl = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
-    loop {
-        let asked = Command::new(&kubectl)
-            .arg("--kubeconfig")
-            .arg(kubeconfig)
-            .args(["get", "namespace/default", "clusterrole/view", "-o", "name"])
-            .output()
-            .expect("no kubectl: put one of 1.32 or later on the PATH or name it in KUBECTL");
-        if asked.status.success() {
-            return;
+    let states = "-o=jsonpath={range .items[*]}{.status.conditions[0].status} {end}";
+    let questions: [&[&str]; 3] = [
+        &["get", "--raw=/readyz"],
+        &["get", "apiservice", LAST_API_SERVICE, "-o=name"],
+        &["get", "flowschema", states],
+    ];
+    let from = Instant::now();
+    for question in questions {
+        loop {
+            let asked = Command::new(&kubectl)
+                .arg("--kubeconfig")
+                .arg(kubeconfig)
+                .args(question)
+                .output()
+                .expect("no kubectl: put one of 1.32 or later on the PATH or name it in KUBECTL");
+            let said = String::from_utf8_lossy(&asked.stdout);
+            // Each schema of a server's own has its level; one without a state leaves two spaces.
+            let is_whole = !said.contains("  ") && !said.starts_with(' ') && !said.is_empty();
+            if asked.status.success() && is_whole {
+                break;
+            }
+            assert!(
+                from.elapsed() < START_TIMEOUT,
+                "the server is not ready: {said}"
+            );
+            std::thread::sleep(ASK_INTERVAL);
         }
-        assert!(from.elapsed() < START_TIMEOUT, "the server is not ready");
-        std::thread::sleep(ASK_INTERVAL);
     }
 }
 

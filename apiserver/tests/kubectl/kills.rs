@@ -6,10 +6,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::cluster::{await_ready, words, write_kubeconfig, write_secrets};
-use super::process::{Process, free_port, mainstay};
+use super::process::{Process, mainstay};
 use super::relay;
 use super::store::Store;
 use super::story::Said;
+use crate::ports::free_port;
 
 /// Apiservers over the store.
 const APISERVERS: usize = 2;
@@ -21,7 +22,7 @@ const AWAY: Duration = Duration::from_millis(500);
 const SEED: &str = "KUBECTL_STORIES_SEED";
 
 /// What kubectl says of a connection that is lost, or of a server that has lost its store.
-const LOST: [&str; 16] = [
+const LOST: [&str; 20] = [
     "EOF",
     "connection refused",
     "connection reset",
@@ -38,6 +39,11 @@ const LOST: [&str; 16] = [
     "Timeout",
     "ServerTimeout",
     "TooManyRequests",
+    "ServiceUnavailable",
+    // A definition is accepted a moment before its kind is served.
+    "no matches for kind",
+    "doesn't have a resource type",
+    "could not find the requested resource",
 ];
 
 /// Whether a step tells of servers that were not there, and not of what was asked.

@@ -1,6 +1,6 @@
 //! A server of a test's: a process that is killed and started again, and ends with the test.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -66,14 +66,6 @@ fn spawn(command: &mut Command) -> Child {
     command
         .spawn()
         .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 /// Our program, to which the servers belong that are not parts of a test.

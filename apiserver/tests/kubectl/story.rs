@@ -113,8 +113,9 @@ impl Shell {
         let home = self.home();
         let persist = |step| {
             for told in 0..TELLS_MAX {
-                let said = self.step(step, home.path());
+                let mut said = self.step(step, home.path());
                 if !is_lost(&said) {
+                    said.leave_out_log();
                     return (said, told > 0);
                 }
                 await_ready(&self.kubeconfig);
@@ -170,6 +171,15 @@ impl Said {
 
     pub(crate) fn output(&self) -> &str {
         &self.output
+    }
+
+    /// Leaves out what kubectl logs of failures that it got over.
+    fn leave_out_log(&mut self) {
+        if !self.failed() {
+            let lines = self.output.lines();
+            let lines: Vec<&str> = lines.filter(|line| !line.starts_with("LOG ")).collect();
+            self.output = lines.join("\n");
+        }
     }
 
     /// Whether it is a question, which may be asked again and has the same answer.

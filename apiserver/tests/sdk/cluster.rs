@@ -67,7 +67,9 @@ impl Cluster {
         let feed = server.front.registry.feed.clone();
         until("the server", async || {
             let namespaces = feed.cache("/namespaces/");
-            feed.is_loaded() && namespaces.is_some_and(|all| all.get("default").is_some())
+            feed.is_loaded()
+                && server.front.registry.resources.table().is_whole
+                && namespaces.is_some_and(|all| all.get("default").is_some())
         })
         .await;
         server

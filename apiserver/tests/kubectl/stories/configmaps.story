@@ -49,7 +49,7 @@ $ kubectl describe cm one
 $ kubectl describe secret plain
 $ kubectl patch cm two -p '{"immutable":true}'
 $ kubectl patch cm two -p '{"data":{"x":"y"}}'
-$ kubectl get cm -w --request-timeout=2s
+$ kubectl get cm -w --request-timeout=10s
 $ kubectl delete cm one two
 $ kubectl delete cm one
 $ kubectl delete secret --all

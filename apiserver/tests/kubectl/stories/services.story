@@ -10,7 +10,7 @@ $ kubectl get svc
 $ kubectl get svc in -o yaml
 $ kubectl describe svc in
 $ kubectl set selector svc in app=x
-$ kubectl patch svc in -p '{"spec":{"clusterIP":"10.0.0.77"}}'
+$ kubectl patch svc in -p '{"spec":{"clusterIP":"10.0.0.7"}}'
 $ kubectl patch svc in -p '{"spec":{"type":"Wrong"}}'
 $ kubectl create ingress web --rule='example.com/path=in:80'
 $ kubectl get ingress

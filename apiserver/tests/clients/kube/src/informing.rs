@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event};
@@ -61,6 +61,9 @@ async fn informs(maps: Api<ConfigMap>, streaming: bool) -> Result<(), Failure> {
     for number in 0..OBJECT_COUNT {
         write(&maps, &format!("first-{number}"), "0").await?;
     }
+    // A watch from version 0 may begin in the past. A list of now brings the server up to it.
+    let now = ListParams::default().labels("heard=yes");
+    calling(async || maps.list(&now).await).await?;
     let config = watcher::Config::default().labels("heard=yes");
     let config = if streaming {
         config.streaming_lists()
