@@ -272,12 +272,31 @@ fn is_free(port: u16) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU16, Ordering};
+
     use super::*;
 
-    /// Ports that were free a moment ago, all different.
+    /// Below the range from which the system takes ports for outgoing connections, and between those that a start takes by itself.
+    const PORTS_FIRST: u16 = 17_000;
+    /// How many there are.
+    const PORTS: u16 = 5_000;
+    static PORTS_TAKEN: AtomicU16 = AtomicU16::new(0);
+
+    /// Ports that nobody listens on, all different, and none of which another test of this program is given.
     fn some_free_ports<const N: usize>() -> [u16; N] {
-        let listeners = [(); N].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
-        listeners.map(|listener| listener.local_addr().unwrap().port())
+        [(); N].map(|()| free_port())
+    }
+
+    fn free_port() -> u16 {
+        let start = u16::try_from(std::process::id() % u32::from(PORTS)).unwrap();
+        for _ in 0..PORTS {
+            let step = PORTS_TAKEN.fetch_add(1, Ordering::Relaxed) % PORTS;
+            let port = PORTS_FIRST + (start + step) % PORTS;
+            if is_free(port) {
+                return port;
+            }
+        }
+        panic!("no port is free");
     }
 
     #[test]
