@@ -194,6 +194,11 @@ pub async fn wait_for(member: &Member, name: &str, fits: impl Fn(f64) -> bool) -
     waited.with_context(|| format!("{name} stays {:?}", metric(member, name)))?
 }
 
+/// Waits until the archive has a base: what comes later can all be restored.
+pub async fn first_base(member: &Member) -> Result<()> {
+    wait_for(member, "mainstay_archive_bases_total", |bases| bases >= 1.0).await
+}
+
 /// Waits until everything is on disk in the archive.
 pub async fn archived(member: &Member, revision: i64) -> Result<()> {
     wait_for(member, "mainstay_archive_revision", |at| {
@@ -212,12 +217,13 @@ pub fn archiving(member: &mut Member, dir: &Path) {
     }
 }
 
-/// One member that archives.
+/// One member that archives, and has begun to.
 pub async fn one(archive: &str) -> Result<(Cluster, PathBuf)> {
     let mut cluster = Cluster::prepare(&Target::mainstay()?, &Options::default())?;
     let dir = cluster.dir().join(archive);
     archiving(&mut cluster.members[0], &dir);
     cluster.start_all().await?;
+    first_base(&cluster.members[0]).await?;
     Ok((cluster, dir))
 }
 

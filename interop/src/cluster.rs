@@ -6,9 +6,9 @@ mod ports;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 pub use member::Member;
 pub use ports::free_port;
@@ -21,6 +21,13 @@ pub const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Pause between two looks at a condition.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Time that a write has while there is a leader.
+const ANSWER_SOON: Duration = Duration::from_secs(2);
+
+/// Keeps a leader through a pause of a few seconds, as a busy machine makes them. The shortest lease is then eight seconds:
+/// one and a half election timeouts, by etcd's rule.
+pub const STEADY: &str = "--election-timeout=5000";
 
 /// How to start a cluster.
 #[derive(Debug, Clone)]
@@ -38,6 +45,14 @@ impl Options {
         Options {
             members: 3,
             ..Options::default()
+        }
+    }
+
+    /// Three members that keep their leader, for tests that take none away.
+    pub fn steady_three() -> Options {
+        Options {
+            flags: vec![STEADY.to_owned()],
+            ..Options::three()
         }
     }
 }
@@ -163,7 +178,7 @@ impl Cluster {
                 let mut client = Client::connect(&member.client_url()).await.ok()?;
                 client.member_and_leader().await.ok()
             };
-            let answer = tokio::time::timeout(Duration::from_secs(1), asked).await;
+            let answer = timeout(Duration::from_secs(1), asked).await;
             if let Ok(Some((id, leader))) = answer {
                 ids.push((id, index));
                 *agreed.entry(leader).or_default() += 1;
@@ -187,6 +202,22 @@ impl Cluster {
     /// A client of one member.
     pub async fn client(&self, index: usize) -> Result<Client> {
         Client::connect(&self.members[index].client_url()).await
+    }
+
+    /// Puts a key through one member after another one has ended, which may have led. A write that was on its way there is
+    /// not waited for but sent again, so the value has to be the only one that the key gets meanwhile.
+    pub async fn put_after_loss(&self, index: usize, key: &str, value: &str) -> Result<()> {
+        let mut client = self.client(index).await?;
+        let deadline = Instant::now() + READY_TIMEOUT;
+        loop {
+            let last = match timeout(ANSWER_SOON, client.put(key, value)).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(status)) => status.to_string(),
+                Err(_) => "no answer".to_owned(),
+            };
+            ensure!(Instant::now() < deadline, "nobody takes a write: {last}");
+            sleep(POLL_INTERVAL).await;
+        }
     }
 
     /// Kills every member without warning.

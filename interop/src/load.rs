@@ -14,8 +14,13 @@ use crate::cluster::READY_TIMEOUT;
 
 /// Prefix of every key the writers put.
 pub const PREFIX: &str = "load/";
-/// Time a write gets before the writer turns to the next member.
+/// Time a write gets at least before the writer turns to the next member.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(200);
+/// Time a write gets at most.
+const WRITE_TIMEOUT_MAX: Duration = Duration::from_millis(32 * 200);
+/// Writes in a row without an answer that an election explains. Until then the next one is sent soon, so that the end of the
+/// election shows.
+const ELECTION_SILENCES: u32 = 15;
 
 /// One acknowledged write.
 #[derive(Debug, Clone)]
@@ -103,8 +108,39 @@ struct Writer {
     stopped: watch::Receiver<bool>,
 }
 
+/// How long a writer waits for an answer: longer where writes take long, as on a slow disk.
+struct Patience {
+    time: Duration,
+    /// Writes in a row that were not answered.
+    silences: u32,
+}
+
+impl Patience {
+    fn new() -> Patience {
+        Patience {
+            time: WRITE_TIMEOUT,
+            silences: 0,
+        }
+    }
+
+    /// A write was acknowledged after this time.
+    fn acknowledged(&mut self, took: Duration) {
+        self.time = (4 * took).clamp(WRITE_TIMEOUT, WRITE_TIMEOUT_MAX);
+        self.silences = 0;
+    }
+
+    /// A write was not answered in time.
+    fn silent(&mut self) {
+        self.silences += 1;
+        if self.silences > ELECTION_SILENCES {
+            self.time = (2 * self.time).min(WRITE_TIMEOUT_MAX);
+        }
+    }
+}
+
 impl Writer {
     async fn run(mut self) {
+        let mut patience = Patience::new();
         let mut member = self.number % self.clients.len();
         for sequence in 0_u64.. {
             if *self.stopped.borrow() {
@@ -112,14 +148,13 @@ impl Writer {
             }
             let key = format!("{PREFIX}{}/{sequence:08}", self.number);
             let value = format!("{sequence:0>width$}", width = self.value_bytes);
+            let begun = Instant::now();
             let put = self.clients[member].put(&key, &value);
-            match timeout(WRITE_TIMEOUT, put).await {
+            match timeout(patience.time, put).await {
                 Ok(Ok(_)) => {
-                    let write = Acknowledged {
-                        key,
-                        value,
-                        at: Instant::now(),
-                    };
+                    let at = Instant::now();
+                    patience.acknowledged(at - begun);
+                    let write = Acknowledged { key, value, at };
                     self.acknowledged
                         .lock()
                         .expect("no writer panics")
@@ -127,7 +162,10 @@ impl Writer {
                     self.counter.send_modify(|count| *count += 1);
                 }
                 // Whether it took effect is not known, and it is not sent again.
-                Ok(Err(_)) | Err(_) => {
+                failed => {
+                    if failed.is_err() {
+                        patience.silent();
+                    }
                     member = (member + 1) % self.clients.len();
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }

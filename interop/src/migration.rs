@@ -136,8 +136,17 @@ pub fn copy_of(from: &Cluster, to: &Target, options: &Options) -> Result<Cluster
     Ok(copy)
 }
 
-/// Revision, hash and compact revision of every member of clusters that nobody writes to.
-pub async fn hashes(clusters: &[&Cluster]) -> Result<Vec<(i64, u32, i64)>> {
+/// The revision at which a migration says that source and target are equal.
+pub fn cut_over_revision(said: &str) -> Result<i64> {
+    let rest = said.strip_prefix("Cut over at revision ");
+    let revision = rest.and_then(|rest| rest.split_once(':'));
+    let (revision, _) = revision.with_context(|| format!("no cut-over in {said:?}"))?;
+    Ok(revision.parse()?)
+}
+
+/// Hash up to a revision, and compact revision, of every member of clusters that nobody writes to. Leases that end
+/// meanwhile make later revisions, on each cluster at its own time.
+pub async fn hashes(clusters: &[&Cluster], revision: i64) -> Result<Vec<(u32, i64)>> {
     let mut hashes = Vec::new();
     for cluster in clusters {
         for index in 0..cluster.members.len() {
@@ -146,11 +155,10 @@ pub async fn hashes(clusters: &[&Cluster]) -> Result<Vec<(i64, u32, i64)>> {
             client.get("none").await?;
             let answer = client
                 .maintenance
-                .hash_kv(HashKvRequest { revision: 0 })
+                .hash_kv(HashKvRequest { revision })
                 .await?
                 .into_inner();
-            let revision = answer.header.context("a header")?.revision;
-            hashes.push((revision, answer.hash, answer.compact_revision));
+            hashes.push((answer.hash, answer.compact_revision));
         }
     }
     Ok(hashes)

@@ -21,8 +21,9 @@ use crate::text::prefix_end;
 const KEYS: usize = 200;
 /// Keys of a bulk, more than a transaction may have operations.
 const BULK_KEYS: usize = 300;
-/// A lease that ends while the writers go on, and not before a copy of the source was started and compared on a busy machine.
-const SHORT_TTL_SECONDS: i64 = 5;
+/// A lease that ends while the writers go on. In a copy its time begins anew when the state is opened, and it must not end
+/// before the copy was compared, after a slow start on a busy disk.
+const SHORT_TTL_SECONDS: i64 = 15;
 /// Puts in a transaction.
 const PUTS_MAX: usize = 100;
 

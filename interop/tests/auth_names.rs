@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use interop::auth::{
     authenticate, enable_with_ann, grant, grant_role, put, range, refusal, signed, user_add,
 };
@@ -17,6 +17,11 @@ use proto::etcdserverpb::{AuthEnableRequest, AuthRoleAddRequest, AuthUserAddRequ
 
 const INVALID_TOKEN: &str = "Unauthenticated: etcdserver: invalid auth token";
 const DENIED: &str = "PermissionDenied: etcdserver: permission denied";
+
+/// Refusals of each name that are timed at least.
+const ROUNDS_MIN: u32 = 5;
+/// And at most.
+const ROUNDS_MAX: u32 = 10;
 
 on_both! {
     a_common_name_is_the_same_however_it_is_written
@@ -124,19 +129,16 @@ async fn a_simple_token_ends_with_the_process_of_its_member() -> Result<()> {
     Ok(())
 }
 
-/// The shortest time of a few refusals.
+/// The time of a refusal.
 async fn refused_in(client: &mut Client, name: &str) -> Result<Duration> {
-    let mut shortest = Duration::MAX;
-    for _ in 0..5 {
-        let began = Instant::now();
-        let why = refusal(authenticate(client, name, "wrong").await)?;
-        shortest = shortest.min(began.elapsed());
-        assert_eq!(
-            why,
-            "InvalidArgument: etcdserver: authentication failed, invalid user ID or password"
-        );
-    }
-    Ok(shortest)
+    let began = Instant::now();
+    let why = refusal(authenticate(client, name, "wrong").await)?;
+    let took = began.elapsed();
+    assert_eq!(
+        why,
+        "InvalidArgument: etcdserver: authentication failed, invalid user ID or password"
+    );
+    Ok(took)
 }
 
 /// etcd answers at once when there is no such user, and so tells which names there are.
@@ -146,10 +148,14 @@ async fn a_name_that_nobody_has_is_refused_no_sooner() -> Result<()> {
     let mut client = cluster.client(0).await?;
     client.auth.user_add(user_add("eve", "evepw")).await?;
     enable_with_ann(&mut client).await?;
-    let (known, unknown) = (
-        refused_in(&mut client, "eve").await?,
-        refused_in(&mut client, "nobody").await?,
-    );
-    assert!(unknown * 2 > known, "{known:?} and {unknown:?}");
-    Ok(())
+    // The shortest times, of turns, so that a machine that is busy for a moment makes neither name the slower one.
+    let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
+    for round in 1..=ROUNDS_MAX {
+        known = known.min(refused_in(&mut client, "eve").await?);
+        unknown = unknown.min(refused_in(&mut client, "nobody").await?);
+        if round >= ROUNDS_MIN && unknown * 2 > known {
+            return Ok(());
+        }
+    }
+    bail!("{known:?} and {unknown:?}")
 }

@@ -78,7 +78,7 @@ impl Clients {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_planned_restart_fails_no_request_on_the_other_members() -> Result<()> {
-    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
+    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::steady_three()).await?;
     let leader = cluster.wait_leader().await?;
     for restarted in [leader, (leader + 1) % 3, (leader + 2) % 3] {
         let others: Vec<usize> = (0..3).filter(|index| *index != restarted).collect();
@@ -181,6 +181,10 @@ async fn ended_watch(mut client: Client) -> Result<tonic::Status> {
     }
 }
 
+/// Longest wait for a page that says there is no leader; shorter than a request waits for one in vain, which is five
+/// seconds and two election timeouts.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(5);
+
 async fn a_member_alone_says_that_there_is_no_leader(target: Target, leads: bool) -> Result<()> {
     let mut cluster = Cluster::start(&target, &Options::three()).await?;
     let leader = cluster.wait_leader().await?;
@@ -210,10 +214,7 @@ async fn a_member_alone_says_that_there_is_no_leader(target: Target, leads: bool
     let asked = Instant::now();
     let health = interop::http::get(cluster.members[alone].client_port, "/health")?;
     assert_eq!(health.status, 503, "{}", health.body);
-    assert!(
-        asked.elapsed() < Duration::from_secs(2),
-        "it answers at once"
-    );
+    assert!(asked.elapsed() < PAGE_TIMEOUT, "it answers at once");
     let metrics = interop::http::get(cluster.members[alone].client_port, "/metrics")?.body;
     assert!(metrics.contains("etcd_server_has_leader 0"), "{metrics}");
     Ok(())

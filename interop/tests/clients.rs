@@ -1,5 +1,6 @@
 //! Client libraries of others run the same script on both servers.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,6 +10,12 @@ use interop::target::{Target, target_dir, workspace_dir};
 
 /// Versions that work together: etcd3 was generated for the older protobuf.
 const PYTHON_PACKAGES: &[&str] = &["etcd3==0.12.0", "protobuf==3.20.3"];
+
+/// Names a Python that has them.
+const PYTHON: &str = "MAINSTAY_PYTHON";
+
+/// Most seconds that a script takes.
+const SECONDS_MAX: &str = "300";
 
 fn run(command: &mut Command) -> Result<String> {
     let output = command
@@ -24,8 +31,18 @@ fn run(command: &mut Command) -> Result<String> {
     Ok(printed)
 }
 
-/// A Python with the etcd3 package; made once for each build folder.
+/// A script that is ended if what it waits for never comes.
+fn script(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg(SECONDS_MAX).arg(program);
+    command
+}
+
+/// A Python with the etcd3 package: the one that `cargo xtask` has made, else one that is made once for each build folder.
 fn python() -> Result<PathBuf> {
+    if let Some(python) = std::env::var_os(PYTHON) {
+        return Ok(PathBuf::from(python));
+    }
     let folder = target_dir().join("interop-python");
     let python = folder.join("bin/python");
     let ready = folder.join("ready");
@@ -59,14 +76,19 @@ fn rust_script() -> Result<PathBuf> {
     Ok(folder.join("release/etcd-client-script"))
 }
 
+/// Scripts ask once, so the members keep their leader.
 async fn three(target: &Target) -> Result<Cluster> {
-    Cluster::start(target, &Options::three()).await
+    let options = Options {
+        in_memory: true,
+        ..Options::steady_three()
+    };
+    Cluster::start(target, &options).await
 }
 
 async fn python_script_runs(target: Target, python: &Path) -> Result<()> {
     let cluster = three(&target).await?;
     for member in &cluster.members {
-        let printed = run(Command::new(python)
+        let printed = run(script(python)
             .arg(workspace_dir().join("interop/scripts/python/script.py"))
             .args([member.client_port.to_string(), "3".to_owned()]))?;
         assert!(printed.contains("is through"), "{printed}");
@@ -83,10 +105,10 @@ async fn python_etcd3_works_on_both() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rust_etcd_client_works_on_both() -> Result<()> {
-    let script = rust_script()?;
+    let program = rust_script()?;
     for target in [Target::etcd()?, Target::mainstay()?] {
         let cluster = three(&target).await?;
-        let printed = run(Command::new(&script).args(cluster.client_urls()))?;
+        let printed = run(script(&program).args(cluster.client_urls()))?;
         assert!(printed.contains("is through"), "{printed}");
     }
     Ok(())
@@ -94,13 +116,13 @@ async fn rust_etcd_client_works_on_both() -> Result<()> {
 
 /// Runs a script that `cargo xtask` has made ready.
 async fn script_runs_on_both(language: &str) -> Result<()> {
-    let script = target_dir()
+    let program = target_dir()
         .join("interop-clients")
         .join(language)
         .join("run");
     for target in [Target::etcd()?, Target::mainstay()?] {
         let cluster = three(&target).await?;
-        let printed = run(Command::new(&script).args(cluster.client_urls()))?;
+        let printed = run(script(&program).args(cluster.client_urls()))?;
         assert!(printed.contains("is through"), "{printed}");
     }
     Ok(())

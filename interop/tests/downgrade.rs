@@ -59,7 +59,7 @@ const MEANWHILE: &str =
 
 #[tokio::test]
 async fn a_downgrade_is_validated_enabled_and_cancelled_as_on_etcd() -> Result<()> {
-    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
+    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::steady_three()).await?;
     let (validate, enable, cancel) = (
         Action::Validate as i32,
         Action::Enable as i32,

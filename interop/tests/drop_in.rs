@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use interop::cluster::{READY_TIMEOUT, free_port};
+use interop::cluster::{Options, READY_TIMEOUT, free_port};
 use interop::target::{Target, etcdctl};
 use interop::tls::{Authority, Files, Holder};
 use tempfile::TempDir;
@@ -204,7 +204,9 @@ async fn kubeadm_starts_three_members() -> Result<()> {
     let pki = Kubernetes::new(host.folder.path())?;
     let members = [Ports::new()?, Ports::new()?, Ports::new()?];
     for number in 0..members.len() {
-        let flags = kubeadm(&host, &pki, &members, number);
+        let mut flags = kubeadm(&host, &pki, &members, number);
+        // As an operator's extra arguments: no request is to meet an election.
+        flags.extend(Options::steady_three().flags);
         host.start(&format!("node-{number}"), &flags, &[])?;
     }
     host.wait_ready().await?;

@@ -6,8 +6,8 @@ use interop::etcdctl::{SCRIPT, Session};
 use interop::target::Target;
 
 async fn clusters() -> Result<(Cluster, Cluster)> {
-    let etcd = Cluster::start(&Target::etcd()?, &Options::three()).await?;
-    let mainstay = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
+    let etcd = Cluster::start(&Target::etcd()?, &Options::steady_three()).await?;
+    let mainstay = Cluster::start(&Target::mainstay()?, &Options::steady_three()).await?;
     Ok((etcd, mainstay))
 }
 

@@ -129,22 +129,34 @@ struct Side {
     follower: String,
 }
 
+/// Where the leader is asked, which alone hands over, and the id of a member that follows it.
+async fn leader_and_follower(cluster: &mut Cluster) -> Result<(String, String)> {
+    let leader = cluster.wait_leader().await?;
+    let mut other = cluster.client((leader + 1) % 3).await?;
+    let (follower, _) = other.member_and_leader().await?;
+    Ok((
+        cluster.members[leader].client_url(),
+        format!("{follower:x}"),
+    ))
+}
+
 impl Side {
-    /// Speaks to the leader, which alone hands over.
     async fn start(target: Target) -> Result<Side> {
-        let mut cluster = Cluster::start(&target, &Options::three()).await?;
-        let leader = cluster.wait_leader().await?;
-        let mut other = cluster.client((leader + 1) % 3).await?;
-        let (follower, _) = other.member_and_leader().await?;
+        let mut cluster = Cluster::start(&target, &Options::steady_three()).await?;
+        let (url, follower) = leader_and_follower(&mut cluster).await?;
         Ok(Side {
-            session: Session::new(cluster.members[leader].client_url()),
+            session: Session::new(url),
             folder: cluster.dir().display().to_string(),
-            follower: format!("{follower:x}"),
+            follower,
             cluster,
         })
     }
 
     async fn run(&mut self, line: &str) -> Result<String> {
+        if line.starts_with("move-leader") {
+            // Another member may lead by now than when the script began.
+            (self.session.url, self.follower) = leader_and_follower(&mut self.cluster).await?;
+        }
         let own = line
             .replace("FOLDER", &self.folder)
             .replace("FOLLOWER", &self.follower);

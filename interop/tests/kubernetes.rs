@@ -353,7 +353,7 @@ async fn status_and_health_are_readable(clients: &mut [Client; 3]) -> Result<()>
 }
 
 async fn story(target: Target) -> Result<()> {
-    let cluster = Cluster::start(&target, &Options::three()).await?;
+    let cluster = Cluster::start(&target, &Options::steady_three()).await?;
     let mut clients = [
         cluster.client(0).await?,
         cluster.client(1).await?,

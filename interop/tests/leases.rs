@@ -36,7 +36,7 @@ async fn grant_and_ask(cluster: &Cluster, index: usize) -> Result<JoinSet<Result
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_is_known_to_the_member_that_granted_it() -> Result<()> {
-    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
+    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::steady_three()).await?;
     let leader = cluster.wait_leader().await?;
     for index in (0..3).filter(|index| *index != leader) {
         let mut askers = grant_and_ask(&cluster, index).await?;

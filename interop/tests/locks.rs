@@ -245,7 +245,7 @@ async fn elections([a, b, c]: &mut [Client; 3]) -> Result<()> {
 }
 
 async fn story(target: &Target, not_found: Code) -> Result<()> {
-    let mut cluster = Cluster::start(target, &Options::three()).await?;
+    let mut cluster = Cluster::start(target, &Options::steady_three()).await?;
     cluster.wait_leader().await?;
     let mut clients = [
         cluster.client(0).await?,

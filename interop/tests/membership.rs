@@ -18,6 +18,8 @@ use tonic::{Code, Status};
 
 const WRITERS: usize = 8;
 const VALUE_BYTES: usize = 64;
+/// What is answered while a change would leave too few members that are heard.
+const UNHEALTHY: &str = "etcdserver: unhealthy cluster";
 
 async fn add(client: &mut Client, peer_url: &str, is_learner: bool) -> Result<Member, Status> {
     let request = MemberAddRequest {
@@ -32,15 +34,19 @@ async fn add(client: &mut Client, peer_url: &str, is_learner: bool) -> Result<Me
 }
 
 /// etcd adds nobody before its members have been connected for five seconds.
-async fn add_when_healthy(client: &mut Client, peer_url: &str, is_learner: bool) -> Result<Member> {
+async fn add_when_healthy(
+    client: &mut Client,
+    peer_url: &str,
+    is_learner: bool,
+) -> Result<Member, Status> {
     let deadline = Instant::now() + READY_TIMEOUT;
     loop {
         match add(client, peer_url, is_learner).await {
             Err(status) if status.code() == Code::Unavailable && Instant::now() < deadline => {
-                assert_eq!(status.message(), "etcdserver: unhealthy cluster");
+                assert_eq!(status.message(), UNHEALTHY);
                 sleep(POLL_INTERVAL).await;
             }
-            added => return Ok(added?),
+            added => return added,
         }
     }
 }
@@ -48,6 +54,19 @@ async fn add_when_healthy(client: &mut Client, peer_url: &str, is_learner: bool)
 async fn remove(client: &mut Client, id: u64) -> Result<Vec<Member>, Status> {
     let removed = client.cluster.member_remove(MemberRemoveRequest { id });
     Ok(removed.await?.into_inner().members)
+}
+
+/// Removes a member once those that stay are heard: one that paused for an election timeout counts as gone.
+async fn remove_when_healthy(client: &mut Client, id: u64) -> Result<Vec<Member>, Status> {
+    let deadline = Instant::now() + READY_TIMEOUT;
+    loop {
+        match remove(client, id).await {
+            Err(status) if status.message() == UNHEALTHY && Instant::now() < deadline => {
+                sleep(POLL_INTERVAL).await;
+            }
+            removed => return removed,
+        }
+    }
 }
 
 async fn promote(client: &mut Client, id: u64) -> Result<Vec<Member>, Status> {
@@ -115,9 +134,10 @@ async fn refusals(target: Target) -> Result<()> {
     assert!(learner.is_learner && learner.name.is_empty() && learner.id != 0);
     let taken = failed("Peer URLs already exists");
     // Two URLs: with the same one etcd may compute the same id, which is refused first.
-    let twin = add(&mut client, "http://127.0.0.1:1,http://127.0.0.1:9", false).await;
+    let urls = "http://127.0.0.1:1,http://127.0.0.1:9";
+    let twin = add_when_healthy(&mut client, urls, false).await;
     assert_eq!(refused(twin), taken);
-    let many = add(&mut client, "http://127.0.0.1:2", true).await;
+    let many = add_when_healthy(&mut client, "http://127.0.0.1:2", true).await;
     assert_eq!(refused(many), failed("too many learner members in cluster"));
     let ready = failed("can only promote a learner member which is in sync with leader");
     assert_eq!(refused(promote(&mut client, learner.id).await), ready);
@@ -202,12 +222,7 @@ async fn a_removed_member_ends(target: Target) -> Result<()> {
     let mut client = cluster.client((leader + 1) % 3).await?;
     let removed = (leader + 2) % 3;
     let id = id_of(&mut client, &cluster.members[removed].name.clone()).await?;
-    let deadline = Instant::now() + READY_TIMEOUT;
-    while let Err(status) = remove(&mut client, id).await {
-        assert_eq!(status.message(), "etcdserver: unhealthy cluster");
-        ensure!(Instant::now() < deadline, "it is not removed");
-        sleep(POLL_INTERVAL).await;
-    }
+    remove_when_healthy(&mut client, id).await?;
     assert!(cluster.members[removed].wait_exit().await?.success());
     cluster.members[removed].start()?;
     cluster.members[removed].wait_exit().await?;
@@ -273,7 +288,7 @@ async fn each_member_is_replaced_under_load() -> Result<()> {
         load.wait_for_more(200).await?;
         let joined = grow(&mut cluster, &format!("new-{round}"), 2).await?;
         load.wait_for_more(200).await?;
-        let left = remove(&mut cluster.client(joined).await?, leaving).await?;
+        let left = remove_when_healthy(&mut cluster.client(joined).await?, leaving).await?;
         assert_eq!(left.len(), 3);
         load.wait_for_more(200).await?;
         for reader in readers {
@@ -302,7 +317,7 @@ async fn a_removed_founder_does_not_come_back() -> Result<()> {
     let mut cluster = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
     let mut client = cluster.client(1).await?;
     let id = id_of(&mut client, "member-1").await?;
-    remove(&mut client, id).await?;
+    remove_when_healthy(&mut client, id).await?;
     assert!(cluster.members[0].wait_exit().await?.success());
     std::fs::remove_dir_all(&cluster.members[0].data_dir)?;
     cluster.members[0].start()?;
@@ -322,7 +337,7 @@ async fn a_dead_member_is_replaced() -> Result<()> {
     cluster.members[dead].kill()?;
     let mut client = cluster.client((dead + 1) % 3).await?;
     let id = id_of(&mut client, &cluster.members[dead].name.clone()).await?;
-    remove(&mut client, id).await?;
+    remove_when_healthy(&mut client, id).await?;
     cluster.members.remove(dead);
     let joined = grow(&mut cluster, "replacement", 0).await?;
     load.wait_for_more(200).await?;
@@ -331,8 +346,7 @@ async fn a_dead_member_is_replaced() -> Result<()> {
     check_nothing_missing(&mut client, &writes).await?;
     // Its vote counts: with another one gone there is still a quorum.
     cluster.members[0].kill()?;
-    client.put("key", "value").await?;
-    Ok(())
+    cluster.put_after_loss(joined, "key", "value").await
 }
 
 /// A member that was added later and has lost its disk comes back as itself, and starts again on what it has.
@@ -365,11 +379,11 @@ async fn a_cluster_grows_from_one_and_shrinks_to_one() -> Result<()> {
     cluster.members[second].wait_ready().await?;
     let third = grow(&mut cluster, "third", second).await?;
     cluster.members[0].kill()?;
+    cluster.put_after_loss(third, "two", "of three").await?;
     let mut client = cluster.client(third).await?;
-    client.put("two", "of three").await?;
     for name in ["member-1", "second"] {
         let id = id_of(&mut client, name).await?;
-        remove(&mut client, id).await?;
+        remove_when_healthy(&mut client, id).await?;
     }
     client.put("one", "of one again").await?;
     assert_eq!(list(&mut client).await?.len(), 1);

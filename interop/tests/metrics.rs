@@ -276,7 +276,7 @@ fn sizes(cluster: &Cluster) -> Result<Vec<String>> {
         for (name, least) in [
             ("etcd_network_known_peers", 3.0),
             ("process_start_time_seconds", 1e9),
-            ("process_cpu_seconds_total", 0.0),
+            ("process_cpu_seconds_total", 0.01),
             ("os_fd_limit", 10.0),
         ] {
             if page.sum(name) < least {

@@ -194,7 +194,9 @@ async fn callers_decide_what_etcd_traces() -> Result<()> {
 #[tokio::test]
 async fn a_put_shows_what_it_waited_for_on_every_member() -> Result<()> {
     let (port, mut told) = collector().await?;
-    let mut cluster = start(&Target::mainstay()?, 3, port, &[]).await?;
+    let steady = Options::steady_three();
+    let more: Vec<&str> = steady.flags.iter().map(String::as_str).collect();
+    let mut cluster = start(&Target::mainstay()?, steady.members, port, &more).await?;
     let leader = cluster.wait_leader().await?;
     for member in 0..3 {
         let mut client = cluster.client(member).await?;

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Result, bail};
 
-/// Below the range from which the system takes ports for outgoing connections.
-const FIRST: u16 = 12_000;
-const COUNT: u16 = 18_000;
+/// Below the range from which the system takes ports for outgoing connections, and none that `mainstay up` looks at:
+/// it takes what is free at that moment, and so would take the port of a member that is down.
+const FIRST: u16 = 27_000;
+/// How many there are.
+const COUNT: u16 = 5_000;
 
 static TAKEN: AtomicU16 = AtomicU16::new(0);
 

@@ -11,7 +11,7 @@ use super::feed::Feed;
 use super::step::{Answer, Step};
 use super::{SENTINEL, sentinel_watch};
 use crate::client::{ANSWER_TIMEOUT, Client};
-use crate::cluster::{Cluster, Options, POLL_INTERVAL};
+use crate::cluster::{Cluster, Options, POLL_INTERVAL, STEADY};
 use crate::target::Target;
 
 /// The metric that counts the watches which are catching up.
@@ -26,11 +26,12 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// Starts a cluster; asks a follower, when there is one.
+    /// Starts a cluster; asks a follower, when there is one. A pause of one side neither ends a short lease between two
+    /// looks at it nor makes another member lead.
     pub(super) async fn start(target: &Target, members: usize) -> Result<Side> {
         let options = Options {
             members,
-            flags: Vec::new(),
+            flags: vec![STEADY.to_owned()],
             in_memory: true,
         };
         let mut cluster = Cluster::start(target, &options).await?;

@@ -14,13 +14,16 @@ pub(crate) fn a_deployment_rolls(space: &Space<'_>) {
     let waiting =
         "get pods -o 'jsonpath={.items[*].status.containerStatuses[*].state.waiting.reason}'";
     space.until(waiting, |reasons| reasons.contains("ImagePull"));
+    space.until_field("deployment/web", "{.status.availableReplicas}", "4");
     let stuck = space.try_kubectl("rollout status deployment/web --timeout=2s", "");
     assert!(!stuck.succeeded, "{}", stuck.text);
     let available = space.field("deployment/web", "{.status.availableReplicas}");
     assert_eq!(available, "4", "no more than a quarter may be missing");
-    space.kubectl("rollout undo deployment/web");
-    space.until_rolled("deployment/web");
     let image = "{.spec.template.spec.containers[0].image}";
+    let has_image = || space.field("deployment/web", image) == "nginx:2";
+    // Done twice, it leads back to the image that cannot be pulled.
+    space.kubectl_once("rollout undo deployment/web", has_image);
+    space.until_rolled("deployment/web");
     assert_eq!(space.field("deployment/web", image), "nginx:2");
     let history = space.kubectl("rollout history deployment/web");
     let revisions = history.lines().filter_map(|line| line.split(' ').next());

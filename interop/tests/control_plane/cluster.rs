@@ -18,6 +18,22 @@ const COMMAND_SECONDS_MAX: &str = "130";
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// Nodes of the cluster.
 pub(crate) const NODES: usize = 6;
+/// What a server says, between two leaders of its store, of a write that may have been done or not. Nobody can promise more, and kubectl
+/// does not send it again.
+const UNCLEAR: [&str; 2] = [
+    "the store is unavailable",
+    "the store did not answer in time",
+];
+/// What kubectl says when it reaches no server, or one that ends before it has answered.
+const CUT_OFF: [&str; 7] = [
+    "EOF",
+    "Unable to connect to the server",
+    "broken pipe",
+    "connection lost",
+    "connection refused",
+    "connection reset",
+    "was refused",
+];
 
 /// Killed when the test fails, and all its processes end with it.
 pub(crate) struct Up {
@@ -179,15 +195,59 @@ impl Space<'_> {
         Said { succeeded, text }
     }
 
+    /// What kubectl says once it is clear whether a line was done.
+    pub(crate) fn certain(&self, line: &str, input: &str) -> Said {
+        self.repeated(line, input, &UNCLEAR)
+    }
+
+    /// Sends a line again as long as kubectl fails with one of these texts.
+    fn repeated(&self, line: &str, input: &str, again: &[&str]) -> Said {
+        let from = Instant::now();
+        let mut was_unclear = false;
+        loop {
+            let mut said = self.try_kubectl(line, input);
+            said.succeeded |= is_done(line, &said.text, was_unclear);
+            if said.succeeded || !said.has_any(again) || from.elapsed() > PATIENCE {
+                return said;
+            }
+            was_unclear = true;
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+
     /// What kubectl prints.
     pub(crate) fn kubectl(&self, line: &str) -> String {
-        let Said { succeeded, text } = self.try_kubectl(line, "");
+        let Said { succeeded, text } = self.certain(line, "");
         assert!(succeeded, "{}: {line}: {text}", self.namespace);
         text
     }
 
+    /// As [`Space::kubectl`], while servers are killed: what was cut off is sent again too.
+    pub(crate) fn kubectl_amid_kills(&self, line: &str) {
+        let again = [UNCLEAR.as_slice(), CUT_OFF.as_slice()].concat();
+        let Said { succeeded, text } = self.repeated(line, "", &again);
+        assert!(succeeded, "{}: {line}: {text}", self.namespace);
+    }
+
+    /// As [`Space::kubectl`], for what must not be done twice: it is sent again only when a look says that it was not done.
+    pub(crate) fn kubectl_once(&self, line: &str, was_done: impl Fn() -> bool) {
+        let from = Instant::now();
+        loop {
+            let said = self.try_kubectl(line, "");
+            if said.succeeded {
+                return;
+            }
+            let is_again = said.has_any(&UNCLEAR) && from.elapsed() < PATIENCE;
+            assert!(is_again, "{}: {line}: {}", self.namespace, said.text);
+            thread::sleep(LOOK_AGAIN);
+            if was_done() {
+                return;
+            }
+        }
+    }
+
     pub(crate) fn apply(&self, manifest: &str) {
-        let Said { succeeded, text } = self.try_kubectl("apply -f -", manifest);
+        let Said { succeeded, text } = self.certain("apply -f -", manifest);
         assert!(succeeded, "{}: {text}\n{manifest}", self.namespace);
     }
 
@@ -244,7 +304,25 @@ impl Space<'_> {
     }
 }
 
-fn getting(what: &str, path: &str) -> String {
+impl Said {
+    fn has_any(&self, texts: &[&str]) -> bool {
+        texts.iter().any(|text| self.text.contains(text))
+    }
+}
+
+/// Whether kubectl fails because a line has been done, which was not clear before: what it makes is there, or what it deletes is gone.
+fn is_done(line: &str, text: &str, was_unclear: bool) -> bool {
+    let is_there = text.contains("already exists");
+    match line.split(' ').next() {
+        // It tries a second version of the API by itself, and tells nothing of the first answer.
+        Some("autoscale") => is_there,
+        Some("create" | "expose") => was_unclear && is_there,
+        Some("delete") => was_unclear && text.contains("(NotFound)"),
+        _ => false,
+    }
+}
+
+pub(crate) fn getting(what: &str, path: &str) -> String {
     format!("get {what} -o 'jsonpath={path}'")
 }
 

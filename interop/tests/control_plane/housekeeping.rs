@@ -13,7 +13,7 @@ pub(crate) fn a_drain_honours_a_budget(space: &Space<'_>) {
     );
     let node = space.field("pods", "{.items[0].spec.nodeName}");
     let drain = format!("drain {node} --pod-selector=app=kept");
-    let refused = space.try_kubectl(&format!("{drain} --timeout=2s"), "");
+    let refused = space.certain(&format!("{drain} --timeout=2s"), "");
     assert!(!refused.succeeded, "{}", refused.text);
     let why = "Cannot evict pod as it would violate the pod's disruption budget";
     assert!(refused.text.contains(why), "{}", refused.text);

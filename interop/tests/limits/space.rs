@@ -4,9 +4,12 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use interop::archive::Small;
 use interop::client::Client;
-use interop::cluster::Cluster;
+use interop::cluster::{Cluster, Options};
 use interop::etcdctl::Session;
+use interop::snapshots::text;
+use interop::target::Target;
 use proto::etcdserverpb::{
     AlarmRequest, AlarmType, CompactionRequest, LeaseGrantRequest, LeaseRevokeRequest,
     StatusRequest, alarm_request::AlarmAction,
@@ -82,7 +85,10 @@ async fn free(client: &mut Client, lease: i64) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quota_that_was_reached_lets_writes_in_again_when_keys_are_deleted() -> Result<()> {
-    let mut cluster = start(3, &[QUOTA]).await?;
+    let mut options = Options::steady_three();
+    options.in_memory = true;
+    options.flags.push(QUOTA.to_owned());
+    let mut cluster = Cluster::start(&Target::mainstay()?, &options).await?;
     let leader = cluster.wait_leader().await?;
     let mut client = cluster.client((leader + 1) % 3).await?;
     let grant = LeaseGrantRequest { ttl: 600, id: 0 };
@@ -160,18 +166,29 @@ async fn is_full(client: &mut Client) -> Result<bool> {
     }
 }
 
-/// Others use the same disk, so the ballast is large and the room beside it too.
+/// The disk is the member's own. Where nothing may be mounted others use it too, so the ballast is large and the room
+/// beside it too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_is_nearly_full_takes_no_puts_until_there_is_room() -> Result<()> {
+    /// Free above the reserve; several times what a member takes at once.
     const SPARE_BYTES: u64 = 512 << 20;
+    /// Reserve and spare are one half each.
+    const DISK_SIZE: &str = "1g";
+    // Made before the cluster, so that the disk is there until no member runs any more.
     let place = tempfile::tempdir_in("/dev/shm")?;
-    let reserve = free_bytes(place.path())?.saturating_sub(SPARE_BYTES);
-    let cluster = start(1, &[&format!("--disk-reserve-bytes={reserve}")]).await?;
+    let disk = place.path().join("disk");
+    let _mounted = Small::mount(disk.clone(), DISK_SIZE)?;
+    let reserve = free_bytes(&disk)?.saturating_sub(SPARE_BYTES);
+    let mut cluster = Cluster::prepare(&Target::mainstay()?, &Options::default())?;
+    let member = &mut cluster.members[0];
+    member.set_flag("--data-dir", text(&disk.join("data")));
+    member.flags.push(format!("--disk-reserve-bytes={reserve}"));
+    cluster.start_all().await?;
     let mut client = cluster.client(0).await?;
     client.put("k", "before").await?;
-    let ballast_path = place.path().join("ballast");
+    let ballast_path = disk.join("ballast");
     let ballast = File::create(&ballast_path)?;
-    let bytes = free_bytes(place.path())?.saturating_sub(reserve) + SPARE_BYTES / 4;
+    let bytes = free_bytes(&disk)?.saturating_sub(reserve) + SPARE_BYTES / 4;
     rustix::fs::fallocate(&ballast, rustix::fs::FallocateFlags::empty(), 0, bytes)?;
     until("a put is refused", async || is_full(&mut client).await).await?;
     ensure!(
