@@ -165,15 +165,11 @@ impl<'a> Parser<'a> {
                     other => return Err(format!("found '{other}', expected: ',' or ')'")),
                 }
             } else if word == "," {
-                let next = self.peek();
-                if values.is_empty() || matches!(next, ")" | ",") {
+                if values.is_empty() || matches!(self.peek(), ")" | ",") {
                     values.insert("");
                 }
-                match next {
-                    ")" => break,
-                    // A third comma, or the end, is not expected behind two.
-                    "," => drop(self.take()),
-                    _ => {}
+                if self.peek() == ")" {
+                    break;
                 }
             } else {
                 return Err(format!("found '{word}', expected: ',', or identifier"));
