@@ -34,6 +34,14 @@ pub fn apply(group: &str, kind: &str, object: &mut Value) {
     }
 }
 
+/// Fills in what follows, in an object that was filled in before, from what admission or another program has changed since: a pod that
+/// limits itself as a whole asks for what its containers ask for.
+pub fn complete(object: &mut Value) {
+    if object["kind"] == "Pod" && object["apiVersion"] == "v1" {
+        pod::complete(object);
+    }
+}
+
 /// Sets a field that is absent or null.
 pub(crate) fn set(object: &mut Value, field: &str, value: impl Into<Value>) {
     let Some(fields) = object.as_object_mut() else {

@@ -78,6 +78,24 @@ fn a_pod_that_limits_itself_asks_for_what_its_containers_do_or_else_for_its_limi
 }
 
 #[test]
+fn what_containers_are_told_to_ask_for_later_is_asked_for_by_the_pod() {
+    let own = json!({"limits": {"cpu": "1"}});
+    let mut later = pod(&json!({}), &own);
+    later["apiVersion"] = json!("v1");
+    later["kind"] = json!("Pod");
+    let memory = json!({"limits": {"memory": "1Gi"}, "requests": {"memory": "1Gi"}});
+    later["spec"]["containers"][0]["resources"] = memory.clone();
+    defaults::complete(&mut later);
+    let requests = json!({"cpu": "1", "memory": "1Gi"});
+    assert_eq!(later["spec"]["resources"]["requests"], requests);
+    let mut plain =
+        json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"resources": memory}]}});
+    let before = plain.clone();
+    defaults::complete(&mut plain);
+    assert_eq!(plain, before);
+}
+
+#[test]
 fn the_containers_of_a_pod_ask_for_no_more_than_it_does() {
     let fits = pod(&asked("1"), &asked("1"));
     assert_eq!(faults_of(&fits), Vec::<String>::new());

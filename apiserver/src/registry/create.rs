@@ -3,7 +3,7 @@
 use objects::invalid::Invalid;
 use objects::path::Path;
 use objects::status::{Reason, Status};
-use objects::{Value, meta};
+use objects::{Value, defaults, meta};
 
 use serde_json::json;
 
@@ -129,6 +129,7 @@ impl Registry {
         let mut object = under_review.unwrap_or(Value::Null);
         // Whoever changed it had no say in where it goes.
         check_place(request, &mut object)?;
+        defaults::complete(&mut object);
         let mut object = rules::to_working(served, object);
         stamp_requester(request, &mut object);
         rules::prepare_create(served, &mut object);

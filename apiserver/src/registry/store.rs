@@ -2,7 +2,7 @@
 
 use objects::codec::protobuf;
 use objects::status::Status;
-use objects::{Value, meta};
+use objects::{Value, defaults, meta};
 
 use super::{Registry, Request};
 use crate::cache::Object;
@@ -43,10 +43,15 @@ pub(super) fn stamp(object: &mut Value, revision: i64) {
 ///
 /// If they are no object.
 pub fn decode(bytes: &[u8]) -> Result<Value, String> {
-    if protobuf::is_protobuf(bytes) {
-        return protobuf::decode(bytes).map_err(|error| error.to_string());
-    }
-    serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    let decoded = if protobuf::is_protobuf(bytes) {
+        protobuf::decode(bytes).map_err(|error| error.to_string())
+    } else {
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    };
+    let mut object = decoded?;
+    // As a kube-apiserver reads what it has stored.
+    defaults::complete(&mut object);
+    Ok(object)
 }
 
 impl Registry {
@@ -69,8 +74,10 @@ impl Registry {
             return None;
         }
         let object: std::sync::Arc<Object> = cache.get(&key)?;
+        let mut value = object.value();
+        defaults::complete(&mut value);
         Some(Current {
-            value: object.value(),
+            value,
             revision: object.revision,
             is_newest: false,
             is_stale: false,

@@ -1,4 +1,4 @@
-//! Quotas under requests that come at the same time.
+//! Quotas under requests that come at the same time, and limits of pods and their containers.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -7,6 +7,7 @@ use super::cluster::{Cluster, until};
 use super::{MAPS, ask};
 
 const QUOTAS: &str = "/api/v1/namespaces/default/resourcequotas";
+const PODS: &str = "/api/v1/namespaces/default/pods";
 const MAPS_AT_A_TIME: usize = 64;
 
 /// Makes a quota of config maps of which so many are used, and waits until the server goes by it.
@@ -65,5 +66,35 @@ async fn a_full_quota_takes_nothing_out_of_the_others() {
     limit(&cluster, "b", 1, 1).await;
     assert_eq!(make(&cluster, "refused").await.0, 403);
     assert_eq!(used(&cluster, "a").await, "4");
+    cluster.stop().await;
+}
+
+/// A pod that limits itself, and whose container is told what to ask for, once the server does that.
+async fn limited(cluster: &Cluster) -> Value {
+    let range = json!({"metadata": {"name": "r"}, "spec": {"limits": [{"type": "Container", "default": {"memory": "1Gi"}}]}});
+    let ranges = "/api/v1/namespaces/default/limitranges";
+    assert_eq!(ask(cluster, "POST", ranges, &range).await.code, 201);
+    let pod = json!({"metadata": {"generateName": "p-"}, "spec": {
+        "resources": {"limits": {"cpu": "1"}}, "containers": [{"name": "c", "image": "i"}],
+    }});
+    until(async || {
+        let made = ask(cluster, "POST", PODS, &pod).await.json();
+        let asked = &made["spec"]["containers"][0]["resources"]["requests"]["memory"];
+        (*asked == "1Gi").then_some(made.clone())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_limit_range_adds_to_containers_is_asked_for_by_their_pod_and_keeps_it_from_no_change()
+ {
+    let cluster = Cluster::start(&[], &[]).await;
+    let mut pod = limited(&cluster).await;
+    let requests = json!({"cpu": "1", "memory": "1Gi"});
+    assert_eq!(pod["spec"]["resources"]["requests"], requests);
+    pod["metadata"]["labels"] = json!({"a": "b"});
+    let path = format!("{PODS}/{}", pod["metadata"]["name"].as_str().unwrap());
+    let changed = ask(&cluster, "PUT", &path, &pod).await;
+    assert_eq!(changed.code, 200, "{}", changed.json());
     cluster.stop().await;
 }

@@ -57,6 +57,13 @@ fn pod(object: &mut Value) {
     }
 }
 
+/// What a pod says as a whole.
+pub(super) fn complete(pod: &mut Value) {
+    if let Some(spec) = child(pod, "spec") {
+        whole::apply(spec);
+    }
+}
+
 /// The resources that a node says containers have.
 fn told(status: &mut Value) {
     amounts::round(status, &["allocatedResources"]);
