@@ -142,9 +142,10 @@ fn check_target(request: &Request, node: &str, kind: &str) -> Result<(), Status>
     }
 }
 
-/// Says in a pod's conditions that it has a node.
+/// Says in a pod's conditions that it has a node. Where it was expected to go is told no more.
 fn scheduled(pod: &mut Value) {
     let status = meta::fields_mut(pod, "status");
+    status.remove("nominatedNodeName");
     let conditions = status.entry("conditions").or_insert_with(|| json!([]));
     let Some(conditions) = conditions.as_array_mut() else {
         return;

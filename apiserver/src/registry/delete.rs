@@ -152,7 +152,7 @@ impl Registry {
     }
 }
 
-fn check_preconditions(
+pub(super) fn check_preconditions(
     request: &Request,
     object: &Value,
     options: &DeleteOptions,

@@ -5,11 +5,15 @@ use objects::status::{Cause, Reason, Status};
 use objects::{Value, meta};
 use serde_json::json;
 
+use super::delete::check_preconditions;
 use super::{DeleteOptions, ListOptions, Registry, Request, WriteOptions};
 use crate::clock;
 
 /// Pods that a budget counts as about to go, before its controller has confirmed them.
 const DISRUPTED_PODS_MAX: usize = 2_000;
+
+/// Upstream's name of the condition of pods that are deleted for another reason than their own end.
+const DISRUPTION_TARGET: &str = "DisruptionTarget";
 
 impl Registry {
     /// Deletes a pod, unless a disruption budget forbids that now.
@@ -36,10 +40,38 @@ impl Registry {
         if judged_as_it_is && deletion.resource_version.is_none() {
             deletion.resource_version = Some(meta::resource_version(&pod).to_owned());
         }
+        if !deletion.dry_run {
+            let told = self.tell_of_eviction(request, &deletion).await?;
+            // Only its own write came between.
+            let is_asked = deletion.resource_version.is_some();
+            deletion.resource_version = is_asked.then(|| meta::resource_version(&told).to_owned());
+        }
         self.delete(request, &deletion).await?;
         Ok(
             json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}),
         )
+    }
+
+    /// Says in a pod's conditions why it is deleted, by which jobs tell it from a failure.
+    async fn tell_of_eviction(
+        &self,
+        request: &Request,
+        deletion: &DeleteOptions,
+    ) -> Result<Value, Status> {
+        let own = Request {
+            subresource: "status".to_owned(),
+            ..Request::own(
+                &request.served,
+                &request.namespace,
+                &request.name,
+                &request.agent,
+            )
+        };
+        let tell = |pod: &Value| {
+            check_preconditions(request, pod, deletion)?;
+            Ok(evicted(pod))
+        };
+        self.patch(&own, &tell, &WriteOptions::default()).await
     }
 
     /// Counts a pod against its budget. Tells whether it may go for what it is now, at no cost.
@@ -97,6 +129,34 @@ impl Registry {
 fn is_beyond_budgets(pod: &Value) -> bool {
     let phase = meta::text(pod, &["status", "phase"]);
     matches!(phase, "Succeeded" | "Failed" | "Pending") || meta::is_deleting(pod)
+}
+
+/// The pod with the condition that it is evicted.
+fn evicted(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    let status = meta::fields_mut(&mut pod, "status");
+    let conditions = status.entry("conditions").or_insert_with(|| json!([]));
+    if conditions.is_null() {
+        *conditions = json!([]);
+    }
+    let Some(conditions) = conditions.as_array_mut() else {
+        return pod;
+    };
+    let told = conditions
+        .iter()
+        .position(|condition| condition["type"] == DISRUPTION_TARGET);
+    let since = told
+        .map(|told| conditions.remove(told))
+        .filter(|told| told["status"] == "True")
+        .map_or_else(
+            || clock::now().into(),
+            |told| told["lastTransitionTime"].clone(),
+        );
+    conditions.push(json!({
+        "type": DISRUPTION_TARGET, "status": "True", "reason": "EvictionByEvictionAPI",
+        "message": "Eviction API: evicting", "lastProbeTime": null, "lastTransitionTime": since,
+    }));
+    pod
 }
 
 fn is_ready(pod: &Value) -> bool {
@@ -226,7 +286,7 @@ mod tests {
     use objects::Value;
     use serde_json::json;
 
-    use super::take;
+    use super::{evicted, take};
 
     fn budget(allowed: i64) -> Value {
         json!({"metadata": {"name": "b", "generation": 1}, "status": {
@@ -245,6 +305,19 @@ mod tests {
             last["status"]["conditions"][0]["reason"],
             "InsufficientPods"
         );
+    }
+
+    #[test]
+    fn an_evicted_pod_says_so_once_and_since_when() {
+        let old =
+            json!({"type": "DisruptionTarget", "status": "True", "lastTransitionTime": "then"});
+        let pod = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}, old]}});
+        let told = evicted(&pod)["status"]["conditions"].clone();
+        assert_eq!(told.as_array().unwrap().len(), 2);
+        assert_eq!(told[1]["reason"], "EvictionByEvictionAPI");
+        assert_eq!(told[1]["lastTransitionTime"], "then");
+        let first = evicted(&json!({}))["status"]["conditions"][0].clone();
+        assert!(first["lastTransitionTime"].as_str().unwrap().ends_with('Z'));
     }
 
     #[test]
