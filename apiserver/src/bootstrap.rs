@@ -23,14 +23,20 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Makes what is missing, at once and again when it was deleted, until it is dropped.
 pub(crate) async fn run(registry: Arc<Registry>, port: u16) {
+    let mut told = String::new();
     loop {
         let pause = match round(&registry, port).await {
-            Ok(()) => {
-                registry.is_bootstrapped.store(true, Ordering::Relaxed);
-                CHECK_INTERVAL
-            }
+            Ok(()) => CHECK_INTERVAL,
             Err(status) => {
-                tracing::debug!(error = %status, "cannot make what every cluster begins with; trying again");
+                // Once for each failure, for as long as it lasts.
+                let error = status.to_string();
+                if error != told {
+                    tracing::warn!(
+                        error,
+                        "cannot make what every cluster begins with; trying again"
+                    );
+                    told = error;
+                }
                 RETRY_PAUSE
             }
         };
@@ -47,6 +53,15 @@ async fn round(registry: &Registry, port: u16) -> Result<(), Status> {
         let object = json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": value});
         ensure(registry, ("scheduling.k8s.io", "priorityclasses"), object).await?;
     }
+    // The way to this server is no part of what a server that is ready has made.
+    let own_service = service(registry, port).await;
+    roles(registry).await?;
+    registry.is_bootstrapped.store(true, Ordering::Relaxed);
+    own_service
+}
+
+/// The service by which pods find the servers.
+async fn service(registry: &Registry, port: u16) -> Result<(), Status> {
     if let Some(address) = registry.services.first_address() {
         let object = json!({
             "apiVersion": "v1",
@@ -65,6 +80,10 @@ async fn round(registry: &Registry, port: u16) -> Result<(), Status> {
         });
         ensure(registry, ("", "services"), object).await?;
     }
+    Ok(())
+}
+
+async fn roles(registry: &Registry) -> Result<(), Status> {
     for expected in policy() {
         let resource = ("rbac.authorization.k8s.io", expected.plural);
         let request = registry.own_request(resource, &expected.object)?;

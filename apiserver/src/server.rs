@@ -49,7 +49,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server. It answers as soon as this returns, and is ready when its caches are.
+    /// Starts a server. It answers as soon as this returns, and is ready when its caches are and what every cluster begins with
+    /// is there.
     ///
     /// # Errors
     ///

@@ -3,6 +3,8 @@
 use apiserver::authz::bootstrap::policy;
 use http::Uri;
 use proto::api::{CreateRequest, GetRequest, ResourcesRequest, Target};
+use proto::etcdserverpb::DeleteRangeRequest;
+use proto::etcdserverpb::kv_client::KvClient;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
@@ -67,6 +69,17 @@ async fn define(cluster: &Cluster) {
     tokio::time::timeout(PATIENCE, served).await.unwrap();
 }
 
+/// The key and the path of the last object of the policy that a server makes on its start.
+fn last_role() -> (String, String) {
+    let last = policy().last().unwrap();
+    let name = last.object["metadata"]["name"].as_str().unwrap();
+    let namespace = last.object["metadata"]["namespace"].as_str().unwrap();
+    let key = format!("/registry/{}/{namespace}/{name}", last.plural);
+    let group = "/apis/rbac.authorization.k8s.io/v1";
+    let path = format!("{group}/namespaces/{namespace}/{}/{name}", last.plural);
+    (key, path)
+}
+
 /// The code of an answer, and all of it.
 async fn ask(cluster: &Cluster, path: &str) -> (u16, String) {
     let mut stream = cluster.connect(b"http/1.1").await;
@@ -84,6 +97,12 @@ async fn ask(cluster: &Cluster, path: &str) -> (u16, String) {
 async fn what_is_defined_is_never_taken_for_gone_after_a_start() {
     let mut cluster = Cluster::start().await;
     define(&cluster).await;
+    let made = async {
+        while ask(&cluster, &last_role().1).await.0 != 200 {
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, made).await.unwrap();
     let store: Uri = cluster.store().parse().unwrap();
     let store = store.authority().unwrap().as_str().parse().unwrap();
     let relay = Relay::start(store).await;
@@ -117,6 +136,14 @@ async fn what_is_defined_is_never_taken_for_gone_after_a_start() {
     assert!(answer.contains("[-]poststarthook/crd-informer-synced failed"));
     assert!(answer.contains("[-]poststarthook/rbac/bootstrap-roles failed"));
 
+    // Ready, it has made what is missing.
+    let mut direct = KvClient::connect(cluster.store().to_owned()).await.unwrap();
+    let delete = DeleteRangeRequest {
+        key: last_role().0.into(),
+        ..DeleteRangeRequest::default()
+    };
+    let deleted = direct.delete_range(delete).await.unwrap().into_inner();
+    assert_eq!(deleted.deleted, 1);
     relay.turn_to(store);
     let ready = async {
         loop {
@@ -135,11 +162,7 @@ async fn what_is_defined_is_never_taken_for_gone_after_a_start() {
                 assert!(code == 503 || answer.contains(GROUP), "{path}: {answer}");
             }
             if ready == 200 {
-                let last = policy().last().unwrap();
-                let name = last.object["metadata"]["name"].as_str().unwrap();
-                let namespace = last.object["metadata"]["namespace"].as_str().unwrap();
-                let group = "/apis/rbac.authorization.k8s.io/v1";
-                let path = format!("{group}/namespaces/{namespace}/{}/{name}", last.plural);
+                let path = last_role().1;
                 let (code, answer) = ask(&cluster, &path).await;
                 assert_eq!(code, 200, "{path}: {answer}");
                 return;
