@@ -26,6 +26,8 @@ use crate::pause::chance;
 const MARGIN_PARTS: u32 = 10;
 /// A renewal is given up after a part of the time that all have, so that another server can be asked.
 const ATTEMPT_PARTS: u32 = 4;
+/// Writes that are tried to give a lease back while others write to it too.
+const GIVE_BACK_TRIES: u32 = 5;
 
 /// Which Lease, and how long everything lasts.
 #[derive(Debug, Clone)]
@@ -259,16 +261,19 @@ impl Election {
     }
 
     async fn give_back(&self, claims: &mut Claims) -> Result<(), Error> {
-        let Some((spec, version)) = claims.release(jiff::Timestamp::now()) else {
-            return Ok(());
-        };
-        match self.write(claims, spec, version).await {
-            Err(error) if error.is_conflict() => {}
-            done => return done.map(drop),
+        for _ in 1..GIVE_BACK_TRIES {
+            match self.try_give_back(claims).await {
+                Err(error) if error.is_conflict() => {}
+                done => return done,
+            }
+            // Somebody wrote something else, or a renewal that was under way when the work ended has been written.
+            let lease = self.leases.get::<Lease>(&self.key()).await?;
+            claims.observe(Some(&lease), Instant::now());
         }
-        // A renewal that was under way when the work ended may have been written after all.
-        let lease = self.leases.get::<Lease>(&self.key()).await?;
-        claims.observe(Some(&lease), Instant::now());
+        self.try_give_back(claims).await
+    }
+
+    async fn try_give_back(&self, claims: &Claims) -> Result<(), Error> {
         match claims.release(jiff::Timestamp::now()) {
             None => Ok(()),
             Some((spec, version)) => self.write(claims, spec, version).await.map(drop),

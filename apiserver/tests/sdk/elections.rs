@@ -113,6 +113,26 @@ async fn a_leader_goes_on_while_others_write_to_its_lease_all_the_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_another_wrote_to_is_given_back_all_the_same() {
+    let cluster = Cluster::start(1).await;
+    let client = cluster.client();
+    let key = Key::new("kube-system", "e");
+    // It does not renew the lease before the work ends, and so does not see what was written.
+    let config = ElectionConfig {
+        retry: Duration::from_secs(5),
+        ..ElectionConfig::new("kube-system", "e", "a")
+    };
+    let lead = |_term| async {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {"by": "another"}}}));
+        let _: Lease = client.patch(&key, &patch).await.unwrap();
+    };
+    let a = Election::new(client.clone(), config).unwrap();
+    a.run(lead).await.unwrap();
+    assert_eq!(lease(&client).await, (String::new(), 0));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_keeps_its_lease_over_a_silent_server_and_loses_it_with_all_servers() {
     let mut cluster = Cluster::start(2).await;
     let (client, direct) = (cluster.client(), cluster.direct());
