@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Result;
-use client::{Change, Informer};
+use client::{Change, Informer, Key};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Uri};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::{Value, json};
@@ -19,7 +19,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::behaviour::Usage;
 use crate::fleet::Fleet;
-use crate::pods::Pods;
+use crate::logs;
+use crate::pods::{Pods, node_name};
 use crate::register;
 use crate::stages::{phase, text};
 
@@ -108,14 +109,32 @@ impl Agents {
         };
         let (pods, tls) = (self.pods.clone(), self.tls.clone());
         let answer = move |request: Request<Incoming>| {
-            let response = answer(&node, &pods.on(&node), request.uri().path());
-            std::future::ready(response)
+            let (node, pods, uri) = (node.clone(), pods.clone(), request.uri().clone());
+            async move { answer_now(&node, &pods, &uri).await }
         };
         component::serve(listener, tls, answer).await;
     }
 }
 
-fn answer(node: &str, pods: &[Arc<Pod>], path: &str) -> Response<Full<Bytes>> {
+/// Answers by the pods that are known here. Who asks for a log may have heard before us that there is one: a log that is not known of is
+/// looked for once more, in the pod as the apiserver has it now.
+async fn answer_now(node: &str, pods: &Pods, uri: &Uri) -> Response<Full<Bytes>> {
+    let asked = (uri.path(), uri.query().unwrap_or_default());
+    let response = answer(node, &pods.on(node), asked);
+    let parts: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
+    let ["containerLogs", namespace, name, _] = parts.as_slice() else {
+        return response;
+    };
+    if response.status().is_success() {
+        return response;
+    }
+    match pods.live(&Key::new(*namespace, *name)).await {
+        Some(pod) if node_name(&pod) == node => answer(node, &[pod], asked),
+        _ => response,
+    }
+}
+
+fn answer(node: &str, pods: &[Arc<Pod>], (path, query): (&str, &str)) -> Response<Full<Bytes>> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let (status, text) = match parts[..] {
         ["healthz"] => (StatusCode::OK, "ok".to_owned()),
@@ -125,7 +144,10 @@ fn answer(node: &str, pods: &[Arc<Pod>], path: &str) -> Response<Full<Bytes>> {
         ),
         ["containerLogs", namespace, name, container] => {
             match find(pods, (namespace, name, container)) {
-                Some(pod) => (StatusCode::OK, log(pod, container)),
+                Some(pod) => match logs::read(pod, container, asks_for_previous(query)) {
+                    Ok(log) => (StatusCode::OK, log),
+                    Err(why) => (StatusCode::BAD_REQUEST, why),
+                },
                 None => (
                     StatusCode::NOT_FOUND,
                     format!("container {container:?} of pod {namespace}/{name} is not here\n"),
@@ -142,6 +164,13 @@ fn answer(node: &str, pods: &[Arc<Pod>], path: &str) -> Response<Full<Bytes>> {
     response
 }
 
+/// Whether the log of the run before this one is asked for.
+fn asks_for_previous(query: &str) -> bool {
+    query
+        .split('&')
+        .any(|pair| matches!(pair, "previous=true" | "previous=1"))
+}
+
 fn find<'a>(
     pods: &'a [Arc<Pod>],
     (namespace, name, container): (&str, &str, &str),
@@ -152,20 +181,10 @@ fn find<'a>(
     })?;
     let spec = pod.spec.as_ref()?;
     let before = spec.init_containers.iter().flatten();
-    let mut containers = spec.containers.iter().chain(before);
-    containers
-        .any(|own| own.name == container)
-        .then_some(&**pod)
-}
-
-/// What a container that does nothing has written.
-fn log(pod: &Pod, container: &str) -> String {
-    let started = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.start_time.as_ref());
-    let since = started.map_or_else(String::new, |time| text(time.0));
-    format!("{container} runs on a simulated node since {since}\n")
+    let containers = spec.containers.iter().chain(before).map(|own| &own.name);
+    let later = spec.ephemeral_containers.iter().flatten();
+    let mut names = containers.chain(later.map(|own| &own.name));
+    names.any(|own| own == container).then_some(&**pod)
 }
 
 /// What a node and its pods use, as a kubelet tells it.
@@ -211,6 +230,13 @@ fn measured(mut about: Value, usage: Usage, now: Timestamp) -> Value {
 mod tests {
     use super::*;
 
+    fn told(container: &str, state: Value) -> Value {
+        json!({
+            "name": container, "image": "", "imageID": "", "ready": true, "restartCount": 0,
+            "state": state,
+        })
+    }
+
     fn pod(name: &str, phase: &str) -> Arc<Pod> {
         let pod = json!({
             "metadata": {"name": name, "namespace": "a", "uid": name, "annotations": {
@@ -219,8 +245,14 @@ mod tests {
             "spec": {
                 "containers": [{"name": "c"}, {"name": "d"}],
                 "initContainers": [{"name": "i"}],
+                "ephemeralContainers": [{"name": "e"}],
             },
-            "status": {"phase": phase},
+            "status": {
+                "phase": phase,
+                "containerStatuses": [told("c", json!({"running": {}}))],
+                "initContainerStatuses": [told("i", json!({"terminated": {"exitCode": 0}}))],
+                "ephemeralContainerStatuses": [told("e", json!({"running": {}}))],
+            },
         });
         Arc::new(serde_json::from_value(pod).unwrap())
     }
@@ -247,12 +279,17 @@ mod tests {
             ("/stats/summary", 200),
             ("/containerLogs/a/p/c", 200),
             ("/containerLogs/a/p/i", 200),
+            ("/containerLogs/a/p/e", 200),
+            ("/containerLogs/a/p/c?follow=true&previous=true", 400),
+            ("/containerLogs/a/p/d", 400),
             ("/containerLogs/a/p/x", 404),
             ("/containerLogs/b/p/c", 404),
             ("/exec/a/p/c", 501),
+            ("/attach/a/p/e", 501),
             ("/", 404),
         ] {
-            assert_eq!(answer("n", &pods, path).status(), status, "{path}");
+            let asked = path.split_once('?').unwrap_or((path, ""));
+            assert_eq!(answer("n", &pods, asked).status(), status, "{path}");
         }
     }
 }

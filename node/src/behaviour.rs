@@ -101,9 +101,17 @@ pub(crate) fn restart_policy(pod: &Pod) -> &str {
         .unwrap_or("Always")
 }
 
-/// Whether a container's image could be had: not from a host that cannot exist.
+/// Whether a container starts before the others and stays beside them.
+pub(crate) fn is_sidecar(container: &Container) -> bool {
+    container.restart_policy.as_deref() == Some("Always")
+}
+
 pub(crate) fn has_image(container: &Container) -> bool {
-    let image = container.image.as_deref().unwrap_or_default();
+    can_be_had(container.image.as_deref().unwrap_or_default())
+}
+
+/// Whether an image could be had: not from a host that cannot exist.
+pub(crate) fn can_be_had(image: &str) -> bool {
     let host = image.split_once('/').map_or("", |(host, _)| host);
     let host = host.split_once(':').map_or(host, |(host, _)| host);
     !host.ends_with(NO_HOST)

@@ -8,6 +8,7 @@ mod agent;
 mod behaviour;
 mod fleet;
 mod heartbeats;
+mod logs;
 mod options;
 mod pods;
 mod register;

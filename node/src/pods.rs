@@ -103,6 +103,11 @@ impl Pods {
         self.pods.by_index(BY_NODE, node)
     }
 
+    /// A pod as the apiserver has it now; none if there is none, or nobody can tell.
+    pub(crate) async fn live(&self, key: &Key) -> Option<Arc<Pod>> {
+        self.client.get::<Pod>(key).await.ok().map(Arc::new)
+    }
+
     /// Does what is due, for as long as it is not dropped. Begins when all pods are known.
     pub(crate) async fn run(self: Arc<Pods>) {
         self.keep_addresses();

@@ -14,8 +14,8 @@ use crate::stages::text;
 const REPORT_EACH: SignedDuration = SignedDuration::from_mins(5);
 /// Leaves it to controllers to attach volumes.
 const MANAGED_ATTACH: &str = "volumes.kubernetes.io/controller-managed-attach-detach";
-/// What a node runs, to whoever asks.
-const VERSION: &str = "v1.36.0";
+/// What a node runs, to whoever asks: the release of Kubernetes whose API the apiserver serves.
+const VERSION: &str = "v1.36.3";
 /// The first address of agents, all of which are of this machine alone.
 const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 1);
 /// What is well on a node that is.
@@ -73,6 +73,8 @@ pub(crate) fn object(options: &Options, number: usize, now: Timestamp) -> Node {
         "kubernetes.io/hostname": name,
         "kubernetes.io/os": "linux",
         "kubernetes.io/arch": "amd64",
+        "beta.kubernetes.io/os": "linux",
+        "beta.kubernetes.io/arch": "amd64",
         BY: options.by,
     });
     if options.zones > 0 {
@@ -214,10 +216,12 @@ mod tests {
     fn a_node_says_what_it_has_and_where_it_is() {
         let node = object(&options(), 300, at(0));
         assert_eq!(node.metadata.name.as_deref(), Some("node-300"));
-        assert_eq!(
-            node.metadata.labels.as_ref().unwrap()["topology.kubernetes.io/zone"],
-            "zone-0"
-        );
+        let labels = node.metadata.labels.as_ref().unwrap();
+        assert_eq!(labels["topology.kubernetes.io/zone"], "zone-0");
+        for name in ["os", "arch"] {
+            let stable = &labels[&format!("kubernetes.io/{name}")];
+            assert_eq!(&labels[&format!("beta.kubernetes.io/{name}")], stable);
+        }
         assert_eq!(number(&node), Some(300));
         assert_eq!(
             node.metadata.annotations.as_ref().unwrap()[MANAGED_ATTACH],

@@ -1,5 +1,7 @@
 //! What becomes of a pod next: a pure function of the pod, its node and the time.
 
+mod changes;
+mod conditions;
 mod events;
 mod status;
 
@@ -7,9 +9,11 @@ mod status;
 mod tests;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use serde_json::Value;
 
+use self::changes::{has_other_images, is_behind};
+use self::conditions::condition;
 pub(crate) use self::events::Event;
 pub(crate) use self::status::text;
 use self::status::{Containers, Status};
@@ -148,7 +152,7 @@ fn begin(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>, restarts: i32) -
         restarts,
         is_ready: behaviour.ready == Some(SignedDuration::ZERO),
     };
-    let patch = status.running(&containers, gates_are_open(pod));
+    let patch = status.running(&containers);
     let events = events::started(pod);
     Step::Status { patch, events }
 }
@@ -160,13 +164,12 @@ fn run(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>) -> Step {
     };
     let restarts = container.restart_count;
     if let Some(since) = ended_at(container) {
-        let pause = match run_before(container) {
-            Some(run) if run >= RUN_FORGIVEN => SignedDuration::ZERO,
-            _ => backoff(restarts),
-        };
+        let pause = pause(run_before(container), restarts);
         let due = after(since, pause);
         return if due <= status.now() {
             begin(pod, behaviour, status, restarts.saturating_add(1))
+        } else if is_behind(pod) {
+            quiet(status.still_ended(pause))
         } else {
             Step::Wait(due)
         };
@@ -181,7 +184,8 @@ fn run(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>) -> Step {
     let since = running_since(container).unwrap_or(status.now());
     let end = behaviour.run.map(|time| after(since, time));
     if end.is_some_and(|end| end <= status.now()) {
-        return end_of_run(pod, behaviour, status, restarts);
+        let pause = pause(Some(status.now().duration_since(since)), restarts);
+        return end_of_run(pod, behaviour, status, pause);
     }
     let ready_at = behaviour.ready.map(|time| after(since, time));
     let containers = Containers {
@@ -189,9 +193,8 @@ fn run(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>) -> Step {
         restarts,
         is_ready: ready_at.is_some_and(|at| at <= status.now()),
     };
-    let wanted = containers.is_ready && gates_are_open(pod);
-    if wanted != is_true(pod, "Ready") || containers.is_ready != is_true(pod, "ContainersReady") {
-        return quiet(status.running(&containers, gates_are_open(pod)));
+    if !conditions::are_told(pod, containers.is_ready) || is_behind(pod) {
+        return quiet(status.running(&containers));
     }
     let ready_at = ready_at.filter(|_| !containers.is_ready);
     match ready_at.into_iter().chain(end).min() {
@@ -200,8 +203,13 @@ fn run(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>) -> Step {
     }
 }
 
-/// The containers end by themselves.
-fn end_of_run(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>, restarts: i32) -> Step {
+/// The containers end by themselves. If they start again, it is after a pause.
+fn end_of_run(
+    pod: &Pod,
+    behaviour: &Behaviour,
+    status: &Status<'_>,
+    pause: SignedDuration,
+) -> Step {
     let code = behaviour.exit_code;
     let starts_again = match restart_policy(pod) {
         "Always" => true,
@@ -211,7 +219,7 @@ fn end_of_run(pod: &Pod, behaviour: &Behaviour, status: &Status<'_>, restarts: i
     if !starts_again {
         return quiet(status.ended(code));
     }
-    let patch = status.ended_for_now(code, restarts, BACK_OFF);
+    let patch = status.ended_for_now(code, pause);
     let events = events::backed_off(pod);
     Step::Status { patch, events }
 }
@@ -229,6 +237,14 @@ fn deadline(pod: &Pod) -> Option<Timestamp> {
     let seconds = pod.spec.as_ref()?.active_deadline_seconds?;
     let started = pod.status.as_ref()?.start_time.as_ref()?;
     Some(after(started.0, SignedDuration::from_secs(seconds)))
+}
+
+/// Time from the end of containers, which ran for so long, to their next start.
+fn pause(ran: Option<SignedDuration>, restarts: i32) -> SignedDuration {
+    match ran {
+        Some(ran) if ran >= RUN_FORGIVEN => SignedDuration::ZERO,
+        _ => backoff(restarts),
+    }
 }
 
 fn backoff(restarts: i32) -> SignedDuration {
@@ -253,23 +269,6 @@ pub(crate) fn phase(pod: &Pod) -> &str {
     status
         .and_then(|status| status.phase.as_deref())
         .unwrap_or_default()
-}
-
-fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
-    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().find(|condition| condition.type_ == kind)
-}
-
-fn is_true(pod: &Pod, kind: &str) -> bool {
-    condition(pod, kind).is_some_and(|condition| condition.status == "True")
-}
-
-/// Whether all conditions hold that others have to give before the pod is ready.
-fn gates_are_open(pod: &Pod) -> bool {
-    let gates = pod.spec.iter().flat_map(|spec| &spec.readiness_gates);
-    gates
-        .flatten()
-        .all(|gate| is_true(pod, &gate.condition_type))
 }
 
 /// The first container's status. All of a pod's containers do the same.
@@ -311,22 +310,4 @@ fn run_before(container: &ContainerStatus) -> Option<SignedDuration> {
 fn waiting_reason(pod: &Pod) -> Option<&str> {
     let state = first_container(pod)?.state.as_ref()?;
     state.waiting.as_ref()?.reason.as_deref()
-}
-
-/// Whether containers are to run other images than they do.
-fn has_other_images(pod: &Pod) -> bool {
-    let statuses = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.container_statuses.as_ref());
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    containers
-        .zip(statuses.into_iter().flatten())
-        .any(|(container, status)| {
-            container.name == status.name
-                && container
-                    .image
-                    .as_deref()
-                    .is_some_and(|image| image != status.image)
-        })
 }

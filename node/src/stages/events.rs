@@ -69,15 +69,20 @@ pub(super) fn stopped(pod: &Pod) -> Vec<Event> {
     each.collect()
 }
 
-pub(super) fn backed_off(pod: &Pod) -> Vec<Event> {
+/// A pod as kubelets name it to people.
+pub(super) fn full_name(pod: &Pod) -> String {
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     let metadata = &pod.metadata;
-    let of_pod = format!(
+    format!(
         "{}_{}({})",
         text(&metadata.name),
         text(&metadata.namespace),
         text(&metadata.uid)
-    );
+    )
+}
+
+pub(super) fn backed_off(pod: &Pod) -> Vec<Event> {
+    let of_pod = full_name(pod);
     let each = containers(pod).map(|container| {
         let name = &container.name;
         let message = format!("Back-off restarting failed container {name} in pod {of_pod}");

@@ -1,10 +1,12 @@
 //! A pod's status as a kubelet writes it, in the patches that lead there.
 
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, EphemeralContainer, Pod};
 use serde_json::{Value, json};
 
-use super::{Place, condition};
+use super::conditions::{self, CONTAINERS_NOT_READY, GATES_NOT_READY, condition};
+use super::{BACK_OFF, PULL_BACK_OFF, Place, events};
+use crate::behaviour::{can_be_had, is_sidecar};
 
 /// What makes the statuses of one pod.
 pub(super) struct Status<'a> {
@@ -25,6 +27,8 @@ struct State {
     state: Value,
     last_state: Value,
     restarts: i32,
+    /// How long they are kept from starting again, if they are.
+    back_off: Option<SignedDuration>,
     /// Whether they run, and whether they are ready.
     is_running: bool,
     is_ready: bool,
@@ -52,25 +56,28 @@ impl<'a> Status<'a> {
             state: json!({"waiting": waiting}),
             last_state: json!({}),
             restarts: 0,
+            back_off: None,
             is_running: false,
             is_ready: false,
-            reason: Some("ContainersNotReady"),
+            reason: Some(CONTAINERS_NOT_READY),
         })
     }
 
-    pub(super) fn running(&self, containers: &Containers, gates_are_open: bool) -> Value {
+    pub(super) fn running(&self, containers: &Containers) -> Value {
         let mut patch = self.patch(&State {
             phase: "Running",
             state: json!({"running": {"startedAt": text(containers.since)}}),
             last_state: self.last_end(),
             restarts: containers.restarts,
+            back_off: None,
             is_running: true,
             is_ready: containers.is_ready,
-            reason: (!containers.is_ready).then_some("ContainersNotReady"),
+            reason: (!containers.is_ready).then_some(CONTAINERS_NOT_READY),
         });
-        if containers.is_ready && !gates_are_open {
-            let ready = self.condition("Ready", false, Some("ReadinessGatesNotReady"));
-            replace_condition(&mut patch, ready);
+        let closed = conditions::closed_gates(self.pod).filter(|_| containers.is_ready);
+        if let Some(gates) = closed {
+            let why = (Some(GATES_NOT_READY), Some(gates.as_str()));
+            replace_condition(&mut patch, self.condition("Ready", false, why));
         }
         patch
     }
@@ -92,6 +99,7 @@ impl<'a> Status<'a> {
             state: json!({"terminated": end}),
             last_state,
             restarts: self.restarts(),
+            back_off: None,
             is_running: false,
             is_ready: false,
             reason: Some(if is_well { "PodCompleted" } else { "PodFailed" }),
@@ -114,16 +122,26 @@ impl<'a> Status<'a> {
         patch
     }
 
-    /// Containers that have ended and will start again.
-    pub(super) fn ended_for_now(&self, code: i32, restarts: i32, reason: &str) -> Value {
+    /// Containers that have ended and will start again after a pause.
+    pub(super) fn ended_for_now(&self, code: i32, pause: SignedDuration) -> Value {
+        self.backs_off(json!({"terminated": self.end(code)}), pause)
+    }
+
+    /// Containers that had ended and are still to start again.
+    pub(super) fn still_ended(&self, pause: SignedDuration) -> Value {
+        self.backs_off(self.last_end(), pause)
+    }
+
+    fn backs_off(&self, last_state: Value, pause: SignedDuration) -> Value {
         self.patch(&State {
             phase: "Running",
-            state: json!({"waiting": {"reason": reason}}),
-            last_state: json!({"terminated": self.end(code)}),
-            restarts,
+            state: json!({"waiting": {"reason": BACK_OFF}}),
+            last_state,
+            restarts: self.restarts(),
+            back_off: Some(pause).filter(|pause| !pause.is_zero()),
             is_running: false,
             is_ready: false,
-            reason: Some("ContainersNotReady"),
+            reason: Some(CONTAINERS_NOT_READY),
         })
     }
 
@@ -140,29 +158,17 @@ impl<'a> Status<'a> {
             None if host_network => self.place.node_address,
             None => self.place.pod_address,
         };
-        let has_ended = matches!(state.phase, "Succeeded" | "Failed");
-        let completed = (state.phase == "Succeeded").then_some("PodCompleted");
         let statuses: Vec<Value> = containers
             .iter()
             .map(|container| self.container(container, state))
             .collect();
-        let mut conditions = vec![
-            self.condition("PodReadyToStartContainers", !has_ended, None),
-            self.condition("Initialized", true, completed),
-            self.condition("ContainersReady", state.is_ready, state.reason),
-            self.condition("Ready", state.is_ready, state.reason),
-        ];
-        if condition(self.pod, "PodScheduled").is_none() {
-            // Who bound it did not say so.
-            conditions.push(self.condition("PodScheduled", true, None));
-        }
         let mut status = json!({
             "phase": state.phase,
             "hostIP": self.place.node_address,
             "hostIPs": [{"ip": self.place.node_address}],
             "startTime": text(started),
             "containerStatuses": statuses,
-            "conditions": conditions,
+            "conditions": self.conditions(state),
         });
         if let Some(generation) = self.pod.metadata.generation {
             status["observedGeneration"] = json!(generation);
@@ -170,16 +176,50 @@ impl<'a> Status<'a> {
         if state.phase != "Pending" {
             status["podIP"] = json!(address);
             status["podIPs"] = json!([{"ip": address}]);
+            self.others(&mut status, state);
         }
-        let first = spec.and_then(|spec| spec.init_containers.as_ref());
-        if let Some(first) = first.filter(|_| state.phase != "Pending") {
+        json!({"metadata": {"uid": self.pod.metadata.uid}, "status": status})
+    }
+
+    fn conditions(&self, state: &State) -> Vec<Value> {
+        let completed = (state.phase == "Succeeded").then_some("PodCompleted");
+        let unready = (state.reason == Some(CONTAINERS_NOT_READY))
+            .then(|| conditions::unready(self.pod, state.phase == "Pending"));
+        let why = (state.reason, unready.as_deref());
+        let mut conditions = vec![
+            self.condition(
+                "PodReadyToStartContainers",
+                !state.has_ended(),
+                (None, None),
+            ),
+            self.condition("Initialized", true, (completed, None)),
+            self.condition("ContainersReady", state.is_ready, why),
+            self.condition("Ready", state.is_ready, why),
+        ];
+        if condition(self.pod, "PodScheduled").is_none() {
+            // Who bound it did not say so.
+            conditions.push(self.condition("PodScheduled", true, (None, None)));
+        }
+        conditions
+    }
+
+    /// Adds the containers that run before the others, and those that came later.
+    fn others(&self, status: &mut Value, state: &State) {
+        let spec = self.pod.spec.as_ref();
+        if let Some(first) = spec.and_then(|spec| spec.init_containers.as_ref()) {
             let statuses: Vec<Value> = first
                 .iter()
                 .map(|container| self.first(container, state))
                 .collect();
             status["initContainerStatuses"] = json!(statuses);
         }
-        json!({"metadata": {"uid": self.pod.metadata.uid}, "status": status})
+        if let Some(later) = spec.and_then(|spec| spec.ephemeral_containers.as_ref()) {
+            let statuses: Vec<Value> = later
+                .iter()
+                .map(|container| self.ephemeral(container, state))
+                .collect();
+            status["ephemeralContainerStatuses"] = json!(statuses);
+        }
     }
 
     fn container(&self, container: &Container, state: &State) -> Value {
@@ -195,8 +235,17 @@ impl<'a> Status<'a> {
             "lastState": state.last_state,
         });
         if state.phase != "Pending" {
-            status["containerID"] = json!(self.container_id(container, state.restarts));
+            status["containerID"] = json!(self.container_id(&container.name, state.restarts));
             status["imageID"] = json!(format!("simulated://{image}"));
+            tell_resources(&mut status, container);
+        }
+        if let Some(pause) = state.back_off {
+            status["state"]["waiting"]["message"] = json!(format!(
+                "back-off {} restarting failed container={} pod={}",
+                in_go(pause),
+                container.name,
+                events::full_name(self.pod)
+            ));
         }
         status
     }
@@ -204,23 +253,20 @@ impl<'a> Status<'a> {
     /// A container that runs before the others: it has ended, or stays beside them until the pod ends. What becomes of the others
     /// meanwhile is nothing to it.
     fn first(&self, container: &Container, state: &State) -> Value {
-        let stays = container.restart_policy.as_deref() == Some("Always");
-        let ends = !stays || matches!(state.phase, "Succeeded" | "Failed");
-        let before = self.first_before(&container.name);
-        let same = before
-            .and_then(|before| before.state.as_ref())
-            .filter(|state| {
-                if ends {
-                    state.terminated.is_some()
-                } else {
-                    state.running.is_some()
-                }
-            });
-        if let (Some(before), Some(_)) = (before, same) {
-            return json!(before);
+        let stays = is_sidecar(container);
+        let ends = !stays || state.has_ended();
+        let statuses = self.pod.status.as_ref();
+        let statuses = statuses.and_then(|status| status.init_container_statuses.as_deref());
+        let before = named(statuses, &container.name);
+        if let Some(before) = before.filter(|before| is_told(before, ends)) {
+            let mut status = json!(before);
+            if !ends {
+                tell_resources(&mut status, container);
+            }
+            return status;
         }
         let mut status = self.container(container, state);
-        status["containerID"] = json!(self.container_id(container, 0));
+        status["containerID"] = json!(self.container_id(&container.name, 0));
         status["restartCount"] = json!(0);
         status["lastState"] = json!({});
         status["ready"] = json!(!stays || !ends);
@@ -234,14 +280,45 @@ impl<'a> Status<'a> {
         status
     }
 
-    fn first_before(&self, name: &str) -> Option<&ContainerStatus> {
-        let statuses = self.pod.status.as_ref()?.init_container_statuses.as_ref()?;
-        statuses.iter().find(|status| status.name == name)
+    /// A container that came to the pod later: it runs beside the others until the pod ends. Nobody asks whether it is ready.
+    fn ephemeral(&self, container: &EphemeralContainer, state: &State) -> Value {
+        let ends = state.has_ended();
+        let statuses = self.pod.status.as_ref();
+        let statuses = statuses.and_then(|status| status.ephemeral_container_statuses.as_deref());
+        let before = named(statuses, &container.name);
+        if let Some(before) = before.filter(|before| is_told(before, ends)) {
+            return json!(before);
+        }
+        let image = container.image.as_deref().unwrap_or_default();
+        let mut status = json!({
+            "name": container.name,
+            "image": image,
+            "imageID": "",
+            "ready": false,
+            "restartCount": 0,
+            "lastState": {},
+        });
+        if !can_be_had(image) {
+            let message = format!("Back-off pulling image {image:?}");
+            status["state"] = json!({"waiting": {"reason": PULL_BACK_OFF, "message": message}});
+            return status;
+        }
+        status["imageID"] = json!(format!("simulated://{image}"));
+        status["containerID"] = json!(self.container_id(&container.name, 0));
+        // It may not ask for any.
+        status["resources"] = json!({});
+        status["state"] = if ends {
+            let started = before.and_then(super::running_since);
+            json!({"terminated": self.end_of(started, 0)})
+        } else {
+            json!({"running": {"startedAt": text(self.now())}})
+        };
+        status
     }
 
-    fn container_id(&self, container: &Container, restarts: i32) -> String {
+    fn container_id(&self, container: &str, restarts: i32) -> String {
         let uid = self.pod.metadata.uid.as_deref().unwrap_or_default();
-        format!("simulated://{uid}/{}/{restarts}", container.name)
+        format!("simulated://{uid}/{container}/{restarts}")
     }
 
     /// How the containers end now.
@@ -270,20 +347,51 @@ impl<'a> Status<'a> {
         super::first_container(self.pod).map_or(0, |container| container.restart_count)
     }
 
-    /// A condition, with the time of its last change.
-    fn condition(&self, kind: &str, holds: bool, reason: Option<&str>) -> Value {
-        let status = if holds { "True" } else { "False" };
-        let old = condition(self.pod, kind).filter(|old| old.status == status);
-        let since = old
-            .and_then(|old| old.last_transition_time.as_ref())
-            .map_or(self.now(), |time| time.0);
-        json!({
-            "type": kind,
-            "status": status,
-            "reason": reason,
-            "lastProbeTime": null,
-            "lastTransitionTime": text(since),
-        })
+    fn condition(&self, kind: &str, holds: bool, why: (Option<&str>, Option<&str>)) -> Value {
+        conditions::written(self.pod, self.now(), (kind, holds), why)
+    }
+}
+
+impl State {
+    fn has_ended(&self) -> bool {
+        matches!(self.phase, "Succeeded" | "Failed")
+    }
+}
+
+fn named<'a>(statuses: Option<&'a [ContainerStatus]>, name: &str) -> Option<&'a ContainerStatus> {
+    let mut statuses = statuses.into_iter().flatten();
+    statuses.find(|status| status.name == name)
+}
+
+/// Whether a container's status says already that it has ended, or that it runs.
+fn is_told(status: &ContainerStatus, ends: bool) -> bool {
+    let state = status.state.as_ref();
+    state.is_some_and(|state| {
+        if ends {
+            state.terminated.is_some()
+        } else {
+            state.running.is_some()
+        }
+    })
+}
+
+/// Adds what a container has and what it was promised. A node that does not tell it is taken for one that cannot resize.
+fn tell_resources(status: &mut Value, container: &Container) {
+    let resources = container.resources.clone().unwrap_or_default();
+    let requests = resources.requests.as_ref();
+    if let Some(requests) = requests.filter(|requests| !requests.is_empty()) {
+        status["allocatedResources"] = json!(requests);
+    }
+    status["resources"] = json!(resources);
+}
+
+/// A duration of whole seconds below an hour, as Go writes it.
+fn in_go(duration: SignedDuration) -> String {
+    let (minutes, seconds) = (duration.as_secs() / 60, duration.as_secs() % 60);
+    if minutes == 0 {
+        format!("{seconds}s")
+    } else {
+        format!("{minutes}m{seconds}s")
     }
 }
 

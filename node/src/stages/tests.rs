@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod told;
+
 const START: i64 = 1_800_000_000;
 /// What is told of a container that starts.
 const STARTED: [&str; 3] = ["Pulled", "Created", "Started"];
