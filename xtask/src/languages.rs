@@ -352,7 +352,8 @@ fn grpc_python(source: &Path, folder: &Path) -> Result<String> {
 
 /// Fetches what a manifest's lock file names for this machine. cargo gives up by itself what it waits for.
 pub(crate) fn fetch_crates(manifest: &Path) -> Result<()> {
-    let host = Run::new("rustc").args(["--print", "host-tuple"]).output()?;
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let host = Run::new(&rustc).args(["--print", "host-tuple"]).output()?;
     run_with_retries(FETCH_TRIES, || {
         Run::cargo()
             .args(["fetch", "--quiet", "--locked", "--target", host.trim()])

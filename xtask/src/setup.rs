@@ -4,6 +4,8 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -20,6 +22,8 @@ const OPENSSL: &str = "openssl";
 
 /// How often apt-get is run until it succeeds: a mirror may be away, or somebody else may be reading the lists.
 const APT_TRIES: u32 = 4;
+/// Pause before it is run again.
+const APT_PAUSE: Duration = Duration::from_secs(15);
 /// How often pip is run until it succeeds, beside the retries of its own.
 const PIP_TRIES: u32 = 2;
 
@@ -142,24 +146,36 @@ fn install(packages: &[&str]) -> Result<()> {
         bail!("missing on this machine: run `sudo apt-get install {list}`, then try again");
     }
     println!("[xtask] installing {list}");
-    if FRESH_LISTS.set(()).is_ok() {
-        apt(["update", "-qq"].as_slice())?;
-    }
     let mut arguments = vec!["install", "--yes", "-qq", "--no-install-recommends"];
     arguments.extend(packages);
+    for _ in 1..APT_TRIES {
+        // Lists that cannot be fetched are no error to apt, so they are fetched again when a package is not in them.
+        let lists = match FRESH_LISTS.get() {
+            Some(()) => Ok(()),
+            None => apt(["update", "-qq"].as_slice()),
+        };
+        match lists.and_then(|()| apt(&arguments)) {
+            Ok(()) => {
+                FRESH_LISTS.get_or_init(|| ());
+                return Ok(());
+            }
+            Err(why) => println!("[xtask] again in {} s: {why:#}", APT_PAUSE.as_secs()),
+        }
+        thread::sleep(APT_PAUSE);
+    }
+    apt(["update", "-qq"].as_slice())?;
     apt(&arguments)
 }
 
 /// Run level 1 keeps a package's service from being started.
 fn apt(arguments: &[&str]) -> Result<()> {
     const PATIENT: [&str; 4] = ["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=5"];
-    run_with_retries(APT_TRIES, || {
-        Run::new("apt-get")
-            .args(PATIENT)
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .env("RUNLEVEL", "1")
-    })
+    Run::new("apt-get")
+        .args(PATIENT)
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("RUNLEVEL", "1")
+        .run()
 }
 
 fn is_root() -> Result<bool> {
@@ -225,8 +241,6 @@ pub(crate) fn python_with(wanted: &PythonFolder) -> Result<PathBuf> {
         "install",
         "--quiet",
         "--disable-pip-version-check",
-        "--retries",
-        "10",
         "--timeout",
         "60",
     ];

@@ -107,7 +107,9 @@ fn named(tests: &[impl AsRef<str>]) -> Result<Run> {
 fn prepare() -> Result<()> {
     setup::toolset()?;
     setup::peers()?;
-    languages::fetch_crates(&workspace::root().join(CLIENT_OF_RUST))?;
+    if let Err(why) = languages::fetch_crates(&workspace::root().join(CLIENT_OF_RUST)) {
+        println!("[xtask] its test will say so again: the script over etcd-client: {why:#}");
+    }
     up::build(&["mainstay"])
 }
 
