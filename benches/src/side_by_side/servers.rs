@@ -5,9 +5,10 @@ use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::load::cluster;
@@ -18,6 +19,9 @@ const MEMBERS: usize = 3;
 const READY_MAX: Duration = Duration::from_secs(120);
 const STOP_MAX: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(5);
+/// Below the range from which the system gives ports to connections.
+const PORTS_FIRST: u16 = 12_000;
+const PORTS: u16 = 18_000;
 /// Set for programs of ours: they end when we do, however we end.
 pub(crate) const END_WITH_PARENT: &str = "MAINSTAY_END_WITH_PARENT";
 /// Enough for a million keys; etcd's own default is 2 GiB.
@@ -324,14 +328,18 @@ fn linearizable_read(address: &str) -> Result<()> {
     engine.ask(connection, messages::RANGE, &request).map(drop)
 }
 
-/// Ports nobody uses now; all are held until the last is found.
+/// Ports nobody uses now, and that no connection is given before they are used.
 pub(crate) fn free_ports(count: usize) -> Result<Vec<u16>> {
-    let held: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0"))
-        .collect::<Result<_, _>>()?;
-    held.iter()
-        .map(|listener| Ok(listener.local_addr()?.port()))
-        .collect()
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % u32::from(PORTS))?;
+    let each = (0..PORTS).map(|_| {
+        let step = TAKEN.fetch_add(1, Ordering::Relaxed) % PORTS;
+        PORTS_FIRST + (start + step) % PORTS
+    });
+    let free = each.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    let ports: Vec<u16> = free.take(count).collect();
+    ensure!(ports.len() == count, "no {count} ports are free");
+    Ok(ports)
 }
 
 /// Blocks in use under a folder. Hard links count once each, as few files have them.
