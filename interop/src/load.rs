@@ -42,6 +42,20 @@ pub struct Load {
 impl Load {
     /// Starts `writers` writers over all members; each begins with another one.
     pub fn start(urls: &[String], writers: usize, value_bytes: usize) -> Result<Load> {
+        Load::start_with(urls, writers, value_bytes, WRITE_TIMEOUT_MAX)
+    }
+
+    /// The same, with writers that never wait longer for an answer, so that the end of an election shows at once.
+    pub fn start_impatient(urls: &[String], writers: usize, value_bytes: usize) -> Result<Load> {
+        Load::start_with(urls, writers, value_bytes, WRITE_TIMEOUT)
+    }
+
+    fn start_with(
+        urls: &[String],
+        writers: usize,
+        value_bytes: usize,
+        patience_max: Duration,
+    ) -> Result<Load> {
         let acknowledged = Arc::new(Mutex::new(Vec::new()));
         let (counter, count) = watch::channel(0);
         let (stop, stopped) = watch::channel(false);
@@ -52,6 +66,7 @@ impl Load {
                 number,
                 clients: clients?,
                 value_bytes,
+                patience: Patience::new(patience_max),
                 acknowledged: acknowledged.clone(),
                 counter: counter.clone(),
                 stopped: stopped.clone(),
@@ -74,11 +89,13 @@ impl Load {
     /// Waits until `more` further writes are acknowledged.
     pub async fn wait_for_more(&mut self, more: usize) -> Result<()> {
         let wanted = self.acknowledged_count() + more;
-        let reached = self.count.wait_for(|count| *count >= wanted);
-        match timeout(READY_TIMEOUT, reached).await {
-            Ok(Ok(_)) => Ok(()),
-            _ => bail!("no {more} further writes were acknowledged within {READY_TIMEOUT:?}"),
+        while self.acknowledged_count() < wanted {
+            match timeout(READY_TIMEOUT, self.count.changed()).await {
+                Ok(Ok(())) => {}
+                _ => bail!("no write was acknowledged for {READY_TIMEOUT:?}"),
+            }
         }
+        Ok(())
     }
 
     /// Stops the writers; every acknowledged write, by time.
@@ -103,6 +120,7 @@ struct Writer {
     number: usize,
     clients: Vec<Client>,
     value_bytes: usize,
+    patience: Patience,
     acknowledged: Arc<Mutex<Vec<Acknowledged>>>,
     counter: watch::Sender<usize>,
     stopped: watch::Receiver<bool>,
@@ -111,21 +129,23 @@ struct Writer {
 /// How long a writer waits for an answer: longer where writes take long, as on a slow disk.
 struct Patience {
     time: Duration,
+    time_max: Duration,
     /// Writes in a row that were not answered.
     silences: u32,
 }
 
 impl Patience {
-    fn new() -> Patience {
+    fn new(time_max: Duration) -> Patience {
         Patience {
             time: WRITE_TIMEOUT,
+            time_max,
             silences: 0,
         }
     }
 
     /// A write was acknowledged after this time.
     fn acknowledged(&mut self, took: Duration) {
-        self.time = (4 * took).clamp(WRITE_TIMEOUT, WRITE_TIMEOUT_MAX);
+        self.time = (4 * took).clamp(WRITE_TIMEOUT, self.time_max);
         self.silences = 0;
     }
 
@@ -133,14 +153,13 @@ impl Patience {
     fn silent(&mut self) {
         self.silences += 1;
         if self.silences > ELECTION_SILENCES {
-            self.time = (2 * self.time).min(WRITE_TIMEOUT_MAX);
+            self.time = (2 * self.time).min(self.time_max);
         }
     }
 }
 
 impl Writer {
     async fn run(mut self) {
-        let mut patience = Patience::new();
         let mut member = self.number % self.clients.len();
         for sequence in 0_u64.. {
             if *self.stopped.borrow() {
@@ -150,10 +169,10 @@ impl Writer {
             let value = format!("{sequence:0>width$}", width = self.value_bytes);
             let begun = Instant::now();
             let put = self.clients[member].put(&key, &value);
-            match timeout(patience.time, put).await {
+            match timeout(self.patience.time, put).await {
                 Ok(Ok(_)) => {
                     let at = Instant::now();
-                    patience.acknowledged(at - begun);
+                    self.patience.acknowledged(at - begun);
                     let write = Acknowledged { key, value, at };
                     self.acknowledged
                         .lock()
@@ -164,7 +183,7 @@ impl Writer {
                 // Whether it took effect is not known, and it is not sent again.
                 failed => {
                     if failed.is_err() {
-                        patience.silent();
+                        self.patience.silent();
                     }
                     member = (member + 1) % self.clients.len();
                     tokio::time::sleep(Duration::from_millis(1)).await;

@@ -119,7 +119,7 @@ async fn grow(cluster: &mut Cluster, name: &str, through: usize) -> Result<usize
 }
 
 async fn refusals(target: Target) -> Result<()> {
-    let cluster = Cluster::start(&target, &Options::three()).await?;
+    let cluster = Cluster::start(&target, &Options::steady_three()).await?;
     let mut client = cluster.client(1).await?;
     let bad = add(&mut client, "not a url", false).await;
     let text = "etcdserver: given member URLs are invalid".to_owned();
@@ -166,7 +166,7 @@ async fn refusals(target: Target) -> Result<()> {
 
 /// A learner takes part, serves little, and becomes a voter.
 async fn a_learner_is_promoted(target: Target) -> Result<()> {
-    let mut cluster = Cluster::start(&target, &Options::three()).await?;
+    let mut cluster = Cluster::start(&target, &Options::steady_three()).await?;
     let mut client = cluster.client(0).await?;
     client.put("key", "value").await?;
     let joining = cluster.prepare_joining("learner")?;
@@ -190,7 +190,7 @@ async fn a_learner_is_promoted(target: Target) -> Result<()> {
 
 /// What a learner answers before it is promoted.
 async fn a_learner_serves_little(target: Target) -> Result<()> {
-    let mut cluster = Cluster::start(&target, &Options::three()).await?;
+    let mut cluster = Cluster::start(&target, &Options::steady_three()).await?;
     let mut client = cluster.client(0).await?;
     client.put("key", "value").await?;
     let joining = cluster.prepare_joining("learner")?;
@@ -397,7 +397,7 @@ async fn a_cluster_grows_from_one_and_shrinks_to_one() -> Result<()> {
 /// A member moves to another peer URL, and the others find it there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_moves() -> Result<()> {
-    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::three()).await?;
+    let mut cluster = Cluster::start(&Target::mainstay()?, &Options::steady_three()).await?;
     let leader = cluster.wait_leader().await?;
     let moving = (leader + 1) % 3;
     let mut client = cluster.client(leader).await?;

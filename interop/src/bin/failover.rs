@@ -38,7 +38,7 @@ async fn main() -> Result<()> {
     };
     let mut cluster = Cluster::start(&target, &options).await?;
     let mut gaps = Vec::new();
-    let mut load = Load::start(&cluster.client_urls(), WRITERS, VALUE_BYTES)?;
+    let mut load = Load::start_impatient(&cluster.client_urls(), WRITERS, VALUE_BYTES)?;
     for trial in 1..=arguments.trials {
         load.wait_for_more(WRITES_AROUND_A_KILL).await?;
         let leader = cluster.wait_leader().await?;

@@ -52,8 +52,8 @@ const BODY_BYTES: usize = 7 << 19;
 const HELD_MAX: usize = (256 << 20) / BODY_BYTES;
 /// Further ones: more than have to be refused, for one that was held may be ended before the last are read.
 const FURTHER: usize = 50;
-/// Shorter than the pause after which `store` ends a body: those that begin within it are held at the same time.
-const TOGETHER: Duration = Duration::from_secs(9);
+/// Half the pause after which `store` ends a body: those that begin within it, and are read a while later, are held at the same time.
+const TOGETHER: Duration = Duration::from_secs(5);
 /// Clusters that are tried until all bodies begin in that time.
 const ROUNDS_MAX: usize = 3;
 
