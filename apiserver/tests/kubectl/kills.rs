@@ -22,7 +22,7 @@ const AWAY: Duration = Duration::from_millis(500);
 const SEED: &str = "KUBECTL_STORIES_SEED";
 
 /// What kubectl says of a connection that is lost, or of a server that has lost its store.
-const LOST: [&str; 20] = [
+const LOST: [&str; 17] = [
     "EOF",
     "connection refused",
     "connection reset",
@@ -40,7 +40,10 @@ const LOST: [&str; 20] = [
     "ServerTimeout",
     "TooManyRequests",
     "ServiceUnavailable",
-    // A definition is accepted a moment before its kind is served.
+];
+/// What it says to who makes an object of a kind whose definition was accepted a moment ago and is not yet served. Who reads one that
+/// was made is never told so.
+const NOT_YET_SERVED: [&str; 3] = [
     "no matches for kind",
     "doesn't have a resource type",
     "could not find the requested resource",
@@ -48,7 +51,9 @@ const LOST: [&str; 20] = [
 
 /// Whether a step tells of servers that were not there, and not of what was asked.
 pub(crate) fn is_lost(said: &Said) -> bool {
-    said.failed() && LOST.iter().any(|words| said.output().contains(words))
+    let says = |words: &&str| said.output().contains(*words);
+    said.failed()
+        && (LOST.iter().any(says) || !said.only_reads() && NOT_YET_SERVED.iter().any(says))
 }
 
 pub(crate) struct Killed {
