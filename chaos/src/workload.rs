@@ -35,7 +35,7 @@ pub trait Workload: Send + Sync + 'static {
     ///
     /// # Errors
     /// When something is not as it must be: the run is then violated. After a request without an answer ([`NoAnswer`]) it is
-    /// called once more, for the time that a cluster has to serve again.
+    /// called again, as often as time allows.
     fn check(&self, members: &mut [Actor]) -> impl Future<Output = Result<()>> + Send {
         let _ = members;
         async { Ok(()) }

@@ -29,7 +29,7 @@ pub(super) struct Leadership {
     pub(super) term: u64,
 }
 
-/// What this member does about the end of a leader. It does one thing for each.
+/// What this member does about the end of a leader. It does one thing at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ballot {
     /// It wants to be elected in its place.
