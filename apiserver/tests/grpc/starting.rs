@@ -80,6 +80,26 @@ fn last_role() -> (String, String) {
     (key, path)
 }
 
+async fn await_last_role(cluster: &Cluster) {
+    let made = async {
+        while ask(cluster, &last_role().1).await.0 != 200 {
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, made).await.unwrap();
+}
+
+/// Takes it out of the store, past every server.
+async fn remove_last_role(cluster: &Cluster) {
+    let mut store = KvClient::connect(cluster.store().to_owned()).await.unwrap();
+    let delete = DeleteRangeRequest {
+        key: last_role().0.into(),
+        ..DeleteRangeRequest::default()
+    };
+    let deleted = store.delete_range(delete).await.unwrap().into_inner();
+    assert_eq!(deleted.deleted, 1);
+}
+
 /// The code of an answer, and all of it.
 async fn ask(cluster: &Cluster, path: &str) -> (u16, String) {
     let mut stream = cluster.connect(b"http/1.1").await;
@@ -97,12 +117,7 @@ async fn ask(cluster: &Cluster, path: &str) -> (u16, String) {
 async fn what_is_defined_is_never_taken_for_gone_after_a_start() {
     let mut cluster = Cluster::start().await;
     define(&cluster).await;
-    let made = async {
-        while ask(&cluster, &last_role().1).await.0 != 200 {
-            tokio::time::sleep(LOOK_PAUSE).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, made).await.unwrap();
+    await_last_role(&cluster).await;
     let store: Uri = cluster.store().parse().unwrap();
     let store = store.authority().unwrap().as_str().parse().unwrap();
     let relay = Relay::start(store).await;
@@ -137,13 +152,7 @@ async fn what_is_defined_is_never_taken_for_gone_after_a_start() {
     assert!(answer.contains("[-]poststarthook/rbac/bootstrap-roles failed"));
 
     // Ready, it has made what is missing.
-    let mut direct = KvClient::connect(cluster.store().to_owned()).await.unwrap();
-    let delete = DeleteRangeRequest {
-        key: last_role().0.into(),
-        ..DeleteRangeRequest::default()
-    };
-    let deleted = direct.delete_range(delete).await.unwrap().into_inner();
-    assert_eq!(deleted.deleted, 1);
+    remove_last_role(&cluster).await;
     relay.turn_to(store);
     let ready = async {
         loop {
