@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 
 /// Seconds after which fetching packages is given up.
 const FETCH_SECONDS_MAX: &str = "600";
-/// Pause before something is run again.
-const RETRY_PAUSE: Duration = Duration::from_secs(5);
+/// Pause before packages are fetched again.
+pub(crate) const FETCH_PAUSE: Duration = Duration::from_secs(5);
 
 /// A program to run. Its output goes to ours.
 pub(crate) struct Run {
@@ -94,16 +94,20 @@ impl Run {
     }
 }
 
-/// Runs what a network can fail, so many times at most: who refuses now may answer in a moment.
-pub(crate) fn run_with_retries(tries: u32, make: impl Fn() -> Run) -> Result<()> {
+/// Does what a network can fail, so many times at most: who refuses now may answer after a pause.
+pub(crate) fn with_retries(
+    tries: u32,
+    pause: Duration,
+    attempt: impl Fn() -> Result<()>,
+) -> Result<()> {
     for _ in 1..tries {
-        match make().run() {
+        match attempt() {
             Ok(()) => return Ok(()),
-            Err(why) => println!("[xtask] again in {} s: {why:#}", RETRY_PAUSE.as_secs()),
+            Err(why) => println!("[xtask] again in {} s: {why:#}", pause.as_secs()),
         }
-        thread::sleep(RETRY_PAUSE);
+        thread::sleep(pause);
     }
-    make().run()
+    attempt()
 }
 
 /// Whether a variable tells of this package, as cargo does to what it runs. Some build scripts ask for such names, and are built

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{Run, exists, run_with_retries};
+use crate::command::{FETCH_PAUSE, Run, exists, with_retries};
 use crate::{setup, workspace};
 
 /// A script over a client library, and what it takes to run it.
@@ -226,7 +226,9 @@ fn fetched(language: &Language, source: &Path, folder: &Path) -> Result<()> {
 
 /// Runs what waits for a network.
 fn fetch(program: &str, arguments: &[&str]) -> Result<()> {
-    run_with_retries(FETCH_TRIES, || Run::fetching(program).args(arguments))
+    with_retries(FETCH_TRIES, FETCH_PAUSE, || {
+        Run::fetching(program).args(arguments).run()
+    })
 }
 
 fn text(path: &Path) -> String {
@@ -354,10 +356,11 @@ fn grpc_python(source: &Path, folder: &Path) -> Result<String> {
 pub(crate) fn fetch_crates(manifest: &Path) -> Result<()> {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let host = Run::new(&rustc).args(["--print", "host-tuple"]).output()?;
-    run_with_retries(FETCH_TRIES, || {
+    with_retries(FETCH_TRIES, FETCH_PAUSE, || {
         Run::cargo()
             .args(["fetch", "--quiet", "--locked", "--target", host.trim()])
             .args(["--manifest-path", &text(manifest)])
+            .run()
     })
 }
 

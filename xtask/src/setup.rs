@@ -1,15 +1,15 @@
 //! What building and testing need beside Rust: libclang and a C++ compiler, stock etcd and etcdctl, Python with a client, openssl.
 
+use std::cell::Cell;
 use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{Run, exists, run_with_retries};
+use crate::command::{FETCH_PAUSE, Run, exists, with_retries};
 use crate::workspace;
 
 /// Packages of Debian and its children, by what they bring.
@@ -148,23 +148,16 @@ fn install(packages: &[&str]) -> Result<()> {
     println!("[xtask] installing {list}");
     let mut arguments = vec!["install", "--yes", "-qq", "--no-install-recommends"];
     arguments.extend(packages);
-    for _ in 1..APT_TRIES {
-        // Lists that cannot be fetched are no error to apt, so they are fetched again when a package is not in them.
-        let lists = match FRESH_LISTS.get() {
-            Some(()) => Ok(()),
-            None => apt(["update", "-qq"].as_slice()),
-        };
-        match lists.and_then(|()| apt(&arguments)) {
-            Ok(()) => {
-                FRESH_LISTS.get_or_init(|| ());
-                return Ok(());
-            }
-            Err(why) => println!("[xtask] again in {} s: {why:#}", APT_PAUSE.as_secs()),
+    // Lists that cannot be fetched are no error to apt, so they are fetched again when a package is not in them.
+    let are_fresh = Cell::new(FRESH_LISTS.get().is_some());
+    with_retries(APT_TRIES, APT_PAUSE, || {
+        if !are_fresh.replace(false) {
+            apt(["update", "-qq"].as_slice())?;
         }
-        thread::sleep(APT_PAUSE);
-    }
-    apt(["update", "-qq"].as_slice())?;
-    apt(&arguments)
+        apt(&arguments)
+    })?;
+    FRESH_LISTS.get_or_init(|| ());
+    Ok(())
 }
 
 /// Run level 1 keeps a package's service from being started.
@@ -244,8 +237,11 @@ pub(crate) fn python_with(wanted: &PythonFolder) -> Result<PathBuf> {
         "--timeout",
         "60",
     ];
-    run_with_retries(PIP_TRIES, || {
-        Run::fetching(program).args(install).args(wanted.packages)
+    with_retries(PIP_TRIES, FETCH_PAUSE, || {
+        Run::fetching(program)
+            .args(install)
+            .args(wanted.packages)
+            .run()
     })?;
     fs::write(&done, packages).context("cannot write into the Python folder")?;
     Ok(interpreter)
