@@ -24,6 +24,20 @@ fn election(client: Client, identity: &str, lease_seconds: u64) -> Election {
     Election::new(client, config).unwrap()
 }
 
+/// Leads for as long as it can; its term, and whether that was lost, once it is over.
+async fn leading(cluster: &mut Cluster, election: Election) -> (Term, oneshot::Receiver<bool>) {
+    let (tell, term) = oneshot::channel();
+    let (over, ended) = oneshot::channel();
+    cluster.tasks.spawn(async move {
+        let lead = |term| {
+            let _ = tell.send(term);
+            std::future::pending::<()>()
+        };
+        let _ = over.send(election.run(lead).await.is_err());
+    });
+    (term.await.unwrap(), ended)
+}
+
 async fn lease(client: &Client) -> (String, i32) {
     let lease: Lease = client.get(&Key::new("kube-system", "e")).await.unwrap();
     let spec = lease.spec.unwrap();
@@ -85,17 +99,8 @@ async fn another_leads_when_the_leader_dies_and_the_dead_one_writes_nothing() {
 async fn a_leader_goes_on_while_others_write_to_its_lease_all_the_time() {
     let mut cluster = Cluster::start(1).await;
     let client = cluster.client();
-    let (tell, term) = oneshot::channel::<Term>();
-    let (over, mut ended) = oneshot::channel();
-    let a = election(client.clone(), "a", 30);
-    cluster.tasks.spawn(async move {
-        let lead = |term| {
-            let _ = tell.send(term);
-            std::future::pending::<()>()
-        };
-        let _ = over.send(a.run(lead).await.is_err());
-    });
-    let term = term.await.unwrap();
+    // Few renewals meet no other write, so the term has to outlast many that do.
+    let (term, mut ended) = leading(&mut cluster, election(client.clone(), "a", 90)).await;
     let key = Key::new("kube-system", "e");
     let mut renewals = BTreeSet::new();
     for number in 0.. {
@@ -136,17 +141,7 @@ async fn a_lease_that_another_wrote_to_is_given_back_all_the_same() {
 async fn a_leader_keeps_its_lease_over_a_silent_server_and_loses_it_with_all_servers() {
     let mut cluster = Cluster::start(2).await;
     let (client, direct) = (cluster.client(), cluster.direct());
-    let (tell, term) = oneshot::channel::<Term>();
-    let (over, ended) = oneshot::channel();
-    let a = election(client, "a", 12);
-    cluster.tasks.spawn(async move {
-        let lead = |term| {
-            let _ = tell.send(term);
-            std::future::pending::<()>()
-        };
-        let _ = over.send(a.run(lead).await.is_err());
-    });
-    let term = term.await.unwrap();
+    let (term, ended) = leading(&mut cluster, election(client, "a", 12)).await;
     cluster.relays[0].freeze();
     let renewed = async || {
         let lease: Lease = direct.get(&Key::new("kube-system", "e")).await.unwrap();
